@@ -1,0 +1,155 @@
+//! A body whose end is seen, whatever that end is.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, Method, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+/// What a [`Watched`] body tells. One of the three, once.
+pub trait Watch {
+    /// The body is complete. Called with the trailers if it ended with some.
+    fn complete(&mut self, trailers: Option<&HeaderMap>);
+    /// The body broke.
+    fn broken(&mut self);
+    // Dropped early: the watch is dropped without either.
+
+    /// The body is about to be polled.
+    fn enter(&mut self) {}
+    /// The poll has returned.
+    fn leave(&mut self) {}
+}
+
+pin_project! {
+    /// A body that passes every frame, hint and error through unchanged and tells its [`Watch`] when
+    /// it ends.
+    ///
+    /// It is complete when it says so (`is_end_stream`), when its exact length has been delivered, or
+    /// with its trailers: servers do not ask for the final `None`, and not asking is no abandonment.
+    #[derive(Debug)]
+    pub struct Watched<B, W> {
+        // `None`: there is no body of the service's, this stands for an empty one.
+        #[pin]
+        inner: Option<B>,
+        // Dropped after `inner` is done with; taken away when the end has been told.
+        watch: Option<W>,
+        remaining: Option<u64>,
+    }
+}
+
+impl<B: Body, W: Watch> Watched<B, W> {
+    /// Watches `inner`, which belongs to a response with `status` to a request with `method`.
+    ///
+    /// Where there is nothing to wait for (no body by [`is_bodiless`], or an empty one) the watch is
+    /// told at once.
+    pub fn new(inner: B, watch: W, method_is_head: bool, status: StatusCode) -> Self {
+        let remaining = inner.size_hint().exact();
+        let done =
+            is_bodiless(method_is_head, status) || inner.is_end_stream() || remaining == Some(0);
+        let mut body = Self {
+            inner: Some(inner),
+            watch: Some(watch),
+            remaining,
+        };
+        if done && let Some(mut watch) = body.watch.take() {
+            watch.complete(None);
+        }
+        body
+    }
+
+    /// A body that nobody watches any more.
+    pub fn unwatched(inner: B) -> Self {
+        Self {
+            inner: Some(inner),
+            watch: None,
+            remaining: None,
+        }
+    }
+
+    /// An empty body of the same type.
+    pub fn empty() -> Self {
+        Self {
+            inner: None,
+            watch: None,
+            remaining: None,
+        }
+    }
+}
+
+/// Whether a response can have no body: to HEAD, with 1xx (101 hands the connection over), 204, 304.
+pub fn is_bodiless(method_is_head: bool, status: StatusCode) -> bool {
+    method_is_head
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Whether `method` asks for a head alone.
+pub fn is_head(method: &Method) -> bool {
+    *method == Method::HEAD
+}
+
+impl<B: Body, W: Watch> Body for Watched<B, W> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let Some(watch) = this.watch.as_mut() else {
+            return inner.poll_frame(cx);
+        };
+        watch.enter();
+        let polled = inner.as_mut().poll_frame(cx);
+        watch.leave();
+        let frame = ready!(polled);
+        if tell(watch, frame.as_ref(), this.remaining, || {
+            inner.is_end_stream()
+        }) {
+            *this.watch = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// Tells `watch` of an end that `frame` brings; whether it did.
+fn tell<D: bytes::Buf, E, W: Watch>(
+    watch: &mut W,
+    frame: Option<&Result<Frame<D>, E>>,
+    remaining: &mut Option<u64>,
+    is_end_stream: impl FnOnce() -> bool,
+) -> bool {
+    match frame {
+        None => watch.complete(None),
+        Some(Err(_)) => watch.broken(),
+        Some(Ok(frame)) => match (frame.trailers_ref(), frame.data_ref()) {
+            (Some(trailers), _) => watch.complete(Some(trailers)),
+            (None, data) => {
+                let len = data.map_or(0, |data| data.remaining() as u64);
+                if let Some(left) = remaining {
+                    *left = left.saturating_sub(len);
+                }
+                if *remaining != Some(0) && !is_end_stream() {
+                    return false;
+                }
+                watch.complete(None);
+            }
+        },
+    }
+    true
+}

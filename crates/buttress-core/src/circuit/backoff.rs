@@ -1,0 +1,156 @@
+//! How long to stay away, by how often in a row one had to.
+
+use std::time::Duration;
+
+use crate::config::ConfigError;
+use crate::rng::Rng;
+
+/// `base × factor^attempt`, at most `cap`, with jitter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backoff {
+    base: Duration,
+    factor: f64,
+    cap: Duration,
+    jitter: Jitter,
+}
+
+/// How a duration is spread, so that many do not come back at once.
+///
+/// The names are those of "Exponential Backoff And Jitter" (Brooker, AWS Architecture Blog, 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Jitter {
+    /// Exactly the duration.
+    None,
+    /// Between half the duration and all of it.
+    Equal,
+    /// Between nothing and all of it.
+    Full,
+}
+
+impl Default for Backoff {
+    /// 5 s, doubling up to 60 s, with equal jitter.
+    fn default() -> Self {
+        Self::exponential(Duration::from_secs(5), Duration::from_secs(60))
+    }
+}
+
+impl Backoff {
+    /// The same duration every time, without jitter.
+    pub const fn constant(duration: Duration) -> Self {
+        Self {
+            base: duration,
+            factor: 1.0,
+            cap: duration,
+            jitter: Jitter::None,
+        }
+    }
+
+    /// `base`, doubling up to `cap`, with equal jitter.
+    pub const fn exponential(base: Duration, cap: Duration) -> Self {
+        Self {
+            base,
+            factor: 2.0,
+            cap,
+            jitter: Jitter::Equal,
+        }
+    }
+
+    /// With this factor between attempts; at least 1.
+    #[must_use]
+    pub const fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// With this jitter.
+    #[must_use]
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// The first duration, before jitter.
+    pub const fn base(&self) -> Duration {
+        self.base
+    }
+
+    /// No duration is longer than this.
+    pub const fn cap(&self) -> Duration {
+        self.cap
+    }
+
+    /// The duration for `attempt`, counted from 0.
+    pub fn duration(&self, attempt: u32, rng: &Rng) -> Duration {
+        let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
+        let seconds = self.base.as_secs_f64() * self.factor.powi(exponent);
+        let full = Duration::try_from_secs_f64(seconds)
+            .unwrap_or(self.cap)
+            .min(self.cap);
+        match self.jitter {
+            Jitter::None => full,
+            Jitter::Equal => full.mul_f64(0.5 + rng.unit() / 2.0),
+            Jitter::Full => full.mul_f64(rng.unit()),
+        }
+    }
+
+    /// Refuses what makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.base.is_zero() {
+            let problem = "an open time of 0 never opens; use at least a millisecond";
+            return Err(ConfigError::new("open_for.base", problem));
+        }
+        if self.cap < self.base {
+            let problem = format!("{:?} is below the base of {:?}", self.cap, self.base);
+            return Err(ConfigError::new("open_for.cap", problem));
+        }
+        if !(self.factor.is_finite() && self.factor >= 1.0) {
+            let problem = format!("{} would shrink the open time; use 1 or more", self.factor);
+            return Err(ConfigError::new("open_for.factor", problem));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backoff_doubles_up_to_its_cap() {
+        let backoff = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(60))
+            .jitter(Jitter::None);
+        let rng = Rng::seeded(1);
+        let seconds: Vec<_> = (0..6)
+            .map(|n| backoff.duration(n, &rng).as_secs())
+            .collect();
+        assert_eq!(seconds, [5, 10, 20, 40, 60, 60]);
+        assert_eq!(backoff.duration(u32::MAX, &rng), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn equal_jitter_keeps_at_least_half_and_at_most_all() {
+        let backoff = Backoff::default();
+        let rng = Rng::seeded(2);
+        let all: Vec<_> = (0..1_000)
+            .map(|_| backoff.duration(0, &rng).as_secs_f64())
+            .collect();
+        assert!(all.iter().all(|s| (2.5..=5.0).contains(s)));
+        assert!(all.iter().any(|s| *s < 3.0) && all.iter().any(|s| *s > 4.5));
+    }
+
+    #[test]
+    fn a_backoff_that_makes_no_sense_is_refused_by_name() {
+        let refused = [
+            (Backoff::constant(Duration::ZERO), "open_for.base"),
+            (
+                Backoff::exponential(Duration::from_secs(2), Duration::from_secs(1)),
+                "open_for.cap",
+            ),
+            (Backoff::default().factor(f64::NAN), "open_for.factor"),
+        ];
+        for (backoff, field) in refused {
+            assert_eq!(backoff.validate().unwrap_err().field(), field);
+        }
+    }
+}

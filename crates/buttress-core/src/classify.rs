@@ -1,0 +1,197 @@
+//! Deciding the outcome of an HTTP exchange.
+
+use http::header::RETRY_AFTER;
+use http::{Extensions, HeaderMap, Response, StatusCode};
+
+use crate::deadline::DeadlineExceeded;
+use crate::outcome::{FailureKind, Outcome, TransportFailure};
+use crate::reject::Rejected;
+use crate::settle::outcome_of_error;
+
+/// The head of a response, as a classifier sees it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Head<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The extensions; markers such as [`DeadlineExceeded`] stand here.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> Head<'a> {
+    /// The head of `response`.
+    pub fn of<B>(response: &'a Response<B>) -> Self {
+        let (headers, extensions) = (response.headers(), response.extensions());
+        Self {
+            status: response.status(),
+            headers,
+            extensions,
+        }
+    }
+}
+
+/// What the head of a response says of the outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The outcome is decided, whatever the body does.
+    Now(Outcome),
+    /// The end of the body decides.
+    AtEnd,
+}
+
+/// Decides the outcome of an HTTP exchange: at the head of the response, or at the end of its body.
+///
+/// A body that breaks is always [`FailureKind::Body`], one that is dropped always
+/// [`Outcome::Abandoned`].
+pub trait ClassifyHttp<E> {
+    /// What the head of the response says.
+    fn head(&self, head: &Head<'_>) -> Judgement;
+
+    /// What the end of the body says: its trailers, if it has any.
+    fn end(&self, trailers: Option<&HeaderMap>) -> Outcome {
+        let _ = trailers;
+        Outcome::Success
+    }
+
+    /// What an error of the service says.
+    fn error(&self, error: &E) -> Outcome;
+}
+
+/// The default: what a gateway holds against an upstream.
+///
+/// | seen | outcome |
+/// |---|---|
+/// | [`Rejected`] in the extensions: our own refusal | `Ignored` |
+/// | [`DeadlineExceeded`], [`TransportFailure`] in the extensions | that failure |
+/// | 501, 505: the client asked for what is not there | `Success` |
+/// | 503 with `Retry-After` | `Failure(Overloaded)` |
+/// | any other 5xx | `Failure(Answer)` |
+/// | 429: a limit that we ran into | `Ignored` |
+/// | `grpc-status` UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in head or trailers | a failure |
+/// | anything else | `Success` at the end of the body |
+/// | an error | by [`outcome_of_error`] |
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HttpStatus;
+
+impl<E: 'static> ClassifyHttp<E> for HttpStatus {
+    fn head(&self, head: &Head<'_>) -> Judgement {
+        if let Some(outcome) = marked(head.extensions) {
+            return Judgement::Now(outcome);
+        }
+        match head.status {
+            StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
+                Judgement::AtEnd
+            }
+            StatusCode::TOO_MANY_REQUESTS => Judgement::Now(Outcome::Ignored),
+            StatusCode::SERVICE_UNAVAILABLE if head.headers.contains_key(RETRY_AFTER) => {
+                Judgement::Now(Outcome::Failure(FailureKind::Overloaded))
+            }
+            status if status.is_server_error() => {
+                Judgement::Now(Outcome::Failure(FailureKind::Answer))
+            }
+            _ => grpc_failure(head.headers).map_or(Judgement::AtEnd, Judgement::Now),
+        }
+    }
+
+    fn end(&self, trailers: Option<&HeaderMap>) -> Outcome {
+        trailers.and_then(grpc_failure).unwrap_or(Outcome::Success)
+    }
+
+    fn error(&self, error: &E) -> Outcome {
+        outcome_of_error(error)
+    }
+}
+
+fn marked(extensions: &Extensions) -> Option<Outcome> {
+    if extensions.is_empty() {
+        return None;
+    }
+    if extensions.get::<Rejected>().is_some() {
+        return Some(Outcome::Ignored);
+    }
+    if extensions.get::<DeadlineExceeded>().is_some() {
+        return Some(Outcome::Failure(FailureKind::Deadline));
+    }
+    extensions
+        .get::<TransportFailure>()
+        .map(|_| Outcome::Failure(FailureKind::Transport))
+}
+
+/// The failure that a `grpc-status` stands for, if it is there and is one of the upstream's.
+fn grpc_failure(headers: &HeaderMap) -> Option<Outcome> {
+    let kind = match headers.get("grpc-status")?.as_bytes() {
+        b"4" => FailureKind::Deadline,
+        b"14" => FailureKind::Overloaded,
+        b"2" | b"13" | b"15" => FailureKind::Answer,
+        _ => return None,
+    };
+    Some(Outcome::Failure(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    fn judge(response: &Response<()>) -> Judgement {
+        ClassifyHttp::<Infallible>::head(&HttpStatus, &Head::of(response))
+    }
+
+    #[test]
+    fn a_status_is_judged_by_whose_fault_it_is() {
+        let cases = [
+            (200, Judgement::AtEnd),
+            (404, Judgement::AtEnd),
+            (429, Judgement::Now(Outcome::Ignored)),
+            (500, Judgement::Now(Outcome::Failure(FailureKind::Answer))),
+            (501, Judgement::AtEnd),
+            (503, Judgement::Now(Outcome::Failure(FailureKind::Answer))),
+            (505, Judgement::AtEnd),
+        ];
+        for (status, expected) in cases {
+            let response = Response::builder().status(status).body(()).unwrap();
+            assert_eq!(judge(&response), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_overloaded_upstream_is_told_apart_from_a_broken_one() {
+        let response = Response::builder()
+            .status(503)
+            .header(RETRY_AFTER, "5")
+            .body(())
+            .unwrap();
+        assert_eq!(
+            judge(&response),
+            Judgement::Now(Outcome::Failure(FailureKind::Overloaded))
+        );
+    }
+
+    #[test]
+    fn a_marker_says_more_than_the_status() {
+        let own = Response::builder()
+            .status(503)
+            .extension(Rejected::new("breaker", "circuit_open"));
+        assert_eq!(
+            judge(&own.body(()).unwrap()),
+            Judgement::Now(Outcome::Ignored)
+        );
+        let late = Response::builder()
+            .status(504)
+            .extension(DeadlineExceeded::new());
+        let expected = Judgement::Now(Outcome::Failure(FailureKind::Deadline));
+        assert_eq!(judge(&late.body(()).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_grpc_failure_is_read_from_the_trailers() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "13".parse().unwrap());
+        let end = |trailers| ClassifyHttp::<Infallible>::end(&HttpStatus, trailers);
+        assert_eq!(end(Some(&trailers)), Outcome::Failure(FailureKind::Answer));
+        trailers.insert("grpc-status", "5".parse().unwrap());
+        assert_eq!(end(Some(&trailers)), Outcome::Success);
+    }
+}

@@ -1,0 +1,139 @@
+//! An HTTP exchange judged exactly once, from its head to the end of its body.
+//!
+//! [`Judge`] is the future that every room puts round the exchange it guards or measures: it tells a
+//! [`Settle`] the outcome on every exit there is. The room itself only says what to settle.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use crate::body::{Watch, Watched};
+use crate::classify::{ClassifyHttp, Head, Judgement};
+use crate::outcome::{FailureKind, Outcome};
+use crate::settle::{Guard, Settle};
+
+/// The body of a judged response: the service's own, watched to its end.
+pub type JudgedBody<B, C, S, E> = Watched<B, Ending<C, S, E>>;
+
+pin_project! {
+    /// Judges the exchange that `future` makes and settles it exactly once: at the head, at the end
+    /// of the body, on an error, on a panic, or when dropped.
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct Judge<F, C, S: Settle> {
+        #[pin]
+        future: F,
+        classify: Option<C>,
+        guard: Guard<S>,
+        method_is_head: bool,
+    }
+}
+
+impl<F, C, S: Settle> Judge<F, C, S> {
+    /// Judges `future` by `classify`, for `settle`. `method_is_head`: the request is a HEAD, whose
+    /// response has no body to wait for.
+    pub const fn new(future: F, classify: C, settle: S, method_is_head: bool) -> Self {
+        Self {
+            future,
+            classify: Some(classify),
+            guard: Guard::new(settle),
+            method_is_head,
+        }
+    }
+}
+
+impl<F, C, S, B, E> Future for Judge<F, C, S>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+    C: ClassifyHttp<E>,
+    S: Settle,
+{
+    type Output = Result<Response<JudgedBody<B, C, S, E>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.guard.enter();
+        let polled = this.future.poll(cx);
+        this.guard.leave();
+        let result = ready!(polled);
+        let mut guard = this.guard.take();
+        let Some(classify) = this.classify.take() else {
+            return Poll::Ready(result.map(|response| response.map(Watched::unwatched)));
+        };
+        Poll::Ready(match result {
+            Ok(response) => Ok(at_head(response, classify, guard, *this.method_is_head)),
+            Err(error) => {
+                guard.settle(classify.error(&error));
+                Err(error)
+            }
+        })
+    }
+}
+
+fn at_head<B, C, S, E>(
+    response: Response<B>,
+    classify: C,
+    mut guard: Guard<S>,
+    method_is_head: bool,
+) -> Response<JudgedBody<B, C, S, E>>
+where
+    B: Body,
+    C: ClassifyHttp<E>,
+    S: Settle,
+{
+    let head = Head::of(&response);
+    guard.head(&head);
+    let decided = match classify.head(&head) {
+        Judgement::Now(outcome) if S::AT_HEAD => {
+            guard.settle(outcome);
+            return response.map(Watched::unwatched);
+        }
+        Judgement::Now(outcome) => Some(outcome),
+        Judgement::AtEnd => None,
+    };
+    let status = response.status();
+    let ending = Ending {
+        classify,
+        guard,
+        decided,
+        error: PhantomData,
+    };
+    response.map(|body| Watched::new(body, ending, method_is_head, status))
+}
+
+/// Waits at the end of a body to settle its exchange.
+#[derive(Debug)]
+pub struct Ending<C, S: Settle, E> {
+    classify: C,
+    guard: Guard<S>,
+    /// What the head decided, where that is told at the end.
+    decided: Option<Outcome>,
+    error: PhantomData<fn(&E)>,
+}
+
+impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
+    fn complete(&mut self, trailers: Option<&HeaderMap>) {
+        let outcome = self.decided.unwrap_or_else(|| self.classify.end(trailers));
+        self.guard.settle(outcome);
+    }
+
+    fn broken(&mut self) {
+        let outcome = self.decided.filter(|outcome| outcome.is_failure());
+        self.guard
+            .settle(outcome.unwrap_or(Outcome::Failure(FailureKind::Body)));
+    }
+
+    fn enter(&mut self) {
+        self.guard.enter();
+    }
+
+    fn leave(&mut self) {
+        self.guard.leave();
+    }
+}

@@ -1,0 +1,109 @@
+//! Metrics as plain data. Rooms hand these out; only `buttress-telemetry` encodes and serves them.
+
+use std::borrow::Cow;
+
+/// One metric with all its points.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Family {
+    /// The full name, in Prometheus form, with its unit and without the `_total` of counters.
+    pub name: &'static str,
+    /// What it counts, what moves it, how to read it.
+    pub help: &'static str,
+    /// What kind of points it has; all of them have the same.
+    pub kind: Kind,
+    /// The points, one for each set of labels.
+    pub points: Vec<Point>,
+}
+
+/// What the points of a [`Family`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Only ever grows, until the process restarts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// One of a closed set of states, exposed from birth as one 0-or-1 series per state.
+    StateSet,
+    /// A distribution.
+    Histogram,
+}
+
+/// One point of a [`Family`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Point {
+    /// Names and values, in the order in which they are shown.
+    pub labels: Vec<Label>,
+    /// What it holds.
+    pub value: Value,
+}
+
+/// A label's name and value.
+pub type Label = (&'static str, Cow<'static, str>);
+
+/// What a [`Point`] holds.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Of a counter.
+    Counter(u64),
+    /// Of a gauge.
+    Gauge(f64),
+    /// Of a state set: the label that names the state, every state, and the index of the present one.
+    State {
+        /// The label that names the state.
+        label: &'static str,
+        /// Every state there is.
+        states: &'static [&'static str],
+        /// The index of the present state in `states`.
+        current: usize,
+    },
+    /// Of a histogram.
+    Histogram(Histogram),
+}
+
+/// A distribution of seconds, as cumulative integers.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Histogram {
+    /// Upper bounds in seconds with the number of samples at or below each; exact.
+    pub classic: Vec<(f64, u64)>,
+    /// Base-2 scale-6 buckets that hold anything, by Prometheus index (upper bound `2^(i/64)` s).
+    pub native: Vec<(i32, u64)>,
+    /// All samples.
+    pub count: u64,
+    /// The sum of all samples in seconds.
+    pub sum: f64,
+}
+
+impl Family {
+    /// A family without points.
+    pub const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self {
+            name,
+            help,
+            kind,
+            points: Vec::new(),
+        }
+    }
+
+    /// Adds a point.
+    pub fn push(&mut self, labels: Vec<Label>, value: Value) {
+        self.points.push(Point { labels, value });
+    }
+
+    /// Adds a point, for chains.
+    #[must_use]
+    pub fn with(mut self, labels: Vec<Label>, value: Value) -> Self {
+        self.push(labels, value);
+        self
+    }
+}
+
+/// Whatever can be asked for its metrics: a room's handle.
+pub trait Collect: Send + Sync {
+    /// Adds this room's families to `into`.
+    fn collect(&self, into: &mut Vec<Family>);
+}

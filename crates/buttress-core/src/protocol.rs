@@ -1,0 +1,72 @@
+//! HTTP or any service, told apart by type.
+//!
+//! A layer that exists for both takes a parameter that defaults to HTTP, `SomeLayer<P = Http>`. An
+//! HTTP layer turns its own rejections into responses and follows bodies to their end; a plain one
+//! gives a typed error and ends with the future.
+
+/// Services of `http::Request` to `http::Response`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Http;
+
+/// Services of anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain;
+
+/// [`Http`] or [`Plain`]; sealed.
+pub trait Protocol: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// What decides the outcome where the user names nothing else.
+    type Classify: Clone + Default + Send + Sync + 'static;
+}
+
+/// Decides the outcome of a call to any service.
+///
+/// Implemented for every `Fn(Result<&T, &E>) -> Outcome`.
+pub trait ClassifyResult<T, E> {
+    /// The outcome of a call that returned `result`.
+    fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome;
+}
+
+/// `Ok` is a success; an `Err` that carries [`crate::deadline::DeadlineExceeded`] is a failure by
+/// deadline, one that carries a rejection of buttress's own is ignored, any other a failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OkOrErr;
+
+impl<T, E: 'static> ClassifyResult<T, E> for OkOrErr {
+    fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome {
+        match result {
+            Ok(_) => crate::outcome::Outcome::Success,
+            Err(error) => crate::settle::outcome_of_error(error),
+        }
+    }
+}
+
+impl<T, E, F> ClassifyResult<T, E> for F
+where
+    F: Fn(Result<&T, &E>) -> crate::outcome::Outcome,
+{
+    fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome {
+        self(result)
+    }
+}
+
+impl Protocol for Plain {
+    type Classify = OkOrErr;
+}
+
+#[cfg(feature = "http")]
+impl Protocol for Http {
+    type Classify = crate::classify::HttpStatus;
+}
+
+/// Without the feature `http` the parameter's default still names a type; nothing can be built of it.
+#[cfg(not(feature = "http"))]
+impl Protocol for Http {
+    type Classify = OkOrErr;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+    impl Sealed for super::Http {}
+    impl Sealed for super::Plain {}
+}

@@ -1,0 +1,205 @@
+//! The guard that turns every exit into exactly one outcome.
+
+use std::any::Any;
+use std::error::Error;
+
+use crate::deadline::DeadlineExceeded;
+use crate::outcome::{FailureKind, Outcome, TransportFailure};
+use crate::{BoxError, reject::Rejected};
+
+/// What is told, once, how an exchange ended: a permit, a sample, a probe's lease.
+pub trait Settle {
+    /// Whether an outcome that the head of a response decides is told at once (what guards must
+    /// know early) or at the end of the body (what measures must see the end).
+    const AT_HEAD: bool = true;
+
+    /// The exchange ended in `outcome`. Called exactly once for each admitted call.
+    fn settle(self, outcome: Outcome);
+
+    /// The head of an HTTP response has come. Called at most once, before [`Settle::settle`].
+    #[cfg(feature = "http")]
+    fn head(&mut self, head: &crate::classify::Head<'_>) {
+        let _ = head;
+    }
+}
+
+/// Settles what it holds on every exit: by [`Guard::settle`], or when it is dropped.
+///
+/// Dropped while the guarded code runs ([`Guard::enter`] was not matched by [`Guard::leave`]) it
+/// settles as [`FailureKind::Panic`]: nothing else leaves a poll without returning from it. Dropped at
+/// any other time it settles as [`Outcome::Abandoned`].
+#[derive(Debug)]
+pub struct Guard<S: Settle> {
+    settle: Option<S>,
+    inside: bool,
+}
+
+impl<S: Settle> Guard<S> {
+    /// Guards `settle`.
+    pub const fn new(settle: S) -> Self {
+        Self {
+            settle: Some(settle),
+            inside: false,
+        }
+    }
+
+    /// Control passes to the guarded code.
+    pub const fn enter(&mut self) {
+        self.inside = true;
+    }
+
+    /// Control has come back.
+    pub const fn leave(&mut self) {
+        self.inside = false;
+    }
+
+    /// Whether the outcome is still open.
+    pub const fn is_open(&self) -> bool {
+        self.settle.is_some()
+    }
+
+    /// Settles, unless that has been done.
+    pub fn settle(&mut self, outcome: Outcome) {
+        if let Some(settle) = self.settle.take() {
+            settle.settle(outcome);
+        }
+    }
+
+    /// Moves what is guarded to a new guard; this one settles nothing any more.
+    #[must_use]
+    pub const fn take(&mut self) -> Self {
+        Self {
+            settle: self.settle.take(),
+            inside: false,
+        }
+    }
+
+    /// Passes the head of a response on to what is guarded.
+    #[cfg(feature = "http")]
+    pub fn head(&mut self, head: &crate::classify::Head<'_>) {
+        if let Some(settle) = &mut self.settle {
+            settle.head(head);
+        }
+    }
+}
+
+impl<S: Settle> Drop for Guard<S> {
+    fn drop(&mut self) {
+        let outcome = if self.inside {
+            Outcome::Failure(FailureKind::Panic)
+        } else {
+            Outcome::Abandoned
+        };
+        self.settle(outcome);
+    }
+}
+
+/// The outcome that an error of any type stands for, by what its source chain carries.
+///
+/// [`DeadlineExceeded`] is a failure by deadline, [`Rejected`] (buttress's own refusal) is ignored,
+/// [`TransportFailure`] and [`std::io::Error`] are failures of the transport, all else is a failed
+/// answer. The chain can be followed through [`BoxError`] and through the types named here.
+pub fn outcome_of_error<E: 'static>(error: &E) -> Outcome {
+    let any: &dyn Any = error;
+    if let Some(boxed) = any.downcast_ref::<BoxError>() {
+        return outcome_of_chain(boxed.as_ref());
+    }
+    if any.is::<DeadlineExceeded>() {
+        return Outcome::Failure(FailureKind::Deadline);
+    }
+    if any.is::<Rejected>() {
+        return Outcome::Ignored;
+    }
+    if any.is::<TransportFailure>() || any.is::<std::io::Error>() {
+        return Outcome::Failure(FailureKind::Transport);
+    }
+    Outcome::Failure(FailureKind::Answer)
+}
+
+fn outcome_of_chain(error: &(dyn Error + 'static)) -> Outcome {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<DeadlineExceeded>() {
+            return Outcome::Failure(FailureKind::Deadline);
+        }
+        if error.is::<Rejected>() {
+            return Outcome::Ignored;
+        }
+        if error.is::<TransportFailure>() || error.is::<std::io::Error>() {
+            return Outcome::Failure(FailureKind::Transport);
+        }
+        next = error.source();
+    }
+    Outcome::Failure(FailureKind::Answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Log<'a>(&'a Mutex<Vec<Outcome>>);
+    impl Settle for Log<'_> {
+        fn settle(self, outcome: Outcome) {
+            self.0.lock().unwrap().push(outcome);
+        }
+    }
+
+    #[test]
+    fn a_dropped_guard_settles_as_abandoned() {
+        let log = Mutex::new(Vec::new());
+        drop(Guard::new(Log(&log)));
+        assert_eq!(*log.lock().unwrap(), [Outcome::Abandoned]);
+    }
+
+    #[test]
+    fn a_guard_settles_once_however_often_it_is_asked() {
+        let log = Mutex::new(Vec::new());
+        let mut guard = Guard::new(Log(&log));
+        guard.settle(Outcome::Success);
+        guard.settle(Outcome::Slow);
+        drop(guard);
+        assert_eq!(*log.lock().unwrap(), [Outcome::Success]);
+    }
+
+    #[test]
+    fn a_guard_dropped_from_inside_the_guarded_code_is_a_panic() {
+        let log = Mutex::new(Vec::new());
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut guard = Guard::new(Log(&log));
+            guard.enter();
+            panic!("in the guarded code");
+        }));
+        assert!(caught.is_err());
+        assert_eq!(*log.lock().unwrap(), [Outcome::Failure(FailureKind::Panic)]);
+    }
+
+    #[test]
+    fn a_moved_guard_settles_in_its_new_place_alone() {
+        let log = Mutex::new(Vec::new());
+        let mut guard = Guard::new(Log(&log));
+        let mut moved = guard.take();
+        drop(guard);
+        assert!(log.lock().unwrap().is_empty());
+        moved.settle(Outcome::Success);
+        assert_eq!(*log.lock().unwrap(), [Outcome::Success]);
+    }
+
+    #[test]
+    fn an_error_is_judged_by_what_its_chain_carries() {
+        let boxed: BoxError = Box::new(DeadlineExceeded::new());
+        assert_eq!(
+            outcome_of_error(&boxed),
+            Outcome::Failure(FailureKind::Deadline)
+        );
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(
+            outcome_of_error(&reset),
+            Outcome::Failure(FailureKind::Transport)
+        );
+        assert_eq!(
+            outcome_of_error(&"any"),
+            Outcome::Failure(FailureKind::Answer)
+        );
+    }
+}

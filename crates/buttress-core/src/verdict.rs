@@ -1,0 +1,136 @@
+//! What was decided about a thing, and why.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// A decision with its evidence: every change of a breaker, an endpoint or a service carries one.
+///
+/// `Display` says it in words, for a log line or a table.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The rule that decided, in `snake_case`: `consecutive_failures`, `failure_rate`, `probe` …
+    pub rule: Cow<'static, str>,
+    /// What was observed, in the rule's own unit (a count, a ratio).
+    pub observed: f64,
+    /// What the rule allows.
+    pub threshold: f64,
+    /// How many calls the observation rests on.
+    pub samples: u64,
+    /// The span of time the observation covers, where it is one of time.
+    pub window: Option<Duration>,
+    /// What the peers showed, where the rule compares.
+    pub peers: Option<f64>,
+    /// What was done.
+    pub action: Action,
+}
+
+/// What a [`Verdict`] led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// The circuit was opened for this long; the endpoint takes no traffic.
+    Opened(Duration),
+    /// Probes are let through.
+    Probing,
+    /// The circuit was closed; traffic flows.
+    Closed,
+    /// Held open or closed by hand, or released again.
+    Forced,
+    /// The rule fired, and this held the action back.
+    Suppressed(Cow<'static, str>),
+}
+
+impl Verdict {
+    /// A verdict of `rule` that led to `action`, with nothing yet observed.
+    pub fn new(rule: impl Into<Cow<'static, str>>, action: Action) -> Self {
+        Self {
+            rule: rule.into(),
+            observed: 0.0,
+            threshold: 0.0,
+            samples: 0,
+            window: None,
+            peers: None,
+            action,
+        }
+    }
+
+    /// What was observed, what the rule allows, and on how many calls that rests.
+    #[must_use]
+    pub fn evidence(mut self, observed: f64, threshold: f64, samples: u64) -> Self {
+        (self.observed, self.threshold, self.samples) = (observed, threshold, samples);
+        self
+    }
+
+    /// The span of time that the observation covers.
+    #[must_use]
+    pub fn over(mut self, window: Duration) -> Self {
+        self.window = Some(window);
+        self
+    }
+
+    /// What the peers showed.
+    #[must_use]
+    pub fn against(mut self, peers: f64) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.action, self.rule)?;
+        if self.samples > 0 {
+            let (observed, threshold) = (Figure(self.observed), Figure(self.threshold));
+            write!(f, " {observed} (limit {threshold}, {} calls", self.samples)?;
+            if let Some(window) = self.window {
+                write!(f, " in {window:?}")?;
+            }
+            if let Some(peers) = self.peers {
+                write!(f, ", peers {}", Figure(peers))?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+/// A figure with as many decimals as it needs, at most three.
+struct Figure(f64);
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounded = (self.0 * 1_000.0).round() / 1_000.0;
+        write!(f, "{rounded}")
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened(duration) => write!(f, "opened for {duration:.1?}"),
+            Self::Probing => f.write_str("probing"),
+            Self::Closed => f.write_str("closed"),
+            Self::Forced => f.write_str("set by hand"),
+            Self::Suppressed(why) => write!(f, "held back ({why})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_reads_as_a_sentence_with_its_evidence() {
+        let verdict = Verdict::new("failure_rate", Action::Opened(Duration::from_secs(5)))
+            .evidence(0.62, 0.5, 40)
+            .over(Duration::from_secs(10))
+            .against(0.01);
+        assert_eq!(
+            verdict.to_string(),
+            "opened for 5.0s: failure_rate 0.62 (limit 0.5, 40 calls in 10s, peers 0.01)"
+        );
+    }
+}

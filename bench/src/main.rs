@@ -1,0 +1,46 @@
+//! Comparisons of buttress with its peers.
+//!
+//! `cargo compare <what>` measures and prints a table; with `--json`, one object a line. Every
+//! comparison runs its candidates in interleaved rounds, so that a machine that warms up or gets
+//! busy does so for all of them, and reports medians with their extremes.
+//!
+//! Linux only: cores are pinned and CPU clocks read by its system calls.
+
+mod gateway;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a comparison may fail with; it is printed and ends the program.
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo compare", about = "Measures buttress beside its peers")]
+struct Arguments {
+    #[command(subcommand)]
+    comparison: Comparison,
+}
+
+#[derive(Debug, Subcommand)]
+enum Comparison {
+    /// The whole gateway beside a bare hyper proxy: requests per CPU-second of each
+    Gateway(gateway::Options),
+    /// A part that a comparison runs as a process of its own
+    #[command(hide = true, subcommand)]
+    Part(gateway::Part),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().comparison {
+        Comparison::Gateway(options) => gateway::compare(&options),
+        Comparison::Part(part) => part.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -34,10 +34,9 @@ pub(super) async fn serve(address: SocketAddr, upstream: SocketAddr) -> Result<(
         let authority = authority.clone();
         tokio::spawn(async move {
             let forward = service_fn(move |request| forward(&client, &authority, request));
+            let server = auto::Builder::new(TokioExecutor::new());
             // A broken connection is the load generator's to notice.
-            let _ = server()
-                .serve_connection(TokioIo::new(stream), forward)
-                .await;
+            let _ = server.serve_connection(TokioIo::new(stream), forward).await;
         });
     }
 }

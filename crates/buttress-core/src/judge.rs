@@ -38,10 +38,16 @@ impl<F, C, S: Settle> Judge<F, C, S> {
     /// Judges `future` by `classify`, for `settle`. `method_is_head`: the request is a HEAD, whose
     /// response has no body to wait for.
     pub const fn new(future: F, classify: C, settle: S, method_is_head: bool) -> Self {
+        Self::guarded(future, classify, Guard::new(settle), method_is_head)
+    }
+
+    /// As [`Judge::new`], for an exchange that something guards already: one whose service had to be
+    /// made ready first.
+    pub const fn guarded(future: F, classify: C, guard: Guard<S>, method_is_head: bool) -> Self {
         Self {
             future,
             classify: Some(classify),
-            guard: Guard::new(settle),
+            guard,
             method_is_head,
         }
     }

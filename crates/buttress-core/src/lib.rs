@@ -14,7 +14,7 @@
 //! | [`protocol`] | HTTP or any service, told apart by type |
 //! | `classify`, `judge`, `body` (feature `http`) | deciding an outcome from head, body and trailers, exactly once |
 //! | [`reject`] | a refusal of our own, as an error and as a response |
-//! | [`settle`] | the guard that turns every exit into exactly one outcome |
+//! | [`settle`], [`judge_result`] | the guard that turns every exit into exactly one outcome |
 //! | [`clock`], [`rng`] | time and randomness, passed in |
 //! | [`circuit`] | admit, open, probe under lease, close: a state machine without I/O |
 //! | [`window`] | exact counts over the last calls or the last seconds |
@@ -44,6 +44,7 @@ pub mod config;
 pub mod deadline;
 pub mod events;
 pub mod health;
+pub mod judge_result;
 pub mod metric;
 pub mod outcome;
 pub mod protocol;

@@ -119,6 +119,11 @@ impl Ticket {
         }
     }
 
+    /// The generation in which the call was admitted.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Whether the call is a probe.
     pub const fn is_probe(&self) -> bool {
         self.lease.is_some()

@@ -113,7 +113,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    #[expect(clippy::disallowed_methods, reason = "the runtime's paused clock is what is tested")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runtime's paused clock is what is tested"
+    )]
     async fn a_default_sleep_waits_on_the_runtime_timer() {
         let before = tokio::time::Instant::now();
         super::super::Clock::monotonic()

@@ -63,9 +63,53 @@ impl CallWindow {
         self.len
     }
 
+    /// A window over the last `len` calls that holds the newest of what this one holds.
+    #[must_use]
+    pub fn resized(&self, len: NonZeroU32) -> Self {
+        let mut resized = Self::new(len);
+        let kept = self.filled.min(resized.len);
+        for age in (1..=kept).rev() {
+            resized.record(self.is_bad(age));
+        }
+        resized
+    }
+
+    /// Whether the call `age` calls ago was bad; the last one is 1 call ago.
+    fn is_bad(&self, age: u32) -> bool {
+        let ahead = self.len.saturating_sub(age);
+        let at = u64::from(self.next).saturating_add(u64::from(ahead)) % u64::from(self.len);
+        let word = usize::try_from(at / 64)
+            .ok()
+            .and_then(|at| self.bits.get(at));
+        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.bits.fill(0);
         (self.filled, self.next, self.bad) = (0, 0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(len: u32) -> CallWindow {
+        CallWindow::new(NonZeroU32::new(len).unwrap())
+    }
+
+    #[test]
+    fn a_resized_window_keeps_the_newest_calls_in_their_order() {
+        let mut calls = window(5);
+        for bad in [true, true, true, false, true, false, false] {
+            calls.record(bad);
+        }
+        let mut smaller = calls.resized(NonZeroU32::new(3).unwrap());
+        assert_eq!(smaller.counts(), Counts { total: 3, bad: 1 });
+        smaller.record(false);
+        assert_eq!(smaller.counts(), Counts { total: 3, bad: 0 });
+        let larger = calls.resized(NonZeroU32::new(70).unwrap());
+        assert_eq!(larger.counts(), Counts { total: 5, bad: 2 });
     }
 }

@@ -38,6 +38,11 @@ impl TimeWindow {
 
     /// Records one call that ended at `now`.
     pub fn record(&mut self, now: Instant, bad: bool) {
+        let bad = u64::from(bad);
+        self.add(now, Counts { total: 1, bad });
+    }
+
+    fn add(&mut self, now: Instant, counts: Counts) {
         let epoch = self.epoch(now);
         let slot = usize::try_from(epoch % BUCKETS as u64).unwrap_or(0);
         let Some(bucket) = self.buckets.get_mut(slot) else {
@@ -52,8 +57,8 @@ impl TimeWindow {
                 counts: Counts::default(),
             };
         }
-        bucket.counts.total = bucket.counts.total.saturating_add(1);
-        bucket.counts.bad = bucket.counts.bad.saturating_add(u64::from(bad));
+        bucket.counts.total = bucket.counts.total.saturating_add(counts.total);
+        bucket.counts.bad = bucket.counts.bad.saturating_add(counts.bad);
     }
 
     /// What the window holds at `now`.
@@ -75,6 +80,17 @@ impl TimeWindow {
         Duration::from_nanos(self.width.saturating_mul(BUCKETS as u64))
     }
 
+    /// A window over `span` that holds what this one does, as far as it reaches back.
+    #[must_use]
+    pub fn resized(&self, span: Duration) -> Self {
+        let mut resized = Self::new(span);
+        for bucket in &self.buckets {
+            let start = Instant::from_nanos(bucket.epoch.saturating_mul(self.width));
+            resized.add(start, bucket.counts);
+        }
+        resized
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.buckets = [Bucket::default(); BUCKETS];
@@ -82,5 +98,22 @@ impl TimeWindow {
 
     fn epoch(&self, now: Instant) -> u64 {
         now.as_nanos() / self.width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resized_window_keeps_what_it_still_reaches() {
+        let now = Instant::from_nanos(1_000_000);
+        let mut window = TimeWindow::new(Duration::from_nanos(160));
+        window.record(now.saturating_sub(Duration::from_nanos(100)), true);
+        window.record(now, false);
+        let wider = window.resized(Duration::from_nanos(1_600));
+        assert_eq!(wider.counts(now), Counts { total: 2, bad: 1 });
+        let narrower = window.resized(Duration::from_nanos(32));
+        assert_eq!(narrower.counts(now), Counts { total: 1, bad: 0 });
     }
 }

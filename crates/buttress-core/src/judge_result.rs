@@ -1,0 +1,93 @@
+//! A call to any service judged exactly once: what [`crate::settle`] is for, as a future.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use crate::protocol::ClassifyResult;
+use crate::settle::{Guard, Settle};
+
+pin_project! {
+    /// Judges the call that `future` makes and settles it exactly once: by its result, on a panic,
+    /// or when dropped.
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct JudgeResult<F, C, S: Settle> {
+        #[pin]
+        future: F,
+        classify: C,
+        guard: Guard<S>,
+    }
+}
+
+impl<F, C, S: Settle> JudgeResult<F, C, S> {
+    /// Judges `future` by `classify`; `guard` has watched the call since before `future` was made.
+    pub const fn new(future: F, classify: C, guard: Guard<S>) -> Self {
+        Self {
+            future,
+            classify,
+            guard,
+        }
+    }
+}
+
+impl<F, C, S, T, E> Future for JudgeResult<F, C, S>
+where
+    F: Future<Output = Result<T, E>>,
+    C: ClassifyResult<T, E>,
+    S: Settle,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.guard.enter();
+        let polled = this.future.poll(cx);
+        this.guard.leave();
+        let result = ready!(polled);
+        let mut guard = this.guard.take();
+        if guard.is_open() {
+            guard.settle(this.classify.classify(result.as_ref()));
+        }
+        Poll::Ready(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{FailureKind, Outcome};
+    use crate::protocol::OkOrErr;
+    use std::sync::Mutex;
+    use tokio_test::{assert_pending, assert_ready_err, task};
+
+    struct Log<'a>(&'a Mutex<Vec<Outcome>>);
+    impl Settle for Log<'_> {
+        fn settle(self, outcome: Outcome) {
+            self.0.lock().unwrap().push(outcome);
+        }
+    }
+
+    #[test]
+    fn a_call_is_settled_by_what_it_returned() {
+        let log = Mutex::new(Vec::new());
+        let failing = std::future::ready(Err::<(), _>("broken"));
+        let mut judged = task::spawn(JudgeResult::new(failing, OkOrErr, Guard::new(Log(&log))));
+        assert_ready_err!(judged.poll());
+        drop(judged);
+        let expected = Outcome::Failure(FailureKind::Answer);
+        assert_eq!(*log.lock().unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_is_abandoned() {
+        let log = Mutex::new(Vec::new());
+        let hanging = std::future::pending::<Result<(), ()>>();
+        let mut judged = task::spawn(JudgeResult::new(hanging, OkOrErr, Guard::new(Log(&log))));
+        assert_pending!(judged.poll());
+        drop(judged);
+        assert_eq!(*log.lock().unwrap(), [Outcome::Abandoned]);
+    }
+}

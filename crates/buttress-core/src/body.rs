@@ -15,6 +15,14 @@ pub trait Watch {
     fn broken(&mut self);
     // Dropped early: the watch is dropped without either.
 
+    /// The exact length has been delivered, though the body does not say that it has ended: trailers
+    /// may follow, or nothing may ever be asked of it again. Whether the watch is done with it; it
+    /// is told more if not.
+    fn delivered(&mut self) -> bool {
+        self.complete(None);
+        true
+    }
+
     /// The body is about to be polled.
     fn enter(&mut self) {}
     /// The poll has returned.
@@ -32,7 +40,7 @@ pin_project! {
         // `None`: there is no body of the service's, this stands for an empty one.
         #[pin]
         inner: Option<B>,
-        // Dropped after `inner` is done with; taken away when the end has been told.
+        // Taken away when the end has been told.
         watch: Option<W>,
         remaining: Option<u64>,
     }
@@ -43,19 +51,19 @@ impl<B: Body, W: Watch> Watched<B, W> {
     ///
     /// Where there is nothing to wait for (no body by [`is_bodiless`], or an empty one) the watch is
     /// told at once.
-    pub fn new(inner: B, watch: W, method_is_head: bool, status: StatusCode) -> Self {
+    pub fn new(inner: B, mut watch: W, method_is_head: bool, status: StatusCode) -> Self {
         let remaining = inner.size_hint().exact();
-        let done =
-            is_bodiless(method_is_head, status) || inner.is_end_stream() || remaining == Some(0);
-        let mut body = Self {
-            inner: Some(inner),
-            watch: Some(watch),
-            remaining,
-        };
-        if done && let Some(mut watch) = body.watch.take() {
+        let done = if is_bodiless(method_is_head, status) || inner.is_end_stream() {
             watch.complete(None);
+            true
+        } else {
+            remaining == Some(0) && watch.delivered()
+        };
+        Self {
+            inner: Some(inner),
+            watch: if done { None } else { Some(watch) },
+            remaining,
         }
-        body
     }
 
     /// A body that nobody watches any more.
@@ -144,8 +152,8 @@ fn tell<D: bytes::Buf, E, W: Watch>(
                 if let Some(left) = remaining {
                     *left = left.saturating_sub(len);
                 }
-                if *remaining != Some(0) && !is_end_stream() {
-                    return false;
+                if !is_end_stream() {
+                    return *remaining == Some(0) && watch.delivered();
                 }
                 watch.complete(None);
             }

@@ -43,16 +43,17 @@ impl<K: Eq + Hash, V> Bounded<K, V> {
         K: Borrow<Q> + for<'a> From<&'a Q>,
         Q: Eq + Hash + ?Sized,
     {
-        if let Some(found) = self.get(key) {
-            return found;
-        }
-        // Made outside the lock: `make` is somebody else's code.
-        let made = if self.has_room() {
-            Some(Arc::new(make(key)))
-        } else {
-            None
+        let (found, full) = {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            (entries.get(key).cloned(), entries.len() >= self.cap)
         };
-        self.insert(key, made)
+        match found {
+            Some(found) => found,
+            // A flood of new keys never takes the write lock.
+            None if full => self.overflowing(),
+            // Made outside the lock: `make` is somebody else's code.
+            None => self.insert(key, Arc::new(make(key))),
+        }
     }
 
     /// The entry of `key`, if it has one of its own.
@@ -103,11 +104,12 @@ impl<K: Eq + Hash, V> Bounded<K, V> {
             .collect()
     }
 
-    fn has_room(&self) -> bool {
-        self.len() < self.cap
+    fn overflowing(&self) -> Arc<V> {
+        self.overflowed.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(&self.overflow)
     }
 
-    fn insert<Q>(&self, key: &Q, made: Option<Arc<V>>) -> Arc<V>
+    fn insert<Q>(&self, key: &Q, made: Arc<V>) -> Arc<V>
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
         Q: Eq + Hash + ?Sized,
@@ -116,14 +118,11 @@ impl<K: Eq + Hash, V> Bounded<K, V> {
         if let Some(found) = entries.get(key) {
             return Arc::clone(found);
         }
-        if let Some(made) = made
-            && entries.len() < self.cap
-        {
-            entries.insert(K::from(key), Arc::clone(&made));
-            return made;
+        if entries.len() >= self.cap {
+            return self.overflowing();
         }
-        self.overflowed.fetch_add(1, Ordering::Relaxed);
-        Arc::clone(&self.overflow)
+        entries.insert(K::from(key), Arc::clone(&made));
+        made
     }
 }
 

@@ -43,8 +43,9 @@ pub enum Judgement {
 
 /// Decides the outcome of an HTTP exchange: at the head of the response, or at the end of its body.
 ///
-/// A body that breaks is always [`FailureKind::Body`], one that is dropped always
-/// [`Outcome::Abandoned`].
+/// Where the end decides, a body that breaks is always [`FailureKind::Body`], and one that is dropped
+/// before it is complete always [`Outcome::Abandoned`]. A classifier that panics makes the exchange a
+/// [`FailureKind::Panic`].
 pub trait ClassifyHttp<E> {
     /// What the head of the response says.
     fn head(&self, head: &Head<'_>) -> Judgement;

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::header::TRAILER;
 use http::{HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -15,6 +16,7 @@ use pin_project_lite::pin_project;
 use crate::body::{Watch, Watched};
 use crate::classify::{ClassifyHttp, Head, Judgement};
 use crate::outcome::{FailureKind, Outcome};
+use crate::reject::is_grpc;
 use crate::settle::{Guard, Settle};
 
 /// The body of a judged response: the service's own, watched to its end.
@@ -75,7 +77,10 @@ where
         Poll::Ready(match result {
             Ok(response) => Ok(at_head(response, classify, guard, *this.method_is_head)),
             Err(error) => {
-                guard.settle(classify.error(&error));
+                guard.enter();
+                let outcome = classify.error(&error);
+                guard.leave();
+                guard.settle(outcome);
                 Err(error)
             }
         })
@@ -94,13 +99,19 @@ where
     S: Settle,
 {
     let head = Head::of(&response);
+    guard.enter();
     guard.head(&head);
-    let decided = match classify.head(&head) {
+    let judgement = classify.head(&head);
+    guard.leave();
+    let decided = match judgement {
         Judgement::Now(outcome) if S::AT_HEAD => {
             guard.settle(outcome);
             return response.map(Watched::unwatched);
         }
-        Judgement::Now(outcome) => Some(outcome),
+        Judgement::Now(outcome) => {
+            guard.presume(outcome);
+            Some(outcome)
+        }
         Judgement::AtEnd => None,
     };
     let status = response.status();
@@ -108,9 +119,15 @@ where
         classify,
         guard,
         decided,
+        trailers_matter: promises_trailers(response.headers()),
         error: PhantomData,
     };
     response.map(|body| Watched::new(body, ending, method_is_head, status))
+}
+
+/// Whether more than the length of the body is worth waiting for: a gRPC status comes after it.
+fn promises_trailers(headers: &HeaderMap) -> bool {
+    is_grpc(headers) || headers.contains_key(TRAILER)
 }
 
 /// Waits at the end of a body to settle its exchange.
@@ -120,19 +137,42 @@ pub struct Ending<C, S: Settle, E> {
     guard: Guard<S>,
     /// What the head decided, where that is told at the end.
     decided: Option<Outcome>,
+    trailers_matter: bool,
     error: PhantomData<fn(&E)>,
+}
+
+impl<C: ClassifyHttp<E>, S: Settle, E> Ending<C, S, E> {
+    fn outcome(&mut self, trailers: Option<&HeaderMap>) -> Outcome {
+        if let Some(decided) = self.decided {
+            return decided;
+        }
+        self.guard.enter();
+        let outcome = self.classify.end(trailers);
+        self.guard.leave();
+        outcome
+    }
 }
 
 impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
     fn complete(&mut self, trailers: Option<&HeaderMap>) {
-        let outcome = self.decided.unwrap_or_else(|| self.classify.end(trailers));
+        let outcome = self.outcome(trailers);
         self.guard.settle(outcome);
     }
 
+    fn delivered(&mut self) -> bool {
+        let outcome = self.outcome(None);
+        if self.trailers_matter {
+            // Not every server asks for them; a drop is as good an end as any now.
+            self.guard.presume(outcome);
+        } else {
+            self.guard.settle(outcome);
+        }
+        !self.trailers_matter
+    }
+
     fn broken(&mut self) {
-        let outcome = self.decided.filter(|outcome| outcome.is_failure());
-        self.guard
-            .settle(outcome.unwrap_or(Outcome::Failure(FailureKind::Body)));
+        let outcome = self.decided.unwrap_or(Outcome::Failure(FailureKind::Body));
+        self.guard.settle(outcome);
     }
 
     fn enter(&mut self) {

@@ -27,11 +27,12 @@ pub trait Settle {
 ///
 /// Dropped while the guarded code runs ([`Guard::enter`] was not matched by [`Guard::leave`]) it
 /// settles as [`FailureKind::Panic`]: nothing else leaves a poll without returning from it. Dropped at
-/// any other time it settles as [`Outcome::Abandoned`].
+/// any other time it settles as [`Outcome::Abandoned`], or as was presumed ([`Guard::presume`]).
 #[derive(Debug)]
 pub struct Guard<S: Settle> {
     settle: Option<S>,
     inside: bool,
+    when_dropped: Outcome,
 }
 
 impl<S: Settle> Guard<S> {
@@ -40,10 +41,16 @@ impl<S: Settle> Guard<S> {
         Self {
             settle: Some(settle),
             inside: false,
+            when_dropped: Outcome::Abandoned,
         }
     }
 
-    /// Control passes to the guarded code.
+    /// From here on the outcome is known, and only its time is open: a drop settles as `outcome`.
+    pub const fn presume(&mut self, outcome: Outcome) {
+        self.when_dropped = outcome;
+    }
+
+    /// Control passes to code that may panic: what is guarded, or what classifies it.
     pub const fn enter(&mut self) {
         self.inside = true;
     }
@@ -71,6 +78,7 @@ impl<S: Settle> Guard<S> {
         Self {
             settle: self.settle.take(),
             inside: false,
+            when_dropped: self.when_dropped,
         }
     }
 
@@ -88,7 +96,7 @@ impl<S: Settle> Drop for Guard<S> {
         let outcome = if self.inside {
             Outcome::Failure(FailureKind::Panic)
         } else {
-            Outcome::Abandoned
+            self.when_dropped
         };
         self.settle(outcome);
     }
@@ -172,6 +180,15 @@ mod tests {
         }));
         assert!(caught.is_err());
         assert_eq!(*log.lock().unwrap(), [Outcome::Failure(FailureKind::Panic)]);
+    }
+
+    #[test]
+    fn a_guard_dropped_when_its_outcome_is_known_settles_as_that() {
+        let log = Mutex::new(Vec::new());
+        let mut guard = Guard::new(Log(&log));
+        guard.presume(Outcome::Success);
+        drop(guard.take());
+        assert_eq!(*log.lock().unwrap(), [Outcome::Success]);
     }
 
     #[test]

@@ -87,11 +87,13 @@ impl Backoff {
         let full = Duration::try_from_secs_f64(seconds)
             .unwrap_or(self.cap)
             .min(self.cap);
-        match self.jitter {
-            Jitter::None => full,
-            Jitter::Equal => full.mul_f64(0.5 + rng.unit() / 2.0),
-            Jitter::Full => full.mul_f64(rng.unit()),
-        }
+        let share = match self.jitter {
+            Jitter::None => return full,
+            Jitter::Equal => 0.5 + rng.unit() / 2.0,
+            Jitter::Full => rng.unit(),
+        };
+        // The longest duration there is rounds up to one second more, which is none.
+        Duration::try_from_secs_f64(full.as_secs_f64() * share).map_or(full, |part| part.min(full))
     }
 
     /// Refuses what makes no sense.

@@ -55,9 +55,16 @@ impl ManualClock {
 
     /// Moves time on by `duration` and wakes every sleep that has ended.
     pub fn advance(&self, duration: Duration) {
-        let target = self.now().saturating_add(duration);
-        self.0.nanos.store(target.as_nanos(), Ordering::Release);
-        self.0.wake_due(target);
+        let later = |nanos| {
+            Some(
+                Instant::from_nanos(nanos)
+                    .saturating_add(duration)
+                    .as_nanos(),
+            )
+        };
+        // One step, so that two threads that advance at once both count.
+        let _ = (self.0.nanos).fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+        self.0.wake_due(self.now());
     }
 }
 

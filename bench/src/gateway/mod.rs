@@ -36,10 +36,10 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     /// Rounds that are measured, after one that is not
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 41, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Requests in each round to each proxy
-    #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     requests: u64,
     /// Keep-alive connections that ask again as soon as they are answered
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -1,0 +1,130 @@
+//! A response's body on its way to a client.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use buttress_core::deadline::DeadlineExceeded;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::idle::IdleTimer;
+
+/// A body that an upstream streams, or one of the gateway's own.
+#[derive(Debug)]
+pub struct ResponseBody {
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Option<Bytes>),
+    Upstream {
+        incoming: Incoming,
+        idle: Duration,
+        timer: IdleTimer,
+    },
+}
+
+impl ResponseBody {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self {
+            source: Source::Own(None),
+        }
+    }
+
+    /// What an upstream sends; cut with an error where it pauses for longer than `idle`.
+    pub fn streamed(incoming: Incoming, idle: Duration) -> Self {
+        Self {
+            source: Source::Upstream {
+                incoming,
+                idle,
+                timer: IdleTimer::default(),
+            },
+        }
+    }
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            source: Source::Own((!bytes.is_empty()).then_some(bytes)),
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (incoming, idle, timer) = match &mut self.get_mut().source {
+            Source::Own(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Source::Upstream {
+                incoming,
+                idle,
+                timer,
+            } => (incoming, idle, timer),
+        };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                timer.arrived();
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+            }
+            Poll::Pending => {
+                ready!(timer.poll_waiting(cx, *idle));
+                Poll::Ready(Some(Err(BodyError::Stalled(DeadlineExceeded::new()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(bytes) => bytes.is_none(),
+            Source::Upstream { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Source::Upstream { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}
+
+/// How an upstream's body failed after a good head.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It paused for too long.
+    Stalled(DeadlineExceeded),
+    /// The connection broke.
+    Broken(hyper::Error),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stalled(_) => "the upstream's body paused for too long",
+            Self::Broken(_) => "the upstream's body broke off",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Stalled(deadline) => Some(deadline),
+            Self::Broken(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::demo::Demo;
+use crate::gateway::Gateway;
+use crate::server::{BindError, Drain, drain_on_signal};
+
+/// A reverse proxy that keeps going when what is behind it does not.
+///
+/// Without a command it is a demo that needs nothing installed: three upstreams of its own, one of
+/// which turns slow and one flaky, the proxy in front of them, and gentle traffic.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "buttress-gateway", version)]
+pub struct Cli {
+    /// What to do; the demo if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How the demo runs.
+    #[command(flatten)]
+    pub demo: DemoArgs,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Proxy to the upstreams that a file names.
+    Serve(File),
+    /// Say what is wrong with a file, or that nothing is.
+    Check(File),
+}
+
+/// The file to read.
+#[derive(Clone, Debug, Args)]
+pub struct File {
+    /// The configuration.
+    #[arg(long, value_name = "PATH")]
+    pub config: PathBuf,
+}
+
+/// How the demo runs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DemoArgs {
+    /// Leave the traffic to you.
+    #[arg(long)]
+    pub no_traffic: bool,
+    /// Where clients reach the demo (default 127.0.0.1:8080).
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where the demo shows metrics, health and status (default 127.0.0.1:8081).
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+}
+
+/// Exit code for a configuration that is wrong.
+const WRONG_CONFIG: u8 = 2;
+
+/// Runs the command line to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let ended = match cli.command {
+        Some(Command::Check(file)) => return check(&file.config),
+        Some(Command::Serve(file)) => serve(&file.config),
+        None => demo(&cli.demo),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut io::stderr(), &error);
+            error.exit_code()
+        }
+    }
+}
+
+fn check(path: &Path) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => {
+            let endpoints: usize = config.pools.iter().map(|pool| pool.endpoints.len()).sum();
+            let summary = format!(
+                "{}: good: {}, {}, {}",
+                path.display(),
+                count(config.routes.len(), "route"),
+                count(config.pools.len(), "pool"),
+                count(endpoints, "endpoint"),
+            );
+            say(&mut io::stdout(), &summary);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&mut io::stderr(), &error);
+            ExitCode::from(WRONG_CONFIG)
+        }
+    }
+}
+
+fn serve(path: &Path) -> Result<(), Failure> {
+    let config = Config::load(path)?;
+    runtime()?.block_on(async {
+        let drain = Drain::new();
+        let gateway = Gateway::bind(&config, drain.clone()).await?;
+        until_signalled(gateway, drain).await
+    })
+}
+
+fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let drain = Drain::new();
+        let demo = Demo::start().await?;
+        let gateway = Gateway::bind(&demo.config(args.listen, args.admin), drain.clone()).await?;
+        if !args.no_traffic {
+            demo.send_traffic(gateway.address());
+        }
+        until_signalled(gateway, drain).await
+    })
+}
+
+async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> {
+    say(
+        &mut io::stderr(),
+        &format!("listening on http://{}", gateway.address()),
+    );
+    let signals = async {
+        if let Err(error) = drain_on_signal(drain).await {
+            tracing::warn!(%error, "signals cannot be heard; end the process by force");
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = gateway.run() => Ok(()),
+        () = signals => Ok(()),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A terminal that is gone is no reason to fail.
+fn say(to: &mut impl io::Write, what: &dyn fmt::Display) {
+    drop(writeln!(to, "{what}"));
+}
+
+/// Why the gateway could not run.
+#[derive(Debug)]
+enum Failure {
+    Config(ConfigError),
+    Bind(BindError),
+    Runtime(io::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(WRONG_CONFIG),
+            Self::Bind(_) | Self::Runtime(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Bind(error) => error.fmt(f),
+            Self::Runtime(error) => write!(f, "cannot start worker threads: {error}"),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! The file as it is written: every key optional, every value with its place.
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+type Text = Option<Spanned<String>>;
+type Number = Option<Spanned<i64>>;
+type Real = Option<Spanned<f64>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Listen,
+    pub(super) admin: Admin,
+    pub(super) log: Log,
+    pub(super) trace: Trace,
+    pub(super) forwarded: Forwarded,
+    pub(super) correlation: Correlation,
+    pub(super) pool: Vec<Spanned<Pool>>,
+    pub(super) route: Vec<Spanned<Route>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listen {
+    pub(super) address: Text,
+    pub(super) max_connections: Number,
+    pub(super) header_timeout: Text,
+    pub(super) idle_timeout: Text,
+    pub(super) body_timeout: Text,
+    pub(super) write_timeout: Text,
+    pub(super) max_request_body: Option<Spanned<toml::Value>>,
+    pub(super) lame_duck: Text,
+    pub(super) drain_deadline: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) address: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) format: Text,
+    pub(super) level: Text,
+    pub(super) access_log: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Trace {
+    pub(super) otlp_endpoint: Text,
+    pub(super) sample_ratio: Real,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Forwarded {
+    pub(super) host: Text,
+    pub(super) x_forwarded: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Correlation {
+    pub(super) trust: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Pool {
+    pub(super) name: Text,
+    pub(super) protocol: Text,
+    pub(super) connect_timeout: Text,
+    pub(super) head_timeout: Text,
+    pub(super) body_idle_timeout: Text,
+    pub(super) keep_alive: Text,
+    pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
+    pub(super) health: Health,
+}
+
+/// An endpoint is an address alone, or a table where it needs more.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "an endpoint is \"host:port\" or { address = \"host:port\", weight = 1 }"
+)]
+pub(super) enum Endpoint {
+    Address(String),
+    Weighted(WeightedEndpoint),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WeightedEndpoint {
+    pub(super) address: String,
+    #[serde(default)]
+    pub(super) weight: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Health {
+    pub(super) consecutive_failures: Number,
+    pub(super) open_for: Text,
+    pub(super) max_ejected: Real,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    pub(super) name: Text,
+    pub(super) host: Text,
+    pub(super) path_prefix: Text,
+    pub(super) pool: Text,
+    pub(super) breaker: Breaker,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Breaker {
+    pub(super) consecutive_failures: Number,
+    pub(super) failure_rate: Option<Spanned<FailureRate>>,
+    pub(super) open_for: Text,
+    pub(super) probes: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FailureRate {
+    pub(super) ratio: Real,
+    pub(super) min_calls: Number,
+    pub(super) window: Text,
+}

@@ -1,0 +1,168 @@
+//! What is wrong with a configuration, where, and what would be right.
+
+use std::fmt;
+use std::ops::Range;
+
+/// One thing that is wrong with a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// Name of the file, as it was given.
+    pub file: String,
+    /// Line in the file, from 1; `None` where the file as a whole is meant.
+    pub line: Option<usize>,
+    /// The key, as a path from the top of the file.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Everything that is wrong with a configuration; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<ConfigProblem>,
+}
+
+impl ConfigError {
+    /// All problems, in the order of the file's sections.
+    pub fn problems(&self) -> &[ConfigProblem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A configuration's text and everything found wrong with it so far.
+pub(super) struct Report<'a> {
+    file: &'a str,
+    source: &'a str,
+    problems: Vec<ConfigProblem>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(file: &'a str, source: &'a str) -> Self {
+        Self {
+            file,
+            source,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Notes a problem with `key`, found at `span`.
+    pub(super) fn add(&mut self, span: Range<usize>, key: &str, message: impl Into<String>) {
+        let line = Some(line_of(self.source, span.start));
+        self.push(line, key.to_owned(), message.into());
+    }
+
+    /// Notes a problem that belongs to no place in the file.
+    pub(super) fn add_without_place(&mut self, key: &str, message: impl Into<String>) {
+        self.push(None, key.to_owned(), message.into());
+    }
+
+    /// Notes what the TOML parser says; the key is read off the source.
+    pub(super) fn add_syntax(&mut self, error: &toml::de::Error) {
+        let at = error.span().map(|span| span.start);
+        let line = at.map(|at| line_of(self.source, at));
+        let key = at.map(|at| key_at(self.source, at)).unwrap_or_default();
+        self.push(line, key, error.message().trim().replace('\n', "; "));
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(ConfigError {
+                problems: self.problems,
+            }),
+        }
+    }
+
+    fn push(&mut self, line: Option<usize>, key: String, message: String) {
+        self.problems.push(ConfigProblem {
+            file: self.file.to_owned(),
+            line,
+            key,
+            message,
+        });
+    }
+}
+
+/// A file that could not be read at all.
+pub(super) fn unreadable(file: &str, error: &std::io::Error) -> ConfigError {
+    let mut report = Report::new(file, "");
+    report.add_without_place("", format!("cannot be read: {error}"));
+    ConfigError {
+        problems: report.problems,
+    }
+}
+
+fn line_of(source: &str, offset: usize) -> usize {
+    let before = source
+        .as_bytes()
+        .get(..offset.min(source.len()))
+        .unwrap_or_default();
+    before.iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// The dotted key whose line holds `offset`, with the table it stands in.
+fn key_at(source: &str, offset: usize) -> String {
+    let line = line_of(source, offset);
+    let lines: Vec<&str> = source.lines().take(line).map(str::trim).collect();
+    let Some((last, above)) = lines.split_last() else {
+        return String::new();
+    };
+    if last.starts_with('[') {
+        return last.trim_matches(['[', ']']).to_owned();
+    }
+    let table = above.iter().rev().find(|line| is_header(line));
+    let table = table.map(|line| line.trim_matches(['[', ']']));
+    let key = last.split('=').next().unwrap_or(last).trim();
+    table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"))
+}
+
+fn is_header(line: &str) -> bool {
+    line.starts_with('[') && line.ends_with(']') && !line.contains('=') && !line.contains(',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_with_the_table_it_stands_in() {
+        let source = "[listen]\naddress = \"x\"\n\n[[pool]]\nname = 3\n";
+        assert_eq!(key_at(source, source.find('3').unwrap()), "pool.name");
+        assert_eq!(line_of(source, source.find('3').unwrap()), 5);
+        assert_eq!(key_at(source, 2), "listen");
+    }
+
+    #[test]
+    fn an_offset_past_the_end_is_the_last_line() {
+        assert_eq!(line_of("a\nb", 99), 2);
+        assert_eq!(key_at("", 4), "");
+    }
+}

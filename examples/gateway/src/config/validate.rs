@@ -1,0 +1,322 @@
+//! From the file as written to a [`Config`] that cannot be wrong, with every problem noted.
+
+mod pools;
+mod routes;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use super::report::{ConfigError, Report};
+use super::{
+    Admin, Config, Correlation, Forwarded, ForwardedPolicy, HostPolicy, Listen, Log, LogFormat,
+    LogLevel, Trace, Trust, raw, values,
+};
+
+/// Parses and checks a file's text.
+pub(super) fn parse(file: &str, source: &str) -> Result<Config, ConfigError> {
+    let mut report = Report::new(file, source);
+    let raw = match toml::from_str::<raw::File>(source) {
+        Ok(raw) => raw,
+        Err(error) => {
+            report.add_syntax(&error);
+            return report.finish(None);
+        }
+    };
+    let config = check(&raw, &mut report);
+    report.finish(Some(config))
+}
+
+fn check(raw: &raw::File, report: &mut Report<'_>) -> Config {
+    let pools = pools::check(&raw.pool, report);
+    let routes = routes::check(&raw.route, &raw.pool, report);
+    let config = Config {
+        listen: listen(&raw.listen, report),
+        admin: admin(&raw.admin, report),
+        log: log(&raw.log, report),
+        trace: trace(&raw.trace, report),
+        forwarded: forwarded(raw.forwarded.host.as_ref(), &raw.forwarded, report),
+        correlation: correlation(&raw.correlation, report),
+        pools,
+        routes,
+    };
+    apart(raw, &config, report);
+    config
+}
+
+/// The two listeners cannot share an address.
+fn apart(raw: &raw::File, config: &Config, report: &mut Report<'_>) {
+    if config.listen.address != config.admin.address || config.listen.address.port() == 0 {
+        return;
+    }
+    let message = format!(
+        "{} is the address of listen as well; give the admin listener another port",
+        config.admin.address
+    );
+    match raw.admin.address.as_ref().or(raw.listen.address.as_ref()) {
+        Some(written) => report.add(written.span(), "admin.address", message),
+        None => report.add_without_place("admin.address", message),
+    }
+}
+
+fn listen(raw: &raw::Listen, report: &mut Report<'_>) -> Listen {
+    let default = Listen::default();
+    let max_connections = count(
+        raw.max_connections.as_ref(),
+        "listen.max_connections",
+        report,
+    );
+    let max_request_body = raw.max_request_body.as_ref().map(|value| {
+        values::bytes(value.get_ref())
+            .map_err(|m| report.add(value.span(), "listen.max_request_body", m))
+    });
+    let mut wait = |text: &Option<Spanned<String>>, key, default| {
+        duration(text.as_ref(), key, report).unwrap_or(default)
+    };
+    let [
+        header_timeout,
+        idle_timeout,
+        body_timeout,
+        write_timeout,
+        lame_duck,
+        drain_deadline,
+    ] = [
+        wait(
+            &raw.header_timeout,
+            "listen.header_timeout",
+            default.header_timeout,
+        ),
+        wait(
+            &raw.idle_timeout,
+            "listen.idle_timeout",
+            default.idle_timeout,
+        ),
+        wait(
+            &raw.body_timeout,
+            "listen.body_timeout",
+            default.body_timeout,
+        ),
+        wait(
+            &raw.write_timeout,
+            "listen.write_timeout",
+            default.write_timeout,
+        ),
+        wait(&raw.lame_duck, "listen.lame_duck", default.lame_duck),
+        wait(
+            &raw.drain_deadline,
+            "listen.drain_deadline",
+            default.drain_deadline,
+        ),
+    ];
+    Listen {
+        address: address(raw.address.as_ref(), "listen.address", report).unwrap_or(default.address),
+        max_connections: max_connections.map_or(default.max_connections, |n| n.get() as usize),
+        header_timeout,
+        idle_timeout,
+        body_timeout,
+        write_timeout,
+        max_request_body: max_request_body
+            .and_then(Result::ok)
+            .unwrap_or(default.max_request_body),
+        lame_duck,
+        drain_deadline,
+    }
+}
+
+fn admin(raw: &raw::Admin, report: &mut Report<'_>) -> Admin {
+    let default = Admin::default().address;
+    Admin {
+        address: address(raw.address.as_ref(), "admin.address", report).unwrap_or(default),
+    }
+}
+
+fn log(raw: &raw::Log, report: &mut Report<'_>) -> Log {
+    let default = Log::default();
+    let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
+    let levels = [
+        LogLevel::Error,
+        LogLevel::Warn,
+        LogLevel::Info,
+        LogLevel::Debug,
+        LogLevel::Trace,
+    ]
+    .map(|level| (level.as_str(), level));
+    Log {
+        format: choice(raw.format.as_ref(), "log.format", &formats, report)
+            .unwrap_or(default.format),
+        level: choice(raw.level.as_ref(), "log.level", &levels, report).unwrap_or(default.level),
+        access_log: raw.access_log.unwrap_or(default.access_log),
+    }
+}
+
+fn trace(raw: &raw::Trace, report: &mut Report<'_>) -> Trace {
+    let endpoint = raw.otlp_endpoint.as_ref();
+    if let Some(text) = endpoint {
+        let uri = text.get_ref().parse::<http::Uri>().ok();
+        let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
+        if scheme != Some("http") {
+            let message = format!(
+                "\"{}\" is not a collector's address; write one such as \"http://127.0.0.1:4317\"",
+                text.get_ref()
+            );
+            report.add(text.span(), "trace.otlp_endpoint", message);
+        }
+    }
+    let ratio = ratio(raw.sample_ratio.as_ref(), "trace.sample_ratio", report);
+    Trace {
+        otlp_endpoint: endpoint.map(|text| text.get_ref().clone()),
+        sample_ratio: ratio.unwrap_or(Trace::default().sample_ratio),
+    }
+}
+
+fn forwarded(
+    host: Option<&Spanned<String>>,
+    raw: &raw::Forwarded,
+    report: &mut Report<'_>,
+) -> Forwarded {
+    let default = Forwarded::default();
+    let hosts = [
+        ("preserve", HostPolicy::Preserve),
+        ("upstream", HostPolicy::Upstream),
+    ];
+    let policies = [
+        ("replace", ForwardedPolicy::Replace),
+        ("append", ForwardedPolicy::Append),
+        ("drop", ForwardedPolicy::Drop),
+    ];
+    Forwarded {
+        host: choice(host, "forwarded.host", &hosts, report).unwrap_or(default.host),
+        x_forwarded: choice(
+            raw.x_forwarded.as_ref(),
+            "forwarded.x_forwarded",
+            &policies,
+            report,
+        )
+        .unwrap_or(default.x_forwarded),
+    }
+}
+
+fn correlation(raw: &raw::Correlation, report: &mut Report<'_>) -> Correlation {
+    let trusts = [("edge", Trust::Edge), ("internal", Trust::Internal)];
+    let trust = choice(raw.trust.as_ref(), "correlation.trust", &trusts, report);
+    Correlation {
+        trust: trust.unwrap_or_default(),
+    }
+}
+
+// === values with their place ===
+
+fn duration(
+    text: Option<&Spanned<String>>,
+    key: &str,
+    report: &mut Report<'_>,
+) -> Option<Duration> {
+    let text = text?;
+    values::duration(text.get_ref())
+        .map_err(|m| report.add(text.span(), key, m))
+        .ok()
+}
+
+fn count(number: Option<&Spanned<i64>>, key: &str, report: &mut Report<'_>) -> Option<NonZeroU32> {
+    let number = number?;
+    let read = u32::try_from(*number.get_ref())
+        .ok()
+        .and_then(NonZeroU32::new);
+    if read.is_none() {
+        let message = format!(
+            "{} is not a count; write a number from 1 up",
+            number.get_ref()
+        );
+        report.add(number.span(), key, message);
+    }
+    read
+}
+
+fn ratio(number: Option<&Spanned<f64>>, key: &str, report: &mut Report<'_>) -> Option<f64> {
+    let number = number?;
+    let value = *number.get_ref();
+    if (0.0..=1.0).contains(&value) {
+        return Some(value);
+    }
+    report.add(
+        number.span(),
+        key,
+        format!("{value} is not a ratio; write a number from 0 to 1"),
+    );
+    None
+}
+
+fn choice<T: Copy>(
+    text: Option<&Spanned<String>>,
+    key: &str,
+    choices: &[(&str, T)],
+    report: &mut Report<'_>,
+) -> Option<T> {
+    let text = text?;
+    let found = choices.iter().find(|(name, _)| name == text.get_ref());
+    if found.is_none() {
+        let names: Vec<String> = choices
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
+        let message = format!(
+            "\"{}\" is not known; write {}",
+            text.get_ref(),
+            names.join(" or ")
+        );
+        report.add(text.span(), key, message);
+    }
+    found.map(|(_, value)| *value)
+}
+
+fn address(
+    text: Option<&Spanned<String>>,
+    key: &str,
+    report: &mut Report<'_>,
+) -> Option<SocketAddr> {
+    let text = text?;
+    let resolved = values::host_port(text.get_ref()).and_then(|_| resolve(text.get_ref()));
+    resolved
+        .map_err(|m| report.add(text.span(), key, m))
+        .ok()?
+        .first()
+        .copied()
+}
+
+fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
+    let advice = "check the name, or write an IP address";
+    match address.to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(format!("\"{address}\" resolves to no address; {advice}")),
+        Err(error) => Err(format!(
+            "\"{address}\" does not resolve ({error}); {advice}"
+        )),
+    }
+}
+
+/// The name of a table, and the key that problems inside it are reported under.
+fn named(
+    kind: &str,
+    index: usize,
+    name: Option<&Spanned<String>>,
+    place: std::ops::Range<usize>,
+    report: &mut Report<'_>,
+) -> (String, String) {
+    let Some(name) = name else {
+        let key = format!("{kind}[{index}].name");
+        report.add(
+            place,
+            &key,
+            format!("a {kind} needs a name; add name = \"…\""),
+        );
+        return (String::new(), format!("{kind}[{index}]"));
+    };
+    let text = name.get_ref();
+    if let Err(message) = values::name(text) {
+        report.add(name.span(), &format!("{kind}[{index}].name"), message);
+        return (text.clone(), format!("{kind}[{index}]"));
+    }
+    (text.clone(), format!("{kind}.{text}"))
+}

@@ -1,0 +1,149 @@
+//! `[[pool]]`: names that differ, endpoints that exist.
+
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use super::super::report::Report;
+use super::super::{Endpoint, Pool, PoolHealth, Protocol, raw, values};
+use super::{choice, count, duration, named, ratio, resolve};
+
+pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Vec<Pool> {
+    if pools.is_empty() {
+        report.add_without_place(
+            "pool",
+            "there is no pool; add a [[pool]] with its endpoints",
+        );
+    }
+    let mut checked: Vec<Pool> = Vec::with_capacity(pools.len());
+    for (index, raw) in pools.iter().enumerate() {
+        let pool = pool(index, raw, report);
+        if checked
+            .iter()
+            .any(|other| other.name == pool.name && !pool.name.is_empty())
+        {
+            let place = raw
+                .get_ref()
+                .name
+                .as_ref()
+                .map_or(raw.span(), Spanned::span);
+            let message = format!(
+                "a pool named \"{}\" came before; names have to differ",
+                pool.name
+            );
+            report.add(place, &format!("pool[{index}].name"), message);
+        }
+        checked.push(pool);
+    }
+    checked
+}
+
+fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool {
+    let place = raw.span();
+    let raw = raw.get_ref();
+    let (name, key) = named("pool", index, raw.name.as_ref(), place.clone(), report);
+    let protocols = [
+        ("http1", Protocol::Http1),
+        ("h1", Protocol::Http1),
+        ("h2", Protocol::Http2),
+    ];
+    let protocol = choice(
+        raw.protocol.as_ref(),
+        &format!("{key}.protocol"),
+        &protocols,
+        report,
+    );
+    let mut wait = |text: &Option<Spanned<String>>, what: &str, default: u64| {
+        duration(text.as_ref(), &format!("{key}.{what}"), report)
+            .unwrap_or(Duration::from_secs(default))
+    };
+    Pool {
+        name,
+        protocol: protocol.unwrap_or(Protocol::Http1),
+        connect_timeout: wait(&raw.connect_timeout, "connect_timeout", 1),
+        head_timeout: wait(&raw.head_timeout, "head_timeout", 30),
+        body_idle_timeout: wait(&raw.body_idle_timeout, "body_idle_timeout", 60),
+        keep_alive: wait(&raw.keep_alive, "keep_alive", 30),
+        endpoints: endpoints(raw.endpoints.as_ref(), &key, place, report),
+        health: health(&raw.health, &key, report),
+    }
+}
+
+fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth {
+    let default = PoolHealth::DEFAULT;
+    let key = |what: &str| format!("{pool}.health.{what}");
+    PoolHealth {
+        consecutive_failures: count(
+            raw.consecutive_failures.as_ref(),
+            &key("consecutive_failures"),
+            report,
+        )
+        .unwrap_or(default.consecutive_failures),
+        open_for: duration(raw.open_for.as_ref(), &key("open_for"), report)
+            .unwrap_or(default.open_for),
+        max_ejected: ratio(raw.max_ejected.as_ref(), &key("max_ejected"), report)
+            .unwrap_or(default.max_ejected),
+    }
+}
+
+fn endpoints(
+    list: Option<&Spanned<Vec<Spanned<raw::Endpoint>>>>,
+    pool: &str,
+    place: Range<usize>,
+    report: &mut Report<'_>,
+) -> Vec<Endpoint> {
+    let key = format!("{pool}.endpoints");
+    let entries = list
+        .map(|list| list.get_ref().as_slice())
+        .unwrap_or_default();
+    if entries.is_empty() {
+        let place = list.map_or(place, Spanned::span);
+        let message = "the pool is empty; give it an endpoint, such as [\"127.0.0.1:9001\"]";
+        report.add(place, &key, message);
+    }
+    let mut found: Vec<Endpoint> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let key = format!("{key}[{index}]");
+        let endpoint = endpoint(entry.get_ref()).and_then(|endpoint| {
+            let twice = found.iter().any(|other| other.address == endpoint.address);
+            let message = || {
+                format!(
+                    "\"{}\" is in the pool already; remove one",
+                    endpoint.address
+                )
+            };
+            if twice { Err(message()) } else { Ok(endpoint) }
+        });
+        match endpoint {
+            Ok(endpoint) => found.push(endpoint),
+            Err(message) => report.add(entry.span(), &key, message),
+        }
+    }
+    found
+}
+
+fn endpoint(raw: &raw::Endpoint) -> Result<Endpoint, String> {
+    let (address, weight) = match raw {
+        raw::Endpoint::Address(address) => (address, 1),
+        raw::Endpoint::Weighted(endpoint) => (&endpoint.address, endpoint.weight.unwrap_or(1)),
+    };
+    let weight = u32::try_from(weight)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| format!("weight {weight} is not a count; write a number from 1 up"))?;
+    let (_, port) = values::host_port(address)?;
+    if port == 0 {
+        return Err("port 0 cannot be connected to; write the port the upstream listens on".into());
+    }
+    let authority = address
+        .parse()
+        .map_err(|_| format!("\"{address}\" is not an address; write host:port"))?;
+    Ok(Endpoint {
+        address: address.clone(),
+        authority,
+        resolved: resolve(address)?,
+        weight,
+    })
+}

@@ -1,0 +1,131 @@
+//! The innermost step that all routes share: to the route's own service, or to a problem.
+//!
+//! Each route has a service of its own (a breaker, a pool), made once; a request clones the one it
+//! goes to, polls that clone ready and calls it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use http_body_util::Either;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::headers::X_CORRELATION_ID;
+use crate::ingress::Arrival;
+use crate::problem::Problem;
+
+/// Sends each request to the service of its route, by the [`Arrival`] in its extensions.
+#[derive(Debug)]
+pub struct Dispatch<S> {
+    routes: Arc<[S]>,
+}
+
+impl<S> Dispatch<S> {
+    /// One service for each route, in the order of the configuration.
+    pub fn new(routes: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            routes: routes.into_iter().collect(),
+        }
+    }
+}
+
+impl<S> Clone for Dispatch<S> {
+    fn clone(&self) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+        }
+    }
+}
+
+impl<S, B> Service<Request<RequestBody>> for Dispatch<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
+{
+    type Response = Response<Either<B, ResponseBody>>;
+    type Error = Infallible;
+    type Future = DispatchFuture<S>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Which service has to be ready is known only with the request.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> DispatchFuture<S> {
+        let arrival = request.extensions().get::<Arrival>();
+        let route = arrival.map_or(Err(Problem::NoRoute), |arrival| arrival.0);
+        let service = route.and_then(|id| self.routes.get(id.0).ok_or(Problem::NoRoute));
+        let state = match service {
+            Ok(service) => State::Readying {
+                service: service.clone(),
+                request: Some(request),
+            },
+            Err(problem) => {
+                let id = request
+                    .headers()
+                    .get(&X_CORRELATION_ID)
+                    .and_then(|id| id.to_str().ok());
+                State::Refused {
+                    response: Some(problem.response(id)),
+                }
+            }
+        };
+        DispatchFuture { state }
+    }
+}
+
+pin_project! {
+    /// A request on its way to its route's service.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct DispatchFuture<S: Service<Request<RequestBody>>> {
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F> {
+        Refused { response: Option<Response<ResponseBody>> },
+        // The service that is polled ready is the one that is called.
+        Readying { service: S, request: Option<Request<RequestBody>> },
+        Calling { #[pin] future: F },
+    }
+}
+
+impl<S, B> Future for DispatchFuture<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+{
+    type Output = Result<Response<Either<B, ResponseBody>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let future = match state.as_mut().project() {
+                StateProj::Refused { response } => {
+                    let Some(response) = response.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(Ok(response.map(Either::Right)));
+                }
+                StateProj::Readying { service, request } => {
+                    let Ok(()) = ready!(service.poll_ready(cx));
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    service.call(request)
+                }
+                StateProj::Calling { future } => {
+                    let Ok(response) = ready!(future.poll(cx));
+                    return Poll::Ready(Ok(response.map(Either::Left)));
+                }
+            };
+            state.set(State::Calling { future });
+        }
+    }
+}

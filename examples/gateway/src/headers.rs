@@ -1,0 +1,374 @@
+//! Headers that end at this hop, and what upstreams are told about the client.
+//!
+//! Both directions are stripped *before* any layer adds a header of its own, so that a client's
+//! `Connection: x-correlation-id` finds nothing of ours to erase; the names that layers set are
+//! protected besides. A message that carries none of these headers costs a handful of failed
+//! look-ups and no allocation.
+//!
+//! Upgrades are not supported yet: `Upgrade` is stripped like any other hop-by-hop header, so an
+//! upstream never sees one, and `101` is never asked for. `Expect` is stripped because this hop
+//! answers `100 Continue` itself, when the body is first read.
+
+use std::net::SocketAddr;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::ForwardedPolicy;
+
+/// The header that carries the correlation ID.
+pub static X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+
+/// Strips a request of everything that is for this hop alone.
+pub fn strip_request(headers: &mut HeaderMap) {
+    strip_nominated(headers);
+    keep_only_te_trailers(headers);
+    strip_listed(headers);
+    headers.remove(&PROXY_AUTHORIZATION);
+    headers.remove(&HTTP2_SETTINGS);
+    headers.remove(&EXPECT);
+}
+
+/// Strips a response of everything that is for this hop alone.
+pub fn strip_response(headers: &mut HeaderMap) {
+    strip_nominated(headers);
+    strip_listed(headers);
+    headers.remove(&TE);
+    headers.remove(&PROXY_AUTHENTICATE);
+}
+
+/// Tells the upstream who the client is, as the policy says. `host` is the client's `Host`.
+pub fn forward(
+    headers: &mut HeaderMap,
+    policy: ForwardedPolicy,
+    peer: &Peer,
+    host: Option<&HeaderValue>,
+) {
+    headers.remove(&FORWARDED);
+    if policy == ForwardedPolicy::Append {
+        append(headers, peer, host);
+        return;
+    }
+    headers.remove(&X_REAL_IP);
+    headers.remove(&X_FORWARDED_PORT);
+    if policy == ForwardedPolicy::Drop {
+        headers.remove(&X_FORWARDED_FOR);
+        headers.remove(&X_FORWARDED_PROTO);
+        headers.remove(&X_FORWARDED_HOST);
+        return;
+    }
+    headers.insert(&X_FORWARDED_FOR, peer.ip.clone());
+    headers.insert(&X_FORWARDED_PROTO, HTTP);
+    match host {
+        Some(host) => drop(headers.insert(&X_FORWARDED_HOST, host.clone())),
+        None => drop(headers.remove(&X_FORWARDED_HOST)),
+    }
+}
+
+fn append(headers: &mut HeaderMap, peer: &Peer, host: Option<&HeaderValue>) {
+    headers.append(&X_FORWARDED_FOR, peer.ip.clone());
+    headers.entry(&X_FORWARDED_PROTO).or_insert(HTTP);
+    if let Some(host) = host {
+        headers
+            .entry(&X_FORWARDED_HOST)
+            .or_insert_with(|| host.clone());
+    }
+}
+
+/// Who is at the other end of a connection: its address, and the address as a header once for all
+/// its requests. The server puts one into every request's extensions.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    ip: HeaderValue,
+}
+
+impl Peer {
+    /// Of a connection from `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        // The text of an IP address holds only hex digits, dots and colons.
+        let ip = HeaderValue::from_maybe_shared(address.ip().to_canonical().to_string());
+        Self {
+            address,
+            ip: ip.unwrap_or(HeaderValue::from_static("unknown")),
+        }
+    }
+
+    /// The address that connected.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Removes what `Connection` nominates, and `Connection` itself.
+///
+/// Taken out as a whole first: all its values count, and an empty first one hides nothing.
+fn strip_nominated(headers: &mut HeaderMap) {
+    if !headers.contains_key(&CONNECTION) {
+        return;
+    }
+    let values: Vec<HeaderValue> = headers.get_all(&CONNECTION).iter().cloned().collect();
+    headers.remove(&CONNECTION);
+    for value in &values {
+        for name in value.as_bytes().split(|&byte| byte == b',') {
+            let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) else {
+                continue;
+            };
+            if !is_protected(&name) {
+                headers.remove(&name);
+            }
+        }
+    }
+}
+
+/// What RFC 9110 §7.6.1 lists, beyond `Connection` and `TE`.
+fn strip_listed(headers: &mut HeaderMap) {
+    headers.remove(&KEEP_ALIVE);
+    headers.remove(&PROXY_CONNECTION);
+    headers.remove(&TRANSFER_ENCODING);
+    headers.remove(&UPGRADE);
+}
+
+fn keep_only_te_trailers(headers: &mut HeaderMap) {
+    if !headers.contains_key(&TE) {
+        return;
+    }
+    let is_trailers = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"trailers");
+    let takes_trailers = headers.get_all(&TE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|&byte| byte == b',')
+            .any(is_trailers)
+    });
+    headers.remove(&TE);
+    if takes_trailers {
+        headers.insert(TE, TRAILERS);
+    }
+}
+
+/// Names that no `Connection` may erase: framing, routing, credentials, and what layers rely on.
+fn is_protected(name: &HeaderName) -> bool {
+    const STANDARD: [HeaderName; 8] = [
+        HOST,
+        CONTENT_LENGTH,
+        AUTHORIZATION,
+        COOKIE,
+        SET_COOKIE,
+        TE,
+        TRAILER,
+        FORWARDED,
+    ];
+    const CUSTOM: [&str; 10] = [
+        "x-correlation-id",
+        "x-request-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+    STANDARD.contains(name) || CUSTOM.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn every_value_of_every_connection_header_is_stripped() {
+        type Row = (
+            &'static [(&'static str, &'static str)],
+            &'static [&'static str],
+        );
+        let table: &[Row] = &[
+            (&[("accept", "*/*")], &["accept"]),
+            (&[("connection", "close")], &[]),
+            (
+                &[
+                    ("connection", "x-a"),
+                    ("connection", "x-b"),
+                    ("x-a", "1"),
+                    ("x-b", "2"),
+                ],
+                &[],
+            ),
+            (
+                &[("connection", ""), ("connection", "x-a"), ("x-a", "1")],
+                &[],
+            ),
+            (
+                &[
+                    ("connection", "X-A ,\t x-b"),
+                    ("x-a", "1"),
+                    ("x-b", "2"),
+                    ("x-c", "3"),
+                ],
+                &["x-c"],
+            ),
+            (&[("connection", "x-a"), ("x-a", "1"), ("x-a", "2")], &[]),
+            (&[("connection", "not a name, x-a"), ("x-a", "1")], &[]),
+            (
+                &[
+                    ("keep-alive", "5"),
+                    ("proxy-connection", "x"),
+                    ("upgrade", "h2c"),
+                ],
+                &[],
+            ),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("proxy-authorization", "x"),
+                ],
+                &[],
+            ),
+            (
+                &[
+                    ("upgrade", "websocket"),
+                    ("http2-settings", "AAA"),
+                    ("expect", "100-continue"),
+                ],
+                &[],
+            ),
+            (&[("te", "gzip")], &[]),
+            (&[("trailer", "x-sum")], &["trailer"]),
+        ];
+        for (sent, left) in table {
+            let mut headers = map(sent);
+            strip_request(&mut headers);
+            assert_eq!(&names(&headers), left, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_protected_name_cannot_be_nominated_away() {
+        for name in [
+            "x-correlation-id",
+            "host",
+            "content-length",
+            "traceparent",
+            "authorization",
+        ] {
+            let mut headers = map(&[("connection", name), (name, "kept")]);
+            strip_request(&mut headers);
+            assert_eq!(headers.get(name).unwrap(), "kept", "{name}");
+        }
+    }
+
+    #[test]
+    fn te_keeps_trailers_and_nothing_else() {
+        let mut headers = map(&[
+            ("te", "gzip;q=0.5"),
+            ("te", "deflate, Trailers"),
+            ("connection", "te"),
+        ]);
+        strip_request(&mut headers);
+        assert_eq!(headers.get_all(TE).iter().collect::<Vec<_>>(), ["trailers"]);
+    }
+
+    #[test]
+    fn a_response_is_stripped_as_well() {
+        let mut headers = map(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authenticate", "Basic"),
+            ("www-authenticate", "Basic"),
+            ("set-cookie", "a=b"),
+        ]);
+        strip_response(&mut headers);
+        assert_eq!(names(&headers), ["www-authenticate", "set-cookie"]);
+    }
+
+    #[test]
+    fn stripping_twice_changes_nothing_more() {
+        let mut headers = map(&[("connection", "x-a"), ("te", "trailers"), ("accept", "*/*")]);
+        strip_request(&mut headers);
+        let once = headers.clone();
+        strip_request(&mut headers);
+        assert_eq!(headers, once);
+    }
+
+    fn forwarded(policy: ForwardedPolicy) -> HeaderMap {
+        let mut headers = map(&[
+            ("forwarded", "for=6.6.6.6"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "7.7.7.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-real-ip", "6.6.6.6"),
+        ]);
+        let peer = Peer::new(SocketAddr::from(([192, 0, 2, 1], 5)));
+        forward(
+            &mut headers,
+            policy,
+            &peer,
+            Some(&HeaderValue::from_static("shop.example")),
+        );
+        headers
+    }
+
+    #[test]
+    fn replacing_believes_only_the_connection() {
+        let expected = map(&[
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "shop.example"),
+        ]);
+        assert_eq!(forwarded(ForwardedPolicy::Replace), expected);
+    }
+
+    #[test]
+    fn dropping_tells_nothing() {
+        assert!(forwarded(ForwardedPolicy::Drop).is_empty());
+    }
+
+    #[test]
+    fn appending_adds_the_peer_at_the_right_and_keeps_what_the_proxy_before_said() {
+        let headers = forwarded(ForwardedPolicy::Append);
+        let hops: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        assert_eq!(hops, ["6.6.6.6", "7.7.7.7", "192.0.2.1"]);
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["x-forwarded-host"], "evil.example");
+        assert!(!headers.contains_key("forwarded"));
+    }
+
+    #[test]
+    fn a_mapped_ipv4_address_is_told_as_ipv4() {
+        let peer = Peer::new("[::ffff:192.0.2.1]:5".parse().unwrap());
+        assert_eq!(peer.ip, "192.0.2.1");
+    }
+}

@@ -1,0 +1,31 @@
+//! A reverse proxy that shows the buttress layers composed.
+//!
+//! The binary `buttress-gateway` is a thin shell over this library: [`cli`] reads the command
+//! line, [`config`] the file, [`server`] accepts, [`ingress`] makes requests plain and finds their
+//! route, [`upstream`] speaks to one endpoint, and [`demo`] brings upstreams and traffic of its
+//! own.
+//!
+//! # What it promises
+//!
+//! - What is wrong with a configuration is reported whole, each with file, line and key:
+//!   `tests/config_errors.rs`, `tests/check_command.rs`.
+//! - No hop-by-hop header passes in either direction, whatever `Connection` says, and no client
+//!   erases what a layer added: `headers::tests`, `tests/proxying.rs`.
+//! - The authority that is connected to is never a client's: `upstream::tests`.
+//! - Every wait has an end, towards clients and towards upstreams: `tests/slow_clients.rs`,
+//!   `tests/slow_upstreams.rs`.
+//! - Answers of the gateway's own say nothing about what is behind it: `problem::tests`.
+
+pub mod body;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod dispatch;
+pub mod gateway;
+pub mod headers;
+pub mod ingress;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod target;
+pub mod upstream;

@@ -1,0 +1,9 @@
+//! `buttress-gateway`: see the library for what it is made of.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    buttress_gateway::cli::run(buttress_gateway::cli::Cli::parse())
+}

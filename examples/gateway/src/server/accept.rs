@@ -1,0 +1,100 @@
+//! Where connections come from, and what becomes of errors there.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A source of connections; [`Listener`] in earnest, scripted in tests.
+pub trait Accept: Send + 'static {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection, or why there is none just now.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Io, SocketAddr)>>;
+}
+
+/// A bound TCP listener.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds; port 0 takes a free port, and [`Listener::address`] tells which.
+    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |cause| BindError { address, cause };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address that is bound.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Accept for Listener {
+    type Io = TcpStream;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.listener.poll_accept(cx))?;
+        // A connection already gone is found out when it is first read.
+        drop(stream.set_nodelay(true));
+        Poll::Ready(Ok((stream, peer)))
+    }
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    address: SocketAddr,
+    cause: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, cause } = self;
+        let advice = match cause.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another process listens there; stop it, or choose another address"
+            }
+            io::ErrorKind::PermissionDenied => "choose a port from 1024 up, or grant the right",
+            io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
+            _ => "choose another address",
+        };
+        write!(f, "cannot listen on {address}: {cause}; {advice}")
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// How long to leave accepting alone when the process has run out of something.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Lives through an accept error: one connection's own is nothing, a lack of descriptors or memory
+/// is waited out while connections in flight give some back.
+pub(super) async fn survive(error: &io::Error) {
+    let its_own = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    );
+    if its_own {
+        return;
+    }
+    tracing::warn!(%error, "cannot accept, trying again shortly");
+    tokio::time::sleep(BACK_OFF).await;
+}

@@ -1,0 +1,287 @@
+//! The listening side: accepting, serving and draining connections.
+//!
+//! [`Server`] knows nothing of proxying. It takes any service over [`hyper::body::Incoming`], and
+//! the gateway runs two: the public one and the admin one. HTTP/1.1 and HTTP/2 by prior knowledge
+//! are told apart by the first bytes.
+//!
+//! # What it promises
+//!
+//! - A connection that sends nothing, trickles a head, idles, or takes nothing of its response is
+//!   closed: `tests/slow_clients.rs`, and `watch::tests` on a clock of their own.
+//! - At most `max_connections` are held; accepting pauses beyond that. No accept error ends the
+//!   loop: `tests/accepting.rs`.
+//! - Draining loses no request of a client that honours `Connection: close`: `tests/draining.rs`.
+
+mod accept;
+mod activity;
+mod connection;
+mod drain;
+mod exchange;
+mod io;
+mod service;
+mod watch;
+
+use std::future::{Future, poll_fn};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+pub use accept::{Accept, BindError, Listener};
+pub use drain::{Drain, Phase};
+pub use exchange::{ExchangeBody, ExchangeFuture};
+pub use service::HttpService;
+
+use crate::config::Listen;
+
+/// How connections are held.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerConfig {
+    /// Connections held at once.
+    pub max_connections: NonZeroUsize,
+    /// How long each kind of silence may last.
+    pub limits: ConnectionLimits,
+    /// How long new work is taken after the signal to end.
+    pub lame_duck: Duration,
+    /// How long work in flight may take after that.
+    pub drain_deadline: Duration,
+}
+
+impl ServerConfig {
+    /// What the configuration says of the public listener.
+    pub fn of(listen: &Listen) -> Self {
+        Self {
+            max_connections: NonZeroUsize::new(listen.max_connections).unwrap_or(NonZeroUsize::MIN),
+            limits: ConnectionLimits {
+                header: listen.header_timeout,
+                idle: listen.idle_timeout,
+                write: listen.write_timeout,
+            },
+            lame_duck: listen.lame_duck,
+            drain_deadline: listen.drain_deadline,
+        }
+    }
+}
+
+/// How long each kind of silence on a connection may last.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// From the first moment, or a later head's first byte, to a whole head.
+    pub header: Duration,
+    /// Without a request in flight.
+    pub idle: Duration,
+    /// With a response waiting that the client does not take.
+    pub write: Duration,
+}
+
+/// A listener, about to serve.
+#[derive(Debug)]
+pub struct Server<A> {
+    accept: A,
+    config: ServerConfig,
+    drain: Drain,
+    open: Arc<AtomicUsize>,
+}
+
+impl<A: Accept> Server<A> {
+    /// A server over `accept`, which ends when `drain` says so.
+    pub fn new(accept: A, config: ServerConfig, drain: Drain) -> Self {
+        Self {
+            accept,
+            config,
+            drain,
+            open: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// A view of how many connections are open, to be kept beside the running server.
+    pub fn connections(&self) -> Connections {
+        Connections(Arc::clone(&self.open))
+    }
+
+    /// Serves until drained. Ends when the last connection has ended or was cut.
+    ///
+    /// Every request carries a [`crate::headers::Peer`] in its extensions.
+    pub async fn serve<S: HttpService>(mut self, service: S) {
+        let mut tasks = JoinSet::new();
+        self.accept_until_closing(&service, &mut tasks).await;
+        self.take_backlog(&service, &mut tasks).await;
+        let Self {
+            accept,
+            config,
+            drain,
+            ..
+        } = self;
+        drop(accept);
+        let all_ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(config.drain_deadline, all_ended)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = tasks.len(),
+                "drain deadline passed, cutting connections"
+            );
+            drain.advance(Phase::Cut);
+            tasks.shutdown().await;
+        }
+    }
+
+    async fn accept_until_closing<S: HttpService>(&mut self, service: &S, tasks: &mut JoinSet<()>) {
+        let places = Arc::new(Semaphore::new(
+            self.config
+                .max_connections
+                .get()
+                .min(Semaphore::MAX_PERMITS),
+        ));
+        let drain = self.drain.clone();
+        let lame_duck = self.config.lame_duck;
+        let closing = async move {
+            drain.reached(Phase::LameDuck).await;
+            tokio::time::sleep(lame_duck).await;
+            drain.advance(Phase::Closing);
+        };
+        let mut closing = std::pin::pin!(closing);
+        loop {
+            let next = self.next(&places);
+            tokio::select! {
+                biased;
+                () = &mut closing => return,
+                (io, peer, place) = next => self.spawn(io, peer, Some(place), service, tasks),
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// A place first, then a connection: over the cap nothing is accepted.
+    async fn next(
+        &mut self,
+        places: &Arc<Semaphore>,
+    ) -> (A::Io, std::net::SocketAddr, OwnedSemaphorePermit) {
+        loop {
+            // The semaphore is never closed.
+            let Ok(place) = Arc::clone(places).acquire_owned().await else {
+                return std::future::pending().await;
+            };
+            match poll_fn(|cx| self.accept.poll_accept(cx)).await {
+                Ok((io, peer)) => return (io, peer, place),
+                Err(error) => accept::survive(&error).await,
+            }
+        }
+    }
+
+    /// Connections that the kernel has already made would be reset when the listener closes.
+    async fn take_backlog<S: HttpService>(&mut self, service: &S, tasks: &mut JoinSet<()>) {
+        for _ in self.open.load(Relaxed)..self.config.max_connections.get() {
+            let next = poll_fn(|cx| match self.accept.poll_accept(cx) {
+                Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+            });
+            let Some((io, peer)) = next.await else { return };
+            self.spawn(io, peer, None, service, tasks);
+        }
+    }
+
+    fn spawn<S: HttpService>(
+        &self,
+        io: A::Io,
+        peer: std::net::SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+        service: &S,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let open = Open::new(&self.open);
+        let served = connection::serve(
+            io,
+            peer,
+            service.clone(),
+            self.config.limits,
+            self.drain.clone(),
+        );
+        tasks.spawn(async move {
+            served.await;
+            drop((open, place));
+        });
+    }
+}
+
+/// How many connections a server holds.
+#[derive(Clone, Debug)]
+pub struct Connections(Arc<AtomicUsize>);
+
+impl Connections {
+    /// Open at this moment.
+    pub fn open(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Ends the process gently: `drain` leaves for its next phase on Ctrl-C and, where there is one,
+/// SIGTERM. A second signal cuts everything short.
+pub async fn drain_on_signal(drain: Drain) -> std::io::Result<()> {
+    let mut signals = Signals::new()?;
+    signals.next().await;
+    tracing::info!("draining; a second signal ends at once");
+    drain.start();
+    signals.next().await;
+    drain.advance(Phase::Cut);
+    Ok(())
+}
+
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    fn next(&mut self) -> impl Future<Output = ()> {
+        async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "the Unix form can fail")]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
+}

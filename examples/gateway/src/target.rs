@@ -1,0 +1,203 @@
+//! What a request is aimed at: one host, one plain path, and nothing a proxy must not do.
+//!
+//! Servers disagree about two `Host` headers, a `Host` beside another authority, and dots in a
+//! path. What they could disagree about is refused or made plain here, so that the route that is
+//! matched is the route that is reached.
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Version};
+
+use crate::problem::Problem;
+
+/// Makes a request's target plain, or says why it is refused.
+///
+/// Afterwards a request has at most one `Host` (exactly one from HTTP/1.1 on), which is the
+/// authority of an absolute-form target where there was one, and a path without dot segments.
+pub fn normalize<B>(request: &mut Request<B>) -> Result<(), Problem> {
+    if request.method() == Method::CONNECT {
+        return Err(Problem::ConnectRefused);
+    }
+    if has_dot_segment(request.uri().path()) {
+        return Err(Problem::BadPath);
+    }
+    one_host(request)
+}
+
+/// The host that a request is for, without its port; empty where HTTP/1.0 names none.
+pub fn host<B>(request: &Request<B>) -> &str {
+    let value = request
+        .headers()
+        .get(&HOST)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    without_port(std::str::from_utf8(value).unwrap_or_default())
+}
+
+fn one_host<B>(request: &mut Request<B>) -> Result<(), Problem> {
+    let mut values = request.headers().get_all(&HOST).iter();
+    let (host, more) = (values.next(), values.next());
+    if more.is_some() {
+        return Err(Problem::BadHost);
+    }
+    match (request.uri().authority(), host) {
+        (None, Some(host)) if is_host(host.as_bytes()) => Ok(()),
+        (None, None) if request.version() <= Version::HTTP_10 => Ok(()),
+        (None, _) => Err(Problem::BadHost),
+        (Some(authority), host) => {
+            let agrees = host.is_none_or(|host| same(host, authority));
+            // HTTP/1 lets the target overrule `Host`; in HTTP/2 the two have to agree.
+            if !is_host(authority.as_str().as_bytes())
+                || (!agrees && request.version() >= Version::HTTP_2)
+            {
+                return Err(Problem::BadHost);
+            }
+            let value = HeaderValue::from_str(authority.as_str());
+            request
+                .headers_mut()
+                .insert(HOST, value.map_err(|_| Problem::BadHost)?);
+            Ok(())
+        }
+    }
+}
+
+fn same(host: &HeaderValue, authority: &Authority) -> bool {
+    host.as_bytes()
+        .eq_ignore_ascii_case(authority.as_str().as_bytes())
+}
+
+/// A name or an address, perhaps with a port: no user part, no list, no white space.
+fn is_host(host: &[u8]) -> bool {
+    let plain = |&byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+    };
+    !host.is_empty() && host.iter().all(plain)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // A colon inside brackets belongs to the address.
+        Some((name, port)) if !port.contains(']') => name,
+        _ => host,
+    }
+}
+
+/// Whether a segment is `.` or `..`, plain or percent-encoded.
+fn has_dot_segment(path: &str) -> bool {
+    path.as_bytes()
+        .split(|&byte| byte == b'/')
+        .any(|segment| matches!(segment.first(), Some(b'.' | b'%')) && is_dots(segment))
+}
+
+fn is_dots(mut segment: &[u8]) -> bool {
+    let mut dots = 0;
+    while !segment.is_empty() {
+        segment = match segment {
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+            _ => return false,
+        };
+        dots += 1;
+    }
+    dots <= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(version: Version, uri: &str, hosts: &[&str]) -> Request<()> {
+        let mut request = Request::builder().version(version).uri(uri);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap()
+    }
+
+    fn normalized(version: Version, uri: &str, hosts: &[&str]) -> Result<String, Problem> {
+        let mut request = request(version, uri, hosts);
+        normalize(&mut request)?;
+        assert!(request.headers().get_all(HOST).iter().count() <= 1);
+        Ok(host(&request).to_owned())
+    }
+
+    #[test]
+    fn exactly_one_host_is_taken() {
+        let h1 = Version::HTTP_11;
+        assert_eq!(
+            normalized(h1, "/", &["a.example:80"]),
+            Ok("a.example".into())
+        );
+        assert_eq!(normalized(h1, "/", &["[::1]:80"]), Ok("[::1]".into()));
+        assert_eq!(normalized(h1, "/", &["[::1]"]), Ok("[::1]".into()));
+        for hosts in [
+            &[][..],
+            &[""],
+            &["a", "a"],
+            &["a", "b"],
+            &["a,b"],
+            &["u@a"],
+            &["a b"],
+        ] {
+            assert_eq!(
+                normalized(h1, "/", hosts),
+                Err(Problem::BadHost),
+                "{hosts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn http_1_0_may_name_no_host() {
+        assert_eq!(normalized(Version::HTTP_10, "/", &[]), Ok(String::new()));
+    }
+
+    #[test]
+    fn the_authority_of_an_absolute_target_overrules_host() {
+        let taken = normalized(Version::HTTP_11, "http://b.example:81/x", &["a.example"]);
+        assert_eq!(taken, Ok("b.example".into()));
+        let taken = normalized(Version::HTTP_11, "http://u@b.example/x", &["a.example"]);
+        assert_eq!(taken, Err(Problem::BadHost));
+    }
+
+    #[test]
+    fn in_http_2_authority_and_host_have_to_agree() {
+        let h2 = Version::HTTP_2;
+        assert_eq!(
+            normalized(h2, "http://a.example/", &[]),
+            Ok("a.example".into())
+        );
+        assert_eq!(
+            normalized(h2, "http://a.example/", &["A.example"]),
+            Ok("a.example".into())
+        );
+        assert_eq!(
+            normalized(h2, "http://a.example/", &["b.example"]),
+            Err(Problem::BadHost)
+        );
+    }
+
+    #[test]
+    fn connect_is_refused() {
+        let mut request = request(Version::HTTP_11, "a.example:443", &["a.example"]);
+        *request.method_mut() = Method::CONNECT;
+        assert_eq!(normalize(&mut request), Err(Problem::ConnectRefused));
+    }
+
+    #[test]
+    fn dot_segments_are_refused_and_dots_in_names_are_not() {
+        for path in ["/a/../b", "/..", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/%2e"] {
+            assert!(has_dot_segment(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/a.b",
+            "/.well-known/x",
+            "/...",
+            "/a..b",
+            "/%2ehidden",
+            "/%20",
+        ] {
+            assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The client towards one endpoint.
+//!
+//! [`Origin`] answers every request with a response: what the endpoint said, or a problem of the
+//! gateway's own with the cause in its extensions. So nothing above it needs an error type, and
+//! what classifies sees `DeadlineExceeded` or `TransportFailure` and not a bare `504`.
+//!
+//! The authority that is connected to comes from the configuration alone; of the client's target
+//! only path and query are taken over. Redirects are passed on, never followed.
+
+mod future;
+mod mark;
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::config::{HostPolicy, Pool, Protocol};
+use crate::headers::X_CORRELATION_ID;
+
+pub use future::OriginFuture;
+
+/// Idle connections kept to one endpoint.
+const MAX_IDLE: usize = 1024;
+/// How often a connection that carries HTTP/2 streams is asked whether it still lives.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginConfig {
+    /// HTTP/1.1 or HTTP/2.
+    pub protocol: Protocol,
+    /// Which `Host` the endpoint sees; an HTTP/2 endpoint always sees its own.
+    pub host: HostPolicy,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for a response's head while nothing of the request moves.
+    pub head_timeout: Duration,
+    /// Longest pause inside a response body.
+    pub body_idle_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+}
+
+impl OriginConfig {
+    /// What the configuration says of a pool.
+    pub const fn of(pool: &Pool, host: HostPolicy) -> Self {
+        Self {
+            protocol: pool.protocol,
+            host,
+            connect_timeout: pool.connect_timeout,
+            head_timeout: pool.head_timeout,
+            body_idle_timeout: pool.body_idle_timeout,
+            keep_alive: pool.keep_alive,
+        }
+    }
+}
+
+/// A client towards one endpoint, with its pool of connections; clones share both.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    client: Client<HttpConnector, RequestBody>,
+    authority: Authority,
+    config: OriginConfig,
+}
+
+impl Origin {
+    /// A client towards `authority`. It connects when it is first called.
+    pub fn new(authority: Authority, config: OriginConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(Duration::from_secs(60)));
+        connector.set_connect_timeout(Some(config.connect_timeout));
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(config.keep_alive)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .http2_only(config.protocol == Protocol::Http2)
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_adaptive_window(true)
+            .build(connector);
+        Self {
+            client,
+            authority,
+            config,
+        }
+    }
+
+    /// The endpoint's authority, from the configuration.
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Turns a request towards the endpoint: its authority, and of the client's only the path.
+    fn aim(&self, request: &mut Request<RequestBody>) {
+        let mut parts = Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        let target = std::mem::take(request.uri_mut());
+        let path = target.into_parts().path_and_query;
+        parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+        // All three parts are there, which is all that can be asked of them.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        *request.version_mut() = match self.config.protocol {
+            Protocol::Http1 => Version::HTTP_11,
+            Protocol::Http2 => Version::HTTP_2,
+        };
+        if self.config.protocol == Protocol::Http2 || self.config.host == HostPolicy::Upstream {
+            request.headers_mut().remove(&HOST);
+        }
+    }
+}
+
+impl Service<Request<RequestBody>> for Origin {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = OriginFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> OriginFuture {
+        self.aim(&mut request);
+        let id: Option<HeaderValue> = request.headers().get(&X_CORRELATION_ID).cloned();
+        let upload = request.body().watch();
+        OriginFuture::new(self.client.request(request), upload, id, &self.config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aimed(uri: &str, config: impl FnOnce(&mut OriginConfig)) -> Request<RequestBody> {
+        let second = Duration::from_secs(1);
+        let mut of = OriginConfig {
+            protocol: Protocol::Http1,
+            host: HostPolicy::Preserve,
+            connect_timeout: second,
+            head_timeout: second,
+            body_idle_timeout: second,
+            keep_alive: second,
+        };
+        config(&mut of);
+        let origin = Origin::new(Authority::from_static("127.0.0.1:9001"), of);
+        let mut request = Request::builder().uri(uri).header(HOST, "shop.example");
+        request = request.version(Version::HTTP_10);
+        let mut request = request.body(RequestBody::empty()).unwrap();
+        origin.aim(&mut request);
+        request
+    }
+
+    #[test]
+    fn only_path_and_query_come_from_the_client() {
+        for (sent, aim) in [
+            ("/a?b=c", "http://127.0.0.1:9001/a?b=c"),
+            ("http://evil.example:1/x", "http://127.0.0.1:9001/x"),
+            ("https://evil.example", "http://127.0.0.1:9001/"),
+            ("//evil.example/x", "http://127.0.0.1:9001//evil.example/x"),
+            ("evil.example:443", "http://127.0.0.1:9001/"),
+        ] {
+            let request = aimed(sent, |_| ());
+            assert_eq!(request.uri().to_string(), aim, "{sent}");
+            assert_eq!(request.version(), Version::HTTP_11);
+        }
+    }
+
+    #[test]
+    fn the_host_an_upstream_sees_follows_the_policy() {
+        assert_eq!(aimed("/", |_| ()).headers()[HOST], "shop.example");
+        let own = aimed("/", |config| config.host = HostPolicy::Upstream);
+        assert!(!own.headers().contains_key(HOST));
+        let h2 = aimed("/", |config| config.protocol = Protocol::Http2);
+        assert!(!h2.headers().contains_key(HOST));
+    }
+}

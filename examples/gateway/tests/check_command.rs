@@ -1,0 +1,105 @@
+//! `buttress-gateway check` as a process: exit codes, and all problems at once.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn check(path: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_buttress-gateway"))
+        .arg("check")
+        .arg("--config")
+        .arg(path)
+        .output()
+        .unwrap()
+}
+
+fn written(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn the_configuration_that_ships_is_good() {
+    let output = check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(
+        said.ends_with("gateway.toml: good: 1 route, 1 pool, 2 endpoints\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_problem_is_told_in_one_run_with_exit_code_2() {
+    let path = written(
+        "three_problems.toml",
+        "[listen]\nheader_timeout = \"soon\"\n\n[[pool]]\nname = \"a\"\nendpoints = []\n\n\
+         [[route]]\nname = \"r\"\npool = \"b\"\n",
+    );
+    let output = check(&path);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    for place in [
+        ":2: listen.header_timeout: ",
+        ":6: pool.a.endpoints: ",
+        ":10: route.r.pool: ",
+    ] {
+        assert!(
+            said.contains(&format!("three_problems.toml{place}")),
+            "{place} not in {said}"
+        );
+    }
+    assert_eq!(said.lines().count(), 3, "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = check(Path::new("no/such/file.toml"));
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("no/such/file.toml: cannot be read: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn serve_refuses_what_check_refuses() {
+    let path = written("unknown_key.toml", "[listen]\nadress = \"127.0.0.1:0\"\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_buttress-gateway"))
+        .args(["serve", "--config"])
+        .arg(path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("unknown_key.toml:2: listen.adress: unknown field"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_named_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_buttress-gateway"))
+        .args([
+            "--no-traffic",
+            "--listen",
+            &address.to_string(),
+            "--admin",
+            "127.0.0.1:0",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(&format!("cannot listen on {address}: ")),
+        "{said}"
+    );
+    assert!(said.contains("another process listens there"), "{said}");
+}

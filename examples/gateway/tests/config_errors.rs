@@ -1,0 +1,312 @@
+//! What is wrong with a configuration is told with its line and key, and what would be right.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use buttress_gateway::config::Config;
+
+const POOL: &str = "[[pool]]\nname = \"p\"\nendpoints = [\"127.0.0.1:9001\"]\n";
+const ROUTE: &str = "[[route]]\nname = \"r\"\npool = \"p\"\n";
+
+/// The only problem of a text: its line, its key and its message.
+fn problem(text: &str) -> (Option<usize>, String, String) {
+    let error = Config::parse("g.toml", text).unwrap_err();
+    assert_eq!(error.problems().len(), 1, "{error}");
+    let problem = error.problems()[0].clone();
+    (problem.line, problem.key, problem.message)
+}
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_key() {
+    // What stands above a good pool and route; the line; the key; a word of the message.
+    let table = [
+        (
+            "[listen]\naddress = \"127.0.0.1\"\n",
+            2,
+            "listen.address",
+            "has no port",
+        ),
+        (
+            "[listen]\naddress = \"127.0.0.1:99999\"\n",
+            2,
+            "listen.address",
+            "not a port",
+        ),
+        (
+            "[listen]\naddress = \"no.such.host.invalid:80\"\n",
+            2,
+            "listen.address",
+            "not resolve",
+        ),
+        (
+            "[listen]\nport = 80\n",
+            2,
+            "listen.port",
+            "unknown field `port`",
+        ),
+        (
+            "[listen]\nidle_timeout = \"0s\"\n",
+            2,
+            "listen.idle_timeout",
+            "is zero",
+        ),
+        (
+            "[listen]\nidle_timeout = \"60\"\n",
+            2,
+            "listen.idle_timeout",
+            "a number and a unit",
+        ),
+        (
+            "[listen]\nidle_timeout = 60\n",
+            2,
+            "listen.idle_timeout",
+            "expected a string",
+        ),
+        (
+            "[listen]\nmax_connections = 0\n",
+            2,
+            "listen.max_connections",
+            "from 1 up",
+        ),
+        (
+            "[listen]\nmax_request_body = 0\n",
+            2,
+            "listen.max_request_body",
+            "\"unlimited\"",
+        ),
+        (
+            "\n[admin]\naddress = \"127.0.0.1:8080\"\n",
+            3,
+            "admin.address",
+            "another port",
+        ),
+        (
+            "[log]\nformat = \"xml\"\n",
+            2,
+            "log.format",
+            "\"human\" or \"json\"",
+        ),
+        (
+            "[log]\naccess_log = \"yes\"\n",
+            2,
+            "log.access_log",
+            "expected a boolean",
+        ),
+        (
+            "[trace]\notlp_endpoint = \"collector\"\n",
+            2,
+            "trace.otlp_endpoint",
+            "4317",
+        ),
+        (
+            "[trace]\nsample_ratio = 1.5\n",
+            2,
+            "trace.sample_ratio",
+            "from 0 to 1",
+        ),
+        (
+            "[forwarded]\nhost = \"client\"\n",
+            2,
+            "forwarded.host",
+            "\"preserve\" or \"upstream\"",
+        ),
+        (
+            "[correlation]\ntrust = \"all\"\n",
+            2,
+            "correlation.trust",
+            "\"edge\" or \"internal\"",
+        ),
+        (
+            "[listen]\naddress = \n",
+            2,
+            "listen.address",
+            "string values must be quoted",
+        ),
+    ];
+    for (text, line, key, word) in table {
+        let (at, of, message) = problem(&format!("{text}{POOL}{ROUTE}"));
+        assert_eq!((at, of.as_str()), (Some(line), key), "{text}{message}");
+        assert!(message.contains(word), "{text}{message}");
+    }
+}
+
+#[test]
+fn a_pool_is_checked_down_to_its_endpoints() {
+    let table = [
+        ("endpoints = []", 3, "pool.p.endpoints", "the pool is empty"),
+        (
+            "protocol = \"h2\"",
+            1,
+            "pool.p.endpoints",
+            "the pool is empty",
+        ),
+        (
+            "endpoints = [\"127.0.0.1\"]",
+            3,
+            "pool.p.endpoints[0]",
+            "has no port",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:0\"]",
+            3,
+            "pool.p.endpoints[0]",
+            "port 0",
+        ),
+        (
+            "endpoints = [\"a.invalid:80\"]",
+            3,
+            "pool.p.endpoints[0]",
+            "does not resolve",
+        ),
+        (
+            "endpoints = [\n\"127.0.0.1:1\",\n\"127.0.0.1:1\"]",
+            5,
+            "pool.p.endpoints[1]",
+            "already",
+        ),
+        (
+            "endpoints = [{ address = \"127.0.0.1:1\", weight = 0 }]",
+            3,
+            "pool.p.endpoints[0]",
+            "weight 0",
+        ),
+        (
+            "endpoints = [{ adress = \"x\" }]",
+            3,
+            "pool.endpoints",
+            "an endpoint is",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nprotocol = \"h3\"",
+            4,
+            "pool.p.protocol",
+            "\"h2\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { max_ejected = 2.0 }",
+            4,
+            "pool.p.health.max_ejected",
+            "ratio",
+        ),
+    ];
+    for (text, line, key, word) in table {
+        let (at, of, message) = problem(&format!("[[pool]]\nname = \"p\"\n{text}\n{ROUTE}"));
+        assert_eq!((at, of.as_str()), (Some(line), key), "{text}: {message}");
+        assert!(message.contains(word), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_route_leads_somewhere_and_differs_from_the_others() {
+    let table = [
+        ("name = \"s\"", 7, "route.s.pool", "needs a pool"),
+        (
+            "name = \"s\"\npool = \"q\"",
+            9,
+            "route.s.pool",
+            "there are: \"p\"",
+        ),
+        (
+            "name = \"S\"\npool = \"p\"\npath_prefix = \"/s\"",
+            8,
+            "route[1].name",
+            "not a name",
+        ),
+        (
+            "pool = \"p\"\npath_prefix = \"/s\"",
+            7,
+            "route[1].name",
+            "needs a name",
+        ),
+        (
+            "name = \"r\"\npool = \"p\"\npath_prefix = \"/s\"",
+            8,
+            "route[1].name",
+            "came before",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\npath_prefix = \"s\"",
+            10,
+            "route.s.path_prefix",
+            "\"/orders\"",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nhost = \"http://a\"",
+            10,
+            "route.s.host",
+            "without scheme",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\npath_prefix = \"/\"",
+            10,
+            "route[1].path_prefix",
+            "same host",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\npath_prefix = \"/s\"\nbreaker.failure_rate = { ratio = 0.0 }",
+            11,
+            "route.s.breaker.failure_rate.ratio",
+            "above 0",
+        ),
+    ];
+    for (text, line, key, word) in table {
+        // The first route is the default one, so that a route without a pool differs from it.
+        let second = if text == "name = \"s\"" {
+            "name = \"s\"\npath_prefix = \"/x\""
+        } else {
+            text
+        };
+        let (at, of, message) = problem(&format!("{POOL}{ROUTE}[[route]]\n{second}\n"));
+        assert_eq!((at, of.as_str()), (Some(line), key), "{text}: {message}");
+        assert!(message.contains(word), "{text}: {message}");
+    }
+}
+
+#[test]
+fn two_pools_cannot_share_a_name() {
+    let (line, key, message) = problem(&format!("{POOL}{POOL}{ROUTE}"));
+    assert_eq!((line, key.as_str()), (Some(5), "pool[1].name"));
+    assert!(message.contains("came before"));
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text =
+        "[listen]\nidle_timeout = \"x\"\nbody_timeout = \"y\"\n[trace]\nsample_ratio = -1.0\n";
+    let error = Config::parse("g.toml", text).unwrap_err();
+    let keys: Vec<&str> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    let expected = [
+        "pool",
+        "route",
+        "listen.idle_timeout",
+        "listen.body_timeout",
+        "trace.sample_ratio",
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let config = Config::parse("g.toml", &format!("{POOL}{ROUTE}")).unwrap();
+    assert_eq!(config.listen, buttress_gateway::config::Listen::default());
+    assert_eq!(config.routes[0].path_prefix, "/");
+    assert!(config.routes[0].breaker.failure_rate.is_some());
+}
+
+#[test]
+fn the_file_that_ships_shows_the_defaults() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml");
+    let shipped = Config::load(path.as_ref()).unwrap();
+    let bare = Config::parse("g.toml", &format!("{POOL}{ROUTE}")).unwrap();
+    assert_eq!(shipped.listen, bare.listen);
+    assert_eq!(shipped.admin, bare.admin);
+    assert_eq!(shipped.log, bare.log);
+    assert_eq!(shipped.trace, bare.trace);
+    assert_eq!(shipped.forwarded, bare.forwarded);
+    assert_eq!(shipped.correlation, bare.correlation);
+    assert_eq!(shipped.pools[0].health, bare.pools[0].health);
+    assert_eq!(shipped.pools[0].head_timeout, bare.pools[0].head_timeout);
+    assert_eq!(shipped.routes[0].breaker, bare.routes[0].breaker);
+}

@@ -49,7 +49,10 @@ where
         let result = ready!(polled);
         let mut guard = this.guard.take();
         if guard.is_open() {
-            guard.settle(this.classify.classify(result.as_ref()));
+            guard.enter();
+            let outcome = this.classify.classify(result.as_ref());
+            guard.leave();
+            guard.settle(outcome);
         }
         Poll::Ready(result)
     }
@@ -89,5 +92,16 @@ mod tests {
         assert_pending!(judged.poll());
         drop(judged);
         assert_eq!(*log.lock().unwrap(), [Outcome::Abandoned]);
+    }
+
+    #[test]
+    fn a_call_whose_classifier_panics_is_a_panic() {
+        let log = Mutex::new(Vec::new());
+        let classify = |_: Result<&(), &()>| -> Outcome { panic!("in the classifier") };
+        let answered = std::future::ready(Ok(()));
+        let judged = JudgeResult::new(answered, classify, Guard::new(Log(&log)));
+        let poll = || task::spawn(judged).poll().is_ready();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).is_err());
+        assert_eq!(*log.lock().unwrap(), [Outcome::Failure(FailureKind::Panic)]);
     }
 }

@@ -1,0 +1,455 @@
+//! The circuit does what a naive model of it does, whatever happens to it in whatever order, and no
+//! order of events keeps traffic away for ever.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test reports by panicking"
+)]
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use buttress_core::circuit::{
+    Admission, Backoff, Circuit, Jitter, Settings, Settled, State, Ticket, Transition,
+};
+use buttress_core::clock::Instant;
+use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_core::rng::Rng;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Admit,
+    Settle(usize, Outcome),
+    Advance(Duration),
+    /// Exactly as long as the last rejection said, or a nanosecond less.
+    AdvanceAsTold {
+        short: bool,
+    },
+    Trip(Option<Duration>),
+    ForceOpen,
+    ForceClosed,
+    Release,
+    Reconfigure(Settings),
+}
+
+const YEAR: Duration = Duration::from_secs(31_536_000);
+
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::from_nanos(1)),
+        (1_u64..100).prop_map(Duration::from_millis),
+        (1_u64..120).prop_map(Duration::from_secs),
+        (1_u32..=100).prop_map(|years| YEAR * years),
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        4 => Just(Outcome::Success),
+        2 => Just(Outcome::Failure(FailureKind::Answer)),
+        1 => Just(Outcome::Slow),
+        1 => Just(Outcome::Ignored),
+        1 => Just(Outcome::Abandoned),
+    ]
+}
+
+fn jitter() -> impl Strategy<Value = Jitter> {
+    prop_oneof![Just(Jitter::None), Just(Jitter::Equal), Just(Jitter::Full)]
+}
+
+prop_compose! {
+    fn settings()(
+        base in (1_u64..=10).prop_map(Duration::from_secs),
+        more in (0_u64..60).prop_map(Duration::from_secs),
+        jitter in jitter(),
+        probes in 1_u32..4,
+        successes in 1_u32..4,
+        deadline in (1_u64..=30).prop_map(Duration::from_secs),
+    ) -> Settings {
+        Settings::default()
+            .open_for(Backoff::exponential(base, base + more).jitter(jitter))
+            .max_probes(NonZeroU32::new(probes).unwrap())
+            .successes_to_close(NonZeroU32::new(successes).unwrap())
+            .probe_deadline(deadline)
+    }
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        12 => Just(Op::Admit),
+        10 => (any::<usize>(), outcome()).prop_map(|(i, outcome)| Op::Settle(i, outcome)),
+        4 => duration().prop_map(Op::Advance),
+        4 => any::<bool>().prop_map(|short| Op::AdvanceAsTold { short }),
+        5 => proptest::option::of(duration()).prop_map(Op::Trip),
+        1 => Just(Op::ForceOpen),
+        1 => Just(Op::ForceClosed),
+        2 => Just(Op::Release),
+        1 => settings().prop_map(Op::Reconfigure),
+    ]
+}
+
+/// What a circuit should be doing, told as plainly as possible: every ticket ever given is kept, and
+/// probes in flight are counted afresh each time.
+struct Model {
+    settings: Settings,
+    state: State,
+    generation: u64,
+    attempt: u32,
+    since: Instant,
+    open_until: Instant,
+    successes: u32,
+    tickets: Vec<Given>,
+}
+
+struct Given {
+    ticket: Ticket,
+    generation: u64,
+    /// When a probe's lease runs out.
+    lease: Option<Instant>,
+    settled: bool,
+}
+
+impl Model {
+    fn new(settings: Settings, now: Instant) -> Self {
+        Self {
+            settings,
+            state: State::Closed,
+            generation: 0,
+            attempt: 0,
+            since: now,
+            open_until: now,
+            successes: 0,
+            tickets: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, to: State, now: Instant) {
+        self.state = to;
+        self.generation += 1;
+        self.since = now;
+        self.successes = 0;
+        if to == State::Closed {
+            self.attempt = 0;
+        }
+    }
+
+    fn probes_in_flight(&self, now: Instant) -> usize {
+        let live = self.tickets.iter().filter(|given| {
+            given.generation == self.generation
+                && !given.settled
+                && given.lease.is_some_and(|expires| expires > now)
+        });
+        live.count()
+    }
+
+    fn max_probes(&self) -> usize {
+        self.settings.max_probes.get() as usize
+    }
+
+    fn admits(&self, now: Instant) -> bool {
+        match self.state {
+            State::Closed | State::ForcedClosed => true,
+            State::Open => now >= self.open_until,
+            State::HalfOpen => self.probes_in_flight(now) < self.max_probes(),
+            _ => false,
+        }
+    }
+
+    /// What settling ticket `i` with `outcome` should mean, and the state it should lead to.
+    fn settle(&mut self, i: usize, outcome: Outcome, now: Instant) -> (Meaning, Option<State>) {
+        let given = &mut self.tickets[i];
+        let twice = std::mem::replace(&mut given.settled, true);
+        if given.generation != self.generation {
+            return (Meaning::Stale, None);
+        }
+        match (self.state, given.lease) {
+            (State::Closed, None) => (Meaning::Counted, None),
+            (State::HalfOpen, Some(expires)) if expires > now && !twice => {
+                (Meaning::Probe, self.judge(outcome))
+            }
+            _ => (Meaning::Stale, None),
+        }
+    }
+
+    fn judge(&mut self, outcome: Outcome) -> Option<State> {
+        match outcome {
+            Outcome::Success => {
+                self.successes += 1;
+                (self.successes >= self.settings.successes_to_close.get()).then_some(State::Closed)
+            }
+            Outcome::Failure(_) | Outcome::Slow => Some(State::Open),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Meaning {
+    Counted,
+    Stale,
+    Probe,
+}
+
+/// The circuit and its model, driven side by side.
+struct Pair {
+    circuit: Circuit,
+    model: Model,
+    rng: Rng,
+    now: Instant,
+    told: Duration,
+    longest_open: Duration,
+    longest_probe: Duration,
+}
+
+impl Pair {
+    fn new(settings: Settings, seed: u64) -> Self {
+        let now = Instant::from_nanos(3_600_000_000_000);
+        Self {
+            longest_open: settings.open_for.cap(),
+            longest_probe: settings.probe_deadline,
+            circuit: Circuit::new(settings.clone(), now),
+            model: Model::new(settings, now),
+            rng: Rng::seeded(seed),
+            now,
+            told: Duration::ZERO,
+        }
+    }
+
+    fn apply(&mut self, op: Op) {
+        match op {
+            Op::Admit => self.admit(),
+            Op::Settle(i, outcome) => self.settle(i, outcome),
+            Op::Advance(by) => self.now = self.now.saturating_add(by),
+            Op::AdvanceAsTold { short } => {
+                let by = self.told.saturating_sub(Duration::from_nanos(short.into()));
+                self.now = self.now.saturating_add(by);
+            }
+            Op::Trip(at_least) => self.trip(at_least),
+            Op::ForceOpen => {
+                let transition = self.circuit.force_open(self.now);
+                self.moved_by_hand(transition, State::ForcedOpen);
+            }
+            Op::ForceClosed => {
+                let transition = self.circuit.force_closed(self.now);
+                self.moved_by_hand(transition, State::ForcedClosed);
+            }
+            Op::Release => {
+                let transition = self.circuit.release(self.now);
+                self.moved_by_hand(transition, State::Closed);
+            }
+            Op::Reconfigure(settings) => self.reconfigure(settings),
+        }
+        self.agree();
+        self.traffic_flows_again();
+    }
+
+    fn admit(&mut self) {
+        let expected = self.model.admits(self.now);
+        assert_eq!(self.circuit.would_admit(self.now), expected);
+        let (admission, transition) = self.circuit.admit(self.now);
+        if self.model.state == State::Open && expected {
+            self.expect_transition(transition, State::HalfOpen);
+        } else {
+            assert_eq!(transition, None);
+        }
+        match admission {
+            Admission::Admitted(ticket) => {
+                assert!(expected, "admitted against the model");
+                self.given(ticket);
+            }
+            Admission::Rejected(wait) => {
+                assert!(!expected, "rejected against the model");
+                self.told = wait;
+                self.told_the_truth(wait);
+            }
+        }
+    }
+
+    fn given(&mut self, ticket: Ticket) {
+        assert_eq!(ticket.generation(), self.model.generation);
+        assert_eq!(ticket.is_probe(), self.model.state == State::HalfOpen);
+        let deadline = self.now.saturating_add(self.model.settings.probe_deadline);
+        self.model.tickets.push(Given {
+            generation: ticket.generation(),
+            lease: ticket.is_probe().then_some(deadline),
+            ticket,
+            settled: false,
+        });
+        let in_flight = self.model.probes_in_flight(self.now);
+        assert!(in_flight <= self.model.max_probes(), "{in_flight} probes");
+    }
+
+    /// Who comes back after `wait` is admitted, if nobody else comes.
+    fn told_the_truth(&self, wait: Duration) {
+        if self.model.state != State::ForcedOpen {
+            let then = self.now.saturating_add(wait);
+            assert!(self.circuit.would_admit(then), "told {wait:?} in vain");
+            assert!(!wait.is_zero(), "told to come back at once");
+        }
+    }
+
+    fn settle(&mut self, i: usize, outcome: Outcome) {
+        if self.model.tickets.is_empty() {
+            return;
+        }
+        let i = i % self.model.tickets.len();
+        let (meaning, to) = self.model.settle(i, outcome, self.now);
+        let ticket = &self.model.tickets[i].ticket;
+        let settled = self.circuit.settle(ticket, outcome, self.now, &self.rng);
+        let (seen, transition) = match settled {
+            Settled::Counted => (Meaning::Counted, None),
+            Settled::Stale => (Meaning::Stale, None),
+            Settled::Probe(transition) => (Meaning::Probe, transition),
+        };
+        assert_eq!(seen, meaning);
+        match to {
+            Some(State::Open) => self.opened(transition, None),
+            Some(to) => self.expect_transition(transition, to),
+            None => assert_eq!(transition, None),
+        }
+    }
+
+    fn trip(&mut self, at_least: Option<Duration>) {
+        let transition = self.circuit.trip(self.now, &self.rng, at_least);
+        if self.model.state == State::Closed {
+            self.opened(transition, at_least);
+        } else {
+            assert_eq!(transition, None, "only a closed circuit trips");
+        }
+    }
+
+    fn opened(&mut self, transition: Option<Transition>, at_least: Option<Duration>) {
+        let open_for = transition.unwrap().open_for.unwrap();
+        let backoff = &self.model.settings.open_for;
+        let doubled = backoff.base() * 2_u32.pow(self.model.attempt.min(10));
+        let full = doubled.min(backoff.cap());
+        let asked = at_least.unwrap_or_default().min(backoff.cap());
+        assert!(
+            open_for <= full.max(asked),
+            "{open_for:?} of {full:?}, asked {asked:?}"
+        );
+        assert!(open_for >= asked, "{open_for:?}, asked {asked:?}");
+        self.model.attempt += 1;
+        self.model.open_until = self.now.saturating_add(open_for);
+        self.expect_transition(transition, State::Open);
+    }
+
+    fn moved_by_hand(&mut self, transition: Option<Transition>, to: State) {
+        if self.model.state == to {
+            assert_eq!(transition, None);
+        } else {
+            self.expect_transition(transition, to);
+        }
+    }
+
+    fn expect_transition(&mut self, transition: Option<Transition>, to: State) {
+        let transition = transition.expect("a transition");
+        let expected = (self.model.state, to, self.now);
+        assert_eq!((transition.from, transition.to, transition.at), expected);
+        assert_eq!(transition.open_for.is_some(), to == State::Open);
+        self.model.enter(to, self.now);
+    }
+
+    /// With fewer places than probes in flight the wait that a rejection tells is a lower bound, so
+    /// places only grow here.
+    fn reconfigure(&mut self, settings: Settings) {
+        let max_probes = settings.max_probes.max(self.model.settings.max_probes);
+        let settings = settings.max_probes(max_probes);
+        self.longest_open = self.longest_open.max(settings.open_for.cap());
+        self.longest_probe = self.longest_probe.max(settings.probe_deadline);
+        self.circuit.reconfigure(settings.clone());
+        self.model.settings = settings;
+    }
+
+    fn agree(&self) {
+        let (circuit, model) = (&self.circuit, &self.model);
+        assert_eq!(circuit.state(), model.state);
+        assert_eq!(circuit.generation(), model.generation);
+        assert_eq!(circuit.attempt(), model.attempt);
+        assert_eq!(circuit.since(), model.since);
+    }
+
+    /// Whatever has happened, and whatever never ends.
+    fn traffic_flows_again(&self) {
+        let mut later = self.circuit.clone();
+        let patience = self.longest_open.saturating_add(self.longest_probe);
+        let (admission, _) = later.admit(self.now.saturating_add(patience));
+        let admitted = matches!(admission, Admission::Admitted(_));
+        assert_eq!(admitted, self.model.state != State::ForcedOpen, "wedged");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn the_circuit_does_what_its_model_does_and_never_wedges(
+        settings in settings(),
+        seed: u64,
+        ops in proptest::collection::vec(op(), 1..120),
+    ) {
+        let mut pair = Pair::new(settings, seed);
+        for op in ops {
+            pair.apply(op);
+        }
+    }
+
+    #[test]
+    fn an_outcome_of_an_earlier_generation_changes_nothing(
+        settings in settings(),
+        seed: u64,
+        ops in proptest::collection::vec(op(), 1..60),
+        outcome in outcome(),
+    ) {
+        let mut pair = Pair::new(settings, seed);
+        for op in ops {
+            pair.apply(op);
+        }
+        let before = format!("{:?}", pair.circuit);
+        let old = |given: &&Given| given.generation != pair.model.generation;
+        for given in pair.model.tickets.iter().filter(old) {
+            let settled = pair.circuit.settle(&given.ticket, outcome, pair.now, &pair.rng);
+            prop_assert_eq!(settled, Settled::Stale);
+        }
+        prop_assert_eq!(format!("{:?}", pair.circuit), before);
+    }
+}
+
+#[test]
+fn a_probe_that_never_ends_gives_its_place_back_at_its_deadline_and_not_before() {
+    let open_for = Backoff::constant(Duration::from_secs(5));
+    let settings = Settings::default().open_for(open_for);
+    let rng = Rng::seeded(1);
+    let mut circuit = Circuit::new(settings.clone(), Instant::ORIGIN);
+    circuit.trip(Instant::ORIGIN, &rng, None).unwrap();
+    let probing = Instant::ORIGIN.saturating_add(Duration::from_secs(5));
+    let (Admission::Admitted(hung), _) = circuit.admit(probing) else {
+        panic!("the first probe was rejected");
+    };
+    let deadline = probing.saturating_add(settings.probe_deadline);
+    let just_before = deadline.saturating_sub(Duration::from_nanos(1));
+    assert!(!circuit.would_admit(just_before));
+    assert!(circuit.would_admit(deadline));
+    let settled = circuit.settle(
+        &hung,
+        Outcome::Failure(FailureKind::Deadline),
+        deadline,
+        &rng,
+    );
+    assert_eq!(settled, Settled::Stale);
+}
+
+#[test]
+fn what_the_upstream_asks_for_is_honoured_up_to_the_cap() {
+    let open_for = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(60));
+    let settings = Settings::default().open_for(open_for.jitter(Jitter::None));
+    let open_for = |asked: u64| {
+        let mut circuit = Circuit::new(settings.clone(), Instant::ORIGIN);
+        let asked = Some(Duration::from_secs(asked));
+        let transition = circuit.trip(Instant::ORIGIN, &Rng::seeded(1), asked);
+        transition.unwrap().open_for.unwrap().as_secs()
+    };
+    assert_eq!([open_for(1), open_for(20), open_for(86_400)], [5, 20, 60]);
+}

@@ -140,7 +140,10 @@ mod tests {
     }
 
     fn at_most(a: &[u32], b: &[u32]) -> bool {
-        a.len().cmp(&b.len()).then_with(|| a.iter().rev().cmp(b.iter().rev())).is_le()
+        a.len()
+            .cmp(&b.len())
+            .then_with(|| a.iter().rev().cmp(b.iter().rev()))
+            .is_le()
     }
 
     /// `nanos <= 2^(index/64) s`, decided as `nanos^64 * 2^-index <= 10^(9*64)`.
@@ -159,7 +162,10 @@ mod tests {
         for n in 0..=BUCKETS {
             let index = MIN_INDEX - 1 + i32::try_from(n).unwrap();
             assert!(exactly_at_most(edge_nanos(n), index), "edge {n} too high");
-            assert!(!exactly_at_most(edge_nanos(n) + 1, index), "edge {n} too low");
+            assert!(
+                !exactly_at_most(edge_nanos(n) + 1, index),
+                "edge {n} too low"
+            );
         }
     }
 
@@ -172,7 +178,10 @@ mod tests {
     #[test]
     fn the_classic_bounds_are_the_same_in_seconds_and_in_nanoseconds() {
         for (seconds, nanos) in super::super::CLASSIC_BOUNDS.iter().zip(CLASSIC_NANOS) {
-            assert_eq!(std::time::Duration::from_secs_f64(*seconds).as_nanos(), u128::from(nanos));
+            assert_eq!(
+                std::time::Duration::from_secs_f64(*seconds).as_nanos(),
+                u128::from(nanos)
+            );
         }
     }
 }

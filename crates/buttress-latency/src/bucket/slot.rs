@@ -25,7 +25,9 @@ impl Slot {
 
     /// The upper part of the bucket of which this is the lower, with the ordinal of its cut.
     pub(crate) fn upper_part(self, bucket: usize) -> Option<(Self, usize)> {
-        let nth = SPLITS.binary_search_by_key(&bucket, |split| split.bucket).ok()?;
+        let nth = SPLITS
+            .binary_search_by_key(&bucket, |split| split.bucket)
+            .ok()?;
         Some((Self(self.0 + 1), nth))
     }
 
@@ -48,7 +50,9 @@ impl Slot {
         if self == BELOW || self == ABOVE {
             return None;
         }
-        i32::try_from(self.bucket().0).ok().map(|bucket| bucket + MIN_INDEX)
+        i32::try_from(self.bucket().0)
+            .ok()
+            .map(|bucket| bucket + MIN_INDEX)
     }
 
     fn bucket_range(self) -> (u64, u64) {

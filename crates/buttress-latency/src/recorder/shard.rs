@@ -1,0 +1,101 @@
+//! The counters of one stripe, on cache lines of their own.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::bucket::{OCTAVE_BUCKETS, OCTAVES, Place, SPLIT_COUNT, place};
+
+/// Aligned to two cache lines, because processors fetch them in pairs.
+#[repr(align(128))]
+pub(super) struct Shard {
+    octaves: [OnceLock<Box<Octave>>; OCTAVES],
+    /// The upper parts of the cut buckets.
+    upper: [AtomicU64; SPLIT_COUNT],
+    below: AtomicU64,
+    above: AtomicU64,
+    sum: AtomicU64,
+}
+
+#[repr(align(128))]
+struct Octave([AtomicU64; OCTAVE_BUCKETS]);
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            octaves: [const { OnceLock::new() }; OCTAVES],
+            upper: [const { AtomicU64::new(0) }; SPLIT_COUNT],
+            below: AtomicU64::new(0),
+            above: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Shard {
+    /// Counts `nanos`, and `to_sum` into the sum.
+    #[inline]
+    pub(super) fn record(&self, nanos: u64, to_sum: u64) {
+        self.counter(place(nanos)).fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(to_sum, Ordering::Relaxed);
+    }
+
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a place names an octave, a position and a cut that there are"
+    )]
+    fn counter(&self, place: Place) -> &AtomicU64 {
+        match place {
+            Place::Bucket { octave, position } => {
+                let octave = &self.octaves[octave];
+                let octave = octave
+                    .get()
+                    .map_or_else(|| first_touch(octave), |octave| octave);
+                &octave.0[position]
+            }
+            Place::Upper(nth) => &self.upper[nth],
+            Place::Below => &self.below,
+            Place::Above => &self.above,
+        }
+    }
+
+    /// Adds an octave to `counts`; whether anything was ever counted in it.
+    pub(super) fn add_octave(&self, octave: usize, counts: &mut [u64; OCTAVE_BUCKETS]) -> bool {
+        let Some(octave) = self.octaves.get(octave).and_then(OnceLock::get) else {
+            return false;
+        };
+        for (count, counter) in counts.iter_mut().zip(&octave.0) {
+            *count += counter.load(Ordering::Relaxed);
+        }
+        true
+    }
+
+    pub(super) fn upper(&self, nth: usize) -> u64 {
+        self.upper
+            .get(nth)
+            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn has_upper(&self) -> bool {
+        self.upper
+            .iter()
+            .any(|counter| counter.load(Ordering::Relaxed) > 0)
+    }
+
+    pub(super) fn below(&self) -> u64 {
+        self.below.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn above(&self) -> u64 {
+        self.above.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+}
+
+#[cold]
+fn first_touch(octave: &OnceLock<Box<Octave>>) -> &Octave {
+    octave.get_or_init(|| Box::new(Octave([const { AtomicU64::new(0) }; OCTAVE_BUCKETS])))
+}

@@ -1,0 +1,200 @@
+//! What has been counted, as plain integers.
+
+use std::ops::{Add, AddAssign};
+use std::time::Duration;
+
+use crate::bucket::{ABOVE, BELOW, CLASSIC_NANOS, Slot};
+use crate::quantile::Quantile;
+
+/// Counts of durations: of a [`crate::Recorder`], of a window, or of several added up.
+///
+/// Adding is exact, in any order: replicas, routes and endpoints can be merged at will.
+///
+/// ```
+/// use std::time::Duration;
+/// use buttress_latency::Recorder;
+///
+/// let (a, b) = (Recorder::new(), Recorder::new());
+/// a.record(Duration::from_millis(3));
+/// b.record(Duration::from_millis(7));
+/// let both = a.snapshot() + &b.snapshot();
+/// assert_eq!(both.count(), 2);
+/// assert_eq!(both.sum(), Duration::from_millis(10));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The slots that hold anything, ascending.
+    counts: Vec<(Slot, u64)>,
+    sum: u64,
+}
+
+impl Snapshot {
+    /// How many durations were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Whether none was counted.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// Their sum.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum)
+    }
+
+    /// How many were shorter than all buckets, about a microsecond.
+    pub fn below(&self) -> u64 {
+        self.of_slot(BELOW)
+    }
+
+    /// How many were longer than all buckets, 4096 seconds.
+    pub fn above(&self) -> u64 {
+        self.of_slot(ABOVE)
+    }
+
+    /// How many were at most as long as `bound`: exact for the bounds of the conventions
+    /// ([`crate::CLASSIC_BOUNDS`]) and at bucket edges, else those of whole buckets below it.
+    pub fn at_or_below(&self, bound: Duration) -> u64 {
+        let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        let within = self
+            .counts
+            .iter()
+            .take_while(|(slot, _)| slot.range().1 <= bound);
+        within.map(|(_, count)| count).sum()
+    }
+
+    /// The duration that the share `q` of all does not exceed, with what it rests on.
+    pub fn quantile(&self, q: f64) -> Quantile {
+        Quantile::of(self, q)
+    }
+
+    /// Adds `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.sum = self.sum.saturating_add(other.sum);
+        if other.counts.is_empty() {
+            return;
+        }
+        self.counts = combine(&self.counts, &other.counts, u64::saturating_add);
+    }
+
+    /// What has been counted since `earlier`, an older snapshot of the same recorder.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            counts: combine(&self.counts, &earlier.counts, u64::saturating_sub),
+            sum: self.sum.saturating_sub(earlier.sum),
+        }
+    }
+
+    /// The upper bounds in seconds of a classic histogram with the number at or below each.
+    pub fn classic(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let mut counts = self.counts.iter().peekable();
+        let mut so_far = 0;
+        crate::CLASSIC_BOUNDS
+            .into_iter()
+            .zip(CLASSIC_NANOS)
+            .map(move |(seconds, nanos)| {
+                let last = Slot::ending_at(nanos);
+                while let Some((_, count)) = counts.next_if(|(slot, _)| *slot <= last) {
+                    so_far += count;
+                }
+                (seconds, so_far)
+            })
+    }
+
+    /// The base-2 scale-6 buckets that hold anything: Prometheus index `i`, of which the upper bound
+    /// is `2^(i/64)` seconds, and count. Without what is [below](Self::below) and
+    /// [above](Self::above).
+    pub fn native(&self) -> Vec<(i32, u64)> {
+        let mut native: Vec<(i32, u64)> = Vec::with_capacity(self.counts.len());
+        for (slot, count) in &self.counts {
+            let Some(index) = slot.native_index() else {
+                continue;
+            };
+            match native.last_mut() {
+                Some(last) if last.0 == index => last.1 += count,
+                _ => native.push((index, *count)),
+            }
+        }
+        native
+    }
+
+    /// Slots that hold anything with their counts, ascending.
+    pub(crate) fn slots(&self) -> &[(Slot, u64)] {
+        &self.counts
+    }
+
+    /// Appends a slot, which must come after those that are there.
+    pub(crate) fn push(&mut self, slot: Slot, count: u64) {
+        if count > 0 {
+            self.counts.push((slot, count));
+        }
+    }
+
+    pub(crate) const fn set_sum(&mut self, nanos: u64) {
+        self.sum = nanos;
+    }
+
+    pub(crate) const fn sum_nanos(&self) -> u64 {
+        self.sum
+    }
+
+    fn of_slot(&self, slot: Slot) -> u64 {
+        self.counts
+            .binary_search_by_key(&slot, |(slot, _)| *slot)
+            .ok()
+            .and_then(|at| self.counts.get(at))
+            .map_or(0, |(_, count)| *count)
+    }
+}
+
+/// Both lists as one, slot by slot; what comes to nothing is left out.
+fn combine(
+    left: &[(Slot, u64)],
+    right: &[(Slot, u64)],
+    with: impl Fn(u64, u64) -> u64,
+) -> Vec<(Slot, u64)> {
+    let mut combined = Vec::with_capacity(left.len().max(right.len()));
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    while let Some(slot) = first_slot(left.peek(), right.peek()) {
+        let count = |entry: Option<&(Slot, u64)>| entry.map_or(0, |(_, count)| *count);
+        let a = count(left.next_if(|(at, _)| *at == slot));
+        let b = count(right.next_if(|(at, _)| *at == slot));
+        let count = with(a, b);
+        if count > 0 {
+            combined.push((slot, count));
+        }
+    }
+    combined
+}
+
+fn first_slot(left: Option<&&(Slot, u64)>, right: Option<&&(Slot, u64)>) -> Option<Slot> {
+    match (left, right) {
+        (Some((a, _)), Some((b, _))) => Some(*a.min(b)),
+        (Some((slot, _)), None) | (None, Some((slot, _))) => Some(*slot),
+        (None, None) => None,
+    }
+}
+
+impl AddAssign<&Self> for Snapshot {
+    fn add_assign(&mut self, other: &Self) {
+        self.merge(other);
+    }
+}
+
+impl Add<&Self> for Snapshot {
+    type Output = Self;
+
+    fn add(mut self, other: &Self) -> Self {
+        self.merge(other);
+        self
+    }
+}
+
+impl<'a> std::iter::Sum<&'a Self> for Snapshot {
+    fn sum<I: Iterator<Item = &'a Self>>(snapshots: I) -> Self {
+        snapshots.fold(Self::default(), |sum, snapshot| sum + snapshot)
+    }
+}

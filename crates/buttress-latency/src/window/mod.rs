@@ -1,0 +1,143 @@
+//! Rolling windows as differences of cumulative snapshots.
+//!
+//! Writers only add. At the first record (or read) after a slice of time has ended, whoever comes
+//! reads the recorder once and keeps what has been added since the slice began: every record is in
+//! exactly one difference, nothing is reset, and nobody waits.
+
+mod plan;
+mod ring;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+
+use crate::recorder::Recorder;
+use crate::snapshot::Snapshot;
+pub(crate) use plan::Span;
+pub use plan::Windows;
+use ring::Ring;
+
+/// A [`Recorder`] that also knows what was recorded over the last stretches of time.
+///
+/// ```
+/// use std::time::Duration;
+/// use buttress_core::clock::ManualClock;
+/// use buttress_latency::{RollingRecorder, Windows};
+///
+/// let time = ManualClock::new();
+/// let rolling = RollingRecorder::new(&Windows::default(), time.now());
+/// rolling.record(time.now(), Duration::from_millis(20));
+/// time.advance(Duration::from_secs(30));
+/// let windows = rolling.windows(time.now());
+/// assert_eq!(windows[0].counts.count(), 0, "10 s");
+/// assert_eq!(windows[1].counts.count(), 1, "1 min");
+/// ```
+///
+/// # Cost
+///
+/// A record costs one more load than that of a [`Recorder`]. The first one after the end of a slice
+/// (a tenth of the shortest window) folds, which takes some microseconds and allocates; while it
+/// does, others go on. Memory is that of the buckets that hold anything, per slice; an idle series
+/// keeps one snapshot.
+pub struct RollingRecorder {
+    recorder: Recorder,
+    /// When the next slice ends, in nanoseconds.
+    next_fold: AtomicU64,
+    rings: Mutex<Box<[Ring]>>,
+}
+
+/// One rolling window, read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WindowSnapshot {
+    /// How long the window is.
+    pub length: Duration,
+    /// How much of the past is in it: at most its length, less by up to one slice (a tenth of the
+    /// shortest window, a twentieth of longer ones) or since the series began.
+    pub covered: Duration,
+    /// What was recorded.
+    pub counts: Snapshot,
+}
+
+impl RollingRecorder {
+    /// An empty recorder with `windows`, which begin at `now`.
+    pub fn new(windows: &Windows, now: Instant) -> Self {
+        let rings: Box<[Ring]> = windows
+            .spans()
+            .iter()
+            .map(|span| Ring::new(*span, now))
+            .collect();
+        Self {
+            recorder: Recorder::new(),
+            next_fold: AtomicU64::new(next_end(&rings)),
+            rings: Mutex::new(rings),
+        }
+    }
+
+    /// Counts `duration`, which ended `now`.
+    #[inline]
+    pub fn record(&self, now: Instant, duration: Duration) {
+        if now.as_nanos() >= self.next_fold.load(Ordering::Relaxed) {
+            self.try_fold(now);
+        }
+        self.recorder.record(duration);
+    }
+
+    /// All that was ever recorded.
+    pub fn total(&self) -> Snapshot {
+        self.recorder.snapshot()
+    }
+
+    /// The windows as of `now`, in the order in which they were configured.
+    pub fn windows(&self, now: Instant) -> Vec<WindowSnapshot> {
+        self.read(now).1
+    }
+
+    /// All that was ever recorded, and the windows as of `now`, of one moment.
+    pub fn read(&self, now: Instant) -> (Snapshot, Vec<WindowSnapshot>) {
+        let mut rings = self.rings();
+        let total = Arc::new(self.recorder.snapshot());
+        self.advance(&mut rings, &total, now);
+        let windows = rings.iter().map(|ring| ring.read(&total, now)).collect();
+        drop(rings);
+        (Arc::unwrap_or_clone(total), windows)
+    }
+
+    #[cold]
+    fn try_fold(&self, now: Instant) {
+        // Taken: somebody folds or reads. What is recorded meanwhile falls on either side of the
+        // boundary, once.
+        let Ok(mut rings) = self.rings.try_lock() else {
+            return;
+        };
+        if now.as_nanos() < self.next_fold.load(Ordering::Relaxed) {
+            return;
+        }
+        let total = Arc::new(self.recorder.snapshot());
+        self.advance(&mut rings, &total, now);
+    }
+
+    fn advance(&self, rings: &mut [Ring], total: &Arc<Snapshot>, now: Instant) {
+        for ring in &mut *rings {
+            ring.advance(total, now);
+        }
+        self.next_fold.store(next_end(rings), Ordering::Relaxed);
+    }
+
+    fn rings(&self) -> MutexGuard<'_, Box<[Ring]>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn next_end(rings: &[Ring]) -> u64 {
+    rings.iter().map(Ring::slice_end).min().unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for RollingRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RollingRecorder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! One rolling window: the slices that have ended, and where the running one began.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+
+use super::{Span, WindowSnapshot};
+use crate::bucket::{SLOTS, Slot};
+use crate::snapshot::Snapshot;
+
+/// A window over the cumulative counts of a recorder.
+#[derive(Debug)]
+pub(super) struct Ring {
+    span: Span,
+    born: Instant,
+    /// Slices in which anything was recorded, by number, ascending.
+    ended: VecDeque<(u64, Delta)>,
+    /// The running slice.
+    running: u64,
+    /// What had been counted when it began.
+    base: Arc<Snapshot>,
+}
+
+/// What one slice added, in six bytes a bucket.
+#[derive(Debug)]
+struct Delta {
+    counts: Box<[(u16, [u8; 4])]>,
+    sum: u64,
+}
+
+impl Ring {
+    pub(super) fn new(span: Span, now: Instant) -> Self {
+        Self {
+            span,
+            born: now,
+            ended: VecDeque::new(),
+            running: now.as_nanos() / span.slice_nanos,
+            base: Arc::default(),
+        }
+    }
+
+    /// When the running slice ends, in nanoseconds.
+    pub(super) const fn slice_end(&self) -> u64 {
+        self.running
+            .saturating_add(1)
+            .saturating_mul(self.span.slice_nanos)
+    }
+
+    /// Ends the running slice if `now` is beyond it. Whatever is in `total` and not yet in a slice
+    /// was recorded in it: the first record after its end comes here before it counts.
+    pub(super) fn advance(&mut self, total: &Arc<Snapshot>, now: Instant) {
+        let slice = now.as_nanos() / self.span.slice_nanos;
+        if slice <= self.running {
+            return;
+        }
+        let added = total.since(&self.base);
+        if !added.is_empty() {
+            self.ended.push_back((self.running, Delta::of(&added)));
+            self.base = Arc::clone(total);
+        }
+        self.running = slice;
+        self.forget_old();
+    }
+
+    /// The window as of `now`, of which [`Ring::advance`] has been told.
+    pub(super) fn read(&self, total: &Snapshot, now: Instant) -> WindowSnapshot {
+        let running = total.since(&self.base);
+        let counts = if self.ended.is_empty() {
+            running
+        } else {
+            self.sum_with(&running)
+        };
+        WindowSnapshot {
+            length: self.span.length,
+            covered: self.covered(now),
+            counts,
+        }
+    }
+
+    fn sum_with(&self, running: &Snapshot) -> Snapshot {
+        let mut counts = vec![0_u64; SLOTS];
+        let mut add = |slot: u16, count: u64| {
+            if let Some(sum) = counts.get_mut(usize::from(slot)) {
+                *sum = sum.saturating_add(count);
+            }
+        };
+        let mut sum = running.sum_nanos();
+        for (slot, count) in running.slots() {
+            add(slot.0, *count);
+        }
+        for (_, delta) in &self.ended {
+            sum = sum.saturating_add(delta.sum);
+            for (slot, count) in &delta.counts {
+                add(*slot, u64::from(u32::from_le_bytes(*count)));
+            }
+        }
+        let mut snapshot = Snapshot::default();
+        for (slot, count) in (0..).zip(counts) {
+            snapshot.push(Slot(slot), count);
+        }
+        snapshot.set_sum(sum);
+        snapshot
+    }
+
+    fn covered(&self, now: Instant) -> Duration {
+        let first = self.oldest().saturating_mul(self.span.slice_nanos);
+        now.saturating_since(self.born.max(Instant::from_nanos(first)))
+    }
+
+    /// The number of the oldest slice that is still in the window.
+    const fn oldest(&self) -> u64 {
+        (self.running + 1).saturating_sub(self.span.slices)
+    }
+
+    fn forget_old(&mut self) {
+        let oldest = self.oldest();
+        while self.ended.front().is_some_and(|(slice, _)| *slice < oldest) {
+            self.ended.pop_front();
+        }
+        if self.ended.is_empty() {
+            self.ended = VecDeque::new();
+        }
+    }
+}
+
+impl Delta {
+    fn of(added: &Snapshot) -> Self {
+        let mut counts = Vec::with_capacity(added.slots().len());
+        for (slot, count) in added.slots() {
+            let mut left = *count;
+            // More than fits is kept as several entries of the same slot.
+            while left > 0 {
+                let part = u32::try_from(left).unwrap_or(u32::MAX);
+                counts.push((slot.0, part.to_le_bytes()));
+                left -= u64::from(part);
+            }
+        }
+        Self {
+            counts: counts.into_boxed_slice(),
+            sum: added.sum_nanos(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(slot: u16, count: u64) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.push(Slot(slot), count);
+        snapshot
+    }
+
+    #[test]
+    fn a_count_too_large_for_one_entry_is_kept_whole() {
+        let count = 3 * u64::from(u32::MAX) + 7;
+        let delta = Delta::of(&counted(5, count));
+        let sum: u64 = delta
+            .counts
+            .iter()
+            .map(|(_, c)| u64::from(u32::from_le_bytes(*c)))
+            .sum();
+        assert_eq!(sum, count);
+    }
+
+    #[test]
+    fn a_delta_takes_six_bytes_a_bucket() {
+        assert_eq!(size_of::<(u16, [u8; 4])>(), 6);
+    }
+
+    #[test]
+    fn a_slice_leaves_when_the_window_has_passed_it() {
+        let span = Span {
+            length: Duration::from_nanos(30),
+            slice_nanos: 10,
+            slices: 3,
+        };
+        let mut ring = Ring::new(span, Instant::from_nanos(0));
+        let total = Arc::new(counted(5, 1));
+        for (at, expected) in [(0, 1), (9, 1), (10, 1), (29, 1), (30, 0), (1000, 0)] {
+            let now = Instant::from_nanos(at);
+            ring.advance(&total, now);
+            assert_eq!(ring.read(&total, now).counts.count(), expected, "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_changes_nothing() {
+        let span = Span {
+            length: Duration::from_nanos(30),
+            slice_nanos: 10,
+            slices: 3,
+        };
+        let mut ring = Ring::new(span, Instant::from_nanos(100));
+        let total = Arc::new(counted(5, 1));
+        ring.advance(&total, Instant::from_nanos(120));
+        ring.advance(&total, Instant::from_nanos(0));
+        let window = ring.read(&total, Instant::from_nanos(0));
+        assert_eq!((window.counts.count(), window.covered), (1, Duration::ZERO));
+    }
+}

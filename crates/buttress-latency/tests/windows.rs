@@ -1,0 +1,124 @@
+//! Rolling windows under racing writers.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use buttress_core::clock::{Instant, ManualClock};
+use buttress_latency::{RollingRecorder, Snapshot, Windows};
+
+const THREADS: u64 = 4;
+const RECORDS: u64 = 50_000;
+
+/// Writers race with each other, with ticks and with a reader; no time passes that would let a
+/// slice leave the longest window.
+#[test]
+fn windows_sum_to_the_cumulative_count_under_racing_writers() {
+    let windows = Windows::new([10, 3600].map(Duration::from_secs)).unwrap();
+    let time = ManualClock::new();
+    let rolling = RollingRecorder::new(&windows, time.now());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (rolling, time) = (&rolling, &time);
+                scope.spawn(move || {
+                    for n in 0..RECORDS {
+                        if n % 1000 == 0 {
+                            time.advance(Duration::from_millis(1_300));
+                        }
+                        let nanos = (n + 1) * (thread + 1) * 1_000;
+                        rolling.record(time.now(), Duration::from_nanos(nanos));
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            let mut last = 0;
+            while !done.load(Ordering::Relaxed) {
+                let (total, windows) = rolling.read(time.now());
+                assert_eq!(windows[1].counts, total, "within the hour nothing leaves");
+                assert!(windows[0].counts.count() <= total.count());
+                assert!(total.count() >= last, "counters only grow");
+                last = total.count();
+            }
+        });
+        writers
+            .into_iter()
+            .for_each(|writer| writer.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+    });
+    let (total, windows) = rolling.read(time.now());
+    assert_eq!(total.count(), THREADS * RECORDS);
+    assert_eq!(windows[1].counts, total);
+}
+
+/// The deltas of consecutive windows, read as they end, add up to everything.
+#[test]
+fn nothing_is_lost_or_counted_twice_at_ticks() {
+    let windows = Windows::new([Duration::from_secs(1)]).unwrap();
+    let time = ManualClock::new();
+    let rolling = RollingRecorder::new(&windows, time.now());
+    let mut seen = Snapshot::default();
+    for n in 0..1_000_u64 {
+        // Each window of one second holds its own records alone: 10 of them, 99 ms apart.
+        for k in 0..10 {
+            let now = time.now().saturating_add(Duration::from_millis(99 * k));
+            rolling.record(now, Duration::from_micros(n + k + 1));
+        }
+        seen += &rolling.windows(time.now().saturating_add(Duration::from_millis(999)))[0].counts;
+        time.advance(Duration::from_secs(1));
+    }
+    assert_eq!(seen, rolling.total());
+    assert_eq!(seen.count(), 10_000);
+}
+
+#[test]
+fn an_idle_service_reads_as_empty() {
+    let time = ManualClock::new();
+    let rolling = RollingRecorder::new(&Windows::default(), time.now());
+    rolling.record(time.now(), Duration::from_millis(1));
+    time.advance(Duration::from_secs(300));
+    for window in rolling.windows(time.now()) {
+        assert!(window.counts.is_empty(), "{window:?}");
+    }
+    assert_eq!(rolling.total().count(), 1);
+}
+
+#[test]
+fn windows_are_right_though_nobody_reads_for_long() {
+    let time = ManualClock::new();
+    let rolling = RollingRecorder::new(&Windows::default(), time.now());
+    for second in 0..600_u64 {
+        rolling.record(time.now(), Duration::from_millis(second + 1));
+        time.advance(Duration::from_secs(1));
+    }
+    let counts: Vec<u64> = rolling
+        .windows(time.now())
+        .iter()
+        .map(|window| window.counts.count())
+        .collect();
+    // The running slice has just begun, so each window reaches back by its length less one slice.
+    assert_eq!(counts, [9, 57, 285]);
+    let covered: Vec<_> = rolling
+        .windows(time.now())
+        .iter()
+        .map(|window| window.covered)
+        .collect();
+    assert_eq!(covered, [9, 57, 285].map(Duration::from_secs));
+}
+
+#[test]
+fn any_gap_and_any_step_of_the_clock_is_safe() {
+    let rolling = RollingRecorder::new(&Windows::default(), Instant::ORIGIN);
+    for now in [
+        Instant::ORIGIN,
+        Instant::NEVER,
+        Instant::ORIGIN,
+        Instant::NEVER,
+    ] {
+        rolling.record(now, Duration::MAX);
+        rolling.windows(now);
+    }
+    assert_eq!(rolling.total().count(), 4);
+}

@@ -1,1 +1,81 @@
-//! buttress-correlation
+//! Correlation IDs for Tower services: every request carries one valid ID, in, through and out.
+//!
+//! ```
+//! use buttress_correlation::{CorrelationId, CorrelationLayer, PropagateLayer};
+//! use http::{Request, Response};
+//! use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), std::convert::Infallible> {
+//! // A client that sets the ID of whatever request it is used for.
+//! let upstream = service_fn(|request: Request<()>| async move {
+//!     assert_eq!(request.headers().get_all("x-correlation-id").iter().count(), 1);
+//!     Ok::<_, std::convert::Infallible>(Response::new(()))
+//! });
+//! let client = PropagateLayer::new().layer(upstream);
+//!
+//! // A server at the edge, whose handler calls it.
+//! let mut server = ServiceBuilder::new()
+//!     .layer(CorrelationLayer::default())
+//!     .service_fn(move |_: Request<()>| {
+//!         let client = client.clone();
+//!         async move {
+//!             assert!(CorrelationId::current().is_some());
+//!             client.oneshot(Request::new(())).await
+//!         }
+//!     });
+//!
+//! let response = server.ready().await?.call(Request::new(())).await?;
+//! assert!(response.headers().contains_key("x-correlation-id"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Exactly one valid ID goes inward and comes back, whatever the client sends (420,000 bytes,
+//!   duplicates, nothing, control characters, forged log fields): `tests/payloads.rs`.
+//! - A byte that no ID has is never echoed and never passed on: `tests/payloads.rs`.
+//! - Bytes are an ID exactly if length and charset say so: `id::tests`.
+//! - The ID is current while the inner service is called, polled and dropped, and not outside:
+//!   `tests/carry.rs`, `current::tests`.
+//! - Exactly one ID goes out, the same through every attempt: `tests/propagate.rs`.
+//! - Readiness, errors, bodies and extensions pass through unchanged: `tests/contract.rs`.
+//!
+//! # What it costs
+//!
+//! Parsing and minting allocate nothing. A request costs one boxed value in each of the two
+//! extension maps and, where the ID is minted, one header value. The counters are relaxed atomics.
+//!
+//! # Where in the stack
+//!
+//! [`CorrelationLayer`] outermost, so that every answer made inside (a rejection, a 404, a caught
+//! panic) carries the ID. What the server answers before any layer runs, to malformed HTTP, carries
+//! none. If the inner service returns an error there is no response to echo on: turn errors into
+//! responses inside. [`PropagateLayer`] innermost, inside of retries.
+//!
+//! # When the request is dropped
+//!
+//! The inner future is dropped with the ID still current, so that what it logs on its way out can be
+//! found. A response body outlives the scope: whoever works at its end takes the ID from the
+//! extensions.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod config;
+mod current;
+mod handle;
+mod id;
+mod layer;
+mod mint;
+mod propagate;
+mod take;
+mod trust;
+
+pub use config::{Config, X_CORRELATION_ID, X_REQUEST_ID};
+pub use current::Scoped;
+pub use handle::{CorrelationHandle, CorrelationSnapshot};
+pub use id::{ClientCorrelationId, CorrelationId, InvalidId, MAX_LEN};
+pub use layer::{Correlation, CorrelationLayer, ResponseFuture};
+pub use mint::Mint;
+pub use propagate::{Propagate, PropagateLayer};
+pub use trust::Trust;

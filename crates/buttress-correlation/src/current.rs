@@ -1,0 +1,175 @@
+//! The ID of the request that this task is working on.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::CorrelationId;
+
+tokio::task_local! {
+    static CURRENT: CorrelationId;
+}
+
+impl CorrelationId {
+    /// The ID of the request that is being worked on here, if one is.
+    ///
+    /// It is there while the service inside a [`crate::CorrelationLayer`] is called, polled and
+    /// dropped, and inside [`CorrelationId::scope`]. A task that is spawned has none unless its
+    /// future is put into a scope of its own.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Calls `read` with the current ID, without copying it.
+    pub fn with_current<R>(read: impl FnOnce(Option<&Self>) -> R) -> R {
+        // Which of the two calls it is known only inside, and it can be called but once.
+        let mut read = Some(read);
+        let found = CURRENT.try_with(|id| read.take().map(|read| read(Some(id))));
+        match (found, read) {
+            (Ok(Some(result)), _) => result,
+            (_, Some(read)) => read(None),
+            (_, None) => unreachable!("the callback is taken only where its result is returned"),
+        }
+    }
+
+    /// Makes this the current ID while `future` is polled and dropped.
+    ///
+    /// ```
+    /// use buttress_correlation::CorrelationId;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), buttress_correlation::InvalidId> {
+    /// let id: CorrelationId = "job-7".parse()?;
+    /// let work = async { CorrelationId::current() };
+    /// assert_eq!(tokio::spawn(id.clone().scope(work)).await.ok(), Some(Some(id)));
+    /// assert_eq!(CorrelationId::current(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
+        Scoped {
+            future: Some(future),
+            id: self,
+        }
+    }
+
+    /// Makes this the current ID while `work` runs.
+    pub fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, work)
+    }
+}
+
+pin_project! {
+    /// The future of [`CorrelationId::scope`].
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct Scoped<F> {
+        // `None` once it has ended: what it still holds is dropped inside the scope.
+        #[pin]
+        future: Option<F>,
+        id: CorrelationId,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                this.id.clone().sync_scope(|| this.future.set(None));
+            }
+        }
+    }
+}
+
+impl<F> Scoped<F> {
+    /// The ID that is current inside.
+    pub(crate) fn id(self: Pin<&mut Self>) -> CorrelationId {
+        self.project().id.clone()
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        this.id.clone().sync_scope(|| {
+            let Some(future) = this.future.as_mut().as_pin_mut() else {
+                // As with any future, polling again after the end is the caller's error.
+                return Poll::Pending;
+            };
+            let polled = future.poll(cx);
+            if polled.is_ready() {
+                this.future.set(None);
+            }
+            polled
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    fn id(text: &str) -> CorrelationId {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_id_is_current_in_every_poll_of_its_scope_and_nowhere_else() {
+        let scope = id("a").scope(async {
+            assert_eq!(CorrelationId::current(), Some(id("a")));
+            tokio::task::yield_now().await;
+            assert_eq!(CorrelationId::current(), Some(id("a")));
+        });
+        let mut task = tokio_test::task::spawn(scope);
+        assert!(task.poll().is_pending());
+        assert_eq!(CorrelationId::current(), None);
+        assert!(task.poll().is_ready());
+        assert_eq!(CorrelationId::current(), None);
+    }
+
+    #[tokio::test]
+    async fn scopes_nest_and_the_outer_id_returns() {
+        id("outer")
+            .scope(async {
+                id("inner").sync_scope(|| {
+                    assert_eq!(CorrelationId::current(), Some(id("inner")));
+                });
+                assert_eq!(CorrelationId::current(), Some(id("outer")));
+            })
+            .await;
+    }
+
+    #[test]
+    fn what_is_dropped_unfinished_is_dropped_inside_its_scope() {
+        struct AtDrop(Arc<Mutex<Option<CorrelationId>>>);
+        impl Drop for AtDrop {
+            fn drop(&mut self) {
+                *self.0.lock().unwrap() = CorrelationId::current();
+            }
+        }
+        let seen = Arc::new(Mutex::new(None));
+        let held = AtDrop(Arc::clone(&seen));
+        drop(id("left").scope(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        }));
+        assert_eq!(*seen.lock().unwrap(), Some(id("left")));
+    }
+
+    #[test]
+    fn a_scope_has_the_auto_traits_of_what_it_wraps() {
+        fn movable<T: Send + Sync + Unpin>(_: &T) {}
+        movable(&id("a").scope(std::future::ready(())));
+    }
+
+    #[test]
+    fn reading_without_a_copy_sees_the_same() {
+        assert!(CorrelationId::with_current(|id| id.is_none()));
+        let seen = id("a").sync_scope(|| CorrelationId::with_current(Option::cloned));
+        assert_eq!(seen, Some(id("a")));
+    }
+}

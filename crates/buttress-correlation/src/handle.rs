@@ -1,0 +1,131 @@
+//! What a correlation layer has counted.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use buttress_core::metric::{Collect, Family, Kind, Value};
+
+use crate::InvalidId;
+
+/// Where the ID of a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Minted,
+    Accepted,
+    Inherited,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    minted: AtomicU64,
+    accepted: AtomicU64,
+    inherited: AtomicU64,
+    empty: AtomicU64,
+    too_long: AtomicU64,
+    charset: AtomicU64,
+    repeated: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(&self, source: Source) {
+        let counter = match source {
+            Source::Minted => &self.minted,
+            Source::Accepted => &self.accepted,
+            Source::Inherited => &self.inherited,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reject(&self, reason: InvalidId) {
+        let counter = match reason {
+            InvalidId::Empty => &self.empty,
+            InvalidId::TooLong => &self.too_long,
+            InvalidId::Charset => &self.charset,
+            InvalidId::Repeated => &self.repeated,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Reads what a [`crate::CorrelationLayer`] has counted, in all its services. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CorrelationHandle(pub(crate) Arc<Counters>);
+
+/// What has been counted since the layer was made. Each request is in exactly one of `minted`,
+/// `accepted` and `inherited`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CorrelationSnapshot {
+    /// Requests that were given a new ID.
+    pub minted: u64,
+    /// Requests whose own ID was accepted.
+    pub accepted: u64,
+    /// Requests that a correlation layer further out had given an ID.
+    pub inherited: u64,
+    /// Headers that were there and empty.
+    pub empty: u64,
+    /// Headers longer than an ID may be.
+    pub too_long: u64,
+    /// Headers with a byte that no ID has.
+    pub charset: u64,
+    /// Headers that came more than once.
+    pub repeated: u64,
+}
+
+impl CorrelationHandle {
+    /// The counts as they are now.
+    pub fn snapshot(&self) -> CorrelationSnapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CorrelationSnapshot {
+            minted: read(&self.0.minted),
+            accepted: read(&self.0.accepted),
+            inherited: read(&self.0.inherited),
+            empty: read(&self.0.empty),
+            too_long: read(&self.0.too_long),
+            charset: read(&self.0.charset),
+            repeated: read(&self.0.repeated),
+        }
+    }
+}
+
+impl Collect for CorrelationHandle {
+    fn collect(&self, into: &mut Vec<Family>) {
+        let now = self.snapshot();
+        into.push(counter(
+            "buttress_correlation_ids",
+            "Requests by where their correlation ID came from; their sum is all requests.",
+            "source",
+            &[
+                ("minted", now.minted),
+                ("accepted", now.accepted),
+                ("inherited", now.inherited),
+            ],
+        ));
+        into.push(counter(
+            "buttress_correlation_rejected",
+            "Correlation IDs sent by clients that were replaced, by what was wrong with them.",
+            "reason",
+            &[
+                (InvalidId::Empty.as_str(), now.empty),
+                (InvalidId::TooLong.as_str(), now.too_long),
+                (InvalidId::Charset.as_str(), now.charset),
+                (InvalidId::Repeated.as_str(), now.repeated),
+            ],
+        ));
+    }
+}
+
+fn counter(
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    points: &[(&'static str, u64)],
+) -> Family {
+    let mut family = Family::new(name, Kind::Counter, help);
+    for &(value, count) in points {
+        let labels = vec![(label, Cow::Borrowed(value))];
+        family.push(labels, Value::Counter(count));
+    }
+    family
+}

@@ -1,0 +1,278 @@
+//! The ID itself: parsed once, valid ever after.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use http::HeaderValue;
+use uuid::Uuid;
+
+/// The longest ID that is accepted, in bytes.
+pub const MAX_LEN: usize = 128;
+
+const UUID_LEN: u8 = 36;
+
+/// A correlation ID: 1 to [`MAX_LEN`] bytes of `[A-Za-z0-9._:+/=@-]`.
+///
+/// It is held inline: making, cloning and comparing one allocates nothing. UUIDs, ULIDs, W3C trace
+/// IDs and what common routers mint all fit. A value of this type can be put into a header, a log
+/// line or a URL path segment's value as it is: there is nothing in it to escape in JSON or logfmt.
+///
+/// ```
+/// use buttress_correlation::{CorrelationId, InvalidId};
+///
+/// let id: CorrelationId = "order-42/retry=1".parse()?;
+/// assert_eq!(id.as_str(), "order-42/retry=1");
+/// assert_eq!("a b".parse::<CorrelationId>(), Err(InvalidId::Charset));
+/// # Ok::<(), InvalidId>(())
+/// ```
+#[derive(Clone)]
+pub struct CorrelationId {
+    // At least 1 and at most MAX_LEN; the bytes beyond are zero.
+    len: u8,
+    bytes: [u8; MAX_LEN],
+}
+
+/// The valid ID that a client sent to a service which does not believe clients. It stands in the
+/// request's extensions beside the [`CorrelationId`] that was minted, for a log line or an answer to
+/// "here is the ID that I sent you".
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientCorrelationId(pub CorrelationId);
+
+/// Why something is no correlation ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidId {
+    /// Nothing is there.
+    Empty,
+    /// More than [`MAX_LEN`] bytes.
+    TooLong,
+    /// A byte outside of `[A-Za-z0-9._:+/=@-]`.
+    Charset,
+    /// The header came more than once, and nothing says which of them counts.
+    Repeated,
+}
+
+impl CorrelationId {
+    /// The ID that `bytes` spell, if they do.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidId> {
+        let len = match bytes.len() {
+            0 => return Err(InvalidId::Empty),
+            len => u8::try_from(len).map_err(|_| InvalidId::TooLong)?,
+        };
+        let mut held = [0; MAX_LEN];
+        let room = held.get_mut(..bytes.len()).ok_or(InvalidId::TooLong)?;
+        // Without an early exit: at most 128 bytes, and hex digits defeat branch prediction.
+        let foreign = bytes
+            .iter()
+            .fold(false, |any, &byte| any | !is_allowed(byte));
+        if foreign {
+            return Err(InvalidId::Charset);
+        }
+        room.copy_from_slice(bytes);
+        Ok(Self { len, bytes: held })
+    }
+
+    /// The text of `uuid`, which is valid by its form.
+    pub(crate) fn from_uuid(uuid: &Uuid) -> Self {
+        let mut bytes = [0; MAX_LEN];
+        uuid.hyphenated().encode_lower(&mut bytes);
+        Self {
+            len: UUID_LEN,
+            bytes,
+        }
+    }
+
+    /// The ID as text.
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        // Every byte is ASCII, so neither default is ever taken.
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The ID as bytes.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// The ID as the value of a header. Allocates the value.
+    pub fn to_header_value(&self) -> HeaderValue {
+        // The charset is a subset of visible ASCII, so the fallback is never taken.
+        HeaderValue::from_bytes(self.as_bytes())
+            .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+    }
+}
+
+/// Whether an ID may have `byte`, without a branch: three runs of ASCII and three single bytes.
+#[inline]
+fn is_allowed(byte: u8) -> bool {
+    let run = |first: u8, last: u8| byte.wrapping_sub(first) <= last - first;
+    run(b'-', b':')
+        | run(b'@', b'Z')
+        | run(b'a', b'z')
+        | (byte == b'+')
+        | (byte == b'=')
+        | (byte == b'_')
+}
+
+// === impl CorrelationId ===
+
+impl FromStr for CorrelationId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::from_bytes(text.as_bytes())
+    }
+}
+
+impl TryFrom<&HeaderValue> for CorrelationId {
+    type Error = InvalidId;
+
+    fn try_from(value: &HeaderValue) -> Result<Self, InvalidId> {
+        Self::from_bytes(value.as_bytes())
+    }
+}
+
+impl TryFrom<HeaderValue> for CorrelationId {
+    type Error = InvalidId;
+
+    fn try_from(value: HeaderValue) -> Result<Self, InvalidId> {
+        Self::try_from(&value)
+    }
+}
+
+impl From<&CorrelationId> for HeaderValue {
+    fn from(id: &CorrelationId) -> Self {
+        id.to_header_value()
+    }
+}
+
+impl AsRef<str> for CorrelationId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq for CorrelationId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for CorrelationId {}
+
+impl Hash for CorrelationId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CorrelationId")
+            .field(&self.as_str())
+            .finish()
+    }
+}
+
+// === impl InvalidId ===
+
+impl InvalidId {
+    /// The name used as the label `reason` and in log lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLong => "too_long",
+            Self::Charset => "charset",
+            Self::Repeated => "repeated",
+        }
+    }
+}
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty correlation ID, expected 1 to 128 bytes",
+            Self::TooLong => "correlation ID too long, expected at most 128 bytes",
+            Self::Charset => "byte not allowed in a correlation ID, expected [A-Za-z0-9._:+/=@-]",
+            Self::Repeated => "more than one correlation ID, expected exactly one",
+        })
+    }
+}
+
+impl std::error::Error for InvalidId {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn by_the_letter(bytes: &[u8]) -> bool {
+        const SET: &[u8] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:+/=@-";
+        (1..=128).contains(&bytes.len()) && bytes.iter().all(|byte| SET.contains(byte))
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_an_id_exactly_if_length_and_charset_say_so(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..140),
+                "[A-Za-z0-9._:+/=@-]{0,140}".prop_map(String::into_bytes),
+                "[A-Za-z0-9._:+/=@~ -]{1,20}".prop_map(String::into_bytes),
+            ]
+        ) {
+            let parsed = CorrelationId::from_bytes(&bytes);
+            prop_assert_eq!(parsed.is_ok(), by_the_letter(&bytes));
+            if let Ok(id) = parsed {
+                prop_assert_eq!(id.as_bytes(), &bytes[..]);
+                let value = id.to_header_value();
+                prop_assert_eq!(CorrelationId::try_from(&value), Ok(id.clone()));
+                prop_assert_eq!(id.to_string().parse(), Ok(id));
+            }
+        }
+    }
+
+    #[test]
+    fn every_single_byte_is_judged_as_the_charset_says() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(
+                CorrelationId::from_bytes(&[byte]).is_ok(),
+                by_the_letter(&[byte]),
+                "{byte:#x}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_limits_of_length_are_exact() {
+        assert!("a".repeat(128).parse::<CorrelationId>().is_ok());
+        for (text, reason) in [
+            (String::new(), InvalidId::Empty),
+            ("a".repeat(129), InvalidId::TooLong),
+            ("a".repeat(256), InvalidId::TooLong),
+            ("a".repeat(420_000), InvalidId::TooLong),
+            ("a b".to_owned(), InvalidId::Charset),
+        ] {
+            assert_eq!(text.parse::<CorrelationId>(), Err(reason));
+        }
+    }
+
+    #[test]
+    fn an_id_is_equal_to_its_copy_and_hashes_alike() {
+        use std::hash::BuildHasher;
+        let state = std::hash::RandomState::new();
+        let (one, other): (CorrelationId, CorrelationId) =
+            ("same".parse().unwrap(), "same".parse().unwrap());
+        assert_eq!(one, other);
+        assert_eq!(state.hash_one(&one), state.hash_one(&other));
+        assert_ne!(one, "same2".parse().unwrap());
+    }
+}

@@ -1,0 +1,122 @@
+//! The client side: exactly one ID on every request that goes out.
+
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::config::X_CORRELATION_ID;
+use crate::take::{put, read_one};
+use crate::{CorrelationId, Mint};
+
+/// Sets exactly one valid ID on every outgoing request, in place of whatever was there.
+///
+/// It is the ID in the request's extensions, or else [`CorrelationId::current`]. Where neither is
+/// known, a single valid ID that the caller set itself is kept, and without one an ID is minted.
+/// Inside a retry or a hedge every attempt so carries the same ID, as long as one is known: put what
+/// runs outside of any request into a [`CorrelationId::scope`].
+#[derive(Clone, Debug)]
+pub struct PropagateLayer {
+    header: HeaderName,
+    mint: Mint,
+}
+
+/// The service of a [`PropagateLayer`].
+#[derive(Clone, Debug)]
+pub struct Propagate<S> {
+    inner: S,
+    layer: PropagateLayer,
+}
+
+impl Default for PropagateLayer {
+    fn default() -> Self {
+        Self {
+            header: X_CORRELATION_ID.clone(),
+            mint: Mint::default(),
+        }
+    }
+}
+
+impl PropagateLayer {
+    /// Sets `x-correlation-id`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets `header` instead.
+    #[must_use]
+    pub fn header(mut self, header: HeaderName) -> Self {
+        self.header = header;
+        self
+    }
+
+    /// Makes an ID as `mint` says where none is known.
+    #[must_use]
+    pub fn mint(mut self, mint: Mint) -> Self {
+        self.mint = mint;
+        self
+    }
+
+    fn set<B>(&self, request: &mut Request<B>) {
+        let known = match request.extensions().get::<CorrelationId>() {
+            Some(id) => Some(id.to_header_value()),
+            None => CorrelationId::with_current(|id| id.map(CorrelationId::to_header_value)),
+        };
+        let value = known.unwrap_or_else(|| self.unknown(request.headers()));
+        put(request.headers_mut(), self.header.clone(), value);
+    }
+
+    fn unknown(&self, headers: &HeaderMap) -> HeaderValue {
+        match read_one(&self.header, headers) {
+            Some(Ok(set_by_caller)) => set_by_caller.value,
+            Some(Err(_)) | None => self.mint.mint().to_header_value(),
+        }
+    }
+}
+
+impl<S> Layer<S> for PropagateLayer {
+    type Service = Propagate<S>;
+
+    fn layer(&self, inner: S) -> Propagate<S> {
+        Propagate {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+impl<S> Propagate<S> {
+    /// The wrapped service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The wrapped service.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The wrapped service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B> Service<Request<B>> for Propagate<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        self.layer.set(&mut request);
+        self.inner.call(request)
+    }
+}

@@ -65,6 +65,11 @@ impl<S: Settle> Guard<S> {
         self.settle.is_some()
     }
 
+    /// What is guarded, unless it has settled.
+    pub const fn get_mut(&mut self) -> Option<&mut S> {
+        self.settle.as_mut()
+    }
+
     /// Settles, unless that has been done.
     pub fn settle(&mut self, outcome: Outcome) {
         if let Some(settle) = self.settle.take() {

@@ -38,6 +38,8 @@ pub enum Action {
     Closed,
     /// Held open or closed by hand, or released again.
     Forced,
+    /// Takes no traffic for as long as somebody else's word stands against it.
+    Held,
     /// The rule fired, and this held the action back.
     Suppressed(Cow<'static, str>),
 }
@@ -113,6 +115,7 @@ impl fmt::Display for Action {
             Self::Probing => f.write_str("probing"),
             Self::Closed => f.write_str("closed"),
             Self::Forced => f.write_str("set by hand"),
+            Self::Held => f.write_str("held out"),
             Self::Suppressed(why) => write!(f, "held back ({why})"),
         }
     }

@@ -1,0 +1,306 @@
+//! The breaker: admits calls, hears how they ended, and is told what to do.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use buttress_core::circuit::{Admission, State, Ticket};
+use buttress_core::clock::{Clock, Instant};
+use buttress_core::config::ConfigError;
+use buttress_core::events::Events;
+use buttress_core::health::{HealthSignal, HealthStatus};
+use buttress_core::protocol::Plain;
+use buttress_core::reject::Rejected;
+use buttress_core::rng::Rng;
+
+use crate::config::Config;
+use crate::gate::{Gate, Look, remaining};
+use crate::handle::{BreakerHandle, Event};
+use crate::layer::BreakerLayer;
+use crate::machine::Machine;
+use crate::permit::Permit;
+
+/// A circuit breaker. Cheap to clone; all clones are the same breaker.
+///
+/// It guards whatever can be asked before and told after: a Tower service through
+/// [`Breaker::layer`], anything else through [`Breaker::try_acquire`].
+///
+/// ```
+/// use buttress_breaker::{Breaker, Config};
+/// use buttress_core::outcome::{FailureKind, Outcome};
+///
+/// # fn query() -> Result<u32, std::io::Error> { Ok(7) }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let breaker = Breaker::new("database", Config::default())?;
+/// let permit = breaker.try_acquire()?;
+/// let answer = query();
+/// permit.record(match &answer {
+///     Ok(_) => Outcome::Success,
+///     Err(_) => Outcome::Failure(FailureKind::Transport),
+/// });
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Breaker(Arc<Shared>);
+
+pub(crate) struct Shared {
+    gate: Gate,
+    rejected: AtomicU64,
+    slow_after: AtomicU64,
+    ready_deadline: AtomicU64,
+    clock: Clock,
+    rng: Rng,
+    name: Arc<str>,
+    machine: Mutex<Machine>,
+    /// Whoever holds this tells what has changed; nobody waits for it.
+    telling: Mutex<()>,
+    events: Events<Event>,
+    health: HealthSignal,
+}
+
+/// No threshold is set.
+const NO_THRESHOLD: u64 = u64::MAX;
+
+impl Breaker {
+    /// A closed breaker. `name` is what metrics, events and log lines call it.
+    pub fn new(name: impl Into<Arc<str>>, config: Config) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if name.is_empty() {
+            let problem =
+                "a breaker without a name cannot be told from others; name what it guards";
+            return Err(ConfigError::new("name", problem));
+        }
+        config.validate()?;
+        let machine = Machine::new(config.circuit, config.rules, config.clock.now());
+        let shared = Shared {
+            gate: Gate::new(machine.face()),
+            rejected: AtomicU64::new(0),
+            slow_after: AtomicU64::new(threshold(config.slow_after)),
+            ready_deadline: AtomicU64::new(nanos(config.ready_deadline)),
+            clock: config.clock,
+            rng: config.rng,
+            name,
+            machine: Mutex::new(machine),
+            telling: Mutex::new(()),
+            events: Events::new(),
+            health: HealthSignal::new(),
+        };
+        shared.health.publish(health_of(State::Closed));
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// What metrics, events and log lines call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    /// The present state.
+    pub fn state(&self) -> State {
+        self.0.with(|machine| machine.circuit.state())
+    }
+
+    /// Asks to make a call. The outcome is told to the [`Permit`].
+    ///
+    /// # Cost
+    ///
+    /// Closed: no lock, and no clock unless a slow threshold is set. Open: no lock, one clock read.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit, Rejected> {
+        match self.0.gate.look() {
+            Look::Pass(generation) => Ok(self.permit(Ticket::ordinary(generation))),
+            Look::Open(until) => match remaining(until, self.0.clock.now()) {
+                Some(wait) => Err(self.reject("circuit_open").retry_after(wait)),
+                None => self.ask(),
+            },
+            Look::Ask => self.ask(),
+        }
+    }
+
+    /// What reads this breaker and takes it in hand.
+    pub fn handle(&self) -> BreakerHandle {
+        BreakerHandle::new(self.clone())
+    }
+
+    /// A layer that guards HTTP services with this breaker.
+    #[cfg(feature = "http")]
+    pub fn layer(&self) -> BreakerLayer<buttress_core::protocol::Http> {
+        BreakerLayer::new(self.clone())
+    }
+
+    /// A layer that guards services of any kind with this breaker.
+    pub fn plain_layer(&self) -> BreakerLayer<Plain> {
+        BreakerLayer::plain(self.clone())
+    }
+
+    /// Whether ordinary traffic flows.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.gate.is_closed()
+    }
+
+    /// A rejection, counted.
+    pub(crate) fn reject(&self, reason: &'static str) -> Rejected {
+        self.0.rejected.fetch_add(1, Ordering::Relaxed);
+        Rejected::new("breaker", reason)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    #[cold]
+    fn ask(&self) -> Result<Permit, Rejected> {
+        let now = self.0.clock.now();
+        let (admission, state) = self
+            .0
+            .with(|machine| (machine.admit(now), machine.circuit.state()));
+        match admission {
+            Admission::Admitted(ticket) => Ok(self.permit(ticket)),
+            Admission::Rejected(wait) => Err(self.reject(reason(state)).retry_after(wait)),
+        }
+    }
+
+    #[inline]
+    fn permit(&self, ticket: Ticket) -> Permit {
+        let started = match self.0.slow_after() {
+            Some(_) => self.0.clock.now(),
+            None => Instant::NEVER,
+        };
+        Permit::new(self.clone(), ticket, started)
+    }
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn rng(&self) -> &Rng {
+        &self.rng
+    }
+
+    pub(crate) fn events(&self) -> &Events<Event> {
+        &self.events
+    }
+
+    pub(crate) fn health(&self) -> &HealthSignal {
+        &self.health
+    }
+
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn slow_after(&self) -> Option<Duration> {
+        let nanos = self.slow_after.load(Ordering::Relaxed);
+        (nanos != NO_THRESHOLD).then(|| Duration::from_nanos(nanos))
+    }
+
+    pub(crate) fn ready_deadline(&self) -> Duration {
+        Duration::from_nanos(self.ready_deadline.load(Ordering::Relaxed))
+    }
+
+    /// Replaces what is replaceable of the configuration, which has been validated.
+    pub(crate) fn reconfigure(&self, config: Config) {
+        let now = self.clock.now();
+        self.with(|machine| {
+            machine.reconfigure(config.circuit, config.rules, now, &self.rng);
+            self.slow_after
+                .store(threshold(config.slow_after), Ordering::Relaxed);
+            self.ready_deadline
+                .store(nanos(config.ready_deadline), Ordering::Relaxed);
+        });
+    }
+
+    /// Lets `f` at the machine, keeps the gate in step with it, and tells what has changed when the
+    /// lock is free again. `f` is code of this crate alone.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Machine) -> T) -> T {
+        let mut machine = self.lock();
+        machine.absorb(self.gate.shut());
+        let result = f(&mut machine);
+        self.gate.publish(machine.face());
+        let news = machine.has_untold();
+        if news {
+            self.health.publish(health_of(machine.circuit.state()));
+        }
+        drop(machine);
+        if news {
+            self.tell();
+        }
+        result
+    }
+
+    /// Publishes what has changed, in order and under no lock that anyone waits for.
+    ///
+    /// If somebody else is at it, they publish ours as well: they look again after they are done.
+    #[cold]
+    fn tell(&self) {
+        loop {
+            let turn = match self.telling.try_lock() {
+                Ok(turn) => turn,
+                Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            while let Some(change) = self.next_untold() {
+                self.events.publish(|| Event::new(&self.name, change));
+            }
+            drop(turn);
+            if !self.lock().has_untold() {
+                return;
+            }
+        }
+    }
+
+    fn next_untold(&self) -> Option<crate::machine::Change> {
+        self.lock().next_untold()
+    }
+
+    /// A panic under the lock would have to be ours; what it left is still a machine.
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn threshold(slow_after: Option<Duration>) -> u64 {
+    slow_after.map_or(NO_THRESHOLD, nanos)
+}
+
+/// Why a circuit in `state` rejects.
+const fn reason(state: State) -> &'static str {
+    match state {
+        State::HalfOpen => "probes_busy",
+        State::ForcedOpen => "forced_open",
+        _ => "circuit_open",
+    }
+}
+
+/// What a breaker's state says of the health of what it guards.
+const fn health_of(state: State) -> HealthStatus {
+    match state {
+        State::Closed | State::ForcedClosed => HealthStatus::Healthy,
+        State::HalfOpen => HealthStatus::Degraded,
+        _ => HealthStatus::Unhealthy,
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("name", &self.0.name)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,322 @@
+//! What a breaker is set to, and what it refuses to be set to.
+
+use std::time::Duration;
+
+use buttress_core::circuit::Settings;
+use buttress_core::clock::Clock;
+use buttress_core::config::ConfigError;
+use buttress_core::rng::Rng;
+
+/// The longest window over calls: a bit for each, so 128 KiB.
+const MAX_CALLS: u32 = 1 << 20;
+
+/// What a [`crate::Breaker`] is set to.
+///
+/// ```
+/// use buttress_breaker::{Config, Rule, Window};
+/// use std::time::Duration;
+///
+/// let config = Config::default()
+///     .rules([
+///         Rule::ConsecutiveFailures(5),
+///         Rule::FailureRate { ratio: 0.5, min_calls: 20, window: Window::Calls(100) },
+///     ])
+///     .slow_after(Duration::from_secs(2));
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// What opens the circuit; the first rule to fire does, and its verdict names it. At least one.
+    ///
+    /// Default: half of at least 20 calls in 10 s failed, or 10 calls failed in a row. The rate
+    /// needs its minimum, for few calls prove little; the row catches the dependency that is down
+    /// and sees too few calls for a rate. One that fails every tenth call fails ten in a row once in
+    /// ten thousand million calls.
+    pub rules: Vec<Rule>,
+    /// A success that takes longer than this counts as `Slow`. Over HTTP it is the time to the head
+    /// of the response: how long the body takes is also the client's doing. Default: none, and then
+    /// no clock is read for it.
+    pub slow_after: Option<Duration>,
+    /// How long the circuit stays open and how it probes.
+    pub circuit: Settings,
+    /// How long an admitted call may wait for the service behind to become ready, where that was not
+    /// waited for before (it was open then). Default 5 s.
+    pub ready_deadline: Duration,
+    /// The clock. It is taken when the breaker is made, and stays when it is reconfigured.
+    pub clock: Clock,
+    /// The randomness of the open time's jitter. Stays as the clock does.
+    pub rng: Rng,
+}
+
+/// What opens a circuit. A [`Rule`] is judged when a call ends.
+///
+/// `Success` and `Slow` count as good calls, `Failure` as a bad one; `Ignored` and `Abandoned` do
+/// not count.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// This many calls in a row failed. At least 1.
+    ConsecutiveFailures(u32),
+    /// Of the calls in a window, this share or more failed.
+    FailureRate {
+        /// The share: above 0, at most 1.
+        ratio: f64,
+        /// With fewer calls in the window nothing is concluded. At least 1, at most the window.
+        min_calls: u32,
+        /// Which calls are looked at.
+        window: Window,
+    },
+}
+
+/// Which calls a rate looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Window {
+    /// The last calls, exactly: the oldest leaves when a new one comes. From 1 to 1,048,576.
+    Calls(u32),
+    /// The calls of the last stretch of time, in sixteen buckets. At least 1 ms.
+    Time(Duration),
+}
+
+impl Rule {
+    /// The name in verdicts, metrics and log lines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures(_) => "consecutive_failures",
+            Self::FailureRate { .. } => "failure_rate",
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let rate = Rule::FailureRate {
+            ratio: 0.5,
+            min_calls: 20,
+            window: Window::Time(Duration::from_secs(10)),
+        };
+        Self {
+            rules: vec![rate, Rule::ConsecutiveFailures(10)],
+            slow_after: None,
+            circuit: Settings::default(),
+            ready_deadline: Duration::from_secs(5),
+            clock: Clock::default(),
+            rng: Rng::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These rules, in the place of those set before.
+    #[must_use]
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules = rules.into_iter().collect();
+        self
+    }
+
+    /// A success that takes longer than this counts as `Slow`.
+    #[must_use]
+    pub const fn slow_after(mut self, threshold: Duration) -> Self {
+        self.slow_after = Some(threshold);
+        self
+    }
+
+    /// How long the circuit stays open and how it probes.
+    #[must_use]
+    pub fn circuit(mut self, circuit: Settings) -> Self {
+        self.circuit = circuit;
+        self
+    }
+
+    /// How long an admitted call may wait for the service behind to become ready.
+    #[must_use]
+    pub const fn ready_deadline(mut self, deadline: Duration) -> Self {
+        self.ready_deadline = deadline;
+        self
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The randomness of the open time's jitter.
+    #[must_use]
+    pub fn rng(mut self, rng: Rng) -> Self {
+        self.rng = rng;
+        self
+    }
+
+    /// Refuses what makes no sense, naming the fields and what would be right.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.rules.is_empty() {
+            let problem = "without a rule the circuit never opens; give at least one";
+            return Err(ConfigError::new("rules", problem));
+        }
+        if self.ready_deadline.is_zero() {
+            let problem = "0 would refuse every probe whose service is not ready at once; use at \
+                           least the time a permit or a connection takes";
+            return Err(ConfigError::new("ready_deadline", problem));
+        }
+        if self.slow_after.is_some_and(|threshold| threshold.is_zero()) {
+            let problem = "0 would make every call slow; use a duration, or none";
+            return Err(ConfigError::new("slow_after", problem));
+        }
+        for rule in &self.rules {
+            rule.validate()?;
+            rule.validate_against(self.slow_after)?;
+        }
+        self.circuit.validate()
+    }
+}
+
+impl Rule {
+    fn validate(&self) -> Result<(), ConfigError> {
+        match *self {
+            Self::ConsecutiveFailures(0) => Err(ConfigError::new(
+                "rules.consecutive_failures",
+                "0 failures would always open; use 1 or more",
+            )),
+            Self::ConsecutiveFailures(_) => Ok(()),
+            Self::FailureRate {
+                ratio,
+                min_calls,
+                window,
+            } => validate_rate(ratio, min_calls).and_then(|()| window.validate(min_calls)),
+        }
+    }
+
+    fn validate_against(&self, slow_after: Option<Duration>) -> Result<(), ConfigError> {
+        match (self, slow_after) {
+            (
+                Self::FailureRate {
+                    window: Window::Time(span),
+                    ..
+                },
+                Some(slow),
+            ) if *span < slow => {
+                let problem = format!(
+                    "a window of {span:?} ends before a call is slow ({slow:?}); use a longer \
+                     window or a shorter threshold"
+                );
+                Err(ConfigError::new(
+                    "rules.failure_rate.window and slow_after",
+                    problem,
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn validate_rate(ratio: f64, min_calls: u32) -> Result<(), ConfigError> {
+    if !(ratio > 0.0 && ratio <= 1.0) {
+        let problem = format!("{ratio} is no share of calls; use a number above 0, at most 1");
+        return Err(ConfigError::new("rules.failure_rate.ratio", problem));
+    }
+    if min_calls == 0 {
+        let problem = "0 would judge an empty window; use 1 or more";
+        return Err(ConfigError::new("rules.failure_rate.min_calls", problem));
+    }
+    Ok(())
+}
+
+impl Window {
+    fn validate(self, min_calls: u32) -> Result<(), ConfigError> {
+        const FIELD: &str = "rules.failure_rate.window";
+        match self {
+            Self::Calls(n) if n == 0 || n > MAX_CALLS => {
+                let problem = format!("{n} calls; use 1 to {MAX_CALLS}");
+                Err(ConfigError::new(FIELD, problem))
+            }
+            Self::Calls(n) if min_calls > n => {
+                let problem = format!(
+                    "{min_calls} calls never fit into a window of {n}; use a minimum of at most \
+                     {n}, or a longer window"
+                );
+                Err(ConfigError::new(
+                    "rules.failure_rate.min_calls and window",
+                    problem,
+                ))
+            }
+            Self::Time(span) if span < Duration::from_millis(1) => {
+                let problem = format!("{span:?} is too short to hold calls; use at least 1ms");
+                Err(ConfigError::new(FIELD, problem))
+            }
+            Self::Calls(_) | Self::Time(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(ratio: f64, min_calls: u32, window: Window) -> Config {
+        let rule = Rule::FailureRate {
+            ratio,
+            min_calls,
+            window,
+        };
+        Config::new().rules([rule])
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_the_names_of_its_fields() {
+        let ten = Window::Calls(10);
+        let second = Duration::from_secs(1);
+        let cases = [
+            (Config::new().rules([]), "rules"),
+            (
+                Config::new().rules([Rule::ConsecutiveFailures(0)]),
+                "rules.consecutive_failures",
+            ),
+            (rate(0.0, 5, ten), "rules.failure_rate.ratio"),
+            (rate(1.01, 5, ten), "rules.failure_rate.ratio"),
+            (rate(f64::NAN, 5, ten), "rules.failure_rate.ratio"),
+            (rate(0.5, 0, ten), "rules.failure_rate.min_calls"),
+            (
+                rate(0.5, 11, ten),
+                "rules.failure_rate.min_calls and window",
+            ),
+            (rate(0.5, 1, Window::Calls(0)), "rules.failure_rate.window"),
+            (
+                rate(0.5, 1, Window::Calls(u32::MAX)),
+                "rules.failure_rate.window",
+            ),
+            (
+                rate(0.5, 1, Window::Time(Duration::ZERO)),
+                "rules.failure_rate.window",
+            ),
+            (
+                rate(0.5, 1, Window::Time(second)).slow_after(second * 2),
+                "rules.failure_rate.window and slow_after",
+            ),
+            (Config::new().slow_after(Duration::ZERO), "slow_after"),
+            (
+                Config::new().ready_deadline(Duration::ZERO),
+                "ready_deadline",
+            ),
+            (
+                Config::new().circuit(Settings::default().probe_deadline(Duration::ZERO)),
+                "probe_deadline",
+            ),
+        ];
+        for (config, field) in cases {
+            assert_eq!(config.validate().unwrap_err().field(), field);
+        }
+    }
+}

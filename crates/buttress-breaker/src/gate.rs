@@ -1,0 +1,216 @@
+//! The face of the machine that a healthy call sees: one atomic word.
+//!
+//! The machine behind it is under a lock. Whoever takes the lock first [`Gate::shut`]s the gate and
+//! before leaving [`Gate::publish`]es what the machine now is. While the gate is shut, or whenever a
+//! success would matter at once, [`Gate::succeed`] refuses and the caller takes the lock.
+//!
+//! Why that is right: a success is counted by a compare-and-swap of the whole word, so it takes
+//! effect in exactly the generation that it belongs to, or not at all. Shutting takes the counted
+//! successes out in the same atomic step that stops further ones, so the machine sees each of them
+//! once, before whatever its next lock holder does. That nothing depends on their order among
+//! themselves is what `Rules::is_indifferent` says.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use buttress_core::circuit::State;
+use buttress_core::clock::Instant;
+
+/// State and generation as one word, and the end of the open time.
+///
+/// ```text
+/// 63            20  19     16..19   0..16
+/// generation (44)  quiet  state(3)  successes not yet in the machine (16)
+/// ```
+///
+/// Forty-four bits of generation outlast a transition every microsecond for half a year.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    word: AtomicU64,
+    /// While open: until when, in nanoseconds. Written before the word, so that whoever reads an
+    /// open word reads its time or a later one.
+    until: AtomicU64,
+}
+
+/// What the machine shows the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Face {
+    pub(crate) state: State,
+    pub(crate) generation: u64,
+    /// Successes may be counted in the gate.
+    pub(crate) quiet: bool,
+    pub(crate) until: Instant,
+}
+
+/// What the gate says to a call that wants to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It passes, in this generation.
+    Pass(u64),
+    /// Nothing passes before this instant.
+    Open(Instant),
+    /// The machine has to be asked.
+    Ask,
+}
+
+const PENDING: u64 = 0xffff;
+const STATE_SHIFT: u32 = 16;
+const STATE: u64 = 0b111 << STATE_SHIFT;
+const QUIET: u64 = 1 << 19;
+const GENERATION_SHIFT: u32 = 20;
+
+const CLOSED: u64 = (State::Closed.index() as u64) << STATE_SHIFT;
+const FORCED_CLOSED: u64 = (State::ForcedClosed.index() as u64) << STATE_SHIFT;
+const OPEN: u64 = (State::Open.index() as u64) << STATE_SHIFT;
+
+impl Gate {
+    pub(crate) fn new(face: Face) -> Self {
+        Self {
+            word: AtomicU64::new(face.word()),
+            until: AtomicU64::new(face.until.as_nanos()),
+        }
+    }
+
+    /// Whether ordinary traffic flows.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(
+            self.word.load(Ordering::Relaxed) & STATE,
+            CLOSED | FORCED_CLOSED
+        )
+    }
+
+    #[inline]
+    pub(crate) fn look(&self) -> Look {
+        let word = self.word.load(Ordering::Acquire);
+        match word & STATE {
+            CLOSED | FORCED_CLOSED => Look::Pass(word >> GENERATION_SHIFT),
+            OPEN => Look::Open(Instant::from_nanos(self.until.load(Ordering::Relaxed))),
+            _ => Look::Ask,
+        }
+    }
+
+    /// Counts a success of `generation`; `false` if the machine has to be told instead.
+    #[inline]
+    pub(crate) fn succeed(&self, generation: u64) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & QUIET != 0
+            && word >> GENERATION_SHIFT == generation
+            && word & PENDING != PENDING
+        {
+            match self.word.compare_exchange_weak(
+                word,
+                word + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(newer) => word = newer,
+            }
+        }
+        false
+    }
+
+    /// Stops successes from being counted here and hands over those that were. Only for whoever
+    /// holds the machine's lock.
+    #[inline]
+    pub(crate) fn shut(&self) -> u64 {
+        if self.word.load(Ordering::Relaxed) & QUIET == 0 {
+            return 0;
+        }
+        // Nobody else clears QUIET, so it is still set, and the count is still growing.
+        self.word.fetch_and(!(QUIET | PENDING), Ordering::AcqRel) & PENDING
+    }
+
+    /// Shows what the machine now is. Only for whoever holds the machine's lock, after
+    /// [`Gate::shut`].
+    #[inline]
+    pub(crate) fn publish(&self, face: Face) {
+        self.until.store(face.until.as_nanos(), Ordering::Relaxed);
+        self.word.store(face.word(), Ordering::Release);
+    }
+}
+
+impl Face {
+    #[inline]
+    const fn word(self) -> u64 {
+        let quiet = if self.quiet { QUIET } else { 0 };
+        self.generation << GENERATION_SHIFT
+            | quiet
+            | (self.state.index() as u64) << STATE_SHIFT & STATE
+    }
+}
+
+/// The time from `now` to `until`, if there is any.
+pub(crate) fn remaining(until: Instant, now: Instant) -> Option<Duration> {
+    Some(until.saturating_since(now)).filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn face(state: State, generation: u64, quiet: bool) -> Face {
+        Face {
+            state,
+            generation,
+            quiet,
+            until: Instant::from_nanos(7),
+        }
+    }
+
+    #[test]
+    fn a_gate_shows_each_state_as_what_a_call_has_to_do() {
+        let gate = Gate::new(face(State::Closed, 3, true));
+        assert_eq!(gate.look(), Look::Pass(3));
+        gate.publish(face(State::Open, 4, false));
+        assert_eq!(gate.look(), Look::Open(Instant::from_nanos(7)));
+        assert!(!gate.is_closed());
+        for state in [State::HalfOpen, State::ForcedOpen] {
+            gate.publish(face(state, 5, false));
+            assert_eq!(gate.look(), Look::Ask);
+            assert!(!gate.is_closed());
+        }
+        gate.publish(face(State::ForcedClosed, 6, true));
+        assert_eq!(gate.look(), Look::Pass(6));
+    }
+
+    #[test]
+    fn a_success_of_another_generation_or_at_a_shut_gate_is_refused() {
+        let gate = Gate::new(face(State::Closed, 3, true));
+        assert!(!gate.succeed(2));
+        assert!(gate.succeed(3));
+        assert_eq!(gate.shut(), 1);
+        assert!(!gate.succeed(3));
+        assert_eq!(gate.shut(), 0);
+        assert_eq!(gate.look(), Look::Pass(3));
+    }
+
+    #[test]
+    fn a_full_count_spills_into_the_machine_and_never_into_the_state() {
+        let gate = Gate::new(face(State::Closed, 3, true));
+        assert!((0..PENDING).all(|_| gate.succeed(3)));
+        assert!(!gate.succeed(3));
+        assert_eq!(gate.look(), Look::Pass(3));
+        assert_eq!(gate.shut(), PENDING);
+    }
+
+    #[test]
+    fn racing_successes_are_each_counted_once_across_any_number_of_shuttings() {
+        let gate = Gate::new(face(State::Closed, 3, true));
+        let (mut taken, mut counted) = (0, 0);
+        std::thread::scope(|scope| {
+            let racer = || (0..50_000).filter(|_| gate.succeed(3)).count() as u64;
+            let racers = [scope.spawn(racer), scope.spawn(racer)];
+            while !racers
+                .iter()
+                .all(std::thread::ScopedJoinHandle::is_finished)
+            {
+                taken += gate.shut();
+                gate.publish(face(State::Closed, 3, true));
+            }
+            counted = racers.into_iter().map(|racer| racer.join().unwrap()).sum();
+        });
+        assert_eq!(taken + gate.shut(), counted);
+    }
+}

@@ -1,0 +1,158 @@
+//! What reads a breaker and takes it in hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::circuit::{State, Transition};
+use buttress_core::config::ConfigError;
+use buttress_core::events::Subscription;
+use buttress_core::health::HealthSignal;
+use buttress_core::verdict::Verdict;
+
+use crate::breaker::Breaker;
+use crate::config::Config;
+use crate::gate::remaining;
+use crate::machine::{Calls, Change, Machine, TransitionCount};
+use crate::rules::WindowCounts;
+
+/// Reads a [`Breaker`] and takes it in hand. Cheap to clone; never on the path of a request.
+#[derive(Clone, Debug)]
+pub struct BreakerHandle {
+    breaker: Breaker,
+}
+
+/// A change of state with its reason, as subscribers get it, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The breaker's name.
+    pub name: Arc<str>,
+    /// What changed.
+    pub transition: Transition,
+    /// Why.
+    pub verdict: Verdict,
+}
+
+/// A breaker at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The breaker's name.
+    pub name: Arc<str>,
+    /// The present state.
+    pub state: State,
+    /// For how long it has been in that state.
+    pub since: Duration,
+    /// How many transitions there have been.
+    pub generation: u64,
+    /// Calls that have ended, by how.
+    pub calls: Calls,
+    /// Those of them that began before the last transition and changed nothing.
+    pub stale: u64,
+    /// Calls that were refused.
+    pub rejected: u64,
+    /// How many calls in a row have failed.
+    pub consecutive_failures: u32,
+    /// What the windows of the rules hold; of an open circuit, what they held when it opened.
+    pub windows: Vec<WindowCounts>,
+    /// How long an open circuit rejects yet.
+    pub retry_after: Option<Duration>,
+    /// How often each state was left for another.
+    pub transitions: Vec<TransitionCount>,
+    /// Why the present state was entered; `None` before the first transition.
+    pub verdict: Option<Verdict>,
+}
+
+impl BreakerHandle {
+    pub(crate) const fn new(breaker: Breaker) -> Self {
+        Self { breaker }
+    }
+
+    /// The breaker's name.
+    pub fn name(&self) -> &Arc<str> {
+        self.breaker.name()
+    }
+
+    /// The breaker.
+    pub const fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The breaker at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let shared = self.breaker.shared();
+        let now = shared.clock().now();
+        let (name, rejected) = (Arc::clone(self.name()), shared.rejected());
+        shared.with(|machine| Snapshot {
+            name,
+            rejected,
+            state: machine.circuit.state(),
+            since: now.saturating_since(machine.circuit.since()),
+            generation: machine.circuit.generation(),
+            calls: machine.calls,
+            stale: machine.stale,
+            consecutive_failures: machine.rules.consecutive(),
+            windows: machine.rules.counts(now),
+            retry_after: machine.open_until().and_then(|until| remaining(until, now)),
+            transitions: machine.transitions().to_vec(),
+            verdict: machine.verdict.clone(),
+        })
+    }
+
+    /// Every change of state from now on.
+    pub fn subscribe(&self) -> Subscription<Event> {
+        self.breaker.shared().events().subscribe()
+    }
+
+    /// What the breaker says of the health of what it guards, kept up to date: closed is healthy,
+    /// half-open degraded, open unhealthy.
+    pub fn health(&self) -> HealthSignal {
+        self.breaker.shared().health().clone()
+    }
+
+    /// Rejects everything until [`BreakerHandle::release`]; `false` if it did already.
+    pub fn force_open(&self) -> bool {
+        let now = self.breaker.shared().clock().now();
+        self.by_hand(|machine| machine.by_hand(|circuit| circuit.force_open(now)))
+    }
+
+    /// Admits everything, whatever its outcomes, until [`BreakerHandle::release`]; `false` if it did
+    /// already.
+    pub fn force_closed(&self) -> bool {
+        let now = self.breaker.shared().clock().now();
+        self.by_hand(|machine| machine.by_hand(|circuit| circuit.force_closed(now)))
+    }
+
+    /// Ends a forced state, or any other: the breaker starts afresh, closed, its windows empty;
+    /// `false` if it was closed.
+    pub fn release(&self) -> bool {
+        let now = self.breaker.shared().clock().now();
+        self.by_hand(|machine| machine.by_hand(|circuit| circuit.release(now)))
+    }
+
+    /// Replaces the configuration of the live breaker, whole or, if it makes no sense, not at all.
+    ///
+    /// State, counters, leased probes, the end of an open time and what the windows hold stay: a
+    /// window that is resized keeps its newest calls, and one that turns from calls to time or back
+    /// starts empty. The new rules are judged at once by what is known. Clock and randomness stay
+    /// those the breaker was made with.
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.breaker.shared().reconfigure(config);
+        Ok(())
+    }
+
+    fn by_hand(&self, change: impl FnOnce(&mut Machine) -> bool) -> bool {
+        self.breaker.shared().with(change)
+    }
+}
+
+impl Event {
+    pub(crate) fn new(name: &Arc<str>, change: Change) -> Self {
+        Self {
+            name: Arc::clone(name),
+            transition: change.transition,
+            verdict: change.verdict,
+        }
+    }
+}

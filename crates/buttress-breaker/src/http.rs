@@ -1,0 +1,173 @@
+//! HTTP services: a rejection is a response, and a call ends with its body.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use buttress_core::body::{Watched, is_head};
+use buttress_core::classify::ClassifyHttp;
+use buttress_core::judge::{Judge, JudgedBody};
+use buttress_core::protocol::Http;
+use buttress_core::reject::{Rejected, is_grpc};
+use buttress_core::settle::Guard;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::permit::Permit;
+use crate::readying::{Readied, Readying};
+use crate::service::BreakerService;
+
+/// The body of a guarded response: the inner service's own, watched to its end.
+pub type ResponseBody<B, C, E> = JudgedBody<B, C, Permit, E>;
+
+impl<S, C, ReqB, ResB> Service<Request<ReqB>> for BreakerService<S, Http, C>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Clone,
+    C: ClassifyHttp<S::Error> + Clone,
+    ResB: Body,
+{
+    type Response = Response<ResponseBody<ResB, C, S::Error>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqB, C>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.poll_inner_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+        let permit = match self.breaker.try_acquire() {
+            Ok(permit) => permit,
+            Err(rejected) => {
+                self.let_go();
+                return ResponseFuture::rejected(rejected, is_grpc(request.headers()));
+            }
+        };
+        let classify = self.classify.clone();
+        if !self.take_readiness() {
+            return ResponseFuture::readying(self.take_inner(), request, permit, classify);
+        }
+        let method_is_head = is_head(request.method());
+        let mut guard = Guard::new(permit);
+        guard.enter();
+        let future = self.inner.call(request);
+        guard.leave();
+        ResponseFuture {
+            state: State::Calling {
+                judged: Judge::guarded(future, classify, guard, method_is_head),
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a guarded HTTP service.
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct ResponseFuture<S, ReqB, C>
+    where
+        S: Service<Request<ReqB>>,
+    {
+        #[pin]
+        state: State<S, ReqB, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, ReqB, C>
+    where
+        S: Service<Request<ReqB>>,
+    {
+        Rejected { rejected: Option<Rejected>, grpc: bool },
+        Readying {
+            #[pin]
+            readying: Readying<S, Request<ReqB>>,
+            classify: Option<C>,
+            head: bool,
+            grpc: bool,
+        },
+        Calling { #[pin] judged: Judge<S::Future, C, Permit> },
+    }
+}
+
+impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
+    const fn rejected(rejected: Rejected, grpc: bool) -> Self {
+        Self {
+            state: State::Rejected {
+                rejected: Some(rejected),
+                grpc,
+            },
+        }
+    }
+
+    fn readying(inner: S, request: Request<ReqB>, permit: Permit, classify: C) -> Self {
+        let head = is_head(request.method());
+        let grpc = is_grpc(request.headers());
+        Self {
+            state: State::Readying {
+                readying: Readying::new(inner, request, permit),
+                classify: Some(classify),
+                head,
+                grpc,
+            },
+        }
+    }
+}
+
+impl<S, ReqB, ResB, C> Future for ResponseFuture<S, ReqB, C>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    C: ClassifyHttp<S::Error>,
+    ResB: Body,
+{
+    type Output = Result<Response<ResponseBody<ResB, C, S::Error>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let (readied, classify, head, grpc) = match state.as_mut().project() {
+                StateProj::Calling { judged } => return judged.poll(cx),
+                StateProj::Rejected { rejected, grpc } => {
+                    return rejected.take().map_or(Poll::Pending, |rejected| {
+                        Poll::Ready(Ok(rejected.into_response(*grpc, Watched::empty())))
+                    });
+                }
+                StateProj::Readying {
+                    readying,
+                    classify,
+                    head,
+                    grpc,
+                } => (
+                    ready!(readying.poll_call(cx)),
+                    classify.take(),
+                    *head,
+                    *grpc,
+                ),
+            };
+            let (Some(readied), Some(classify)) = (readied, classify) else {
+                return Poll::Pending;
+            };
+            match readied {
+                Readied::Called(future, guard) => state.set(State::Calling {
+                    judged: Judge::guarded(future, classify, guard, head),
+                }),
+                Readied::Late(rejected) => {
+                    return Poll::Ready(Ok(rejected.into_response(grpc, Watched::empty())));
+                }
+                Readied::Failed(error, mut guard) => {
+                    guard.settle(classify.error(&error));
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl<S: Service<Request<ReqB>>, ReqB, C> fmt::Debug for ResponseFuture<S, ReqB, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,199 @@
+//! Services of any kind: a rejection is an error.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use buttress_core::judge_result::JudgeResult;
+use buttress_core::protocol::{ClassifyResult, Plain};
+use buttress_core::reject::Rejected;
+use buttress_core::settle::Guard;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::permit::Permit;
+use crate::readying::{Readied, Readying};
+use crate::service::BreakerService;
+
+/// The error of a guarded service of any kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BreakerError<E> {
+    /// The breaker rejected the call.
+    Rejected(Rejected),
+    /// The inner service failed, with its own error.
+    Inner(E),
+}
+
+impl<E> BreakerError<E> {
+    /// The rejection, if it is one.
+    pub const fn rejected(&self) -> Option<&Rejected> {
+        match self {
+            Self::Rejected(rejected) => Some(rejected),
+            Self::Inner(_) => None,
+        }
+    }
+
+    /// The inner service's own error, if it is one.
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Rejected(_) => None,
+            Self::Inner(error) => Some(error),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for BreakerError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(_) => f.write_str("the breaker rejected the call"),
+            Self::Inner(_) => f.write_str("the guarded service failed"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for BreakerError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(rejected) => Some(rejected),
+            Self::Inner(error) => Some(error),
+        }
+    }
+}
+
+impl<S, C, R> Service<R> for BreakerService<S, Plain, C>
+where
+    S: Service<R> + Clone,
+    C: ClassifyResult<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = BreakerError<S::Error>;
+    type Future = ResponseFuture<S, R, C>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.poll_inner_ready(cx).map_err(BreakerError::Inner)
+    }
+
+    #[inline]
+    fn call(&mut self, request: R) -> Self::Future {
+        let permit = match self.breaker.try_acquire() {
+            Ok(permit) => permit,
+            Err(rejected) => {
+                self.let_go();
+                return ResponseFuture::rejected(rejected);
+            }
+        };
+        if !self.take_readiness() {
+            let readying = Readying::new(self.take_inner(), request, permit);
+            return ResponseFuture::readying(readying, self.classify.clone());
+        }
+        let mut guard = Guard::new(permit);
+        guard.enter();
+        let future = self.inner.call(request);
+        guard.leave();
+        ResponseFuture::calling(future, self.classify.clone(), guard)
+    }
+}
+
+pin_project! {
+    /// The future of a guarded service of any kind.
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct ResponseFuture<S, R, C>
+    where
+        S: Service<R>,
+    {
+        #[pin]
+        state: State<S, R, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, R, C>
+    where
+        S: Service<R>,
+    {
+        Rejected { rejected: Option<Rejected> },
+        Readying { #[pin] readying: Readying<S, R>, classify: Option<C> },
+        Calling { #[pin] judged: JudgeResult<S::Future, C, Permit> },
+    }
+}
+
+impl<S: Service<R>, R, C> ResponseFuture<S, R, C> {
+    const fn rejected(rejected: Rejected) -> Self {
+        Self {
+            state: State::Rejected {
+                rejected: Some(rejected),
+            },
+        }
+    }
+
+    const fn readying(readying: Readying<S, R>, classify: C) -> Self {
+        Self {
+            state: State::Readying {
+                readying,
+                classify: Some(classify),
+            },
+        }
+    }
+
+    const fn calling(future: S::Future, classify: C, guard: Guard<Permit>) -> Self {
+        Self {
+            state: State::Calling {
+                judged: JudgeResult::new(future, classify, guard),
+            },
+        }
+    }
+}
+
+impl<S, R, C> Future for ResponseFuture<S, R, C>
+where
+    S: Service<R>,
+    C: ClassifyResult<S::Response, S::Error>,
+{
+    type Output = Result<S::Response, BreakerError<S::Error>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let (readied, classify) = match state.as_mut().project() {
+                StateProj::Calling { judged } => {
+                    return judged.poll(cx).map_err(BreakerError::Inner);
+                }
+                StateProj::Rejected { rejected } => {
+                    return rejected.take().map_or(Poll::Pending, |rejected| {
+                        Poll::Ready(Err(BreakerError::Rejected(rejected)))
+                    });
+                }
+                StateProj::Readying { readying, classify } => {
+                    (ready!(readying.poll_call(cx)), classify.take())
+                }
+            };
+            let (Some(readied), Some(classify)) = (readied, classify) else {
+                return Poll::Pending;
+            };
+            match readied {
+                Readied::Called(future, guard) => state.set(State::Calling {
+                    judged: JudgeResult::new(future, classify, guard),
+                }),
+                Readied::Late(rejected) => {
+                    return Poll::Ready(Err(BreakerError::Rejected(rejected)));
+                }
+                Readied::Failed(error, mut guard) => {
+                    guard.settle(classify.classify(Err(&error)));
+                    return Poll::Ready(Err(BreakerError::Inner(error)));
+                }
+            }
+        }
+    }
+}
+
+impl<S: Service<R>, R, C> fmt::Debug for ResponseFuture<S, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

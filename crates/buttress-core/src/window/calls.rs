@@ -36,7 +36,8 @@ impl CallWindow {
         let Some(word) = self.bits.get_mut((self.next / 64) as usize) else {
             return;
         };
-        let leaving = self.filled == self.len && *word & mask != 0;
+        // A place that was never used holds a good call: nothing bad leaves it.
+        let leaving = *word & mask != 0;
         *word = if bad { *word | mask } else { *word & !mask };
         self.bad = self
             .bad

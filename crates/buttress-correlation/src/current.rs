@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn reading_without_a_copy_sees_the_same() {
         assert!(CorrelationId::with_current(|id| id.is_none()));
-        let seen = id("a").sync_scope(|| CorrelationId::with_current(Option::cloned));
+        let seen =
+            id("a").sync_scope(|| CorrelationId::with_current(Option::<&CorrelationId>::cloned));
         assert_eq!(seen, Some(id("a")));
     }
 }

@@ -93,9 +93,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let CorrelationLayer { config, counters } = &self.layer;
-        let (taken, request) = take(config, counters, request);
+        let taken = take(config, counters, &mut request);
         let future = taken.id.clone().sync_scope(|| self.inner.call(request));
         ResponseFuture {
             inner: taken.id.scope(future),

@@ -78,4 +78,4 @@ pub use id::{ClientCorrelationId, CorrelationId, InvalidId, MAX_LEN};
 pub use layer::{Correlation, CorrelationLayer, ResponseFuture};
 pub use mint::Mint;
 pub use propagate::{Propagate, PropagateLayer};
-pub use trust::Trust;
+pub use trust::{Predicate, RequestHead, Trust};

@@ -5,74 +5,72 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use crate::handle::{Counters, Source};
 use crate::{ClientCorrelationId, Config, CorrelationId, InvalidId};
 
-/// The ID of a request, in both the forms that are needed.
+/// An ID in both the forms that are needed.
 pub(crate) struct Taken {
     pub(crate) id: CorrelationId,
     pub(crate) value: HeaderValue,
 }
 
 /// Gives `request` its one ID: in its extensions, and in its header, where nothing else is left.
-pub(crate) fn take<B>(
-    config: &Config,
-    counters: &Counters,
-    request: Request<B>,
-) -> (Taken, Request<B>) {
+pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
     if let Some(id) = request.extensions().get::<CorrelationId>() {
         // No client can write extensions: a layer further out has decided.
-        let value = id.to_header_value();
         let taken = Taken {
+            value: id.to_header_value(),
             id: id.clone(),
-            value,
         };
-        return settle(config, counters, request, taken, Source::Inherited);
+        counters.count(Source::Inherited);
+        write(config, request.headers_mut(), &taken.value);
+        return taken;
     }
-    let sent = match read(config, request.headers()) {
-        Some(Ok(sent)) => sent,
+    let taken = match read(config, request.headers()) {
+        Some(Ok((name, sent))) if config.trust.believes(request) => {
+            counters.count(Source::Accepted);
+            if *name == config.header {
+                // It is there, once, already.
+                remove_others(config, request.headers_mut());
+            } else {
+                write(config, request.headers_mut(), &sent.value);
+            }
+            sent
+        }
+        Some(Ok((_, sent))) => {
+            let client = ClientCorrelationId(sent.id);
+            request.extensions_mut().insert(client);
+            mint(config, counters, request.headers_mut())
+        }
         Some(Err(reason)) => {
             counters.reject(reason);
-            return settle(config, counters, request, mint(config), Source::Minted);
+            mint(config, counters, request.headers_mut())
         }
-        None => return settle(config, counters, request, mint(config), Source::Minted),
+        None => mint(config, counters, request.headers_mut()),
     };
-    let (trusted, mut request) = config.trust.ask(request);
-    if trusted {
-        settle(config, counters, request, sent, Source::Accepted)
-    } else {
-        request
-            .extensions_mut()
-            .insert(ClientCorrelationId(sent.id));
-        settle(config, counters, request, mint(config), Source::Minted)
-    }
+    request.extensions_mut().insert(taken.id.clone());
+    taken
 }
 
-fn settle<B>(
-    config: &Config,
-    counters: &Counters,
-    mut request: Request<B>,
-    taken: Taken,
-    source: Source,
-) -> (Taken, Request<B>) {
-    counters.count(source);
-    write(config, request.headers_mut(), &taken.value);
-    if source != Source::Inherited {
-        request.extensions_mut().insert(taken.id.clone());
-    }
-    (taken, request)
-}
-
-fn mint(config: &Config) -> Taken {
+fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken {
+    counters.count(Source::Minted);
     let id = config.mint.mint();
     let value = id.to_header_value();
+    write(config, headers, &value);
     Taken { id, value }
 }
 
 /// What the first of the headers that is present says.
-fn read(config: &Config, headers: &HeaderMap) -> Option<Result<Taken, InvalidId>> {
+fn read<'a>(
+    config: &'a Config,
+    headers: &HeaderMap,
+) -> Option<Result<(&'a HeaderName, Taken), InvalidId>> {
     std::iter::once(&config.header)
         .chain(&config.also_read)
-        .find_map(|name| read_one(name, headers))
+        .find_map(|name| {
+            let found = read_one(name, headers)?;
+            Some(found.map(|taken| (name, taken)))
+        })
 }
 
+#[inline]
 pub(crate) fn read_one(name: &HeaderName, headers: &HeaderMap) -> Option<Result<Taken, InvalidId>> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -86,10 +84,14 @@ pub(crate) fn read_one(name: &HeaderName, headers: &HeaderMap) -> Option<Result<
 }
 
 fn write(config: &Config, headers: &mut HeaderMap, value: &HeaderValue) {
+    remove_others(config, headers);
+    put(headers, config.header.clone(), value.clone());
+}
+
+fn remove_others(config: &Config, headers: &mut HeaderMap) {
     for name in &config.also_read {
         headers.remove(name);
     }
-    put(headers, config.header.clone(), value.clone());
 }
 
 /// Sets the one value of `name`. A map that is full to the protocol's limit of 32,768 keeps what it

@@ -1,0 +1,89 @@
+//! The service: which page a request is for, and the headers that every answer carries.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower_service::Service;
+
+use crate::builder::Admin;
+use crate::pages::Page;
+
+/// Serves what an [`Admin`] gathered. Cheap to clone; always ready; never fails.
+#[derive(Clone, Debug)]
+pub struct AdminService(pub(crate) Arc<Admin>);
+
+impl<B> Service<Request<B>> for AdminService {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (request, _) = request.into_parts();
+        let page = self.0.answer(&request);
+        ready(Ok(response(page, &request.method)))
+    }
+}
+
+impl Admin {
+    fn answer(&self, request: &Parts) -> Page {
+        if !self.hosts.accept(request) {
+            let sentence = "this host is not served here; ask for localhost, or allow the host";
+            return Page::text(StatusCode::MISDIRECTED_REQUEST, sentence);
+        }
+        let path = request.uri.path();
+        if !self.has(path) {
+            return Page::not_found();
+        }
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            let sentence = "pages are only read here; use GET or HEAD";
+            return Page::text(StatusCode::METHOD_NOT_ALLOWED, sentence);
+        }
+        self.page(path, accepts_json(&request.headers))
+    }
+}
+
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("application/json"))
+}
+
+fn response(page: Page, method: &Method) -> Response<Full<Bytes>> {
+    let length = page.body.len();
+    let body = if *method == Method::HEAD {
+        Bytes::new()
+    } else {
+        Bytes::from(page.body)
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = page.status;
+    let headers = response.headers_mut();
+    // Said here because the body of a HEAD's response does not tell.
+    headers.insert(CONTENT_LENGTH, length.into());
+    let always: [(HeaderName, &'static str); 3] = [
+        (CONTENT_TYPE, page.content_type),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in always {
+        // A content type comes from the user's closure; one that is no header value is left out.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    if page.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}

@@ -1,0 +1,274 @@
+//! What a pool is set to.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::circuit::Settings;
+use buttress_core::clock::Clock;
+use buttress_core::config::ConfigError;
+use buttress_core::rng::Rng;
+
+/// What a pool of endpoints is set to. Every field has a default that suits a gateway.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The pool's name, in metrics and events. Default `default`.
+    pub pool: Arc<str>,
+    /// When an endpoint is ejected.
+    pub rules: Rules,
+    /// How long it stays out, and how it is probed. Default: as [`Settings`].
+    pub circuit: Settings,
+    /// The largest share of the pool that may be out at once. Where there are two endpoints or more
+    /// one may always be ejected unless this is 0, and one always stays. Default 0.5.
+    pub max_ejected: f64,
+    /// The time constant with which evidence fades. Default 10 s.
+    pub decay: Duration,
+    /// Endpoints whose costs differ by less than this share are equally good, and chance decides
+    /// among them. Default 0.25.
+    pub noise_band: f64,
+    /// How long a request waits for the endpoint it was given to become ready. Default 5 s.
+    pub ready_deadline: Duration,
+    /// Tells the time. Fixed when the pool is made.
+    pub clock: Clock,
+    /// Breaks ties and spreads backoffs. Fixed when the pool is made.
+    pub rng: Rng,
+}
+
+/// When an endpoint is ejected. A rule that is `None` never fires.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Rules {
+    /// After this many failures with no success in between. Default 5.
+    pub consecutive_failures: Option<NonZeroU32>,
+    /// At this rate of failures. Default: half of at least 20 calls in 10 s.
+    pub failure_rate: Option<FailureRate>,
+}
+
+/// The rate of failures over a window of time at which an endpoint is ejected.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FailureRate {
+    /// The rate, above 0 and at most 1.
+    pub threshold: f64,
+    /// The stretch of time that is looked at.
+    pub window: Duration,
+    /// The rule waits for as many calls in the window.
+    pub min_calls: NonZeroU32,
+}
+
+impl FailureRate {
+    /// At `threshold` failures per call, over `window`, given `min_calls`.
+    pub const fn new(threshold: f64, window: Duration, min_calls: NonZeroU32) -> Self {
+        Self {
+            threshold,
+            window,
+            min_calls,
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if !(self.threshold > 0.0 && self.threshold <= 1.0) {
+            let problem = format!(
+                "{} is no rate; use more than 0 and at most 1",
+                self.threshold
+            );
+            return Err(ConfigError::new("rules.failure_rate.threshold", problem));
+        }
+        if self.window.is_zero() {
+            let problem = "a window of 0 holds no call; use some seconds";
+            return Err(ConfigError::new("rules.failure_rate.window", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Default for FailureRate {
+    fn default() -> Self {
+        const MIN_CALLS: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+        Self::new(0.5, Duration::from_secs(10), MIN_CALLS)
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            consecutive_failures: Some(NonZeroU32::MIN.saturating_add(4)),
+            failure_rate: Some(FailureRate::default()),
+        }
+    }
+}
+
+impl Rules {
+    /// No rule: an endpoint is ejected by hand or by a health signal alone.
+    pub const fn none() -> Self {
+        Self {
+            consecutive_failures: None,
+            failure_rate: None,
+        }
+    }
+
+    /// Ejects after `failures` with no success in between.
+    #[must_use]
+    pub const fn consecutive_failures(mut self, failures: NonZeroU32) -> Self {
+        self.consecutive_failures = Some(failures);
+        self
+    }
+
+    /// Ejects at this rate of failures.
+    #[must_use]
+    pub const fn failure_rate(mut self, rate: FailureRate) -> Self {
+        self.failure_rate = Some(rate);
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            pool: Arc::from("default"),
+            rules: Rules::default(),
+            circuit: Settings::default(),
+            max_ejected: 0.5,
+            decay: Duration::from_secs(10),
+            noise_band: 0.25,
+            ready_deadline: Duration::from_secs(5),
+            clock: Clock::default(),
+            rng: Rng::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, for a pool of this name.
+    pub fn new(pool: impl Into<Arc<str>>) -> Self {
+        Self {
+            pool: pool.into(),
+            ..Self::default()
+        }
+    }
+
+    /// When an endpoint is ejected.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// How long an ejected endpoint stays out, and how it is probed.
+    #[must_use]
+    pub fn circuit(mut self, circuit: Settings) -> Self {
+        self.circuit = circuit;
+        self
+    }
+
+    /// The largest share of the pool that may be out at once.
+    #[must_use]
+    pub fn max_ejected(mut self, share: f64) -> Self {
+        self.max_ejected = share;
+        self
+    }
+
+    /// The time constant with which evidence fades.
+    #[must_use]
+    pub fn decay(mut self, decay: Duration) -> Self {
+        self.decay = decay;
+        self
+    }
+
+    /// The relative difference in cost below which chance decides.
+    #[must_use]
+    pub fn noise_band(mut self, share: f64) -> Self {
+        self.noise_band = share;
+        self
+    }
+
+    /// How long a request waits for its endpoint to become ready.
+    #[must_use]
+    pub fn ready_deadline(mut self, deadline: Duration) -> Self {
+        self.ready_deadline = deadline;
+        self
+    }
+
+    /// Tells the time.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Breaks ties and spreads backoffs.
+    #[must_use]
+    pub fn rng(mut self, rng: Rng) -> Self {
+        self.rng = rng;
+        self
+    }
+
+    /// Refuses what makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |field, problem: String| Err(ConfigError::new(field, problem));
+        if self.pool.is_empty() {
+            return refuse("pool", "a pool needs a name".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.max_ejected) {
+            let problem = format!("{} is no share; use 0 to 1", self.max_ejected);
+            return refuse("max_ejected", problem);
+        }
+        if !(0.0..=10.0).contains(&self.noise_band) {
+            let problem = format!("{} is no share; use 0 to 10", self.noise_band);
+            return refuse("noise_band", problem);
+        }
+        if self.decay < Duration::from_millis(10) {
+            let problem = format!("{:?} forgets too fast; use 10ms or more", self.decay);
+            return refuse("decay", problem);
+        }
+        if self.ready_deadline.is_zero() {
+            let problem = "0 never waits; use at least the time a connection takes".to_owned();
+            return refuse("ready_deadline", problem);
+        }
+        if let Some(rate) = &self.rules.failure_rate {
+            rate.validate()?;
+        }
+        self.circuit.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_configuration_that_makes_no_sense_is_refused_by_the_name_of_its_field() {
+        let zero_window = FailureRate::new(0.5, Duration::ZERO, NonZeroU32::MIN);
+        let no_rate = FailureRate::new(f64::NAN, Duration::from_secs(1), NonZeroU32::MIN);
+        let forfeit = Settings::default().probe_deadline(Duration::ZERO);
+        let refused = [
+            (Config::new(""), "pool"),
+            (Config::default().max_ejected(1.1), "max_ejected"),
+            (Config::default().max_ejected(f64::NAN), "max_ejected"),
+            (Config::default().noise_band(-0.1), "noise_band"),
+            (Config::default().decay(Duration::ZERO), "decay"),
+            (
+                Config::default().ready_deadline(Duration::ZERO),
+                "ready_deadline",
+            ),
+            (
+                Config::default().rules(Rules::none().failure_rate(zero_window)),
+                "rules.failure_rate.window",
+            ),
+            (
+                Config::default().rules(Rules::none().failure_rate(no_rate)),
+                "rules.failure_rate.threshold",
+            ),
+            (Config::default().circuit(forfeit), "probe_deadline"),
+        ];
+        for (config, field) in refused {
+            assert_eq!(config.validate().unwrap_err().field(), field);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What an endpoint's answers have shown, and what that makes a request to it cost.
+//!
+//! The latency is that of **successes alone**: a fast failure must not look like a fast endpoint.
+//! The share of successes is kept apart and enters the cost as the time that failures waste. Both
+//! fade with time towards what the pool shows as a whole, so that a shunned endpoint is tried again.
+//!
+//! The estimate is a plain decayed mean and not a peak: one late answer among many says little, and
+//! a peak of a long-tailed endpoint is noise that herds traffic. What a mean is too slow for, a
+//! **run of three** shows: three answers in a row above the mean, or three failures in a row, count
+//! at once. A run is believed for a tenth of the time that a mean is, so that a false alarm among
+//! mixed requests is over soon.
+
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+
+/// How many answers in a row are more than chance.
+const RUN: usize = 3;
+/// A run fades this many times as fast as everything else.
+const RUN_FADES: i32 = 10;
+/// Calls that an endpoint is credited with as successes before it has shown anything.
+const PRIOR_CALLS: f64 = 2.0;
+/// Answers after which an endpoint's own latency weighs as much as the pool's.
+const PRIOR_ANSWERS: f64 = 1.0;
+/// Answers beyond these make nobody surer.
+const ENOUGH_ANSWERS: f64 = 8.0;
+/// A share of successes below this costs no more.
+const FLOOR: f64 = 0.02;
+/// What a failure wastes, in answers of the pool's median.
+const FAILURE_COST: f64 = 10.0;
+/// Fading in smaller steps than this buys nothing and costs an exponential.
+const STEP: Duration = Duration::from_millis(1);
+
+/// What a request to an endpoint would cost, were nothing else in flight there. In nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Score {
+    /// The time to an answer.
+    pub(crate) latency: f32,
+    /// The time that failures waste.
+    pub(crate) penalty: f32,
+}
+
+/// The decayed evidence of one endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    decay: f64,
+    at: Instant,
+    calls: f64,
+    successes: f64,
+    answers: f64,
+    latency_sum: f64,
+    /// How far the latency is to be believed, in answers.
+    sureness: f64,
+    /// The last latencies, newest last.
+    run: [f64; RUN],
+    failures_in_a_row: u32,
+}
+
+impl Evidence {
+    pub(crate) fn new(decay: Duration, now: Instant) -> Self {
+        Self {
+            decay: decay.as_secs_f64(),
+            at: now,
+            calls: 0.0,
+            successes: 0.0,
+            answers: 0.0,
+            latency_sum: 0.0,
+            sureness: 0.0,
+            run: [0.0; RUN],
+            failures_in_a_row: 0,
+        }
+    }
+
+    /// A good answer came after `latency`.
+    pub(crate) fn success(&mut self, latency: Duration, now: Instant) {
+        self.fade(now);
+        self.calls += 1.0;
+        self.successes += 1.0;
+        self.failures_in_a_row = 0;
+        self.answered(nanos(latency));
+    }
+
+    /// A call failed.
+    pub(crate) fn failure(&mut self, now: Instant) {
+        self.fade(now);
+        self.calls += 1.0;
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+    }
+
+    /// Somebody waited as long and left without an answer: the latency was at least that.
+    pub(crate) fn waited(&mut self, wait: Duration, now: Instant, reference: f64) {
+        self.fade(now);
+        let wait = nanos(wait);
+        if wait > self.mean().unwrap_or(reference) {
+            self.answered(wait);
+        }
+    }
+
+    /// Forgets what failed and what was slow: the endpoint has been let back, and few answers decide
+    /// about it from here on.
+    pub(crate) fn pardon(&mut self, now: Instant) {
+        self.fade(now);
+        let kept = self.successes.min(PRIOR_CALLS);
+        (self.calls, self.successes) = (kept, kept);
+        self.failures_in_a_row = 0;
+        self.run = [0.0; RUN];
+        (self.answers, self.latency_sum, self.sureness) = (0.0, 0.0, 0.0);
+    }
+
+    pub(crate) fn set_decay(&mut self, decay: Duration) {
+        self.decay = decay.as_secs_f64();
+    }
+
+    /// The decayed mean latency in nanoseconds, if there is one.
+    pub(crate) fn mean(&self) -> Option<f64> {
+        (self.answers > 1e-6).then(|| self.latency_sum / self.answers)
+    }
+
+    /// The share of successes, credited with a few.
+    pub(crate) fn success_ratio(&self, now: Instant) -> f64 {
+        let kept = self.kept_at(now);
+        (self.successes * kept + PRIOR_CALLS) / (self.calls * kept + PRIOR_CALLS)
+    }
+
+    /// What the evidence makes a request cost at `now`, in a pool whose median latency is
+    /// `reference` nanoseconds.
+    pub(crate) fn score(&self, now: Instant, reference: f64) -> Score {
+        let kept = self.kept_at(now);
+        let run_kept = kept.powi(RUN_FADES);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "24 bits are more than is known"
+        )]
+        Score {
+            latency: self.latency(kept, run_kept, reference) as f32,
+            penalty: self.penalty(kept, run_kept, reference) as f32,
+        }
+    }
+
+    fn latency(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
+        let Some(mean) = self.mean() else {
+            return reference;
+        };
+        let slowest_floor = self.run.iter().copied().fold(f64::INFINITY, f64::min);
+        let rise = (slowest_floor - mean).max(0.0) * run_kept;
+        let sureness = self.sureness * kept;
+        let believed = sureness / (sureness + PRIOR_ANSWERS);
+        reference + (mean + rise - reference) * believed
+    }
+
+    fn penalty(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
+        let shown = (self.successes * kept + PRIOR_CALLS) / (self.calls * kept + PRIOR_CALLS);
+        let in_a_row = f64::from(self.failures_in_a_row) + 1.0 - RUN as f64;
+        let row = PRIOR_CALLS / (PRIOR_CALLS + in_a_row.max(0.0) * run_kept);
+        let ratio = shown.min(row);
+        (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * reference
+    }
+
+    fn answered(&mut self, nanos: f64) {
+        self.answers += 1.0;
+        self.latency_sum += nanos;
+        self.sureness = (self.sureness + 1.0).min(ENOUGH_ANSWERS);
+        self.run.rotate_left(1);
+        if let Some(last) = self.run.last_mut() {
+            *last = nanos;
+        }
+    }
+
+    fn fade(&mut self, now: Instant) {
+        if now.saturating_since(self.at) < STEP {
+            return;
+        }
+        let kept = self.kept_at(now);
+        self.at = now;
+        self.calls *= kept;
+        self.successes *= kept;
+        self.answers *= kept;
+        self.latency_sum *= kept;
+        self.sureness *= kept;
+    }
+
+    /// The share of the evidence that is left at `now`.
+    fn kept_at(&self, now: Instant) -> f64 {
+        let idle = now.saturating_since(self.at);
+        if idle < STEP {
+            return 1.0;
+        }
+        (-idle.as_secs_f64() / self.decay).exp()
+    }
+}
+
+fn nanos(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: f64 = 1e6;
+    const START: Instant = Instant::from_nanos(3_600_000_000_000);
+
+    fn evidence() -> Evidence {
+        Evidence::new(Duration::from_secs(10), START)
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn cost(evidence: &Evidence, now: Instant) -> f64 {
+        let score = evidence.score(now, 10.0 * MS);
+        f64::from(score.latency + score.penalty)
+    }
+
+    fn steady(count: u32) -> Evidence {
+        let mut evidence = evidence();
+        (0..count).for_each(|_| evidence.success(ms(10), START));
+        evidence
+    }
+
+    #[test]
+    fn an_endpoint_that_has_shown_nothing_costs_what_the_pool_does() {
+        assert!((cost(&evidence(), START) - 10.0 * MS).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_failure_never_makes_an_endpoint_look_fast() {
+        let mut evidence = steady(100);
+        let before = evidence.score(START, 10.0 * MS);
+        evidence.failure(START);
+        let after = evidence.score(START, 10.0 * MS);
+        assert!((after.latency - before.latency).abs() < 1.0);
+        assert!(after.penalty > before.penalty);
+    }
+
+    #[test]
+    fn every_failure_raises_the_cost() {
+        let mut evidence = steady(20);
+        let mut last = cost(&evidence, START);
+        for _ in 0..100 {
+            evidence.failure(START);
+            let next = cost(&evidence, START);
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+    }
+
+    #[test]
+    fn one_late_answer_among_many_is_inside_the_noise_and_three_in_a_row_are_not() {
+        let mut evidence = steady(1_000);
+        evidence.success(ms(100), START);
+        assert!(cost(&evidence, START) < 11.0 * MS);
+        evidence.success(ms(100), START);
+        evidence.success(ms(100), START);
+        assert!(cost(&evidence, START) > 80.0 * MS);
+    }
+
+    #[test]
+    fn a_false_alarm_is_over_in_a_few_seconds() {
+        let mut evidence = steady(1_000);
+        (0..3).for_each(|_| evidence.success(ms(100), START));
+        let later = START.saturating_add(Duration::from_secs(4));
+        assert!(cost(&evidence, later) < 12.5 * MS);
+    }
+
+    #[test]
+    fn a_slow_endpoint_is_forgiven_when_its_evidence_has_faded() {
+        let mut evidence = evidence();
+        (0..1_000).for_each(|_| evidence.success(ms(100), START));
+        assert!(cost(&evidence, START) > 80.0 * MS);
+        let later = START.saturating_add(Duration::from_secs(120));
+        assert!(cost(&evidence, later) < 11.0 * MS);
+    }
+
+    #[test]
+    fn whoever_left_after_a_long_wait_has_shown_that_the_endpoint_is_slow() {
+        let mut evidence = steady(3);
+        evidence.waited(ms(2_000), START, 10.0 * MS);
+        assert!(cost(&evidence, START) > 100.0 * MS);
+    }
+
+    #[test]
+    fn whoever_left_at_once_has_shown_nothing() {
+        let mut evidence = steady(3);
+        let before = cost(&evidence, START);
+        evidence.waited(ms(1), START, 10.0 * MS);
+        assert!((cost(&evidence, START) - before).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_pardoned_endpoint_costs_what_the_pool_does_and_is_judged_by_few_answers() {
+        let mut evidence = evidence();
+        (0..50).for_each(|_| evidence.failure(START));
+        evidence.pardon(START);
+        assert!((cost(&evidence, START) - 10.0 * MS).abs() < 1.0);
+        evidence.failure(START);
+        assert!(cost(&evidence, START) > 20.0 * MS);
+    }
+}

@@ -1,0 +1,133 @@
+//! The pool, for whoever operates or reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+use buttress_core::config::ConfigError;
+use buttress_core::events::Subscription;
+
+use crate::config::Config;
+use crate::endpoint::Endpoint;
+use crate::members::Member;
+use crate::pool::Pool;
+use crate::slot::Slot;
+use crate::snapshot::{EndpointSnapshot, Event, PoolSnapshot};
+use crate::state::{Decision, State};
+
+/// A pool's handle: what it is doing, and a hand on it. Cheap to clone.
+#[derive(Debug)]
+pub struct RouterHandle<S> {
+    pool: Arc<Pool<S>>,
+}
+
+impl<S> Clone for RouterHandle<S> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.pool))
+    }
+}
+
+impl<S> RouterHandle<S> {
+    pub(crate) const fn new(pool: Arc<Pool<S>>) -> Self {
+        Self { pool }
+    }
+
+    /// Replaces the endpoints. One whose identity stays keeps its statistics, its state and what is
+    /// in flight there, and gets the new service, weight and signals. Picks never wait for this.
+    pub fn update(
+        &self,
+        endpoints: impl IntoIterator<Item = Endpoint<S>>,
+    ) -> Result<(), ConfigError> {
+        self.pool.update(endpoints.into_iter().collect())
+    }
+
+    /// Replaces the configuration, without losing any state. The pool's name, its clock and its
+    /// generator stay as they were.
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        self.pool.reconfigure(config)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Config {
+        Config::clone(&self.pool.members().config)
+    }
+
+    /// Throws the endpoint out until [`RouterHandle::restore`], whatever the budget; the last resort
+    /// still reaches it. `false` if the pool has no such endpoint.
+    pub fn eject(&self, id: &str) -> bool {
+        self.change(id, State::force_out)
+    }
+
+    /// Takes the endpoint out for good: what is in flight ends, nothing new is sent, not even as the
+    /// last resort. `false` if the pool has no such endpoint.
+    pub fn drain(&self, id: &str) -> bool {
+        self.change(id, |state, _| state.drain())
+    }
+
+    /// Lets the endpoint back, whatever keeps it out. `false` if the pool has no such endpoint.
+    pub fn restore(&self, id: &str) -> bool {
+        self.change(id, State::restore)
+    }
+
+    /// What is decided about endpoints, from now on.
+    pub fn subscribe(&self) -> Subscription<Event> {
+        self.pool.shared.events.subscribe()
+    }
+
+    /// The pool at this moment. Each endpoint is consistent in itself; none is stopped for it.
+    pub fn snapshot(&self) -> PoolSnapshot {
+        let shared = &self.pool.shared;
+        let (members, now) = (self.pool.members(), shared.clock.now());
+        let recent: f64 = members
+            .list
+            .iter()
+            .map(|member| member.slot.recent_picks(now))
+            .sum();
+        let endpoint = |member| endpoint(member, recent, now);
+        PoolSnapshot {
+            pool: Arc::clone(&shared.pool),
+            at: now,
+            endpoints: members.list.iter().map(endpoint).collect(),
+            max_ejected: shared.ledger.allowed(),
+            median_latency: duration(shared.reference()),
+        }
+    }
+
+    fn change(&self, id: &str, change: impl Fn(&mut State, Instant) -> Option<Decision>) -> bool {
+        let members = self.pool.members();
+        let Some(member) = members.list.iter().find(|it| &*it.slot.id == id) else {
+            return false;
+        };
+        let now = self.pool.shared.clock.now();
+        member.slot.change(now, |state| change(state, now));
+        true
+    }
+}
+
+fn endpoint<S>(member: &Member<S>, recent: f64, now: Instant) -> EndpointSnapshot {
+    let slot: &Arc<Slot> = &member.slot;
+    let own = slot.recent_picks(now);
+    let cost = slot.cost(now, member.load_factor) / 1e9;
+    slot.with_state(|state| EndpointSnapshot {
+        id: Arc::clone(&slot.id),
+        state: state.endpoint_state(),
+        since: state.since,
+        retry_after: state.retry_after(now),
+        weight: member.weight,
+        in_flight: slot.in_flight(),
+        picks: slot.picks(),
+        share: if recent > 0.0 { own / recent } else { 0.0 },
+        outcomes: state.tally.outcomes,
+        success_ratio: state.evidence.success_ratio(now),
+        latency: state.evidence.mean().map(duration),
+        cost,
+        ejections: state.tally.ejections(),
+        suppressed: state.tally.suppressions(),
+        probes: state.tally.probes(),
+        last_verdict: state.last_verdict.clone(),
+    })
+}
+
+fn duration(nanos: f64) -> Duration {
+    Duration::try_from_secs_f64(nanos / 1e9).unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,187 @@
+//! The list of a pool's endpoints at one moment. Immutable: an update makes another.
+
+use std::sync::Arc;
+
+use buttress_core::clock::Instant;
+use buttress_core::rng::Rng;
+
+use crate::alias::AliasTable;
+use crate::config::Config;
+use crate::pick::{Candidate, Candidates, DRAWN, SCAN};
+use crate::slot::{Gate, Slot};
+
+/// How often endpoints are drawn anew because all that were drawn are out, before all are looked at.
+const DRAWS: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Members<S> {
+    pub(crate) config: Arc<Config>,
+    pub(crate) list: Arc<[Member<S>]>,
+    /// For drawing by weight, where the pool is too large to be scanned and the weights differ.
+    draws: Option<Arc<AliasTable>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member<S> {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) service: S,
+    pub(crate) weight: u32,
+    /// How heavily a request in flight weighs: the mean weight over this one's.
+    pub(crate) load_factor: f64,
+}
+
+impl<S> Members<S> {
+    pub(crate) fn new(config: Arc<Config>, mut list: Vec<Member<S>>) -> Self {
+        let total: f64 = list.iter().map(|member| f64::from(member.weight)).sum();
+        let mean = total / list.len().max(1) as f64;
+        for member in &mut list {
+            member.load_factor = mean / f64::from(member.weight);
+        }
+        let differ = list.windows(2).any(|pair| match pair {
+            [one, other] => one.weight != other.weight,
+            _ => false,
+        });
+        let weights = || list.iter().map(|member| f64::from(member.weight));
+        let draws = (differ && list.len() > SCAN).then(|| Arc::new(AliasTable::new(weights())));
+        Self {
+            config,
+            list: list.into(),
+            draws,
+        }
+    }
+
+    /// The same endpoints under another configuration.
+    pub(crate) fn with_config(&self, config: Arc<Config>) -> Self {
+        Self {
+            config,
+            list: Arc::clone(&self.list),
+            draws: self.draws.clone(),
+        }
+    }
+
+    /// The endpoint that an ordinary request goes to; `None` if there is none that is not draining.
+    pub(crate) fn pick(&self, now: Instant, rng: &Rng) -> Option<&Member<S>> {
+        let index = if self.list.len() <= SCAN {
+            self.scan(now, rng)
+        } else {
+            self.draw(now, rng)
+        };
+        self.list.get(index.or_else(|| self.last_resort(now))?)
+    }
+
+    fn scan(&self, now: Instant, rng: &Rng) -> Option<usize> {
+        let mut candidates = Candidates::new();
+        for (index, member) in self.list.iter().enumerate() {
+            consider(
+                &mut candidates,
+                index,
+                member,
+                f64::from(member.weight),
+                now,
+            );
+        }
+        candidates.choose(self.config.noise_band, rng)
+    }
+
+    fn draw(&self, now: Instant, rng: &Rng) -> Option<usize> {
+        (0..DRAWS)
+            .find_map(|_| self.draw_once(now, rng))
+            .or_else(|| self.any_open(now, rng))
+    }
+
+    fn draw_once(&self, now: Instant, rng: &Rng) -> Option<usize> {
+        let mut candidates = Candidates::new();
+        for _ in 0..DRAWN {
+            let index = match &self.draws {
+                Some(draws) => draws.draw(rng),
+                None => rng.below(self.list.len()),
+            };
+            if let Some(member) = self.list.get(index) {
+                // The draw has gone by weight already.
+                consider(&mut candidates, index, member, 1.0, now);
+            }
+        }
+        candidates.choose(self.config.noise_band, rng)
+    }
+
+    /// Looks at all, from a random one on, for the first few that are open.
+    #[cold]
+    fn any_open(&self, now: Instant, rng: &Rng) -> Option<usize> {
+        let mut candidates = Candidates::new();
+        let start = rng.below(self.list.len());
+        let order = (start..self.list.len()).chain(0..start);
+        let open = order
+            .filter_map(|index| Some((index, self.list.get(index)?)))
+            .filter(|(_, member)| member.slot.gate() == Gate::Open);
+        for (index, member) in open.take(DRAWN) {
+            consider(&mut candidates, index, member, 1.0, now);
+        }
+        candidates.choose(self.config.noise_band, rng)
+    }
+
+    /// Nobody is open: the least bad of those that are not draining.
+    #[cold]
+    fn last_resort(&self, now: Instant) -> Option<usize> {
+        let cost = |member: &Member<S>| member.slot.cost(now, member.load_factor);
+        let members = self.list.iter().enumerate();
+        members
+            .filter(|(_, member)| member.slot.gate() != Gate::Shut)
+            .min_by(|(_, one), (_, other)| cost(one).total_cmp(&cost(other)))
+            .map(|(index, _)| index)
+    }
+
+    /// The member that `slot` belongs to.
+    pub(crate) fn find(&self, slot: &Arc<Slot>) -> Option<&Member<S>> {
+        self.list
+            .iter()
+            .find(|member| Arc::ptr_eq(&member.slot, slot))
+    }
+
+    /// The median of the latencies of `SAMPLE` endpoints drawn at random, or of all in a small pool.
+    pub(crate) fn median_latency(&self, rng: &Rng) -> Option<f64> {
+        const SAMPLE: usize = 31;
+        let mut means = [0.0_f64; SAMPLE];
+        let start = if self.list.len() > SAMPLE {
+            rng.below(self.list.len())
+        } else {
+            0
+        };
+        let stride = (self.list.len() / SAMPLE).max(1);
+        let mut len = 0;
+        for n in 0..self.list.len().min(SAMPLE) {
+            let index = (start + n * stride) % self.list.len();
+            let mean = self
+                .list
+                .get(index)
+                .and_then(|member| member.slot.with_state(|state| state.evidence.mean()));
+            if let (Some(mean), Some(place)) = (mean, means.get_mut(len)) {
+                *place = mean;
+                len += 1;
+            }
+        }
+        let measured = means.get_mut(..len)?;
+        measured.sort_unstable_by(f64::total_cmp);
+        measured.get(len.saturating_sub(1) / 2).copied()
+    }
+}
+
+#[inline]
+fn consider<S>(
+    candidates: &mut Candidates,
+    index: usize,
+    member: &Member<S>,
+    weight: f64,
+    now: Instant,
+) {
+    let slot = &member.slot;
+    if slot.is_stale(now) {
+        slot.refresh(now);
+    }
+    if slot.gate() == Gate::Open {
+        candidates.push(Candidate {
+            index,
+            cost: slot.cost(now, member.load_factor),
+            weight,
+        });
+    }
+}

@@ -1,0 +1,213 @@
+//! The pool: its list of endpoints, what they share, and how a request gets one of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use buttress_core::circuit::Ticket;
+use buttress_core::clock::Instant;
+use buttress_core::config::ConfigError;
+
+use crate::config::Config;
+use crate::endpoint::Endpoint;
+use crate::members::{Member, Members};
+use crate::permit::Permit;
+use crate::slot::{REFRESH, Shared, Slot};
+use crate::state::ASK_AGAIN;
+
+#[derive(Debug)]
+pub(crate) struct Pool<S> {
+    members: ArcSwap<Members<S>>,
+    /// Held while the list is being replaced; picks do not take it.
+    updating: Mutex<()>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// An endpoint that a request goes to.
+#[derive(Debug)]
+pub(crate) struct Pick<S> {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) permit: Permit,
+    pub(crate) service: S,
+    pub(crate) ready_deadline: Duration,
+}
+
+impl<S> Pool<S> {
+    pub(crate) fn new(config: Config, endpoints: Vec<Endpoint<S>>) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let shared = Arc::new(Shared::new(&config));
+        let empty = Members::new(Arc::new(config), Vec::new());
+        let pool = Self {
+            members: ArcSwap::from_pointee(empty),
+            updating: Mutex::new(()),
+            shared,
+        };
+        pool.update(endpoints)?;
+        Ok(pool)
+    }
+
+    pub(crate) fn members(&self) -> Arc<Members<S>> {
+        self.members.load_full()
+    }
+
+    /// Replaces the endpoints. Those whose identity stays keep their slot, and all that is in it.
+    pub(crate) fn update(&self, endpoints: Vec<Endpoint<S>>) -> Result<(), ConfigError> {
+        refuse_twins(&endpoints)?;
+        let updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.members();
+        let config = Arc::clone(&old.config);
+        let slots = old.list.iter().map(|it| (&*it.slot.id, &it.slot));
+        let mut known: BTreeMap<&str, &Arc<Slot>> = slots.collect();
+        let mut list = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            let kept = known.remove(&*endpoint.id).cloned();
+            list.push(self.member(endpoint, kept, &config));
+        }
+        self.shared.ledger.resize(list.len(), config.max_ejected);
+        known.into_values().for_each(Slot::leave);
+        self.members.store(Arc::new(Members::new(config, list)));
+        self.keep_to_budget();
+        drop(updating);
+        // Services that went are dropped here, by code that may be anybody's, outside the lock.
+        drop(old);
+        Ok(())
+    }
+
+    fn member(
+        &self,
+        endpoint: Endpoint<S>,
+        kept: Option<Arc<Slot>>,
+        config: &Arc<Config>,
+    ) -> Member<S> {
+        let Endpoint {
+            id,
+            service,
+            weight,
+            signals,
+        } = endpoint;
+        let slot = if let Some(slot) = kept {
+            slot.with_state(|state| state.signals = signals);
+            slot
+        } else {
+            Arc::new(Slot::new(id, &self.shared, config, signals))
+        };
+        Member {
+            slot,
+            service,
+            weight: weight.get(),
+            load_factor: 1.0,
+        }
+    }
+
+    /// Replaces the configuration, but for the pool's name, clock and generator.
+    pub(crate) fn reconfigure(&self, mut config: Config) -> Result<(), ConfigError> {
+        config.validate()?;
+        let _updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.members();
+        config.pool = Arc::clone(&old.config.pool);
+        config.clock = old.config.clock.clone();
+        config.rng = old.config.rng.clone();
+        let config = Arc::new(config);
+        for member in &*old.list {
+            member.slot.with_state(|state| state.reconfigure(&config));
+        }
+        self.shared
+            .ledger
+            .resize(old.list.len(), config.max_ejected);
+        self.members.store(Arc::new(old.with_config(config)));
+        self.keep_to_budget();
+        Ok(())
+    }
+
+    /// Lets endpoints back until no more are out than the pool can bear.
+    fn keep_to_budget(&self) {
+        let now = self.shared.clock.now();
+        while let Some(slot) = self.shared.ledger.overdrawn() {
+            slot.change(now, |state| state.yield_to_budget(now));
+        }
+    }
+
+    /// The endpoint that is due a probe, or the one that an ordinary request goes to.
+    pub(crate) fn pick(&self, now: Instant) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        let members = self.members.load();
+        self.refresh_reference(&members, now);
+        let (member, ticket) = match self.probe(&members, now) {
+            Some(probe) => probe,
+            None => {
+                let member = members.pick(now, &self.shared.rng)?;
+                (member, member.slot.ticket())
+            }
+        };
+        // Somebody else's code, and it may panic: nothing is counted yet.
+        let service = member.service.clone();
+        member.slot.begin(now);
+        Some(Pick {
+            slot: Arc::clone(&member.slot),
+            permit: Permit::new(Arc::clone(&member.slot), ticket, now),
+            service,
+            ready_deadline: members.config.ready_deadline,
+        })
+    }
+
+    #[inline]
+    fn probe<'a>(&self, members: &'a Members<S>, now: Instant) -> Option<(&'a Member<S>, Ticket)> {
+        if !self.shared.ledger.has_due(now) {
+            return None;
+        }
+        self.look_after(members, now)
+    }
+
+    #[cold]
+    fn look_after<'a>(
+        &self,
+        members: &'a Members<S>,
+        now: Instant,
+    ) -> Option<(&'a Member<S>, Ticket)> {
+        let again = now.saturating_add(ASK_AGAIN);
+        let slot = self.shared.ledger.take_due(now, again)?;
+        let member = members.find(&slot)?;
+        let ticket = slot.probe(now)?;
+        Some((member, ticket))
+    }
+
+    /// Measures the pool's median latency anew, at most once a millisecond.
+    #[inline]
+    fn refresh_reference(&self, members: &Members<S>, now: Instant) {
+        let referenced_at = self.shared.referenced_at.load(Ordering::Relaxed);
+        if now.saturating_since(Instant::from_nanos(referenced_at)) < REFRESH {
+            return;
+        }
+        let taken = self.shared.referenced_at.compare_exchange(
+            referenced_at,
+            now.as_nanos(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if taken.is_ok()
+            && let Some(median) = members.median_latency(&self.shared.rng)
+        {
+            self.shared.set_reference(median);
+        }
+    }
+}
+
+fn refuse_twins<S>(endpoints: &[Endpoint<S>]) -> Result<(), ConfigError> {
+    let mut ids: Vec<&str> = endpoints.iter().map(|endpoint| &*endpoint.id).collect();
+    ids.sort_unstable();
+    let twin = ids.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(*one),
+        _ => None,
+    });
+    match twin {
+        Some(id) => {
+            let problem = format!("`{id}` is there twice; identities must differ");
+            Err(ConfigError::new("endpoints", problem))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,98 @@
+//! The service that routes.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use buttress_core::classify::{ClassifyHttp, HttpStatus};
+use buttress_core::config::ConfigError;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::config::Config;
+use crate::endpoint::Endpoint;
+use crate::future::{ResponseFuture, RoutedBody};
+use crate::handle::RouterHandle;
+use crate::pool::Pool;
+
+/// Sends each request to the endpoint that will most likely answer it well and soon.
+///
+/// Clones share one pool. The endpoint is chosen in `call`, when the request is there and the state
+/// of the pool is that of the moment; `poll_ready` reserves nothing and is always ready. See the
+/// crate's documentation for what it promises.
+#[derive(Debug)]
+pub struct HealthRouter<S, C = HttpStatus> {
+    pool: Arc<Pool<S>>,
+    classify: C,
+}
+
+/// The endpoint that a request was sent to; in the extensions of the response.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Picked(pub Arc<str>);
+
+impl<S> HealthRouter<S> {
+    /// A router over `endpoints`, of which there may be none yet. Outcomes are decided by
+    /// [`HttpStatus`]; see [`HealthRouter::classify`].
+    ///
+    /// Refuses a configuration that makes no sense, and two endpoints of one identity.
+    pub fn new(
+        config: Config,
+        endpoints: impl IntoIterator<Item = Endpoint<S>>,
+    ) -> Result<Self, ConfigError> {
+        let pool = Pool::new(config, endpoints.into_iter().collect())?;
+        Ok(Self {
+            pool: Arc::new(pool),
+            classify: HttpStatus,
+        })
+    }
+}
+
+impl<S, C> HealthRouter<S, C> {
+    /// The same pool, with outcomes decided by `classify`.
+    pub fn classify<D>(self, classify: D) -> HealthRouter<S, D> {
+        HealthRouter {
+            pool: self.pool,
+            classify,
+        }
+    }
+
+    /// The pool's handle.
+    pub fn handle(&self) -> RouterHandle<S> {
+        RouterHandle::new(Arc::clone(&self.pool))
+    }
+}
+
+impl<S, C: Clone> Clone for HealthRouter<S, C> {
+    // Nothing is readied in a router, so a clone is as good as the original.
+    fn clone(&self) -> Self {
+        Self {
+            pool: Arc::clone(&self.pool),
+            classify: self.classify.clone(),
+        }
+    }
+}
+
+impl<S, C, B, ResBody> Service<Request<B>> for HealthRouter<S, C>
+where
+    S: Service<Request<B>, Response = Response<ResBody>> + Clone,
+    C: ClassifyHttp<S::Error> + Clone,
+    ResBody: Body,
+{
+    type Response = Response<RoutedBody<ResBody, C, S::Error>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, C>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let now = self.pool.shared.clock.now();
+        // The user's code, before there is anything to give back.
+        let classify = self.classify.clone();
+        match self.pool.pick(now) {
+            Some(pick) => ResponseFuture::send(pick, request, classify),
+            None => ResponseFuture::no_endpoint(&request),
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! One endpoint of a pool, without its service: what a pick reads in atomics, the rest behind a lock
+//! that is held for arithmetic alone.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use buttress_core::circuit::Ticket;
+use buttress_core::clock::{Clock, Instant};
+use buttress_core::events::Events;
+use buttress_core::health::HealthSignal;
+use buttress_core::rng::Rng;
+
+use crate::config::Config;
+use crate::evidence::Score;
+use crate::ledger::Ledger;
+use crate::snapshot::{Change, EndpointState, Event};
+use crate::state::{Call, Decision, State};
+
+/// What an endpoint shows a pick is at most this old.
+pub(crate) const REFRESH: Duration = Duration::from_millis(1);
+/// The median latency of a pool that has shown none.
+const DEFAULT_REFERENCE: Duration = Duration::from_millis(10);
+
+/// What the endpoints of a pool share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) pool: Arc<str>,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) ledger: Ledger,
+    pub(crate) events: Events<Event>,
+    /// The median latency of the pool, nanoseconds in `f64`'s bits.
+    reference: AtomicU64,
+    pub(crate) referenced_at: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: Arc<str>,
+    shared: Arc<Shared>,
+    member: AtomicBool,
+    /// The circuit's generation above [`GATE_BITS`] bits of [`Gate`].
+    gate: AtomicU64,
+    /// [`Score`]: latency in the upper half, penalty in the lower.
+    score: AtomicU64,
+    scored_at: AtomicU64,
+    in_flight: AtomicU32,
+    /// When the first request was sent that nothing has been heard since; 0 if there is none.
+    unanswered_since: AtomicU64,
+    picks: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    /// Decayed picks, and how many picks they account for.
+    recent: f64,
+    counted: u64,
+    counted_at: Instant,
+}
+
+/// Whether an endpoint takes ordinary traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    /// Only as the last resort.
+    Out,
+    /// Never.
+    Shut,
+}
+
+const GATE_BITS: u32 = 2;
+
+impl Shared {
+    pub(crate) fn new(config: &Config) -> Self {
+        let reference = DEFAULT_REFERENCE.as_secs_f64() * 1e9;
+        Self {
+            pool: Arc::clone(&config.pool),
+            clock: config.clock.clone(),
+            rng: config.rng.clone(),
+            ledger: Ledger::new(config.max_ejected),
+            events: Events::new(),
+            reference: AtomicU64::new(reference.to_bits()),
+            referenced_at: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn reference(&self) -> f64 {
+        f64::from_bits(self.reference.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_reference(&self, nanos: f64) {
+        self.reference.store(nanos.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Slot {
+    pub(crate) fn new(
+        id: Arc<str>,
+        shared: &Arc<Shared>,
+        config: &Arc<Config>,
+        signals: Vec<HealthSignal>,
+    ) -> Self {
+        let now = shared.clock.now();
+        let state = State::new(Arc::clone(config), signals, now);
+        let score = state.score(now, shared.reference());
+        Self {
+            id,
+            shared: Arc::clone(shared),
+            member: AtomicBool::new(true),
+            gate: AtomicU64::new(Gate::Open as u64),
+            score: AtomicU64::new(pack(score)),
+            scored_at: AtomicU64::new(0),
+            in_flight: AtomicU32::new(0),
+            unanswered_since: AtomicU64::new(0),
+            picks: AtomicU64::new(0),
+            inner: Mutex::new(Inner {
+                state,
+                recent: 0.0,
+                counted: 0,
+                counted_at: now,
+            }),
+        }
+    }
+
+    // What a pick reads.
+
+    #[inline]
+    pub(crate) fn gate(&self) -> Gate {
+        match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
+            0 => Gate::Open,
+            1 => Gate::Out,
+            _ => Gate::Shut,
+        }
+    }
+
+    /// What a request costs here and now; `load_factor` is how heavily one in flight weighs.
+    #[inline]
+    pub(crate) fn cost(&self, now: Instant, load_factor: f64) -> f64 {
+        let score = unpack(self.score.load(Ordering::Relaxed));
+        let latency = f64::from(score.latency).max(self.silence(now));
+        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
+        (latency + f64::from(score.penalty)) * (1.0 + in_flight * load_factor)
+    }
+
+    /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
+    /// that hangs shows here long before a timeout, one that is merely busy does not.
+    #[inline]
+    fn silence(&self, now: Instant) -> f64 {
+        match self.unanswered_since.load(Ordering::Relaxed) {
+            0 => 0.0,
+            since => now.as_nanos().saturating_sub(since) as f64,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_stale(&self, now: Instant) -> bool {
+        let scored_at = Instant::from_nanos(self.scored_at.load(Ordering::Relaxed));
+        now.saturating_since(scored_at) >= REFRESH
+    }
+
+    /// The ticket of an ordinary call.
+    #[inline]
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket::ordinary(self.gate.load(Ordering::Acquire) >> GATE_BITS)
+    }
+
+    // The life of a call.
+
+    /// A request is on its way.
+    pub(crate) fn begin(&self, now: Instant) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.picks.fetch_add(1, Ordering::Relaxed);
+        if self.unanswered_since.load(Ordering::Relaxed) == 0 {
+            // Whoever else has just begun will do as well.
+            self.unanswered_since
+                .store(now.as_nanos().max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Something came back.
+    pub(crate) fn heard(&self) {
+        if self.unanswered_since.load(Ordering::Relaxed) != 0 {
+            self.unanswered_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A call has ended.
+    pub(crate) fn settle(self: &Arc<Self>, call: &Call, now: Instant) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // An answer, or a wait that the evidence now holds.
+        self.heard();
+        self.change(now, |state| state.settle(call, self, now));
+    }
+
+    /// Leases a probe of an endpoint that is out.
+    pub(crate) fn probe(self: &Arc<Self>, now: Instant) -> Option<Ticket> {
+        let mut ticket = None;
+        self.change(now, |state| {
+            let (leased, decision) = state.probe(self, now);
+            ticket = leased;
+            decision
+        });
+        ticket
+    }
+
+    /// Brings up to date what a pick reads, unless somebody else is at it.
+    #[cold]
+    pub(crate) fn refresh(self: &Arc<Self>, now: Instant) {
+        let mut inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        inner.count_picks(self.picks.load(Ordering::Relaxed), now);
+        let state = &mut inner.state;
+        self.give_up_listening(state, now);
+        let before = state.endpoint_state();
+        let decision = state.heed_signals(self, now);
+        let event = self.conclude(state, before, decision, now);
+        drop(inner);
+        self.publish(event);
+    }
+
+    /// A silence counts for as long as a probe's lease and no longer, or a request that never ends
+    /// would keep the endpoint from traffic for ever.
+    fn give_up_listening(&self, state: &mut State, now: Instant) {
+        let silence = Duration::from_secs_f64(self.silence(now) / 1e9);
+        if silence > state.config.circuit.probe_deadline {
+            state.evidence.waited(silence, now, self.reference());
+            self.heard();
+        }
+    }
+
+    /// Changes the state, tells picks and the ledger, and then the world.
+    pub(crate) fn change(
+        self: &Arc<Self>,
+        now: Instant,
+        change: impl FnOnce(&mut State) -> Option<Decision>,
+    ) {
+        let event = {
+            let mut inner = self.lock();
+            let state = &mut inner.state;
+            let before = state.endpoint_state();
+            let decision = change(state);
+            self.conclude(state, before, decision, now)
+        };
+        self.publish(event);
+    }
+
+    fn conclude(
+        self: &Arc<Self>,
+        state: &mut State,
+        before: EndpointState,
+        decision: Option<Decision>,
+        now: Instant,
+    ) -> Option<Event> {
+        self.show(state.score(now, self.reference()), now);
+        let after = state.endpoint_state();
+        let changed = before != after;
+        if changed || after != EndpointState::Active {
+            self.enter(state, after, now);
+        }
+        if changed {
+            state.since = now;
+        }
+        let Decision(verdict) = decision?;
+        state.last_verdict = Some(verdict.clone());
+        let change = if changed {
+            Change::Transition {
+                from: before,
+                to: after,
+            }
+        } else {
+            Change::Suppressed
+        };
+        Some(self.event(change, verdict, now))
+    }
+
+    fn event(
+        &self,
+        change: Change,
+        verdict: buttress_core::verdict::Verdict,
+        now: Instant,
+    ) -> Event {
+        Event {
+            pool: Arc::clone(&self.shared.pool),
+            endpoint: Arc::clone(&self.id),
+            at: now,
+            change,
+            verdict,
+        }
+    }
+
+    fn publish(&self, event: Option<Event>) {
+        if let Some(event) = event {
+            self.shared.events.publish(|| event);
+        }
+    }
+
+    fn show(&self, score: Score, now: Instant) {
+        self.score.store(pack(score), Ordering::Relaxed);
+        self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn enter(self: &Arc<Self>, state: &State, endpoint: EndpointState, now: Instant) {
+        let gate = match endpoint {
+            EndpointState::Active => Gate::Open,
+            EndpointState::Draining => Gate::Shut,
+            _ => Gate::Out,
+        };
+        let word = state.circuit.generation() << GATE_BITS | gate as u64;
+        self.gate.store(word, Ordering::Release);
+        let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
+        match state.due(now) {
+            Some(due) => self.shared.ledger.set(self, due, by_hand),
+            None => self.shared.ledger.remove(self),
+        }
+    }
+
+    /// The pool has let go of the endpoint; calls in flight still settle here.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        self.member.store(false, Ordering::Release);
+        self.shared.ledger.remove(self);
+    }
+
+    // What readers read.
+
+    pub(crate) fn with_state<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
+        read(&mut self.lock().state)
+    }
+
+    /// The decayed number of picks.
+    pub(crate) fn recent_picks(&self, now: Instant) -> f64 {
+        let mut inner = self.lock();
+        inner.count_picks(self.picks.load(Ordering::Relaxed), now);
+        inner.recent
+    }
+
+    pub(crate) fn picks(&self) -> u64 {
+        self.picks.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_member(&self) -> bool {
+        self.member.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.shared.ledger
+    }
+
+    pub(crate) fn rng(&self) -> &Rng {
+        &self.shared.rng
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    pub(crate) fn reference(&self) -> f64 {
+        self.shared.reference()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn count_picks(&mut self, picks: u64, now: Instant) {
+        let passed = now.saturating_since(self.counted_at).as_secs_f64();
+        let decay = self.state.config.decay.as_secs_f64();
+        self.recent *= (-passed / decay).exp();
+        self.recent += picks.saturating_sub(self.counted) as f64;
+        (self.counted, self.counted_at) = (picks, now);
+    }
+}
+
+fn pack(score: Score) -> u64 {
+    u64::from(score.latency.to_bits()) << 32 | u64::from(score.penalty.to_bits())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half is a word")]
+fn unpack(word: u64) -> Score {
+    Score {
+        latency: f32::from_bits((word >> 32) as u32),
+        penalty: f32::from_bits(word as u32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_survives_its_word() {
+        let score = Score {
+            latency: 1.5e7,
+            penalty: 0.25,
+        };
+        assert_eq!(unpack(pack(score)), score);
+    }
+}

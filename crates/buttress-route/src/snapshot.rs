@@ -1,0 +1,169 @@
+//! What a reader is shown of a pool, as plain data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+use buttress_core::verdict::Verdict;
+
+/// What a pool is doing with an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndpointState {
+    /// It takes its share of the traffic.
+    Active,
+    /// A rule has thrown it out; it takes none.
+    Ejected,
+    /// It takes one request at a time, to see whether it is well again.
+    Probing,
+    /// Another room or the outside says that it is unhealthy; it takes no traffic.
+    Held,
+    /// Thrown out by hand, until it is restored by hand.
+    ForcedOut,
+    /// Taken out by hand for good: not even the last resort.
+    Draining,
+}
+
+impl EndpointState {
+    /// Every state, in the order of [`EndpointState::index`].
+    pub const NAMES: &'static [&'static str] = &[
+        "active",
+        "ejected",
+        "probing",
+        "held",
+        "forced_out",
+        "draining",
+    ];
+
+    /// The index of this state's name in [`EndpointState::NAMES`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Active => 0,
+            Self::Ejected => 1,
+            Self::Probing => 2,
+            Self::Held => 3,
+            Self::ForcedOut => 4,
+            Self::Draining => 5,
+        }
+    }
+
+    /// The name used in labels, log lines and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Ejected => "ejected",
+            Self::Probing => "probing",
+            Self::Held => "held",
+            Self::ForcedOut => "forced_out",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Something was decided about an endpoint.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The pool's name.
+    pub pool: Arc<str>,
+    /// The endpoint's identity.
+    pub endpoint: Arc<str>,
+    /// When.
+    pub at: Instant,
+    /// What changed.
+    pub change: Change,
+    /// Why.
+    pub verdict: Verdict,
+}
+
+/// What an [`Event`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// The endpoint went from one state to another.
+    Transition {
+        /// The state that was left.
+        from: EndpointState,
+        /// The state that was entered.
+        to: EndpointState,
+    },
+    /// A rule fired, and its action was held back; the verdict says by what.
+    Suppressed,
+}
+
+/// A pool at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PoolSnapshot {
+    /// The pool's name.
+    pub pool: Arc<str>,
+    /// When this was so.
+    pub at: Instant,
+    /// The endpoints, in the order in which they were given.
+    pub endpoints: Vec<EndpointSnapshot>,
+    /// How many endpoints may be out at once.
+    pub max_ejected: usize,
+    /// The median of the endpoints' latencies; that of an endpoint which has shown none.
+    pub median_latency: Duration,
+}
+
+/// An endpoint at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EndpointSnapshot {
+    /// The identity.
+    pub id: Arc<str>,
+    /// What the pool is doing with it.
+    pub state: EndpointState,
+    /// Since when.
+    pub since: Instant,
+    /// After how long it is probed, if it is ejected.
+    pub retry_after: Option<Duration>,
+    /// Its weight.
+    pub weight: u32,
+    /// Requests sent and not yet ended.
+    pub in_flight: u32,
+    /// Requests ever sent.
+    pub picks: u64,
+    /// Its share of the requests sent lately, 0 to 1.
+    pub share: f64,
+    /// How those that ended did.
+    pub outcomes: Outcomes,
+    /// The decayed share of successes, credited with a few.
+    pub success_ratio: f64,
+    /// The decayed mean time from pick to head of its successes, if there were any.
+    pub latency: Option<Duration>,
+    /// What a request to it would cost now, in seconds to a good answer.
+    pub cost: f64,
+    /// How often each rule has thrown it out: name and count.
+    pub ejections: Vec<(&'static str, u64)>,
+    /// How often an ejection was held back, by what.
+    pub suppressed: Vec<(&'static str, u64)>,
+    /// How its probes ended.
+    pub probes: Vec<(&'static str, u64)>,
+    /// The last decision about it.
+    pub last_verdict: Option<Verdict>,
+}
+
+/// How requests ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcomes {
+    /// Answered well.
+    pub success: u64,
+    /// Failed.
+    pub failure: u64,
+    /// Answered well and late.
+    pub slow: u64,
+    /// Said nothing about the endpoint.
+    pub ignored: u64,
+    /// The client left before the end.
+    pub abandoned: u64,
+}
+
+impl PoolSnapshot {
+    /// The endpoint `id`, if the pool has it.
+    pub fn endpoint(&self, id: &str) -> Option<&EndpointSnapshot> {
+        self.endpoints.iter().find(|endpoint| &*endpoint.id == id)
+    }
+}

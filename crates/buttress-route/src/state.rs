@@ -1,0 +1,381 @@
+//! What an endpoint's own lock guards: its circuit, the rules that trip it, its evidence.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::circuit::{self, Admission, Circuit, Settled, Ticket, Transition};
+use buttress_core::clock::Instant;
+use buttress_core::health::HealthSignal;
+use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_core::verdict::{Action, Verdict};
+use buttress_core::window::TimeWindow;
+
+use crate::config::Config;
+use crate::evidence::{Evidence, Score};
+use crate::slot::Slot;
+use crate::snapshot::EndpointState;
+use crate::tally::{ProbeResult, Rule, Tally};
+
+/// How often the signals of an endpoint that is held out are asked again.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// How many times its cost an endpoint costs that should be held out and cannot be.
+const WARNED_COST: f32 = 10.0;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Arc<Config>,
+    pub(crate) circuit: Circuit,
+    pub(crate) evidence: Evidence,
+    pub(crate) tally: Tally,
+    pub(crate) signals: Vec<HealthSignal>,
+    pub(crate) since: Instant,
+    pub(crate) last_verdict: Option<Verdict>,
+    consecutive: u32,
+    window: Option<TimeWindow>,
+    open_until: Instant,
+    /// When the last probe's lease runs out.
+    leased_until: Instant,
+    /// When the signals of an endpoint that is held out are asked again.
+    ask_at: Instant,
+    /// A signal says that the endpoint is unhealthy.
+    warned: bool,
+    /// And it is out for that.
+    held: bool,
+    draining: bool,
+}
+
+/// How a call ended, as far as its endpoint is concerned.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) ticket: Ticket,
+    pub(crate) outcome: Outcome,
+    /// From the pick to the head of the response, if there was one.
+    pub(crate) latency: Option<Duration>,
+    /// From the pick to the end.
+    pub(crate) took: Duration,
+    /// The service became ready and was called.
+    pub(crate) called: bool,
+    /// The upstream asked to be left alone for as long.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What was decided, and why; told to the world once the lock is released.
+#[derive(Debug)]
+pub(crate) struct Decision(pub(crate) Verdict);
+
+impl State {
+    pub(crate) fn new(config: Arc<Config>, signals: Vec<HealthSignal>, now: Instant) -> Self {
+        Self {
+            circuit: Circuit::new(config.circuit.clone(), now),
+            evidence: Evidence::new(config.decay, now),
+            tally: Tally::default(),
+            signals,
+            since: now,
+            last_verdict: None,
+            consecutive: 0,
+            window: config
+                .rules
+                .failure_rate
+                .map(|rate| TimeWindow::new(rate.window)),
+            open_until: now,
+            leased_until: now,
+            ask_at: now,
+            warned: false,
+            held: false,
+            draining: false,
+            config,
+        }
+    }
+
+    /// What the pool is doing with the endpoint.
+    pub(crate) fn endpoint_state(&self) -> EndpointState {
+        match self.circuit.state() {
+            _ if self.draining => EndpointState::Draining,
+            circuit::State::ForcedOpen => EndpointState::ForcedOut,
+            circuit::State::Open => EndpointState::Ejected,
+            circuit::State::HalfOpen => EndpointState::Probing,
+            _ if self.held => EndpointState::Held,
+            _ => EndpointState::Active,
+        }
+    }
+
+    /// When a pick should look after the endpoint, if it is out.
+    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
+        match self.endpoint_state() {
+            EndpointState::Active => None,
+            EndpointState::Held => Some(self.ask_at),
+            EndpointState::Ejected => Some(self.open_until),
+            EndpointState::Probing if self.circuit.would_admit(now) => Some(now),
+            EndpointState::Probing => Some(self.leased_until),
+            EndpointState::ForcedOut | EndpointState::Draining => Some(Instant::NEVER),
+        }
+    }
+
+    /// After how long the endpoint is probed, if it is ejected.
+    pub(crate) fn retry_after(&self, now: Instant) -> Option<Duration> {
+        let ejected = self.endpoint_state() == EndpointState::Ejected;
+        ejected.then(|| self.open_until.saturating_since(now))
+    }
+
+    pub(crate) fn score(&self, now: Instant, reference: f64) -> Score {
+        let mut score = self.evidence.score(now, reference);
+        if self.warned && !self.held {
+            score.latency *= WARNED_COST;
+        }
+        score
+    }
+
+    /// A call has ended.
+    pub(crate) fn settle(
+        &mut self,
+        call: &Call,
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> Option<Decision> {
+        self.learn(call, slot, now);
+        match self
+            .circuit
+            .settle(&call.ticket, call.outcome, now, slot.rng())
+        {
+            Settled::Counted => self.count(call, slot, now),
+            Settled::Stale => {
+                if call.ticket.is_probe() {
+                    self.tally.probed(ProbeResult::Expired);
+                }
+                None
+            }
+            Settled::Probe(transition) => self.probed(call.outcome, transition, now),
+        }
+    }
+
+    fn learn(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) {
+        self.tally.outcome(call.outcome);
+        match call.outcome {
+            Outcome::Success | Outcome::Slow => {
+                self.evidence
+                    .success(call.latency.unwrap_or(call.took), now);
+            }
+            Outcome::Failure(_) => self.evidence.failure(now),
+            Outcome::Abandoned if call.latency.is_none() => {
+                self.evidence.waited(call.took, now, slot.reference());
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows an outcome of the present generation to the rules.
+    fn count(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
+        let failed = match call.outcome {
+            Outcome::Success | Outcome::Slow => false,
+            Outcome::Failure(_) => true,
+            _ => return None,
+        };
+        self.consecutive = if failed { self.consecutive + 1 } else { 0 };
+        // Not becoming ready while others are answered is saturation. Only where nothing is
+        // answered in between does it say that the endpoint is bad.
+        let saturated = !call.called && call.outcome == Outcome::Failure(FailureKind::Deadline);
+        if let Some(window) = self.window.as_mut().filter(|_| !saturated) {
+            window.record(now, failed);
+        }
+        let (rule, evidence) = failed.then(|| self.fired(now)).flatten()?;
+        Some(self.eject(rule, evidence, call.retry_after, slot, now))
+    }
+
+    /// The rule that fires at `now`, with its evidence.
+    fn fired(&self, now: Instant) -> Option<(Rule, Verdict)> {
+        let rules = &self.config.rules;
+        let verdict = |rule: Rule| Verdict::new(rule.name(), Action::Closed);
+        if let Some(limit) = rules
+            .consecutive_failures
+            .filter(|limit| self.consecutive >= limit.get())
+        {
+            let (seen, limit) = (f64::from(self.consecutive), f64::from(limit.get()));
+            let evidence = verdict(Rule::ConsecutiveFailures).evidence(
+                seen,
+                limit,
+                u64::from(self.consecutive),
+            );
+            return Some((Rule::ConsecutiveFailures, evidence));
+        }
+        let (rate, window) = (rules.failure_rate.as_ref()?, self.window.as_ref()?);
+        let counts = window.counts(now);
+        let fires =
+            counts.total >= u64::from(rate.min_calls.get()) && counts.ratio() >= rate.threshold;
+        let evidence = || {
+            verdict(Rule::FailureRate)
+                .evidence(counts.ratio(), rate.threshold, counts.total)
+                .over(rate.window)
+        };
+        fires.then(|| (Rule::FailureRate, evidence()))
+    }
+
+    fn eject(
+        &mut self,
+        rule: Rule,
+        evidence: Verdict,
+        at_least: Option<Duration>,
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> Decision {
+        // Either way the rules look at what comes from here on.
+        self.forget_rules();
+        if let Err(why) = slot.ledger().eject(slot) {
+            return self.suppressed(evidence, why);
+        }
+        let transition = self.circuit.trip(now, slot.rng(), at_least);
+        let open_for = self.opened(rule, transition, now);
+        Decision(acting(evidence, Action::Opened(open_for)))
+    }
+
+    fn suppressed(&mut self, evidence: Verdict, why: &'static str) -> Decision {
+        self.tally.suppressed(why);
+        Decision(acting(evidence, Action::Suppressed(why.into())))
+    }
+
+    fn opened(&mut self, rule: Rule, transition: Option<Transition>, now: Instant) -> Duration {
+        let open_for = transition.and_then(|it| it.open_for).unwrap_or_default();
+        self.open_until = now.saturating_add(open_for);
+        self.tally.ejected(rule);
+        open_for
+    }
+
+    fn probed(
+        &mut self,
+        outcome: Outcome,
+        transition: Option<Transition>,
+        now: Instant,
+    ) -> Option<Decision> {
+        self.tally.probed(match outcome {
+            Outcome::Success => ProbeResult::Success,
+            Outcome::Failure(_) | Outcome::Slow => ProbeResult::Failure,
+            _ => ProbeResult::Void,
+        });
+        let transition = transition?;
+        let needed = self.config.circuit.successes_to_close.get();
+        let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
+        if transition.to == circuit::State::Closed {
+            self.start_afresh(now);
+            let (seen, samples) = (f64::from(needed), u64::from(needed));
+            return Some(Decision(verdict.evidence(seen, seen, samples)));
+        }
+        let open_for = self.opened(Rule::Probe, Some(transition), now);
+        let verdict = verdict.evidence(1.0, 0.0, 1);
+        Some(Decision(acting(verdict, Action::Opened(open_for))))
+    }
+
+    /// Asks to send a request to an endpoint that is out.
+    pub(crate) fn probe(
+        &mut self,
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> (Option<Ticket>, Option<Decision>) {
+        let decision = self.heed_signals(slot, now);
+        if self.held || self.draining || self.circuit.state().is_closed() {
+            return (None, decision);
+        }
+        let (admission, transition) = self.circuit.admit(now);
+        let decision =
+            transition.map(|_| Decision(Verdict::new("open_time_over", Action::Probing)));
+        match admission {
+            Admission::Admitted(ticket) => {
+                self.leased_until = now.saturating_add(self.config.circuit.probe_deadline);
+                (Some(ticket), decision)
+            }
+            Admission::Rejected(_) => (None, decision),
+        }
+    }
+
+    /// Looks at what others say of the endpoint.
+    pub(crate) fn heed_signals(&mut self, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
+        self.ask_at = now.saturating_add(ASK_AGAIN);
+        let unhealthy = self.signals.iter().any(|signal| !signal.status().serves());
+        let verdict = |action| Verdict::new(Rule::HealthSignal.name(), action);
+        if unhealthy == self.warned && unhealthy == self.held {
+            return None;
+        }
+        let news = std::mem::replace(&mut self.warned, unhealthy) != unhealthy;
+        if !unhealthy {
+            let was_held = std::mem::take(&mut self.held);
+            let back = was_held && self.circuit.state().is_closed();
+            if back {
+                self.start_afresh(now);
+            }
+            return back.then(|| Decision(verdict(Action::Closed)));
+        }
+        match slot.ledger().eject(slot) {
+            Ok(()) => {
+                self.held = true;
+                self.tally.ejected(Rule::HealthSignal);
+                let goes_out = self.circuit.state().is_closed();
+                goes_out.then(|| Decision(verdict(Action::Held)))
+            }
+            Err(why) => news.then(|| self.suppressed(verdict(Action::Held), why)),
+        }
+    }
+
+    /// Throws the endpoint out until [`State::restore`].
+    pub(crate) fn force_out(&mut self, now: Instant) -> Option<Decision> {
+        self.circuit.force_open(now)?;
+        self.tally.ejected(Rule::ByHand);
+        Some(by_hand(Action::Forced))
+    }
+
+    /// Takes the endpoint out for good, until [`State::restore`].
+    pub(crate) fn drain(&mut self) -> Option<Decision> {
+        let news = !std::mem::replace(&mut self.draining, true);
+        news.then(|| by_hand(Action::Forced))
+    }
+
+    /// Lets the endpoint back, whatever keeps it out.
+    pub(crate) fn restore(&mut self, now: Instant) -> Option<Decision> {
+        self.let_back(now).then(|| by_hand(Action::Forced))
+    }
+
+    /// Lets the endpoint back because the pool cannot do without it any more.
+    pub(crate) fn yield_to_budget(&mut self, now: Instant) -> Option<Decision> {
+        let limit = self.config.max_ejected;
+        let verdict = Verdict::new("max_ejected", Action::Closed).evidence(1.0, limit, 0);
+        self.let_back(now).then_some(Decision(verdict))
+    }
+
+    fn let_back(&mut self, now: Instant) -> bool {
+        let was_out = self.endpoint_state() != EndpointState::Active;
+        self.circuit.release(now);
+        (self.held, self.draining) = (false, false);
+        if was_out {
+            self.start_afresh(now);
+        }
+        was_out
+    }
+
+    pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {
+        let span = |config: &Config| config.rules.failure_rate.map(|rate| rate.window);
+        if span(config) != span(&self.config) {
+            self.window = span(config).map(TimeWindow::new);
+        }
+        self.circuit.reconfigure(config.circuit.clone());
+        self.evidence.set_decay(config.decay);
+        self.config = Arc::clone(config);
+    }
+
+    fn start_afresh(&mut self, now: Instant) {
+        self.forget_rules();
+        self.evidence.pardon(now);
+    }
+
+    fn forget_rules(&mut self) {
+        self.consecutive = 0;
+        if let Some(window) = &mut self.window {
+            window.clear();
+        }
+    }
+}
+
+fn acting(mut verdict: Verdict, action: Action) -> Verdict {
+    verdict.action = action;
+    verdict
+}
+
+fn by_hand(action: Action) -> Decision {
+    Decision(Verdict::new(Rule::ByHand.name(), action))
+}

@@ -72,6 +72,10 @@ pub struct Histogram {
     pub classic: Vec<(f64, u64)>,
     /// Base-2 scale-6 buckets that hold anything, by Prometheus index (upper bound `2^(i/64)` s).
     pub native: Vec<(i32, u64)>,
+    /// Samples too short for any of the native buckets.
+    pub below: u64,
+    /// Samples too long for any of the native buckets.
+    pub above: u64,
     /// All samples.
     pub count: u64,
     /// The sum of all samples in seconds.

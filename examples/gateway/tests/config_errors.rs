@@ -197,64 +197,54 @@ fn a_pool_is_checked_down_to_its_endpoints() {
 #[test]
 fn a_route_leads_somewhere_and_differs_from_the_others() {
     let table = [
-        ("name = \"s\"", 7, "route.s.pool", "needs a pool"),
+        ("name = \"s\"", 8, "route.s.pool", "needs a pool"),
         (
             "name = \"s\"\npool = \"q\"",
-            9,
+            10,
             "route.s.pool",
             "there are: \"p\"",
         ),
         (
-            "name = \"S\"\npool = \"p\"\npath_prefix = \"/s\"",
-            8,
+            "name = \"S\"\npool = \"p\"",
+            9,
             "route[1].name",
             "not a name",
         ),
+        ("pool = \"p\"", 8, "route[1].name", "needs a name"),
         (
-            "pool = \"p\"\npath_prefix = \"/s\"",
-            7,
-            "route[1].name",
-            "needs a name",
-        ),
-        (
-            "name = \"r\"\npool = \"p\"\npath_prefix = \"/s\"",
-            8,
+            "name = \"r\"\npool = \"p\"",
+            9,
             "route[1].name",
             "came before",
         ),
         (
             "name = \"s\"\npool = \"p\"\npath_prefix = \"s\"",
-            10,
+            11,
             "route.s.path_prefix",
             "\"/orders\"",
         ),
         (
             "name = \"s\"\npool = \"p\"\nhost = \"http://a\"",
-            10,
+            11,
             "route.s.host",
             "without scheme",
         ),
         (
-            "name = \"s\"\npool = \"p\"\npath_prefix = \"/\"",
-            10,
+            "name = \"s\"\npool = \"p\"\npath_prefix = \"/r/\"",
+            11,
             "route[1].path_prefix",
             "same host",
         ),
         (
-            "name = \"s\"\npool = \"p\"\npath_prefix = \"/s\"\nbreaker.failure_rate = { ratio = 0.0 }",
+            "name = \"s\"\npool = \"p\"\nbreaker.failure_rate = { ratio = 0.0 }",
             11,
             "route.s.breaker.failure_rate.ratio",
             "above 0",
         ),
     ];
     for (text, line, key, word) in table {
-        // The first route is the default one, so that a route without a pool differs from it.
-        let second = if text == "name = \"s\"" {
-            "name = \"s\"\npath_prefix = \"/x\""
-        } else {
-            text
-        };
-        let (at, of, message) = problem(&format!("{POOL}{ROUTE}[[route]]\n{second}\n"));
+        let text = format!("{POOL}{ROUTE}path_prefix = \"/r\"\n[[route]]\n{text}\n");
+        let (at, of, message) = problem(&text);
         assert_eq!((at, of.as_str()), (Some(line), key), "{text}: {message}");
         assert!(message.contains(word), "{text}: {message}");
     }

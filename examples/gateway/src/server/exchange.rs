@@ -138,7 +138,9 @@ impl<B: Body> Body for ExchangeBody<B> {
         let polled = this.inner.poll_frame(cx);
         if let Some(exchange) = this.exchange {
             exchange.wait(polled.is_pending());
-            exchange.taken();
+            if polled.is_ready() {
+                exchange.taken();
+            }
         }
         polled
     }

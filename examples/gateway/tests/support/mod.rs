@@ -90,8 +90,10 @@ pub struct Upstream {
 impl Upstream {
     pub async fn answering(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream =
-            Self { address: listener.local_addr().unwrap(), heads: Arc::default() };
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            heads: Arc::default(),
+        };
         let heads = Arc::clone(&upstream.heads);
         tokio::spawn(async move {
             loop {
@@ -100,7 +102,9 @@ impl Upstream {
                 tokio::spawn(async move {
                     let mut head = Vec::new();
                     while !head.ends_with(b"\r\n\r\n") {
-                        let Ok(byte) = stream.read_u8().await else { return };
+                        let Ok(byte) = stream.read_u8().await else {
+                            return;
+                        };
                         head.push(byte);
                     }
                     heads.lock().unwrap().push(String::from_utf8(head).unwrap());
@@ -132,5 +136,9 @@ impl Upstream {
 
 /// An address on which nobody listens.
 pub async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }

@@ -33,9 +33,11 @@ impl Probes {
     /// Leases a place, or says after how long one comes free at the latest.
     pub(super) fn lease(&mut self, now: Instant, settings: &Settings) -> Result<u64, Duration> {
         self.leases.retain(|lease| lease.expires > now);
-        if self.leases.len() >= max(settings) {
-            let first = self.leases.iter().map(|lease| lease.expires).min();
-            return Err(first.unwrap_or(now).saturating_since(now));
+        // Fewer places than before may have been configured: then more than one has to come free.
+        if let Some(over) = self.leases.len().checked_sub(max(settings)) {
+            let by_end = |lease: &Lease| lease.expires;
+            let (_, next, _) = self.leases.select_nth_unstable_by_key(over, by_end);
+            return Err(next.expires.saturating_since(now));
         }
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);

@@ -20,6 +20,8 @@ use std::time::Duration;
 /// # Cost
 ///
 /// [`Clock::now`]: one read of the time-stamp counter, about half the price of the system's clock.
+/// The first read in a process calibrates the counter, which takes up to 200 ms: take it at start, not in
+/// a request. Whatever begins with an instant does so.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 

@@ -1,0 +1,112 @@
+//! What a circuit should be doing.
+
+use buttress_core::circuit::{Settings, State, Ticket};
+use buttress_core::clock::Instant;
+use buttress_core::outcome::Outcome;
+
+/// What a circuit should be doing, told as plainly as possible: every ticket ever given is kept, and
+/// probes in flight are counted afresh each time.
+pub(super) struct Model {
+    pub(super) settings: Settings,
+    pub(super) state: State,
+    pub(super) generation: u64,
+    pub(super) attempt: u32,
+    pub(super) since: Instant,
+    pub(super) open_until: Instant,
+    successes: u32,
+    pub(super) tickets: Vec<Given>,
+}
+
+pub(super) struct Given {
+    pub(super) ticket: Ticket,
+    pub(super) generation: u64,
+    /// When a probe's lease runs out.
+    pub(super) lease: Option<Instant>,
+    pub(super) settled: bool,
+}
+
+impl Model {
+    pub(super) fn new(settings: Settings, now: Instant) -> Self {
+        Self {
+            settings,
+            state: State::Closed,
+            generation: 0,
+            attempt: 0,
+            since: now,
+            open_until: now,
+            successes: 0,
+            tickets: Vec::new(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, to: State, now: Instant) {
+        self.state = to;
+        self.generation += 1;
+        self.since = now;
+        self.successes = 0;
+        if to == State::Closed {
+            self.attempt = 0;
+        }
+    }
+
+    pub(super) fn probes_in_flight(&self, now: Instant) -> usize {
+        let live = self.tickets.iter().filter(|given| {
+            given.generation == self.generation
+                && !given.settled
+                && given.lease.is_some_and(|expires| expires > now)
+        });
+        live.count()
+    }
+
+    pub(super) fn max_probes(&self) -> usize {
+        self.settings.max_probes.get() as usize
+    }
+
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        match self.state {
+            State::Closed | State::ForcedClosed => true,
+            State::Open => now >= self.open_until,
+            State::HalfOpen => self.probes_in_flight(now) < self.max_probes(),
+            _ => false,
+        }
+    }
+
+    /// What settling ticket `i` with `outcome` should mean, and the state it should lead to.
+    pub(super) fn settle(
+        &mut self,
+        i: usize,
+        outcome: Outcome,
+        now: Instant,
+    ) -> (Meaning, Option<State>) {
+        let given = &mut self.tickets[i];
+        let twice = std::mem::replace(&mut given.settled, true);
+        if given.generation != self.generation {
+            return (Meaning::Stale, None);
+        }
+        match (self.state, given.lease) {
+            (State::Closed, None) => (Meaning::Counted, None),
+            (State::HalfOpen, Some(expires)) if expires > now && !twice => {
+                (Meaning::Probe, self.judge(outcome))
+            }
+            _ => (Meaning::Stale, None),
+        }
+    }
+
+    fn judge(&mut self, outcome: Outcome) -> Option<State> {
+        match outcome {
+            Outcome::Success => {
+                self.successes += 1;
+                (self.successes >= self.settings.successes_to_close.get()).then_some(State::Closed)
+            }
+            Outcome::Failure(_) | Outcome::Slow => Some(State::Open),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Meaning {
+    Counted,
+    Stale,
+    Probe,
+}

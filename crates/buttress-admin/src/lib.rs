@@ -40,7 +40,7 @@
 //! - On loopback it answers to loopback's names alone, so that no web page can read it by a name of
 //!   its own that resolves to 127.0.0.1: `tests/hosts.rs`.
 //! - A closure that panics spoils its own section and nothing else: `tests/admin.rs`.
-//! - No answer is stored by a cache: `tests/admin.rs`.
+//! - No answer is stored by a cache: `tests/admin.rs`. Under hyper every page comes whole: `tests/served.rs`.
 //!
 //! # What it costs
 //!

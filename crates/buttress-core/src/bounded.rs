@@ -147,4 +147,29 @@ mod tests {
         assert_eq!(*map.get_or_insert_with("b", |_| 2), 0);
         assert!(Arc::ptr_eq(&first, &map.get_or_insert_with("a", |_| 3)));
     }
+
+    #[test]
+    fn threads_that_bring_new_keys_at_once_never_pass_the_cap_or_split_an_entry() {
+        let map: Bounded<String, AtomicU64> = Bounded::new(50, AtomicU64::new(0));
+        let fill = || {
+            for key in (0..100_u32).map(|n| n.to_string()) {
+                let entry = map.get_or_insert_with(key.as_str(), |_| AtomicU64::new(0));
+                entry.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(fill);
+            scope.spawn(fill);
+        });
+        let count = |entry: &Arc<AtomicU64>| entry.load(Ordering::Relaxed);
+        let kept: Vec<u64> = map
+            .entries()
+            .iter()
+            .map(|(_, entry)| count(entry))
+            .collect();
+        assert_eq!(kept.len(), 50);
+        let merged = count(map.overflow());
+        assert_eq!(merged, map.overflowed());
+        assert_eq!(kept.iter().sum::<u64>() + merged, 200);
+    }
 }

@@ -99,3 +99,21 @@ impl Shared {
         due.into_values().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_threads_that_advance_at_once_both_count() {
+        let time = ManualClock::new();
+        let before = time.now();
+        let advance = || (0..10_000).for_each(|_| time.advance(Duration::from_nanos(1)));
+        std::thread::scope(|scope| {
+            scope.spawn(advance);
+            scope.spawn(advance);
+        });
+        let passed = time.now().saturating_since(before);
+        assert_eq!(passed, Duration::from_micros(20));
+    }
+}

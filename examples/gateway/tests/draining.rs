@@ -110,3 +110,26 @@ async fn what_outlasts_the_deadline_is_cut() {
     assert_eq!(gateway.drain.phase(), Phase::Cut);
     assert_eq!(read_to_end(&mut stuck).await, "");
 }
+
+#[tokio::test]
+async fn a_second_signal_cuts_at_once() {
+    let upstream = Upstream::answering("").await;
+    let gateway = gateway(
+        upstream.address,
+        "lame_duck = \"1h\"\ndrain_deadline = \"1h\"",
+        "",
+    )
+    .await;
+    let mut stuck = TcpStream::connect(gateway.address).await.unwrap();
+    stuck.write_all(GET).await.unwrap();
+    bounded("the request arrives", async {
+        while upstream.heads().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gateway.drain.start();
+    gateway.drain.advance(Phase::Cut);
+    bounded("the gateway ends", gateway.ended).await.unwrap();
+    assert_eq!(read_to_end(&mut stuck).await, "");
+}

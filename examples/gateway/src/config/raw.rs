@@ -42,6 +42,10 @@ pub(super) struct Admin {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the field is named as the key is"
+)]
 pub(super) struct Log {
     pub(super) format: Text,
     pub(super) level: Text,

@@ -121,11 +121,8 @@ pub(super) fn unreadable(file: &str, error: &std::io::Error) -> ConfigError {
 }
 
 fn line_of(source: &str, offset: usize) -> usize {
-    let before = source
-        .as_bytes()
-        .get(..offset.min(source.len()))
-        .unwrap_or_default();
-    before.iter().filter(|&&byte| byte == b'\n').count() + 1
+    let before = source.get(..offset.min(source.len())).unwrap_or(source);
+    before.matches('\n').count() + 1
 }
 
 /// The dotted key whose line holds `offset`, with the table it stands in.

@@ -50,7 +50,7 @@ impl Character {
                 ..well
             },
             (Self::TurnsFlaky, 2) => Conduct {
-                fails: number % 5 != 0,
+                fails: !number.is_multiple_of(5),
                 ..well
             },
             _ => well,

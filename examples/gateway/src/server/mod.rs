@@ -19,9 +19,10 @@ mod drain;
 mod exchange;
 mod io;
 mod service;
+mod signals;
 mod watch;
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -35,6 +36,7 @@ pub use accept::{Accept, BindError, Listener};
 pub use drain::{Drain, Phase};
 pub use exchange::{ExchangeBody, ExchangeFuture};
 pub use service::HttpService;
+pub use signals::drain_on_signal;
 
 use crate::config::Listen;
 
@@ -117,18 +119,16 @@ impl<A: Accept> Server<A> {
             ..
         } = self;
         drop(accept);
-        let all_ended = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(config.drain_deadline, all_ended)
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                connections = tasks.len(),
-                "drain deadline passed, cutting connections"
-            );
-            drain.advance(Phase::Cut);
-            tasks.shutdown().await;
+        tokio::select! {
+            () = async { while tasks.join_next().await.is_some() {} } => return,
+            () = tokio::time::sleep(config.drain_deadline) => drain.advance(Phase::Cut),
+            () = drain.reached(Phase::Cut) => {}
         }
+        tracing::warn!(
+            connections = tasks.len(),
+            "cutting what did not end in time"
+        );
+        tasks.shutdown().await;
     }
 
     async fn accept_until_closing<S: HttpService>(&mut self, service: &S, tasks: &mut JoinSet<()>) {
@@ -142,8 +142,10 @@ impl<A: Accept> Server<A> {
         let lame_duck = self.config.lame_duck;
         let closing = async move {
             drain.reached(Phase::LameDuck).await;
-            tokio::time::sleep(lame_duck).await;
-            drain.advance(Phase::Closing);
+            tokio::select! {
+                () = tokio::time::sleep(lame_duck) => drain.advance(Phase::Closing),
+                () = drain.reached(Phase::Closing) => {}
+            }
         };
         let mut closing = std::pin::pin!(closing);
         loop {
@@ -232,56 +234,5 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Ends the process gently: `drain` leaves for its next phase on Ctrl-C and, where there is one,
-/// SIGTERM. A second signal cuts everything short.
-pub async fn drain_on_signal(drain: Drain) -> std::io::Result<()> {
-    let mut signals = Signals::new()?;
-    signals.next().await;
-    tracing::info!("draining; a second signal ends at once");
-    drain.start();
-    signals.next().await;
-    drain.advance(Phase::Cut);
-    Ok(())
-}
-
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    #[cfg(unix)]
-    fn next(&mut self) -> impl Future<Output = ()> {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
-        }
-    }
-
-    #[cfg(not(unix))]
-    #[expect(clippy::unnecessary_wraps, reason = "the Unix form can fail")]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        drop(tokio::signal::ctrl_c().await);
     }
 }

@@ -20,12 +20,16 @@ pub(super) enum Cause {
 
 /// Marks a response with its cause, for whatever classifies it.
 pub(super) fn mark(response: &mut Response<ResponseBody>, cause: Cause) {
+    let extensions = response.extensions_mut();
     match cause {
-        Cause::Deadline => drop(response.extensions_mut().insert(DeadlineExceeded::new())),
-        Cause::Transport => drop(response.extensions_mut().insert(TransportFailure::new())),
+        Cause::Deadline => {
+            extensions.insert(DeadlineExceeded::new());
+        }
+        Cause::Transport => {
+            extensions.insert(TransportFailure::new());
+        }
         Cause::Upload(error) => {
-            let rejected = Rejected::new("gateway", error.reason());
-            drop(response.extensions_mut().insert(rejected));
+            extensions.insert(Rejected::new("gateway", error.reason()));
         }
     }
 }

@@ -16,10 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 const BOUND: Duration = Duration::from_secs(30);
 
 pub async fn bounded<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(BOUND, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what}: not within {BOUND:?}"),
-    }
+    let Ok(value) = tokio::time::timeout(BOUND, future).await else {
+        panic!("{what}: not within {BOUND:?}");
+    };
+    value
 }
 
 /// A gateway with one pool and one route, on a free port, serving in the background.

@@ -71,13 +71,12 @@ fn route(
     let place = raw.span();
     let raw = raw.get_ref();
     let (name, key) = named("route", index, raw.name.as_ref(), place.clone(), report);
-    let pool = match &raw.pool {
-        Some(written) => pool_index(written, pools, &key, report),
-        None => {
-            let message = "a route needs a pool; add pool = \"…\"";
-            report.add(place, &format!("{key}.pool"), message);
-            0
-        }
+    let pool = if let Some(written) = &raw.pool {
+        pool_index(written, pools, &key, report)
+    } else {
+        let message = "a route needs a pool; add pool = \"…\"";
+        report.add(place, &format!("{key}.pool"), message);
+        0
     };
     Route {
         name,

@@ -77,7 +77,6 @@ pub(crate) fn place(nanos: u64) -> Place {
 #[inline]
 #[expect(
     clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "the cell has seven bits, the count of edges is at most 64, the exponent eleven bits"

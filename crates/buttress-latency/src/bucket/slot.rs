@@ -14,6 +14,7 @@ pub(crate) const SLOTS: usize = BUCKETS + SPLIT_COUNT + 2;
 /// The first: shorter than all buckets.
 pub(crate) const BELOW: Slot = Slot(0);
 /// The last: longer than all buckets.
+#[expect(clippy::cast_possible_truncation, reason = "about two thousand")]
 pub(crate) const ABOVE: Slot = Slot((BUCKETS + SPLIT_COUNT + 1) as u16);
 
 impl Slot {

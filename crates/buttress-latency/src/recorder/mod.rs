@@ -1,7 +1,7 @@
 //! Counting durations from any number of threads, at about ten nanoseconds each.
 
 mod shard;
-mod slots;
+mod stripes;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use buttress_core::clock::Instant;
 use crate::bucket::{ABOVE, BELOW, Slot};
 use crate::snapshot::Snapshot;
 use shard::Shard;
-pub(crate) use slots::{Striped, stripe, stripes};
+pub(crate) use stripes::Striped;
 
 /// Counts durations in exact base-2 scale-6 buckets.
 ///

@@ -50,7 +50,7 @@ impl Shard {
                 let octave = &self.octaves[octave];
                 let octave = octave
                     .get()
-                    .map_or_else(|| first_touch(octave), |octave| octave);
+                    .map_or_else(|| first_touch(octave), Box::as_ref);
                 &octave.0[position]
             }
             Place::Upper(nth) => &self.upper[nth],

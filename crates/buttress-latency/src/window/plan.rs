@@ -11,7 +11,7 @@ const SLICES_OF_SHORTEST: u32 = 10;
 const SLICES: u32 = 20;
 const MOST_WINDOWS: usize = 8;
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_hours(24);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The lengths of the rolling windows: by default 10 s, 1 min and 5 min. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,13 +23,13 @@ thread_local! {
 }
 
 /// How many stripes there are.
-pub(crate) fn stripes() -> usize {
+fn stripes() -> usize {
     *STRIPES
 }
 
 /// The number of this thread, counted from its first call; to be reduced to a stripe.
 #[inline]
-pub(crate) fn stripe() -> usize {
+fn stripe() -> usize {
     STRIPE.with(|stripe| {
         let known = stripe.get();
         if known == UNSET {

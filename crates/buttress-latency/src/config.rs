@@ -1,0 +1,136 @@
+//! How a recorder of exchanges is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::clock::Clock;
+use buttress_core::config::ConfigError;
+use buttress_core::outcome::Outcome;
+use http::StatusCode;
+
+use crate::series::Scheme;
+use crate::window::Windows;
+
+/// How many series there are at most by default.
+const MAX_SERIES: usize = 2_000;
+
+/// The configuration of a [`crate::LatencyHandle`].
+///
+/// ```
+/// use std::time::Duration;
+/// use buttress_latency::{Config, LatencyHandle, Windows};
+///
+/// let windows = Windows::new([30, 600].map(Duration::from_secs))?;
+/// let handle = LatencyHandle::new(Config::new().windows(windows).max_series(500))?;
+/// # Ok::<(), buttress_core::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) windows: Windows,
+    pub(crate) max_series: usize,
+    pub(crate) scheme: Scheme,
+    pub(crate) clock: Clock,
+    pub(crate) observer: Option<Observer>,
+}
+
+/// One recorded exchange, as an observer sees it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Exchange<'a> {
+    /// The route template, or the name of a plain service; `None` where none was given.
+    pub route: Option<&'a str>,
+    /// The method as recorded (unknown ones are `_OTHER`); `None` of a plain call.
+    pub method: Option<&'static str>,
+    /// The status, if the head of a response came.
+    pub status: Option<StatusCode>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The `error_type` label, if there is one.
+    pub error_type: Option<&'a str>,
+    /// How long it took, as recorded.
+    pub duration: Duration,
+}
+
+/// What is called after each recorded exchange.
+#[derive(Clone)]
+pub(crate) struct Observer(Arc<dyn Fn(&Exchange<'_>) + Send + Sync>);
+
+impl Config {
+    /// Windows of 10 s, 1 min and 5 min, at most 2,000 series, the monotonic clock, no observer.
+    pub fn new() -> Self {
+        Self {
+            windows: Windows::default(),
+            max_series: MAX_SERIES,
+            scheme: Scheme::Http,
+            clock: Clock::default(),
+            observer: None,
+        }
+    }
+
+    /// The rolling windows.
+    #[must_use]
+    pub fn windows(mut self, windows: Windows) -> Self {
+        self.windows = windows;
+        self
+    }
+
+    /// The most series and the most routes there may be. What comes when there is no more room
+    /// shares one series, and is counted by `buttress_series_overflow_total`.
+    #[must_use]
+    pub const fn max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
+    }
+
+    /// The requests come over TLS: `url_scheme` is `https` where the request itself does not say.
+    #[must_use]
+    pub const fn tls(mut self) -> Self {
+        self.scheme = Scheme::Https;
+        self
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Calls `observer` after each recorded exchange, on that exchange's own path: when its body
+    /// ends, or when it is dropped. It has to be quick. A panic in it is contained.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(&Exchange<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer(Arc::new(observer)));
+        self
+    }
+
+    /// Refuses what makes no sense, naming the field and what would be right.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_series == 0 {
+            let problem = "with 0 series all exchanges would share one; use 1 or more";
+            return Err(ConfigError::new("max_series", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observer {
+    /// Shows `exchange`. A panic ends here: this may run while another one unwinds.
+    pub(crate) fn show(&self, exchange: &Exchange<'_>) {
+        let call = std::panic::AssertUnwindSafe(|| (self.0)(exchange));
+        let _ = std::panic::catch_unwind(call);
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}

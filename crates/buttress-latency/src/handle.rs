@@ -1,0 +1,107 @@
+//! What readers hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use buttress_core::config::ConfigError;
+
+use crate::config::Config;
+use crate::series::{Registry, Route};
+use crate::view::{LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
+
+/// All that has been recorded, for readers; and what layers record through. Cheap to clone.
+///
+/// Reading takes no lock that a record waits for.
+#[derive(Clone, Debug)]
+pub struct LatencyHandle(Arc<Registry>);
+
+impl LatencyHandle {
+    /// A handle that has recorded nothing.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self(Arc::new(Registry::new(config))))
+    }
+
+    /// Every route and series with its windows, as of now.
+    pub fn snapshot(&self) -> LatencySnapshot {
+        let series = self.read_series();
+        LatencySnapshot {
+            routes: self.routes(&series),
+            series,
+            overflowed: self.0.overflowed(),
+        }
+    }
+
+    /// How many exchanges are under way.
+    pub fn in_flight(&self) -> u64 {
+        self.0
+            .all_routes()
+            .iter()
+            .map(|route| in_flight(route))
+            .sum()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0
+    }
+
+    /// Every series that holds anything, sorted by its labels.
+    pub(crate) fn read_series(&self) -> Vec<SeriesSnapshot> {
+        let now = self.0.shared.clock.now();
+        let series = self.0.all_series();
+        let mut read: Vec<_> = series
+            .iter()
+            .map(|series| SeriesSnapshot::of(series, now))
+            .collect();
+        read.retain(|series| !series.total.is_empty());
+        read.sort_by(|a, b| labels(a).cmp(&labels(b)));
+        read
+    }
+
+    fn routes(&self, series: &[SeriesSnapshot]) -> Vec<RouteSnapshot> {
+        let mut routes: BTreeMap<Arc<str>, RouteSnapshot> = BTreeMap::new();
+        for route in self.0.all_routes() {
+            if route.groups().next().is_some() {
+                let name = Arc::clone(route.name());
+                routes.entry(name).or_insert_with_key(empty).in_flight += in_flight(&route);
+            }
+        }
+        for series in series {
+            let name = Arc::clone(&series.route);
+            let route = routes.entry(name).or_insert_with_key(empty);
+            route.total += &series.total;
+            merge_windows(&mut route.windows, &series.windows);
+        }
+        routes.into_values().collect()
+    }
+}
+
+impl Default for LatencyHandle {
+    fn default() -> Self {
+        Self(Arc::new(Registry::new(Config::default())))
+    }
+}
+
+fn empty(route: &Arc<str>) -> RouteSnapshot {
+    RouteSnapshot {
+        route: Arc::clone(route),
+        in_flight: 0,
+        total: crate::Snapshot::default(),
+        windows: Vec::new(),
+    }
+}
+
+fn in_flight(route: &Route) -> u64 {
+    route.groups().map(|(_, group)| group.in_flight()).sum()
+}
+
+fn labels(series: &SeriesSnapshot) -> impl Ord + '_ {
+    let outcome = (series.outcome, series.error_type.as_deref());
+    (
+        &*series.route,
+        series.method,
+        series.scheme,
+        series.status.map(|s| s.as_u16()),
+        outcome,
+    )
+}

@@ -1,0 +1,200 @@
+//! The layer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use buttress_core::protocol::{Http, Plain, Protocol};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+use std::marker::PhantomData;
+use tower_layer::Layer;
+
+use crate::handle::LatencyHandle;
+use crate::series::Route;
+use crate::service::Latency;
+
+/// Measures how long the exchanges of a service take.
+///
+/// All services that it makes, and all its clones, record through the same [`LatencyHandle`].
+///
+/// `P` says what it wraps: [`Http`] services, timed to the end of the response's body, or [`Plain`]
+/// ones, timed to the end of their future. `C` decides the outcome; see [`LatencyLayer::classify`].
+pub struct LatencyLayer<P: Protocol = Http, C = <P as Protocol>::Classify> {
+    handle: LatencyHandle,
+    routing: Routing,
+    classify: C,
+    protocol: PhantomData<P>,
+}
+
+/// The head of a request, as a function that names its route sees it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The URI.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The extensions.
+    pub extensions: &'a Extensions,
+}
+
+type RouteOf = dyn for<'a> Fn(&RequestHead<'a>) -> Option<Cow<'a, str>> + Send + Sync;
+
+/// How an exchange finds its route.
+#[derive(Clone)]
+pub(crate) enum Routing {
+    Bound(Arc<Route>),
+    By(Arc<RouteOf>),
+}
+
+impl LatencyLayer {
+    /// Measures HTTP exchanges, without a route label until one is given.
+    pub fn new(handle: LatencyHandle) -> Self {
+        Self::with(handle)
+    }
+}
+
+impl LatencyLayer<Plain> {
+    /// Measures calls to any service; give them a name with [`LatencyLayer::route`].
+    pub fn plain(handle: LatencyHandle) -> Self {
+        Self::with(handle)
+    }
+}
+
+impl<P: Protocol> LatencyLayer<P> {
+    fn with(handle: LatencyHandle) -> Self {
+        Self {
+            routing: Routing::Bound(Arc::clone(handle.registry().unrouted())),
+            handle,
+            classify: P::Classify::default(),
+            protocol: PhantomData,
+        }
+    }
+}
+
+impl<P: Protocol, C> LatencyLayer<P, C> {
+    /// Everything that passes belongs to `route`: a route's template, never a path; the name of the
+    /// service if it is a plain one.
+    #[must_use]
+    pub fn route(mut self, route: &str) -> Self {
+        self.routing = Routing::Bound(self.handle.registry().route(route));
+        self
+    }
+
+    /// Decides outcomes by `classify`: for HTTP a [`buttress_core::classify::ClassifyHttp`], for plain
+    /// services a [`buttress_core::protocol::ClassifyResult`].
+    #[must_use]
+    pub fn classify<D>(self, classify: D) -> LatencyLayer<P, D> {
+        LatencyLayer {
+            handle: self.handle,
+            routing: self.routing,
+            classify,
+            protocol: PhantomData,
+        }
+    }
+
+    /// The handle that this layer records through.
+    pub const fn handle(&self) -> &LatencyHandle {
+        &self.handle
+    }
+}
+
+impl<C> LatencyLayer<Http, C> {
+    /// Asks `route_of` for the route of each request: the template that matched, borrowed from the
+    /// request's extensions, or a constant. What it gives becomes a label, so a path would use up
+    /// the series; the cap then holds and the rest shares the overflow series.
+    ///
+    /// ```
+    /// # use buttress_latency::{LatencyHandle, LatencyLayer};
+    /// # use std::borrow::Cow;
+    /// #[derive(Clone)]
+    /// struct Matched(&'static str);
+    ///
+    /// let layer = LatencyLayer::new(LatencyHandle::default())
+    ///     .route_by(|request| Some(Cow::Borrowed(request.extensions.get::<Matched>()?.0)));
+    /// ```
+    #[must_use]
+    pub fn route_by<F>(mut self, route_of: F) -> Self
+    where
+        F: for<'a> Fn(&RequestHead<'a>) -> Option<Cow<'a, str>> + Send + Sync + 'static,
+    {
+        self.routing = Routing::By(Arc::new(route_of));
+        self
+    }
+}
+
+impl Routing {
+    /// The route of a request with this head.
+    pub(crate) fn of<B>(&self, handle: &LatencyHandle, request: &Request<B>) -> Arc<Route> {
+        match self {
+            Self::Bound(route) => Arc::clone(route),
+            Self::By(route_of) => match route_of(&RequestHead::of(request)) {
+                Some(name) => handle.registry().route(&name),
+                None => Arc::clone(handle.registry().unrouted()),
+            },
+        }
+    }
+
+    /// The route of what has no head.
+    pub(crate) fn bound(&self, handle: &LatencyHandle) -> Arc<Route> {
+        match self {
+            Self::Bound(route) => Arc::clone(route),
+            Self::By(_) => Arc::clone(handle.registry().unrouted()),
+        }
+    }
+}
+
+impl<'a> RequestHead<'a> {
+    /// The head of `request`.
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+impl<S, P: Protocol, C: Clone> Layer<S> for LatencyLayer<P, C> {
+    type Service = Latency<S, P, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Latency::new(
+            inner,
+            self.handle.clone(),
+            self.routing.clone(),
+            self.classify.clone(),
+        )
+    }
+}
+
+impl<P: Protocol, C: Clone> Clone for LatencyLayer<P, C> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            routing: self.routing.clone(),
+            classify: self.classify.clone(),
+            protocol: PhantomData,
+        }
+    }
+}
+
+impl<P: Protocol, C> fmt::Debug for LatencyLayer<P, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LatencyLayer")
+            .field("routing", &self.routing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Routing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bound(route) => f.debug_tuple("Bound").field(route.name()).finish(),
+            Self::By(_) => f.write_str("By(..)"),
+        }
+    }
+}

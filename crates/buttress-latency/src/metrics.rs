@@ -1,0 +1,213 @@
+//! The metrics, from the same integers as everything else.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use buttress_core::metric::{Collect, Family, Histogram, Kind as MetricKind, Label, Value};
+
+use crate::handle::LatencyHandle;
+use crate::quantile::PERCENTILES;
+use crate::series::{Kind, status_class};
+use crate::snapshot::Snapshot;
+use crate::view::{SeriesSnapshot, merge_windows};
+use crate::window::WindowSnapshot;
+
+const QUANTILE_NAMES: [&str; PERCENTILES.len()] = ["0.5", "0.9", "0.95", "0.99", "0.999"];
+
+impl Collect for LatencyHandle {
+    fn collect(&self, into: &mut Vec<Family>) {
+        let series = self.read_series();
+        let (plain, http): (Vec<_>, Vec<_>) = series
+            .into_iter()
+            .partition(|series| series.method.is_none());
+        into.push(self.active_requests());
+        into.push(durations(http_durations(), &http, http_labels));
+        into.push(quantiles(http_quantiles(), &http, |series| {
+            let class = status_class(series.status);
+            vec![
+                ("route", route(series)),
+                ("status_class", Cow::Borrowed(class)),
+            ]
+        }));
+        if !plain.is_empty() {
+            into.push(durations(call_durations(), &plain, plain_labels));
+            into.push(quantiles(call_quantiles(), &plain, |series| {
+                vec![("name", route(series))]
+            }));
+        }
+        into.push(self.overflow());
+    }
+}
+
+impl LatencyHandle {
+    fn active_requests(&self) -> Family {
+        let help = "HTTP requests under way: counted from the call of the service to the end of the \
+                    response's body.";
+        let mut family = Family::new("http_server_active_requests", MetricKind::Gauge, help);
+        for each in self.registry().all_routes() {
+            for (kind, group) in each.groups() {
+                let Kind::Http(method, scheme) = kind else {
+                    continue;
+                };
+                let mut labels = vec![
+                    ("http_request_method", Cow::Borrowed(method.as_str())),
+                    ("url_scheme", Cow::Borrowed(scheme.as_str())),
+                ];
+                push_route(&mut labels, each.name());
+                family.push(labels, Value::Gauge(group.in_flight() as f64));
+            }
+        }
+        family
+    }
+
+    fn overflow(&self) -> Family {
+        let help = "Exchanges that were counted in a shared series because there was no room for \
+                    their own. Should stay at 0: something unbounded has become a label.";
+        let labels = vec![("room", Cow::Borrowed("latency"))];
+        Family::new("buttress_series_overflow", MetricKind::Counter, help)
+            .with(labels, Value::Counter(self.registry().overflowed()))
+    }
+}
+
+fn http_durations() -> Family {
+    let help = "How long HTTP exchanges took, from the call of the service to the end of the \
+                response's body or until they were abandoned.";
+    Family::new(
+        "http_server_request_duration_seconds",
+        MetricKind::Histogram,
+        help,
+    )
+}
+
+fn http_quantiles() -> Family {
+    let help = "Quantiles of the duration of HTTP exchanges over rolling windows, right to 0.55 %. \
+                Absent where there are too few samples. Not to be added up or averaged.";
+    Family::new(
+        "buttress_http_request_duration_quantile_seconds",
+        MetricKind::Gauge,
+        help,
+    )
+}
+
+fn call_durations() -> Family {
+    let help = "How long calls to services took, until they returned or were abandoned.";
+    Family::new(
+        "buttress_call_duration_seconds",
+        MetricKind::Histogram,
+        help,
+    )
+}
+
+fn call_quantiles() -> Family {
+    let help = "Quantiles of the duration of calls to services over rolling windows, right to \
+                0.55 %. Absent where there are too few samples. Not to be added up or averaged.";
+    Family::new(
+        "buttress_call_duration_quantile_seconds",
+        MetricKind::Gauge,
+        help,
+    )
+}
+
+/// One histogram for each set of labels.
+fn durations(
+    mut family: Family,
+    series: &[SeriesSnapshot],
+    labels: impl Fn(&SeriesSnapshot) -> Vec<Label>,
+) -> Family {
+    let mut points: BTreeMap<Vec<Label>, Snapshot> = BTreeMap::new();
+    for series in series {
+        *points.entry(labels(series)).or_default() += &series.total;
+    }
+    for (labels, snapshot) in points {
+        family.push(labels, Value::Histogram(histogram(&snapshot)));
+    }
+    family
+}
+
+/// One gauge for each set of labels, window and known quantile.
+fn quantiles(
+    mut family: Family,
+    series: &[SeriesSnapshot],
+    labels: impl Fn(&SeriesSnapshot) -> Vec<Label>,
+) -> Family {
+    let mut points: BTreeMap<Vec<Label>, Vec<WindowSnapshot>> = BTreeMap::new();
+    for series in series {
+        merge_windows(points.entry(labels(series)).or_default(), &series.windows);
+    }
+    for (labels, windows) in points {
+        for window in &windows {
+            push_quantiles(&mut family, &labels, window);
+        }
+    }
+    family
+}
+
+fn push_quantiles(family: &mut Family, labels: &[Label], window: &WindowSnapshot) {
+    for (q, name) in PERCENTILES.into_iter().zip(QUANTILE_NAMES) {
+        let Some(value) = window.counts.quantile(q).as_gauge() else {
+            continue;
+        };
+        let mut labels = labels.to_vec();
+        labels.push(("quantile", Cow::Borrowed(name)));
+        labels.push(("window", Cow::Owned(format!("{:?}", window.length))));
+        family.push(labels, Value::Gauge(value));
+    }
+}
+
+fn histogram(snapshot: &Snapshot) -> Histogram {
+    let mut histogram = Histogram::default();
+    histogram.classic = snapshot.classic().collect();
+    histogram.native = snapshot.native();
+    histogram.count = snapshot.count();
+    histogram.below = snapshot.below();
+    histogram.above = snapshot.above();
+    histogram.sum = snapshot.sum().as_secs_f64();
+    histogram
+}
+
+fn http_labels(series: &SeriesSnapshot) -> Vec<Label> {
+    let mut labels = vec![
+        (
+            "http_request_method",
+            Cow::Borrowed(series.method.unwrap_or("_OTHER")),
+        ),
+        (
+            "url_scheme",
+            Cow::Borrowed(series.scheme.unwrap_or("_OTHER")),
+        ),
+    ];
+    push_route(&mut labels, &series.route);
+    if let Some(status) = series.status {
+        labels.push((
+            "http_response_status_code",
+            Cow::Owned(status.as_str().to_owned()),
+        ));
+    }
+    push_error(&mut labels, series);
+    labels
+}
+
+fn plain_labels(series: &SeriesSnapshot) -> Vec<Label> {
+    let mut labels = vec![
+        ("name", route(series)),
+        ("outcome", Cow::Borrowed(series.outcome)),
+    ];
+    push_error(&mut labels, series);
+    labels
+}
+
+fn push_route(labels: &mut Vec<Label>, route: &str) {
+    if !route.is_empty() {
+        labels.push(("http_route", Cow::Owned(route.to_owned())));
+    }
+}
+
+fn push_error(labels: &mut Vec<Label>, series: &SeriesSnapshot) {
+    if let Some(error) = &series.error_type {
+        labels.push(("error_type", Cow::Owned(error.to_string())));
+    }
+}
+
+fn route(series: &SeriesSnapshot) -> Cow<'static, str> {
+    Cow::Owned(series.route.to_string())
+}

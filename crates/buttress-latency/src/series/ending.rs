@@ -1,0 +1,157 @@
+//! How an exchange ended, as labels.
+
+use buttress_core::outcome::{FailureKind, Outcome};
+use http::StatusCode;
+
+use super::Kind;
+
+/// Status, outcome and the convention's `error.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ending {
+    /// Of the response, if its head came.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) outcome: &'static str,
+    pub(crate) error: ErrorType,
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ErrorType {
+    /// Nothing.
+    None,
+    /// What the status says.
+    Status,
+    /// This.
+    Named(&'static str),
+}
+
+impl Ending {
+    /// The labels of an exchange of `kind` that ended in `outcome`; `rejected` is the reason of one
+    /// that was refused on this side.
+    pub(crate) fn of(
+        kind: Kind,
+        outcome: Outcome,
+        status: Option<StatusCode>,
+        rejected: Option<&'static str>,
+    ) -> Self {
+        let by_status = || match status {
+            Some(status) if status.is_server_error() => ErrorType::Status,
+            _ => ErrorType::None,
+        };
+        let error = match outcome {
+            Outcome::Abandoned if kind == Kind::Plain => ErrorType::Named("abandoned"),
+            Outcome::Abandoned => ErrorType::Named("client_disconnect"),
+            Outcome::Failure(failure) => failed(failure, by_status()),
+            Outcome::Ignored => rejected.map_or_else(by_status, ErrorType::Named),
+            _ => by_status(),
+        };
+        Self {
+            status,
+            outcome: class(outcome),
+            error,
+        }
+    }
+
+    /// Of what shares the overflow series, nothing is known.
+    pub(crate) const UNKNOWN: Self = Self {
+        status: None,
+        outcome: "_OTHER",
+        error: ErrorType::None,
+    };
+
+    /// The `error.type`, if there is one.
+    pub(crate) fn error_type(&self) -> Option<&str> {
+        match self.error {
+            ErrorType::None => None,
+            ErrorType::Status => self.status.as_ref().map(StatusCode::as_str),
+            ErrorType::Named(name) => Some(name),
+        }
+    }
+}
+
+/// `2xx` and so on, `none` where no head came.
+pub(crate) fn status_class(status: Option<StatusCode>) -> &'static str {
+    match status.map(|status| status.as_u16() / 100) {
+        Some(1) => "1xx",
+        Some(2) => "2xx",
+        Some(3) => "3xx",
+        Some(4) => "4xx",
+        Some(5) => "5xx",
+        Some(_) => "other",
+        None => "none",
+    }
+}
+
+/// A slow success is a success here: how slow it was is what is measured.
+const fn class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Slow => Outcome::Success.as_str(),
+        other => other.as_str(),
+    }
+}
+
+/// The cause where it is known better than by a status.
+fn failed(failure: FailureKind, by_status: ErrorType) -> ErrorType {
+    match failure {
+        FailureKind::Deadline => ErrorType::Named("timeout"),
+        FailureKind::Answer | FailureKind::Overloaded if by_status != ErrorType::None => by_status,
+        other => ErrorType::Named(other.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{Method, Scheme};
+
+    const HTTP: Kind = Kind::Http(Method::Get, Scheme::Http);
+
+    fn error_type(outcome: Outcome, status: u16) -> Option<String> {
+        let status = StatusCode::from_u16(status).ok();
+        Ending::of(HTTP, outcome, status, None)
+            .error_type()
+            .map(str::to_owned)
+    }
+
+    #[test]
+    fn the_error_type_is_absent_on_success_and_says_what_went_wrong_else() {
+        let cases = [
+            (Outcome::Success, 200, None),
+            (Outcome::Slow, 200, None),
+            (Outcome::Success, 404, None),
+            (Outcome::Ignored, 429, None),
+            (Outcome::Success, 501, Some("501")),
+            (Outcome::Failure(FailureKind::Answer), 500, Some("500")),
+            (Outcome::Failure(FailureKind::Overloaded), 503, Some("503")),
+            (Outcome::Failure(FailureKind::Answer), 200, Some("answer")),
+            (
+                Outcome::Failure(FailureKind::Deadline),
+                504,
+                Some("timeout"),
+            ),
+            (
+                Outcome::Failure(FailureKind::Transport),
+                502,
+                Some("transport"),
+            ),
+            (Outcome::Failure(FailureKind::Body), 200, Some("body")),
+            (Outcome::Failure(FailureKind::Panic), 0, Some("panic")),
+            (Outcome::Abandoned, 200, Some("client_disconnect")),
+        ];
+        for (outcome, status, expected) in cases {
+            assert_eq!(
+                error_type(outcome, status).as_deref(),
+                expected,
+                "{outcome} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_our_own_is_named_by_its_reason() {
+        let status = Some(StatusCode::SERVICE_UNAVAILABLE);
+        let ending = Ending::of(HTTP, Outcome::Ignored, status, Some("circuit_open"));
+        assert_eq!(ending.error_type(), Some("circuit_open"));
+        assert_eq!((ending.outcome, status_class(status)), ("ignored", "5xx"));
+    }
+}

@@ -1,0 +1,103 @@
+//! All routes and series, each bounded.
+
+use std::sync::Arc;
+
+use buttress_core::bounded::Bounded;
+use buttress_core::clock::Clock;
+
+use super::{Ending, Key, Kind, Method, Route, Scheme, Series};
+use crate::config::{Config, Observer};
+use crate::window::Windows;
+
+/// The route of all that came when there was no more room.
+const OVERFLOW: &str = "_OVERFLOW";
+
+/// What a handle holds.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) routes: Bounded<Box<str>, Route>,
+    unrouted: Arc<Route>,
+}
+
+/// What routes hold of it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) windows: Windows,
+    pub(crate) scheme: Scheme,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) series: Bounded<Key, Series>,
+}
+
+impl Registry {
+    pub(crate) fn new(config: Config) -> Self {
+        let overflow = Key {
+            route: OVERFLOW.into(),
+            kind: Kind::Http(Method::Other, Scheme::Other),
+            ending: Ending::UNKNOWN,
+        };
+        let now = config.clock.now();
+        let overflow = Series::new(overflow, &config.windows, now);
+        let shared = Arc::new(Shared {
+            clock: config.clock,
+            windows: config.windows,
+            scheme: config.scheme,
+            observer: config.observer,
+            series: Bounded::new(config.max_series, overflow),
+        });
+        let beyond = Route::new(OVERFLOW, Arc::clone(&shared), true);
+        Self {
+            routes: Bounded::new(config.max_series, beyond),
+            unrouted: Arc::new(Route::new("", Arc::clone(&shared), false)),
+            shared,
+        }
+    }
+
+    /// The route called `name`, or the one that all routes beyond the cap share.
+    pub(crate) fn route(&self, name: &str) -> Arc<Route> {
+        if name.is_empty() {
+            return Arc::clone(&self.unrouted);
+        }
+        let make = |name: &str| Route::new(name, Arc::clone(&self.shared), false);
+        self.routes.get_or_insert_with(name, make)
+    }
+
+    /// The route of exchanges that have none.
+    pub(crate) const fn unrouted(&self) -> &Arc<Route> {
+        &self.unrouted
+    }
+
+    /// Every route there is, the overflow among them.
+    pub(crate) fn all_routes(&self) -> Vec<Arc<Route>> {
+        let mut routes: Vec<_> = self
+            .routes
+            .entries()
+            .into_iter()
+            .map(|(_, route)| route)
+            .collect();
+        routes.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        routes.insert(0, Arc::clone(&self.unrouted));
+        routes.push(Arc::clone(self.routes.overflow()));
+        routes
+    }
+
+    /// Every series that holds anything, the overflow among them.
+    pub(crate) fn all_series(&self) -> Vec<Arc<Series>> {
+        let series = &self.shared.series;
+        let mut all: Vec<_> = series
+            .entries()
+            .into_iter()
+            .map(|(_, series)| series)
+            .collect();
+        all.push(Arc::clone(series.overflow()));
+        all
+    }
+
+    /// How many exchanges had no series of their own.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.routes
+            .overflowed()
+            .saturating_add(self.shared.series.overflowed())
+    }
+}

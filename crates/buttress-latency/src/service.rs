@@ -1,0 +1,134 @@
+//! The service for HTTP.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use buttress_core::body::is_head;
+use buttress_core::classify::{ClassifyHttp, HttpStatus};
+use buttress_core::judge::{Judge, JudgedBody};
+use buttress_core::protocol::{Http, Protocol};
+use buttress_core::settle::Guard;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::handle::LatencyHandle;
+use crate::layer::Routing;
+use crate::series::{Kind, Method, Scheme};
+use crate::settle::Recording;
+
+/// A measured service; made by [`crate::LatencyLayer`].
+///
+/// It is ready when the service inside is, and time starts when it is called.
+#[derive(Debug)]
+pub struct Latency<S, P: Protocol = Http, C = <P as Protocol>::Classify> {
+    pub(crate) inner: S,
+    pub(crate) handle: LatencyHandle,
+    pub(crate) routing: Routing,
+    pub(crate) classify: C,
+    protocol: PhantomData<P>,
+}
+
+/// The body of a measured response: the service's own, passed through unchanged and watched to its
+/// end.
+pub type ResponseBody<B, E, C = HttpStatus> = JudgedBody<B, C, Recording, E>;
+
+pin_project! {
+    /// The response of a measured service, which is recorded when its body ends.
+    #[derive(Debug)]
+    #[must_use = "a future does nothing until it is polled"]
+    pub struct ResponseFuture<F, C = HttpStatus> {
+        #[pin]
+        judge: Judge<F, C, Recording>,
+    }
+}
+
+impl<S, P: Protocol, C> Latency<S, P, C> {
+    pub(crate) const fn new(
+        inner: S,
+        handle: LatencyHandle,
+        routing: Routing,
+        classify: C,
+    ) -> Self {
+        Self {
+            inner,
+            handle,
+            routing,
+            classify,
+            protocol: PhantomData,
+        }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside, to be changed.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside, for good.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, C, A, B> Service<Request<A>> for Latency<S, Http, C>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    B: Body,
+    C: ClassifyHttp<S::Error> + Clone,
+{
+    type Response = Response<ResponseBody<B, S::Error, C>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let route = self.routing.of(&self.handle, &request);
+        let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
+        let kind = Kind::Http(Method::of(request.method()), scheme);
+        let method_is_head = is_head(request.method());
+        // From here on every exit is recorded, a panic of `call` among them.
+        let mut guard = Guard::new(Recording::start(route, kind));
+        guard.enter();
+        let future = self.inner.call(request);
+        guard.leave();
+        ResponseFuture {
+            judge: Judge::guarded(future, self.classify.clone(), guard, method_is_head),
+        }
+    }
+}
+
+impl<S: Clone, P: Protocol, C: Clone> Clone for Latency<S, P, C> {
+    // Readiness is the inner service's own: a clone has to be made ready anew.
+    fn clone(&self) -> Self {
+        Self::new(
+            self.inner.clone(),
+            self.handle.clone(),
+            self.routing.clone(),
+            self.classify.clone(),
+        )
+    }
+}
+
+impl<F, C, B, E> Future for ResponseFuture<F, C>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+    C: ClassifyHttp<E>,
+{
+    type Output = Result<Response<ResponseBody<B, E, C>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().judge.poll(cx)
+    }
+}

@@ -1,0 +1,151 @@
+//! What a handle shows: plain data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::quantile::{PERCENTILES, Quantile};
+use crate::series::{Key, Kind, Series};
+use crate::snapshot::Snapshot;
+use crate::window::WindowSnapshot;
+
+/// All that a [`crate::LatencyHandle`] knows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct LatencySnapshot {
+    /// Each route, by name.
+    pub routes: Vec<RouteSnapshot>,
+    /// Each series.
+    pub series: Vec<SeriesSnapshot>,
+    /// How many exchanges share the overflow series, for want of room for their own.
+    pub overflowed: u64,
+}
+
+/// One route: its series added up.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RouteSnapshot {
+    /// The route template or name; empty where none was given, `_OVERFLOW` for those beyond the cap.
+    pub route: Arc<str>,
+    /// Exchanges under way.
+    pub in_flight: u64,
+    /// All that was ever recorded.
+    pub total: Snapshot,
+    /// The rolling windows, as configured.
+    pub windows: Vec<WindowSnapshot>,
+}
+
+/// One series.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SeriesSnapshot {
+    /// The route template or name.
+    pub route: Arc<str>,
+    /// The method, `_OTHER` if it is not a known one; `None` of plain calls.
+    pub method: Option<&'static str>,
+    /// `http`, `https` or `_OTHER`; `None` of plain calls.
+    pub scheme: Option<&'static str>,
+    /// The status; `None` where no head came.
+    pub status: Option<StatusCode>,
+    /// `success`, `failure`, `ignored`, `abandoned`; `_OTHER` for the overflow.
+    pub outcome: &'static str,
+    /// What went wrong, if anything did.
+    pub error_type: Option<Box<str>>,
+    /// All that was ever recorded.
+    pub total: Snapshot,
+    /// The rolling windows, as configured.
+    pub windows: Vec<WindowSnapshot>,
+}
+
+/// The quantiles that matter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Percentiles {
+    /// Half are faster.
+    pub p50: Quantile,
+    /// One in ten is slower.
+    pub p90: Quantile,
+    /// One in twenty is slower.
+    pub p95: Quantile,
+    /// One in a hundred is slower.
+    pub p99: Quantile,
+    /// One in a thousand is slower.
+    pub p999: Quantile,
+}
+
+impl LatencySnapshot {
+    /// The route called `name`.
+    pub fn route(&self, name: &str) -> Option<&RouteSnapshot> {
+        self.routes.iter().find(|route| &*route.route == name)
+    }
+}
+
+impl RouteSnapshot {
+    /// The window of this length.
+    pub fn window(&self, length: Duration) -> Option<&WindowSnapshot> {
+        self.windows.iter().find(|window| window.length == length)
+    }
+}
+
+impl Snapshot {
+    /// P50, P90, P95, P99 and P99.9.
+    pub fn percentiles(&self) -> Percentiles {
+        let [p50, p90, p95, p99, p999] = PERCENTILES.map(|q| self.quantile(q));
+        Percentiles {
+            p50,
+            p90,
+            p95,
+            p99,
+            p999,
+        }
+    }
+}
+
+impl WindowSnapshot {
+    /// P50, P90, P95, P99 and P99.9 of the window.
+    pub fn percentiles(&self) -> Percentiles {
+        self.counts.percentiles()
+    }
+
+    /// Adds another series' window of the same length.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.covered = self.covered.max(other.covered);
+        self.counts += &other.counts;
+    }
+}
+
+/// Adds windows up, one by one.
+pub(crate) fn merge_windows(into: &mut Vec<WindowSnapshot>, windows: &[WindowSnapshot]) {
+    if into.is_empty() {
+        windows.clone_into(into);
+        return;
+    }
+    for (sum, window) in into.iter_mut().zip(windows) {
+        sum.merge(window);
+    }
+}
+
+impl SeriesSnapshot {
+    pub(crate) fn of(series: &Series, now: buttress_core::clock::Instant) -> Self {
+        let Key {
+            route,
+            kind,
+            ending,
+        } = &series.key;
+        let (total, windows) = series.rolling.read(now);
+        Self {
+            route: Arc::clone(route),
+            method: kind.method(),
+            scheme: match kind {
+                Kind::Plain => None,
+                Kind::Http(_, scheme) => Some(scheme.as_str()),
+            },
+            status: ending.status,
+            outcome: ending.outcome,
+            error_type: ending.error_type().map(Into::into),
+            total,
+            windows,
+        }
+    }
+}

@@ -6,20 +6,32 @@
 //!
 //! The estimate is a plain decayed mean and not a peak: one late answer among many says little, and
 //! a peak of a long-tailed endpoint is noise that herds traffic. What a mean is too slow for, a
-//! **run of three** shows: three answers in a row above the mean, or three failures in a row, count
-//! at once. A run is believed for a tenth of the time that a mean is, so that a false alarm among
-//! mixed requests is over soon.
+//! **run** shows: three answers in a row above the mean, or five failures in a row, count at once. A
+//! run is believed for a tenth of the time that a mean is, so that a false alarm among mixed requests
+//! is over soon.
+//!
+//! A few failures stay inside the noise band: whether an endpoint simply fails is for the rules to
+//! say, with a verdict, and an endpoint that is shunned for its first failure would never show them
+//! a second. The cost is for what rules miss: the endpoint that fails now and then, and the one that
+//! the budget keeps in the pool.
 
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-/// How many answers in a row are more than chance.
+/// How many late answers in a row are more than chance.
 const RUN: usize = 3;
+/// How many failures in a row are.
+const FAILURES: f64 = 5.0;
 /// A run fades this many times as fast as everything else.
 const RUN_FADES: i32 = 10;
 /// Calls that an endpoint is credited with as successes before it has shown anything.
-const PRIOR_CALLS: f64 = 2.0;
+///
+/// With a failure's cost of 10 and a noise band of a quarter, five failures of an endpoint without a
+/// history stay inside the band: `5 / 200 × 10 = 0.25`.
+const PRIOR_CALLS: f64 = 200.0;
+/// Successes that weigh against a run of failures.
+const PRIOR_RUN: f64 = 2.0;
 /// Answers after which an endpoint's own latency weighs as much as the pool's.
 const PRIOR_ANSWERS: f64 = 1.0;
 /// Answers beyond these make nobody surer.
@@ -28,6 +40,8 @@ const ENOUGH_ANSWERS: f64 = 8.0;
 const FLOOR: f64 = 0.02;
 /// What a failure wastes, in answers of the pool's median.
 const FAILURE_COST: f64 = 10.0;
+/// Latencies below a microsecond are all the same.
+const SHORTEST: f64 = 1e3;
 /// Fading in smaller steps than this buys nothing and costs an exponential.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -96,8 +110,7 @@ impl Evidence {
         }
     }
 
-    /// Forgets what failed and what was slow: the endpoint has been let back, and few answers decide
-    /// about it from here on.
+    /// Forgets what failed and what was slow: the endpoint has been let back.
     pub(crate) fn pardon(&mut self, now: Instant) {
         self.fade(now);
         let kept = self.successes.min(PRIOR_CALLS);
@@ -150,9 +163,8 @@ impl Evidence {
 
     fn penalty(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
         let shown = (self.successes * kept + PRIOR_CALLS) / (self.calls * kept + PRIOR_CALLS);
-        let in_a_row = f64::from(self.failures_in_a_row) + 1.0 - RUN as f64;
-        let row = PRIOR_CALLS / (PRIOR_CALLS + in_a_row.max(0.0) * run_kept);
-        let ratio = shown.min(row);
+        let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - FAILURES).max(0.0);
+        let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * run_kept));
         (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * reference
     }
 
@@ -190,7 +202,7 @@ impl Evidence {
 }
 
 fn nanos(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e9
+    (duration.as_secs_f64() * 1e9).max(SHORTEST)
 }
 
 #[cfg(test)]
@@ -289,12 +301,30 @@ mod tests {
     }
 
     #[test]
-    fn a_pardoned_endpoint_costs_what_the_pool_does_and_is_judged_by_few_answers() {
+    fn a_pardoned_endpoint_costs_what_the_pool_does() {
         let mut evidence = evidence();
         (0..50).for_each(|_| evidence.failure(START));
+        assert!(cost(&evidence, START) > 100.0 * MS);
         evidence.pardon(START);
         assert!((cost(&evidence, START) - 10.0 * MS).abs() < 1.0);
+    }
+
+    #[test]
+    fn the_failures_that_a_rule_waits_for_stay_inside_the_noise() {
+        let mut evidence = evidence();
+        (0..4).for_each(|_| evidence.failure(START));
+        assert!(cost(&evidence, START) < 12.5 * MS);
         evidence.failure(START);
-        assert!(cost(&evidence, START) > 20.0 * MS);
+        assert!(cost(&evidence, START) > 40.0 * MS);
+    }
+
+    #[test]
+    fn an_endpoint_that_fails_every_tenth_call_is_dearer_than_the_noise() {
+        let mut evidence = evidence();
+        for _ in 0..20 {
+            evidence.failure(START);
+            (0..9).for_each(|_| evidence.success(ms(10), START));
+        }
+        assert!(cost(&evidence, START) > 12.5 * MS);
     }
 }

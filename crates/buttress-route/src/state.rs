@@ -170,7 +170,11 @@ impl State {
             Outcome::Failure(_) => true,
             _ => return None,
         };
-        self.consecutive = if failed { self.consecutive + 1 } else { 0 };
+        self.consecutive = if failed {
+            self.consecutive.saturating_add(1)
+        } else {
+            0
+        };
         // Not becoming ready while others are answered is saturation. Only where nothing is
         // answered in between does it say that the endpoint is bad.
         let saturated = !call.called && call.outcome == Outcome::Failure(FailureKind::Deadline);
@@ -255,6 +259,9 @@ impl State {
         let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
         if transition.to == circuit::State::Closed {
             self.start_afresh(now);
+            // On trial: if the first outcome is a failure, nobody waits for four more.
+            let limit = self.config.rules.consecutive_failures;
+            self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
             let (seen, samples) = (f64::from(needed), u64::from(needed));
             return Some(Decision(verdict.evidence(seen, seen, samples)));
         }

@@ -1,0 +1,157 @@
+//! Where traffic goes: by weight and load when all is well, away from what is slow, silent or false.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp
+)]
+
+mod common;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use buttress_route::{EndpointState, Rules};
+use common::{Mode, World, endpoint, fails_after, ok_after};
+
+#[test]
+fn a_healthy_pool_is_shared_evenly_one_by_one_and_under_load() {
+    let mut world = World::new(&[ok_after(10); 4]);
+    let ended = world.one_by_one(4_000);
+    for id in ["0", "1", "2", "3"] {
+        assert!((0.20..0.30).contains(&ended.share(id)), "{ended:?}");
+    }
+    let ended = world.load(2, Duration::from_secs(4));
+    for id in ["0", "1", "2", "3"] {
+        assert!((0.23..0.27).contains(&ended.share(id)), "{ended:?}");
+    }
+}
+
+#[test]
+fn weights_are_honoured_one_by_one_and_under_load_and_in_pools_that_are_drawn_from() {
+    for peers in [2, 40] {
+        let mut world = World::new(&vec![ok_after(10); peers]);
+        let weight = |index: usize| NonZeroU32::new(if index == 0 { 3 } else { 1 }).unwrap();
+        let endpoints = world.backends.iter().enumerate();
+        let endpoints: Vec<_> = endpoints
+            .map(|it| endpoint(it).weight(weight(it.0)))
+            .collect();
+        world.handle().update(endpoints).unwrap();
+        let fair = 3.0 / (peers as f64 + 2.0);
+        let near = |share: f64| (fair * 0.85..fair * 1.15).contains(&share);
+        let ended = world.one_by_one(8_000);
+        assert!(near(ended.share("0")), "{peers}: {}", ended.share("0"));
+        let ended = world.load(u32::try_from(peers).unwrap(), Duration::from_secs(2));
+        assert!(near(ended.share("0")), "{peers}: {}", ended.share("0"));
+    }
+}
+
+#[test]
+fn an_endpoint_that_turns_slow_loses_its_share_at_once_and_regains_it_when_it_is_well() {
+    let mut world = World::new(&[ok_after(10); 4]);
+    world.load(1, Duration::from_secs(5));
+    world.backends[0].set(ok_after(200));
+    let first = world.load(1, Duration::from_secs(1));
+    assert!(first.share("0") < 0.03, "{first:?}");
+    let then = world.load(1, Duration::from_secs(20));
+    assert!(then.share("0") < 0.01, "{then:?}");
+    world.backends[0].set(ok_after(10));
+    world.load(1, Duration::from_secs(60));
+    let last = world.load(1, Duration::from_secs(5));
+    assert!(last.share("0") > 0.2, "{last:?}");
+}
+
+#[test]
+fn a_hang_is_felt_before_anybody_has_given_up() {
+    let mut world = World::new(&[ok_after(10); 4]);
+    world.load(1, Duration::from_secs(2));
+    world.backends[0].set(Mode::Hang);
+    let before = world.backends[0].calls();
+    world.load(1, Duration::from_secs(2));
+    let lost = world.backends[0].calls() - before;
+    assert!(lost <= 15, "{lost}");
+    assert_eq!(
+        world
+            .handle()
+            .snapshot()
+            .endpoint("0")
+            .unwrap()
+            .outcomes
+            .failure,
+        0
+    );
+}
+
+#[test]
+fn an_endpoint_that_hung_behind_impatient_clients_is_remembered() {
+    let mut world = World::new(&[ok_after(10); 4]);
+    world.load(1, Duration::from_secs(2));
+    world.backends[0].set(Mode::Hang);
+    world.load(1, Duration::from_secs(2));
+    world.cancel_all();
+    let before = world.backends[0].calls();
+    world.load(1, Duration::from_millis(500));
+    assert!(world.backends[0].calls() - before <= 1);
+    let snapshot = world.handle().snapshot();
+    let shown = snapshot.endpoint("0").unwrap();
+    assert!(shown.outcomes.abandoned > 0);
+    assert_eq!(shown.state, EndpointState::Active);
+}
+
+#[test]
+fn a_fast_failing_endpoint_attracts_no_traffic_even_where_it_cannot_be_ejected() {
+    let mut world = World::with(&[ok_after(20), ok_after(20), ok_after(20)], |config| {
+        config.rules(Rules::none())
+    });
+    world.load(1, Duration::from_secs(5));
+    world.backends[0].set(fails_after(1));
+    world.load(1, Duration::from_secs(1));
+    let ended = world.load(1, Duration::from_secs(10));
+    assert!(ended.share("0") < 0.01, "{ended:?}");
+}
+
+#[test]
+fn an_endpoint_that_fails_now_and_then_gets_less_than_its_share() {
+    let mut world = World::with(&[ok_after(10); 4], |config| config.rules(Rules::none()));
+    world.load(1, Duration::from_secs(3));
+    let mut grey = 0.0;
+    for step in 0..8_000_u32 {
+        let fails = step % 4 == 0;
+        world.backends[0].set(if fails { fails_after(10) } else { ok_after(10) });
+        let ended = world.load(1, Duration::from_millis(1));
+        if step >= 4_000 {
+            grey += ended.share("0") / 4_000.0;
+        }
+    }
+    assert!(grey < 0.1, "{grey}");
+}
+
+#[test]
+fn a_newcomer_is_taken_for_one_of_the_pool_and_not_for_the_best_of_it() {
+    let mut world = World::new(&[ok_after(10); 5]);
+    let four: Vec<_> = world
+        .backends
+        .iter()
+        .enumerate()
+        .take(4)
+        .map(endpoint)
+        .collect();
+    world.handle().update(four).unwrap();
+    world.load(2, Duration::from_secs(2));
+    let five: Vec<_> = world.backends.iter().enumerate().map(endpoint).collect();
+    world.handle().update(five).unwrap();
+    let ended = world.load(2, Duration::from_secs(1));
+    assert!((0.15..0.26).contains(&ended.share("4")), "{ended:?}");
+}
+
+#[test]
+fn in_a_large_pool_everyone_is_drawn_and_the_slow_are_left_alone() {
+    let mut modes = vec![ok_after(10); 100];
+    modes[..10].fill(ok_after(300));
+    let mut world = World::new(&modes);
+    world.load(5, Duration::from_secs(3));
+    let ended = world.load(5, Duration::from_secs(5));
+    let slow: f64 = (0..10).map(|id: u32| ended.share(&id.to_string())).sum();
+    assert!(slow < 0.01, "{slow}");
+    assert!((10..100).all(|id: u32| ended.share(&id.to_string()) > 0.005));
+}

@@ -1,1 +1,4 @@
 //! buttress-telemetry
+pub mod metrics;
+pub mod prometheus;
+pub use metrics::Metrics;

@@ -76,15 +76,24 @@ impl Snapshot {
         if other.counts.is_empty() {
             return;
         }
-        self.counts = combine(&self.counts, &other.counts, u64::saturating_add);
+        self.counts = combine(
+            &self.counts,
+            other.counts.iter().copied(),
+            u64::saturating_add,
+        );
     }
 
     /// What has been counted since `earlier`, an older snapshot of the same recorder.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
+        self.minus(earlier.counts.iter().copied(), earlier.sum)
+    }
+
+    /// What has been counted since there were these `counts` with this `sum`.
+    pub(crate) fn minus(&self, counts: impl Iterator<Item = (Slot, u64)>, sum: u64) -> Self {
         Self {
-            counts: combine(&self.counts, &earlier.counts, u64::saturating_sub),
-            sum: self.sum.saturating_sub(earlier.sum),
+            counts: combine(&self.counts, counts, u64::saturating_sub),
+            sum: self.sum.saturating_sub(sum),
         }
     }
 
@@ -153,29 +162,30 @@ impl Snapshot {
 /// Both lists as one, slot by slot; what comes to nothing is left out.
 fn combine(
     left: &[(Slot, u64)],
-    right: &[(Slot, u64)],
+    right: impl Iterator<Item = (Slot, u64)>,
     with: impl Fn(u64, u64) -> u64,
 ) -> Vec<(Slot, u64)> {
-    let mut combined = Vec::with_capacity(left.len().max(right.len()));
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
-    while let Some(slot) = first_slot(left.peek(), right.peek()) {
-        let count = |entry: Option<&(Slot, u64)>| entry.map_or(0, |(_, count)| *count);
-        let a = count(left.next_if(|(at, _)| *at == slot));
-        let b = count(right.next_if(|(at, _)| *at == slot));
+    let mut combined = Vec::with_capacity(left.len());
+    let mut push = |slot, a, b| {
         let count = with(a, b);
         if count > 0 {
             combined.push((slot, count));
         }
+    };
+    let mut left = left.iter().copied().peekable();
+    for (slot, count) in right {
+        while let Some((before, count)) = left.next_if(|(at, _)| *at < slot) {
+            push(before, count, 0);
+        }
+        let beside = left
+            .next_if(|(at, _)| *at == slot)
+            .map_or(0, |(_, count)| count);
+        push(slot, beside, count);
+    }
+    for (slot, count) in left {
+        push(slot, count, 0);
     }
     combined
-}
-
-fn first_slot(left: Option<&&(Slot, u64)>, right: Option<&&(Slot, u64)>) -> Option<Slot> {
-    match (left, right) {
-        (Some((a, _)), Some((b, _))) => Some(*a.min(b)),
-        (Some((slot, _)), None) | (None, Some((slot, _))) => Some(*slot),
-        (None, None) => None,
-    }
 }
 
 impl AddAssign<&Self> for Snapshot {

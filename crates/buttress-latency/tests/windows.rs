@@ -43,9 +43,9 @@ fn windows_sum_to_the_cumulative_count_under_racing_writers() {
                 last = total.count();
             }
         });
-        writers
-            .into_iter()
-            .for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         done.store(true, Ordering::Relaxed);
     });
     let (total, windows) = rolling.read(time.now());

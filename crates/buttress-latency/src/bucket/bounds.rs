@@ -37,13 +37,13 @@ pub(crate) const CLASSIC_NANOS: [u64; 14] = [
 /// Buckets that a classic bound cuts in two; three of the bounds are edges already.
 pub(crate) const SPLIT_COUNT: usize = 11;
 /// Those buckets, ascending.
-pub(super) static SPLITS: [Split; SPLIT_COUNT] = splits();
+pub(crate) static SPLITS: [Split; SPLIT_COUNT] = splits();
 
 /// A bucket cut in two by a classic bound.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Split {
+pub(crate) struct Split {
     /// The bucket, counted from the first.
-    pub(super) bucket: usize,
+    pub(crate) bucket: usize,
     /// The longest duration of its lower part.
     pub(super) at: u64,
 }

@@ -4,7 +4,7 @@ mod bounds;
 mod index;
 mod slot;
 
-pub(crate) use bounds::{CLASSIC_NANOS, OCTAVE_BUCKETS, OCTAVES, SPLIT_COUNT};
+pub(crate) use bounds::{CLASSIC_NANOS, OCTAVE_BUCKETS, OCTAVES, SPLIT_COUNT, SPLITS};
 pub(crate) use index::{Place, place};
 pub(crate) use slot::{ABOVE, BELOW, SLOTS, Slot};
 

@@ -19,17 +19,14 @@ pub(crate) const ABOVE: Slot = Slot((BUCKETS + SPLIT_COUNT + 1) as u16);
 
 impl Slot {
     /// The slot of a bucket, or of its lower part.
-    pub(crate) fn of_bucket(bucket: usize) -> Self {
+    pub(super) fn of_bucket(bucket: usize) -> Self {
         let cut_before = SPLITS.partition_point(|split| split.bucket < bucket);
         Self::nth(1 + bucket + cut_before)
     }
 
-    /// The upper part of the bucket of which this is the lower, with the ordinal of its cut.
-    pub(crate) fn upper_part(self, bucket: usize) -> Option<(Self, usize)> {
-        let nth = SPLITS
-            .binary_search_by_key(&bucket, |split| split.bucket)
-            .ok()?;
-        Some((Self(self.0 + 1), nth))
+    /// The one after this; the last stays.
+    pub(crate) fn next(self) -> Self {
+        Self((self.0 + 1).min(ABOVE.0))
     }
 
     /// The slot that ends with `nanos`, a classic bound.
@@ -124,8 +121,8 @@ mod tests {
         for bucket in 0..BUCKETS {
             let slot = Slot::of_bucket(bucket);
             assert_eq!(slot.bucket(), (bucket, None));
-            if let Some((upper, nth)) = slot.upper_part(bucket) {
-                assert_eq!(upper.bucket(), (bucket, Some(SPLITS[nth].at)));
+            if let Some(split) = SPLITS.iter().find(|split| split.bucket == bucket) {
+                assert_eq!(slot.next().bucket(), (bucket, Some(split.at)));
             }
         }
     }

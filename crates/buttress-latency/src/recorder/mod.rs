@@ -6,9 +6,7 @@ mod stripes;
 use std::fmt;
 use std::time::Duration;
 
-use buttress_core::clock::Instant;
-
-use crate::bucket::{ABOVE, BELOW, Slot};
+use crate::bucket::{ABOVE, BELOW, OCTAVE_BUCKETS, OCTAVES, SPLITS};
 use crate::snapshot::Snapshot;
 use shard::Shard;
 pub(crate) use stripes::Striped;
@@ -40,7 +38,8 @@ pub struct Recorder {
     shards: Striped<Shard>,
 }
 
-/// What a single record adds to the sum at most, so that no duration can wrap it: 104 days.
+/// What a single record adds to the sum at most, but for less than a second, so that no duration can
+/// wrap it: 104 days.
 const LONGEST_IN_SUM: u64 = 1 << 53;
 
 impl Recorder {
@@ -57,8 +56,10 @@ impl Recorder {
     /// a single record adds 104 days at most.
     #[inline]
     pub fn record(&self, duration: Duration) {
-        let nanos = Instant::ORIGIN.saturating_add(duration).as_nanos();
-        self.shards.mine().record(nanos, nanos.min(LONGEST_IN_SUM));
+        // Saturates far beyond the range, without the division of 128 bits that `as_nanos` costs.
+        let seconds = duration.as_secs().min(LONGEST_IN_SUM / 1_000_000_000);
+        let nanos = seconds * 1_000_000_000 + u64::from(duration.subsec_nanos());
+        self.shards.mine().record(nanos);
     }
 
     /// All that has been counted.
@@ -66,39 +67,33 @@ impl Recorder {
     /// Records that race with it are in this snapshot or in the next, each once; a record may be
     /// counted here and its share of the sum in the next.
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
         let shards = self.shards.all();
+        let mut snapshot = Snapshot::default();
         snapshot.push(BELOW, shards.iter().map(Shard::below).sum());
-        for octave in 0..crate::bucket::OCTAVES {
-            self.read_octave(octave, &mut snapshot);
-        }
+        self.read_buckets(&mut snapshot);
         snapshot.push(ABOVE, shards.iter().map(Shard::above).sum());
-        snapshot.set_sum(shards.iter().map(Shard::sum).sum());
+        snapshot.set_sum(shards.iter().map(Shard::sum).fold(0, u64::saturating_add));
         snapshot
     }
 
-    fn read_octave(&self, octave: usize, into: &mut Snapshot) {
-        let mut counts = [0_u64; crate::bucket::OCTAVE_BUCKETS];
-        let mut touched = false;
-        for shard in self.shards.all() {
-            touched |= shard.add_octave(octave, &mut counts);
-        }
-        // Upper parts live outside the octaves and may be there without one.
-        if !touched && !self.shards.all().iter().any(Shard::has_upper) {
-            return;
-        }
-        for (position, count) in counts.into_iter().enumerate() {
-            let bucket = octave * crate::bucket::OCTAVE_BUCKETS + position;
-            self.push_bucket(bucket, count, into);
-        }
-    }
-
-    fn push_bucket(&self, bucket: usize, count: u64, into: &mut Snapshot) {
-        let slot = Slot::of_bucket(bucket);
-        into.push(slot, count);
-        if let Some((upper, nth)) = slot.upper_part(bucket) {
-            let shards = self.shards.all();
-            into.push(upper, shards.iter().map(|shard| shard.upper(nth)).sum());
+    /// Reads the buckets in ascending order, each cut one as two.
+    fn read_buckets(&self, into: &mut Snapshot) {
+        let shards = self.shards.all();
+        let mut cuts = SPLITS.iter().enumerate().peekable();
+        let mut slot = BELOW.next();
+        for octave in 0..OCTAVES {
+            let mut counts = [0; OCTAVE_BUCKETS];
+            for shard in shards {
+                shard.add_octave(octave, &mut counts);
+            }
+            for (bucket, count) in (octave * OCTAVE_BUCKETS..).zip(counts) {
+                into.push(slot, count);
+                slot = slot.next();
+                if let Some((nth, _)) = cuts.next_if(|(_, split)| split.bucket == bucket) {
+                    into.push(slot, shards.iter().map(|shard| shard.upper(nth)).sum());
+                    slot = slot.next();
+                }
+            }
         }
     }
 }

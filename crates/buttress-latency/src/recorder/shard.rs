@@ -32,11 +32,11 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// Counts `nanos`, and `to_sum` into the sum.
+    /// Counts `nanos`.
     #[inline]
-    pub(super) fn record(&self, nanos: u64, to_sum: u64) {
+    pub(super) fn record(&self, nanos: u64) {
         self.counter(place(nanos)).fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(to_sum, Ordering::Relaxed);
+        self.sum.fetch_add(nanos, Ordering::Relaxed);
     }
 
     #[inline]
@@ -59,27 +59,20 @@ impl Shard {
         }
     }
 
-    /// Adds an octave to `counts`; whether anything was ever counted in it.
-    pub(super) fn add_octave(&self, octave: usize, counts: &mut [u64; OCTAVE_BUCKETS]) -> bool {
+    /// Adds an octave to `counts`.
+    pub(super) fn add_octave(&self, octave: usize, counts: &mut [u64; OCTAVE_BUCKETS]) {
         let Some(octave) = self.octaves.get(octave).and_then(OnceLock::get) else {
-            return false;
+            return;
         };
         for (count, counter) in counts.iter_mut().zip(&octave.0) {
             *count += counter.load(Ordering::Relaxed);
         }
-        true
     }
 
     pub(super) fn upper(&self, nth: usize) -> u64 {
         self.upper
             .get(nth)
             .map_or(0, |counter| counter.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn has_upper(&self) -> bool {
-        self.upper
-            .iter()
-            .any(|counter| counter.load(Ordering::Relaxed) > 0)
     }
 
     pub(super) fn below(&self) -> u64 {

@@ -4,12 +4,13 @@
 //! reads the recorder once and keeps what has been added since the slice began: every record is in
 //! exactly one difference, nothing is reset, and nobody waits.
 
+mod packed;
 mod plan;
 mod ring;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
@@ -18,7 +19,7 @@ use crate::recorder::Recorder;
 use crate::snapshot::Snapshot;
 pub(crate) use plan::Span;
 pub use plan::Windows;
-use ring::Ring;
+use ring::{Ring, Total};
 
 /// A [`Recorder`] that also knows what was recorded over the last stretches of time.
 ///
@@ -99,11 +100,14 @@ impl RollingRecorder {
     /// All that was ever recorded, and the windows as of `now`, of one moment.
     pub fn read(&self, now: Instant) -> (Snapshot, Vec<WindowSnapshot>) {
         let mut rings = self.rings();
-        let total = Arc::new(self.recorder.snapshot());
+        let total = Total::new(self.recorder.snapshot());
         self.advance(&mut rings, &total, now);
-        let windows = rings.iter().map(|ring| ring.read(&total, now)).collect();
+        let windows = rings
+            .iter()
+            .map(|ring| ring.read(&total.counts, now))
+            .collect();
         drop(rings);
-        (Arc::unwrap_or_clone(total), windows)
+        (total.counts, windows)
     }
 
     #[cold]
@@ -116,11 +120,11 @@ impl RollingRecorder {
         if now.as_nanos() < self.next_fold.load(Ordering::Relaxed) {
             return;
         }
-        let total = Arc::new(self.recorder.snapshot());
+        let total = Total::new(self.recorder.snapshot());
         self.advance(&mut rings, &total, now);
     }
 
-    fn advance(&self, rings: &mut [Ring], total: &Arc<Snapshot>, now: Instant) {
+    fn advance(&self, rings: &mut [Ring], total: &Total, now: Instant) {
         for ring in &mut *rings {
             ring.advance(total, now);
         }

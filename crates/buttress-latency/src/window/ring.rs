@@ -1,11 +1,13 @@
 //! One rolling window: the slices that have ended, and where the running one began.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
+use super::packed::Packed;
 use super::{Span, WindowSnapshot};
 use crate::bucket::{SLOTS, Slot};
 use crate::snapshot::Snapshot;
@@ -16,18 +18,31 @@ pub(super) struct Ring {
     span: Span,
     born: Instant,
     /// Slices in which anything was recorded, by number, ascending.
-    ended: VecDeque<(u64, Delta)>,
+    ended: VecDeque<(u64, Packed)>,
     /// The running slice.
     running: u64,
     /// What had been counted when it began.
-    base: Arc<Snapshot>,
+    base: Arc<Packed>,
 }
 
-/// What one slice added, in six bytes a bucket.
-#[derive(Debug)]
-struct Delta {
-    counts: Box<[(u16, [u8; 4])]>,
-    sum: u64,
+/// What a recorder has counted, packed once for all rings.
+pub(super) struct Total {
+    pub(super) counts: Snapshot,
+    packed: OnceCell<Arc<Packed>>,
+}
+
+impl Total {
+    pub(super) const fn new(counts: Snapshot) -> Self {
+        Self {
+            counts,
+            packed: OnceCell::new(),
+        }
+    }
+
+    fn packed(&self) -> &Arc<Packed> {
+        self.packed
+            .get_or_init(|| Arc::new(Packed::of(&self.counts)))
+    }
 }
 
 impl Ring {
@@ -50,23 +65,29 @@ impl Ring {
 
     /// Ends the running slice if `now` is beyond it. Whatever is in `total` and not yet in a slice
     /// was recorded in it: the first record after its end comes here before it counts.
-    pub(super) fn advance(&mut self, total: &Arc<Snapshot>, now: Instant) {
+    pub(super) fn advance(&mut self, total: &Total, now: Instant) {
         let slice = now.as_nanos() / self.span.slice_nanos;
         if slice <= self.running {
             return;
         }
-        let added = total.since(&self.base);
+        let added = self.added(&total.counts);
         if !added.is_empty() {
-            self.ended.push_back((self.running, Delta::of(&added)));
-            self.base = Arc::clone(total);
+            self.ended.push_back((self.running, Packed::of(&added)));
         }
+        // Even if nothing was added: rings that share their base keep it once.
+        self.base = Arc::clone(total.packed());
         self.running = slice;
         self.forget_old();
     }
 
+    /// What the running slice has added.
+    fn added(&self, total: &Snapshot) -> Snapshot {
+        total.minus(self.base.slots(), self.base.sum_nanos())
+    }
+
     /// The window as of `now`, of which [`Ring::advance`] has been told.
     pub(super) fn read(&self, total: &Snapshot, now: Instant) -> WindowSnapshot {
-        let running = total.since(&self.base);
+        let running = self.added(total);
         let counts = if self.ended.is_empty() {
             running
         } else {
@@ -91,9 +112,9 @@ impl Ring {
             add(slot.0, *count);
         }
         for (_, delta) in &self.ended {
-            sum = sum.saturating_add(delta.sum);
-            for (slot, count) in &delta.counts {
-                add(*slot, u64::from(u32::from_le_bytes(*count)));
+            sum = sum.saturating_add(delta.sum_nanos());
+            for (slot, count) in delta.slots() {
+                add(slot.0, count);
             }
         }
         let mut snapshot = Snapshot::default();
@@ -125,25 +146,6 @@ impl Ring {
     }
 }
 
-impl Delta {
-    fn of(added: &Snapshot) -> Self {
-        let mut counts = Vec::with_capacity(added.slots().len());
-        for (slot, count) in added.slots() {
-            let mut left = *count;
-            // More than fits is kept as several entries of the same slot.
-            while left > 0 {
-                let part = u32::try_from(left).unwrap_or(u32::MAX);
-                counts.push((slot.0, part.to_le_bytes()));
-                left -= u64::from(part);
-            }
-        }
-        Self {
-            counts: counts.into_boxed_slice(),
-            sum: added.sum_nanos(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,23 +157,6 @@ mod tests {
     }
 
     #[test]
-    fn a_count_too_large_for_one_entry_is_kept_whole() {
-        let count = 3 * u64::from(u32::MAX) + 7;
-        let delta = Delta::of(&counted(5, count));
-        let sum: u64 = delta
-            .counts
-            .iter()
-            .map(|(_, c)| u64::from(u32::from_le_bytes(*c)))
-            .sum();
-        assert_eq!(sum, count);
-    }
-
-    #[test]
-    fn a_delta_takes_six_bytes_a_bucket() {
-        assert_eq!(size_of::<(u16, [u8; 4])>(), 6);
-    }
-
-    #[test]
     fn a_slice_leaves_when_the_window_has_passed_it() {
         let span = Span {
             length: Duration::from_nanos(30),
@@ -179,11 +164,15 @@ mod tests {
             slices: 3,
         };
         let mut ring = Ring::new(span, Instant::from_nanos(0));
-        let total = Arc::new(counted(5, 1));
+        let total = Total::new(counted(5, 1));
         for (at, expected) in [(0, 1), (9, 1), (10, 1), (29, 1), (30, 0), (1000, 0)] {
             let now = Instant::from_nanos(at);
             ring.advance(&total, now);
-            assert_eq!(ring.read(&total, now).counts.count(), expected, "at {at}");
+            assert_eq!(
+                ring.read(&total.counts, now).counts.count(),
+                expected,
+                "at {at}"
+            );
         }
     }
 
@@ -195,10 +184,10 @@ mod tests {
             slices: 3,
         };
         let mut ring = Ring::new(span, Instant::from_nanos(100));
-        let total = Arc::new(counted(5, 1));
+        let total = Total::new(counted(5, 1));
         ring.advance(&total, Instant::from_nanos(120));
         ring.advance(&total, Instant::from_nanos(0));
-        let window = ring.read(&total, Instant::from_nanos(0));
+        let window = ring.read(&total.counts, Instant::from_nanos(0));
         assert_eq!((window.counts.count(), window.covered), (1, Duration::ZERO));
     }
 }

@@ -21,7 +21,9 @@ impl AliasTable {
             .map(|(alias, keeps)| Place { keeps, alias })
             .collect();
         let mean = places.iter().map(|it| it.keeps).sum::<f64>() / places.len().max(1) as f64;
-        places.iter_mut().for_each(|place| place.keeps /= mean);
+        for place in &mut places {
+            place.keeps /= mean;
+        }
         share_out(&mut places);
         Self(places.into_boxed_slice())
     }

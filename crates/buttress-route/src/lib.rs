@@ -1,4 +1,97 @@
-//! Health-aware routing.
+//! Sends each request to the endpoint that will most likely answer it well and soon, throws out what
+//! is bad within a budget, probes it and lets it back, and says why.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use buttress_route::{Config, Endpoint, EndpointState, HealthRouter, Picked};
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Service, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Any `Service + Clone` is an endpoint: here, two that say who they are.
+//! let replica = |name: &'static str| {
+//!     let answer = move |_: Request<()>| async move {
+//!         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(name))))
+//!     };
+//!     Endpoint::new(name, service_fn(answer))
+//! };
+//! let endpoints = ["10.0.0.1:80", "10.0.0.2:80"].map(replica);
+//! let mut router = HealthRouter::new(Config::new("checkout"), endpoints)?;
+//! let handle = router.handle();
+//!
+//! let response = router.ready().await?.call(Request::new(())).await?;
+//! assert!(response.extensions().get::<Picked>().is_some());
+//!
+//! handle.eject("10.0.0.2:80");
+//! let pool = handle.snapshot();
+//! let ejected = pool.endpoint("10.0.0.2:80").ok_or("it is in the pool")?;
+//! assert_eq!(ejected.state, EndpointState::ForcedOut);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it picks
+//!
+//! Every endpoint has a cost, the expected time to a good answer: its latency, known from successes
+//! alone, and the time that its failures waste, times the load that is on it. The cheapest is taken,
+//! and chance decides among all within a noise band of it, by weight. Up to 16 endpoints are looked
+//! at whole; of more, five are drawn. An endpoint that has been sent requests and answers nothing is
+//! as slow as its silence is long. What is in flight counts until the body has ended; the latency is
+//! that from the pick to the head.
+//!
+//! Whether an endpoint simply fails is for the rules to say: failures in a row, or their rate over a
+//! window. They trip the endpoint's circuit, within the budget of [`Config::max_ejected`]. After the
+//! backoff one request at a time is sent as a probe; enough successes let the endpoint back, on
+//! trial: its first outcome decides. If nothing is open the least bad is used: as long as there is
+//! an endpoint that nobody drained, the router never answers in its place.
+//!
+//! A request waits inside its future for its endpoint to become ready, for
+//! [`Config::ready_deadline`] at most, and is then answered by the router with a marked `503`. That
+//! wait counts as a failure in a row and in the cost, and not in the rate: one that answers others
+//! meanwhile is saturated and not dead, and to throw it out would saturate its peers.
+//!
+//! # What it promises
+//!
+//! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
+//!   from before changes nothing; a probe that is dropped or hangs gives its place back:
+//!   `tests/ejection.rs`.
+//! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:
+//!   `tests/budget_model.rs`.
+//! - A healthy pool is shared evenly and by weight; slow, hanging and fast-failing endpoints lose
+//!   their share, whether they can be ejected or not: `tests/balance.rs`.
+//! - On every exit of a request its place comes back with one outcome; an update keeps what is known
+//!   of those that stay: `tests/lifecycle.rs`.
+//! - It composes with other layers inside and outside, and picks never wait for an update:
+//!   `tests/contracts.rs`.
+//!
+//! # What it costs
+//!
+//! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at.
+//! Once a millisecond the pool's median, and what has been looked at, are brought up to date. The end
+//! of a request takes the lock of its endpoint for arithmetic. The response's extensions get one
+//! [`Picked`]. An endpoint takes about a kilobyte.
+//!
+//! # Where in the stack
+//!
+//! Inside the route's breaker and inside retries, so that these see what the pool gives; outside
+//! timeouts and connections, so that a hang becomes a failure of its endpoint. The future is boxed
+//! nowhere; the endpoints' services have to be `Sync` for the router to be `Send`.
+//!
+//! # When the request is dropped
+//!
+//! It is `Abandoned`: neither a failure nor a success. How long it had waited in vain for a head is
+//! evidence of slowness, so that a hang behind impatient clients is seen. A probe that is dropped
+//! gives its lease back. A panic of the endpoint is a failure and goes on to the caller.
+//!
+//! # What it does not do
+//!
+//! A probe ends with its body: an endpoint of endless streams wants a classifier that decides at the
+//! head, or its probes are void. The family `http_client_request_duration_seconds` is not among the
+//! metrics of [`RouterHandle`]. Statistics of an endpoint that an update leaves out are gone.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alias;
 mod config;

@@ -136,12 +136,11 @@ impl<S> Pool<S> {
     {
         let members = self.members.load();
         self.refresh_reference(&members, now);
-        let (member, ticket) = match self.probe(&members, now) {
-            Some(probe) => probe,
-            None => {
-                let member = members.pick(now, &self.shared.rng)?;
-                (member, member.slot.ticket())
-            }
+        let (member, ticket) = if let Some(probe) = self.probe(&members, now) {
+            probe
+        } else {
+            let member = members.pick(now, &self.shared.rng)?;
+            (member, member.slot.ticket())
         };
         // Somebody else's code, and it may panic: nothing is counted yet.
         let service = member.service.clone();

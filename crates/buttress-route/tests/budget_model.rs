@@ -87,11 +87,11 @@ fn world() -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_sequence_of_events_throws_out_more_than_the_budget(
-        steps in proptest::collection::vec(step(), 1..60),
+        steps in proptest::collection::vec(step(), 1..40),
     ) {
         let mut world = world();
         for step in &steps {
@@ -103,7 +103,7 @@ proptest! {
 
     #[test]
     fn after_any_sequence_of_events_every_endpoint_comes_back(
-        steps in proptest::collection::vec(step(), 1..60),
+        steps in proptest::collection::vec(step(), 1..40),
     ) {
         let mut world = world();
         for step in &steps {
@@ -121,7 +121,8 @@ proptest! {
             world.pass(Duration::from_millis(5));
         }
         let before: Vec<_> = world.handle().snapshot().endpoints.iter().map(|it| it.picks).collect();
-        world.load(3, Duration::from_millis(500));
+        // Enough that one that still has a hung request or two is needed as well.
+        world.load(20, Duration::from_millis(200));
         for (endpoint, before) in world.handle().snapshot().endpoints.iter().zip(before) {
             prop_assert_eq!(endpoint.state, EndpointState::Active);
             prop_assert!(endpoint.picks > before, "{:?}", endpoint);

@@ -118,7 +118,9 @@ fn clones_share_one_pool_on_many_threads() {
                 handle.update(some.collect::<Vec<_>>()).unwrap();
             }
         });
-        workers.into_iter().for_each(|it| it.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     let snapshot = handle.snapshot();

@@ -107,7 +107,9 @@ fn one_probe_at_a_time_goes_to_an_endpoint_that_is_still_failing() {
 fn a_rate_of_failures_ejects_where_successes_come_in_between() {
     let rate = FailureRate::new(0.4, Duration::from_secs(10), NonZeroU32::new(20).unwrap());
     let mut world = World::with(&[ok_after(0), ok_after(0)], |config| {
-        config.rules(Rules::none().failure_rate(rate))
+        config
+            .rules(Rules::none().failure_rate(rate))
+            .noise_band(2.0)
     });
     for round in 0..200 {
         world.backends[0].set(if round % 2 == 0 {

@@ -102,9 +102,10 @@ fn an_endpoint_that_never_becomes_ready_costs_a_wait_with_an_end_and_is_thrown_o
     let mut world = World::with(&[Mode::NotReady, ok_after(1)], |config| {
         config.ready_deadline(Duration::from_secs(1))
     });
-    let ended = world.load(2, Duration::from_secs(3));
+    let ended = world.load(2, Duration::from_secs(6));
     let endpoint = shown(&world, "0");
-    assert_eq!(endpoint.state, EndpointState::Ejected);
+    assert_ne!(endpoint.state, EndpointState::Active);
+    assert_eq!(endpoint.ejections[0], ("consecutive_failures", 1));
     assert_eq!(world.backends[0].calls(), 0);
     assert_eq!(ended.bad.get("0"), Some(&endpoint.outcomes.failure));
     assert!(endpoint.picks < 20, "{}", endpoint.picks);

@@ -1,5 +1,13 @@
 //! Backends on a manual clock, and a load on a router of them.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types
+)]
 
 use std::collections::BTreeMap;
 use std::future::Future;

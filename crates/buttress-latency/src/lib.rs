@@ -1,4 +1,109 @@
-//! buttress-latency
+//! Latency percentiles for Tower services: P50 to P99.9, right to 0.55 %, per route and over rolling
+//! windows, at about ten nanoseconds a record.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::time::Duration;
+//!
+//! use buttress_latency::{LatencyHandle, LatencyLayer};
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let handle = LatencyHandle::default();
+//! let layer = LatencyLayer::new(handle.clone()).route("/greet/{name}");
+//! let service = layer.layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
+//! }));
+//!
+//! for _ in 0..20 {
+//!     let response = service.clone().oneshot(Request::new(())).await.unwrap();
+//!     response.into_body().collect().await.unwrap();
+//! }
+//!
+//! let snapshot = handle.snapshot();
+//! let route = snapshot.route("/greet/{name}").unwrap();
+//! let minute = route.window(Duration::from_secs(60)).unwrap().percentiles();
+//! println!("P50 of the last minute: {:?}", minute.p50.value());
+//! assert_eq!(minute.p95.count, 20);
+//! // Twenty samples do not bear a P99, and so there is none.
+//! assert_eq!(minute.p99.value(), None);
+//! # }
+//! ```
+//!
+//! # How it counts
+//!
+//! A [`Recorder`] adds to one of 2048 buckets whose edges are exact powers `2^(k/64)` of a second;
+//! the same integers are an OpenTelemetry exponential histogram of scale 6 and a Prometheus native
+//! histogram of schema 6. The buckets that the conventions' classic bounds fall into are cut there,
+//! so that classic counts are exact as well. Writers only ever add; a rolling window is the
+//! difference of two readings. Merging is addition, and loses nothing.
+//!
+//! A quantile comes with its evidence ([`Quantile`]): the value, how far it can be off, how many
+//! samples it rests on. With fewer samples than `1 / (1 - q)` it is unknown and says how many it would
+//! take: a P99.9 of twelve calls is no number.
+//!
+//! # What it measures
+//!
+//! From the call of the service to the end of the response's body or its trailers, or to the moment
+//! at which the request is dropped. The time that a caller waits for the service to become ready
+//! comes before and is not in it.
+//!
+//! Series are by route, method (`_OTHER` if the conventions do not know it), exact status, scheme and
+//! `error_type`. The last is absent on success; else it is `timeout`, `transport`, `body` (it broke),
+//! `panic`, `client_disconnect`, the reason of a refusal of buttress's own such as `circuit_open`, the
+//! status code of any other 5xx, or `answer` and `overloaded` where a failure has another status
+//! (gRPC). A plain call that is dropped is `abandoned`.
+//!
+//! | metric | kind | labels |
+//! |---|---|---|
+//! | `http_server_request_duration_seconds` | histogram | `http_request_method`, `url_scheme`, `http_route`, `http_response_status_code`, `error_type` |
+//! | `http_server_active_requests` | gauge | `http_request_method`, `url_scheme`, `http_route` |
+//! | `buttress_http_request_duration_quantile_seconds` | gauge | `route`, `status_class`, `quantile`, `window` |
+//! | `buttress_call_duration_seconds` | histogram | `name`, `outcome`, `error_type` |
+//! | `buttress_call_duration_quantile_seconds` | gauge | `name`, `quantile`, `window` |
+//! | `buttress_series_overflow_total` | counter | `room` |
+//!
+//! The two of calls are there once a [`LatencyLayer::plain`] has recorded. Do not add up or average
+//! the quantile gauges; take the histogram where many processes are to be seen as one.
+//!
+//! # What it promises
+//!
+//! - Every quantile is within 0.6 % of that of `HdrHistogram` and within 0.55 % of the sample's, from
+//!   1 µs to 4096 s: `tests/oracle.rs`. Every edge is exact to the nanosecond: `bucket` tests.
+//! - What is shorter or longer is counted and visible, not dropped: `recorder` tests.
+//! - Merging is commutative and associative: `tests/oracle.rs`.
+//! - Every record is in exactly one slice of each window, whatever races, and though nobody reads for
+//!   long: `tests/windows.rs`.
+//! - Every exchange is recorded exactly once and leaves nothing in flight, dropped at any poll,
+//!   panicked or answered; frames, trailers and size hints are unchanged: `tests/http.rs`.
+//! - No client can make more series than the cap; what overflows is merged and counted:
+//!   `tests/http.rs`.
+//! - It works under a buffer, a limit and load shedding: `tests/contract.rs`.
+//!
+//! # What it costs
+//!
+//! A record into a series at hand: about ten nanoseconds, without lock or allocation. The layer adds
+//! two readings of the clock, the in-flight gauge and a reference count: about 120 ns in all. A bound
+//! route ([`LatencyLayer::route`]) is found without hashing; [`LatencyLayer::route_by`] adds a hash and
+//! a read lock. Once per slice (a second by default) one record folds the windows, which takes about
+//! ten microseconds and allocates; others go on meanwhile.
+//!
+//! A fresh series takes 1.7 KiB on two cores, a busy one about 16 KiB for its recorder and 60 KiB for
+//! its windows. There are at most [`Config::max_series`] of them, 2,000 by default, and as many
+//! routes. Series are kept for the life of the handle.
+//!
+//! # Where in the stack
+//!
+//! Outside what is to be measured: under correlation and tracing, above breaker, failover and
+//! routing, so that what a client waits for is in it.
+//!
+//! # When the request is dropped
+//!
+//! It is recorded with its age, as abandoned, and leaves the in-flight gauge at once.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bucket;

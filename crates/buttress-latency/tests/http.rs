@@ -243,7 +243,7 @@ fn failures_are_told_apart_by_what_went_wrong() {
 }
 
 #[test]
-fn a_million_methods_and_routes_leave_the_series_at_their_cap_and_are_counted() {
+fn a_hundred_thousand_methods_and_routes_leave_the_series_at_their_cap_and_are_counted() {
     const REQUESTS: usize = 100_000;
     const CAP: usize = 50;
     let handle = LatencyHandle::new(Config::new().max_series(CAP)).unwrap();
@@ -296,6 +296,59 @@ fn methods_alone_cannot_make_series() {
     }
     assert_eq!(only(&handle.snapshot()).method, Some("_OTHER"));
     assert_eq!(handle.snapshot().overflowed, 0);
+}
+
+#[test]
+fn a_route_is_taken_from_the_request_and_a_scheme_where_it_says_one() {
+    #[derive(Clone)]
+    struct Matched(&'static str);
+    let handle = LatencyHandle::new(Config::new().tls()).unwrap();
+    let layer = LatencyLayer::new(handle.clone())
+        .route_by(|request| Some(Cow::Borrowed(request.extensions.get::<Matched>()?.0)));
+    let mut service = layer.layer(service_fn(|_| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(
+            ScriptedBody::new().exact(),
+        )))
+    }));
+    let mut matched = get("/users/17");
+    matched.extensions_mut().insert(Matched("/users/{id}"));
+    for request in [matched, get("http://host/"), get("ftp://host/")] {
+        drop(now(service.call(request)).unwrap());
+    }
+    let snapshot = handle.snapshot();
+    let seen: Vec<_> = snapshot
+        .series
+        .iter()
+        .map(|s| (&*s.route, s.scheme.unwrap()))
+        .collect();
+    assert_eq!(
+        seen,
+        [("", "_OTHER"), ("", "http"), ("/users/{id}", "https")]
+    );
+}
+
+#[test]
+fn no_two_points_of_a_metric_have_the_same_labels() {
+    let handle = LatencyHandle::new(Config::new().max_series(2)).unwrap();
+    let layer = LatencyLayer::new(handle.clone())
+        .route_by(|request| Some(Cow::Borrowed(request.uri.path().trim_start_matches('/'))));
+    for path in ["/", "/a", "/_OVERFLOW", "/b", "/c", "/d"] {
+        let mut service = layer.layer(service_fn(|_| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(
+                ScriptedBody::new().exact(),
+            )))
+        }));
+        drop(now(service.call(get(path))).unwrap());
+    }
+    let mut families = Vec::new();
+    handle.collect(&mut families);
+    for family in families {
+        let mut labels: Vec<_> = family.points.iter().map(|point| &point.labels).collect();
+        let points = labels.len();
+        labels.sort();
+        labels.dedup();
+        assert_eq!(labels.len(), points, "{}", family.name);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use buttress_core::clock::{Instant, ManualClock};
 use buttress_latency::{RollingRecorder, Snapshot, Windows};
+use proptest::prelude::*;
 
 const THREADS: u64 = 4;
 const RECORDS: u64 = 50_000;
@@ -121,4 +122,35 @@ fn any_gap_and_any_step_of_the_clock_is_safe() {
         rolling.windows(now);
     }
     assert_eq!(rolling.total().count(), 4);
+}
+
+/// The default windows by slice length in milliseconds and number of slices.
+const SLICES: [(u64, u64); 3] = [(1_000, 10), (3_000, 20), (15_000, 20)];
+
+proptest! {
+    /// Each window holds what was recorded in its running slice and in the whole ones before it.
+    #[test]
+    fn windows_equal_an_exact_recount(
+        steps in proptest::collection::vec((0..20_000_u64, 0..4_u8), 1..200),
+    ) {
+        let time = ManualClock::new();
+        let rolling = RollingRecorder::new(&Windows::default(), time.now());
+        let mut recorded = Vec::new();
+        for (gap, what) in steps {
+            // Short gaps and none must come up as well as long ones.
+            time.advance(Duration::from_millis(if what == 0 { gap } else { gap % 700 }));
+            let now = time.now().as_nanos() / 1_000_000;
+            if what < 3 {
+                recorded.push(now);
+                rolling.record(time.now(), Duration::from_millis(1));
+                continue;
+            }
+            for (window, (slice, slices)) in rolling.windows(time.now()).iter().zip(SLICES) {
+                let oldest = (now / slice + 1 - slices) * slice;
+                let expected = recorded.iter().filter(|at| **at >= oldest).count() as u64;
+                prop_assert_eq!(window.counts.count(), expected, "{:?}", window.length);
+                prop_assert!(window.covered <= window.length);
+            }
+        }
+    }
 }

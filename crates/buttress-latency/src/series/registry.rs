@@ -59,6 +59,9 @@ impl Registry {
         if name.is_empty() {
             return Arc::clone(&self.unrouted);
         }
+        if name == OVERFLOW {
+            return Arc::clone(self.routes.overflow());
+        }
         let make = |name: &str| Route::new(name, Arc::clone(&self.shared), false);
         self.routes.get_or_insert_with(name, make)
     }

@@ -10,7 +10,7 @@ mod ring;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
@@ -114,8 +114,10 @@ impl RollingRecorder {
     fn try_fold(&self, now: Instant) {
         // Taken: somebody folds or reads. What is recorded meanwhile falls on either side of the
         // boundary, once.
-        let Ok(mut rings) = self.rings.try_lock() else {
-            return;
+        let mut rings = match self.rings.try_lock() {
+            Ok(rings) => rings,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
         };
         if now.as_nanos() < self.next_fold.load(Ordering::Relaxed) {
             return;

@@ -129,6 +129,12 @@ impl Evidence {
         (self.answers > 1e-6).then(|| self.latency_sum / self.answers)
     }
 
+    /// The mean latency with how far it is to be believed at `now`. A pool's median must not be that
+    /// of endpoints which took no traffic since, or they would be held against a time that is over.
+    pub(crate) fn latency_at(&self, now: Instant) -> Option<(f64, f64)> {
+        Some((self.mean()?, self.sureness * self.kept_at(now)))
+    }
+
     /// The share of successes, credited with a few.
     pub(crate) fn success_ratio(&self, now: Instant) -> f64 {
         let kept = self.kept_at(now);
@@ -188,9 +194,13 @@ impl Evidence {
         self.at = now;
         self.calls *= kept;
         self.successes *= kept;
-        self.answers *= kept;
-        self.latency_sum *= kept;
         self.sureness *= kept;
+        // After a gap the next answer counts by the gap's length, however many came before it: an
+        // endpoint that is tried again after long is judged by what it shows then.
+        let left = self.answers * kept;
+        let left = left.min(kept / (1.0 - kept));
+        self.latency_sum *= left / self.answers.max(f64::MIN_POSITIVE);
+        self.answers = left;
     }
 
     /// The share of the evidence that is left at `now`.
@@ -285,6 +295,15 @@ mod tests {
         assert!(cost(&evidence, START) > 70.0 * MS);
         let later = START.saturating_add(Duration::from_secs(120));
         assert!(cost(&evidence, later) < 11.0 * MS);
+    }
+
+    #[test]
+    fn a_slow_endpoint_that_is_tried_again_is_judged_by_what_it_shows_then() {
+        let mut evidence = evidence();
+        (0..1_000).for_each(|_| evidence.success(ms(100), START));
+        let later = START.saturating_add(Duration::from_secs(20));
+        (0..2).for_each(|_| evidence.success(ms(10), later));
+        assert!(cost(&evidence, later) < 20.0 * MS);
     }
 
     #[test]

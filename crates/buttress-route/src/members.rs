@@ -137,32 +137,35 @@ impl<S> Members<S> {
             .find(|member| Arc::ptr_eq(&member.slot, slot))
     }
 
-    /// The median of the latencies of `SAMPLE` endpoints drawn at random, or of all in a small pool.
-    pub(crate) fn median_latency(&self, rng: &Rng) -> Option<f64> {
+    /// The median of the latencies that the endpoints show, each as heavy as its evidence is fresh;
+    /// of a large pool, of some endpoints.
+    pub(crate) fn median_latency(&self, now: Instant, rng: &Rng) -> Option<f64> {
         const SAMPLE: usize = 31;
-        let mut means = [0.0_f64; SAMPLE];
-        let start = if self.list.len() > SAMPLE {
-            rng.below(self.list.len())
-        } else {
-            0
-        };
-        let stride = (self.list.len() / SAMPLE).max(1);
-        let mut len = 0;
-        for n in 0..self.list.len().min(SAMPLE) {
-            let index = (start + n * stride) % self.list.len();
-            let mean = self
-                .list
-                .get(index)
-                .and_then(|member| member.slot.with_state(|state| state.evidence.mean()));
-            if let (Some(mean), Some(place)) = (mean, means.get_mut(len)) {
-                *place = mean;
-                len += 1;
-            }
+        let len = self.list.len();
+        let start = if len > SAMPLE { rng.below(len) } else { 0 };
+        let stride = (len / SAMPLE).max(1);
+        let mut shown = [(0.0, 0.0); SAMPLE];
+        for (n, place) in shown.iter_mut().enumerate().take(len) {
+            let member = self.list.get((start + n * stride) % len);
+            let latency =
+                |it: &Member<S>| it.slot.with_state(|state| state.evidence.latency_at(now));
+            *place = member.and_then(latency).unwrap_or_default();
         }
-        let measured = means.get_mut(..len)?;
-        measured.sort_unstable_by(f64::total_cmp);
-        measured.get(len.saturating_sub(1) / 2).copied()
+        weighted_median(&mut shown)
     }
+}
+
+/// The median of values with weights; `None` if all together weigh next to nothing.
+fn weighted_median(shown: &mut [(f64, f64)]) -> Option<f64> {
+    const NOTHING: f64 = 1e-3;
+    shown.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let total: f64 = shown.iter().map(|(_, weight)| weight).sum();
+    let mut below = 0.0;
+    let median = shown.iter().find(|(_, weight)| {
+        below += weight;
+        below * 2.0 >= total
+    });
+    median.filter(|_| total > NOTHING).map(|(value, _)| *value)
 }
 
 #[inline]
@@ -183,5 +186,18 @@ fn consider<S>(
             cost: slot.cost(now, member.load_factor),
             weight,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_heeds_weights_and_nothing_weighs_nothing() {
+        let mut shown = [(9.0, 1.0), (1.0, 1.0), (2.0, 5.0), (0.0, 0.0)];
+        assert_eq!(weighted_median(&mut shown), Some(2.0));
+        assert_eq!(weighted_median(&mut [(5.0, 0.0)]), None);
+        assert_eq!(weighted_median(&mut []), None);
     }
 }

@@ -188,7 +188,7 @@ impl<S> Pool<S> {
             Ordering::Relaxed,
         );
         if taken.is_ok()
-            && let Some(median) = members.median_latency(&self.shared.rng)
+            && let Some(median) = members.median_latency(now, &self.shared.rng)
         {
             self.shared.set_reference(median);
         }

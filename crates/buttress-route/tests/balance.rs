@@ -155,3 +155,21 @@ fn in_a_large_pool_everyone_is_drawn_and_the_slow_are_left_alone() {
     assert!(slow < 0.01, "{slow}");
     assert!((10..100).all(|id: u32| ended.share(&id.to_string()) > 0.005));
 }
+
+#[test]
+fn a_pool_that_was_slow_for_the_most_part_is_used_again_as_a_whole() {
+    let mut world = World::new(&[ok_after(2); 5]);
+    world.load(2, Duration::from_secs(1));
+    for backend in &world.backends[..3] {
+        backend.set(ok_after(500));
+    }
+    world.load(2, Duration::from_secs(5));
+    for backend in &world.backends {
+        backend.set(ok_after(2));
+    }
+    world.load(2, Duration::from_secs(60));
+    let ended = world.load(2, Duration::from_secs(2));
+    for id in ["0", "1", "2", "3", "4"] {
+        assert!(ended.share(id) > 0.15, "{ended:?}");
+    }
+}

@@ -83,7 +83,6 @@ pin_project! {
     {
         Rejected { rejected: Option<Rejected>, grpc: bool },
         Readying {
-            #[pin]
             readying: Readying<S, Request<ReqB>>,
             classify: Option<C>,
             head: bool,

@@ -1,4 +1,90 @@
-//! A circuit breaker for Tower services, with leased probes and generations.
+//! A circuit breaker: cuts off a dependency that fails, probes it safely, and lets traffic back.
+//!
+//! ```
+//! use buttress_breaker::{Breaker, Config, Rule, Window};
+//! use http::{Request, Response};
+//! use std::time::Duration;
+//! use tower::{Layer, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::default().rules([
+//!     Rule::FailureRate { ratio: 0.5, min_calls: 20, window: Window::Time(Duration::from_secs(10)) },
+//!     Rule::ConsecutiveFailures(5),
+//! ]);
+//! let breaker = Breaker::new("inventory", config)?;
+//! let handle = breaker.handle();
+//!
+//! // `Router::layer(breaker.layer())` is the same under axum.
+//! let service = breaker.layer().layer(tower::service_fn(|_request: Request<()>| async {
+//!     Response::builder().status(500).body(http_body_util::Empty::<&[u8]>::new())
+//! }));
+//!
+//! for _ in 0..5 {
+//!     assert_eq!(service.clone().oneshot(Request::new(())).await?.status(), 500);
+//! }
+//! let refused = service.oneshot(Request::new(())).await?;
+//! assert_eq!(refused.status(), 503);
+//! assert!(refused.headers().contains_key("retry-after"));
+//! let verdict = handle.snapshot().verdict.unwrap();
+//! assert!(verdict.to_string().contains("consecutive_failures 5 (limit 5, 5 calls)"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A service of any other kind is guarded by [`Breaker::plain_layer`], whose rejection is
+//! [`BreakerError::Rejected`]; what is no service at all by [`Breaker::try_acquire`].
+//!
+//! # What it promises
+//!
+//! | promise | proved by |
+//! |---|---|
+//! | The inner service that was polled ready is the one that is called; back-pressure passes through; nothing of its own is reserved before the call. | `tests/contract.rs` |
+//! | While it rejects it is ready at once and touches nothing behind it. If it opened or closed since, the call decides; what was not readied is readied inside the call, under [`Config::ready_deadline`]. | `tests/contract.rs` |
+//! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs` |
+//! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
+//! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
+//! | From every state traffic flows again after the open time and a probe deadline. | `tests/model.rs` |
+//! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
+//! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
+//! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
+//! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/contract.rs`, `tests/probes.rs` |
+//!
+//! # What it costs
+//!
+//! Nothing is allocated for a call. A closed circuit admits on one atomic load and takes a reference
+//! to the breaker. A success is counted by one compare-and-swap where the rules look at rows or at
+//! windows of calls; failures, and every outcome where a rule looks at a window of time, take an
+//! uncontended lock for some arithmetic. The clock is read once for an admission if
+//! [`Config::slow_after`] is set and once for an outcome if it or a window of time needs it. A
+//! rejection while open reads the clock once and takes no lock. A breaker with the default rules
+//! takes about 1 KiB; a window of `n` calls takes `n` bits. Only a call that was admitted before its
+//! service was ready, and has to wait for that, puts a timer on the heap.
+//!
+//! # Choosing rules
+//!
+//! A rate with a minimum of calls is the rule to start with. With few calls a minute a rate over time
+//! never sees its minimum: add [`Rule::ConsecutiveFailures`] or look at the last calls instead. A
+//! window of calls remembers a quiet night's failures in the morning; a window of time does not.
+//! [`Config::slow_after`] marks calls as slow in counts, and a slow probe opens the circuit again.
+//!
+//! # Where in the stack
+//!
+//! Outside what is classified (timeouts, so that a hang is a failure; the client), inside what makes
+//! new attempts (retries ask again and are refused at once) and inside load shedding and rate limits,
+//! so that what they refuse is not counted. One breaker guards one dependency: a route's pool, a
+//! database, somebody's API.
+//!
+//! # When the request is dropped
+//!
+//! Its call is `Abandoned`: neither a failure nor a success, and a probe's place is free again. A
+//! panic in the guarded service is a failure, and passes on.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `http` (default) | `BreakerLayer<Http>`: rejections become responses, outcomes end with the body |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod breaker;

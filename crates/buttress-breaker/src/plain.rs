@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use buttress_core::BoxError;
 use buttress_core::judge_result::JudgeResult;
 use buttress_core::protocol::{ClassifyResult, Plain};
 use buttress_core::reject::Rejected;
@@ -41,6 +42,20 @@ impl<E> BreakerError<E> {
         match self {
             Self::Rejected(_) => None,
             Self::Inner(error) => Some(error),
+        }
+    }
+
+    /// The rejection or the inner error by itself, as an error of any type.
+    ///
+    /// For stacks whose errors are boxed already: a boxed error is no `Error`, so neither is this one
+    /// around it. `service.map_err(BreakerError::into_boxed)` lets tower's own layers go outside.
+    pub fn into_boxed(self) -> BoxError
+    where
+        E: Into<BoxError>,
+    {
+        match self {
+            Self::Rejected(rejected) => rejected.into(),
+            Self::Inner(error) => error.into(),
         }
     }
 }
@@ -117,7 +132,7 @@ pin_project! {
         S: Service<R>,
     {
         Rejected { rejected: Option<Rejected> },
-        Readying { #[pin] readying: Readying<S, R>, classify: Option<C> },
+        Readying { readying: Readying<S, R>, classify: Option<C> },
         Calling { #[pin] judged: JudgeResult<S::Future, C, Permit> },
     }
 }

@@ -1,5 +1,6 @@
 //! Readying an inner service inside the future of a call that was admitted before it was ready.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,23 +8,20 @@ use buttress_core::clock::Sleep;
 use buttress_core::outcome::Outcome;
 use buttress_core::reject::Rejected;
 use buttress_core::settle::Guard;
-use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::breaker::Breaker;
 use crate::permit::Permit;
 
-pin_project! {
-    /// An inner service that is readied, under a deadline, and then called with `request`.
-    pub(crate) struct Readying<S, R> {
-        inner: S,
-        request: Option<R>,
-        breaker: Breaker,
-        guard: Guard<Permit>,
-        // Made only if the inner service is not ready at once.
-        #[pin]
-        deadline: Option<Sleep>,
-    }
+/// An inner service that is readied, under a deadline, and then called with `request`.
+pub(crate) struct Readying<S, R> {
+    inner: S,
+    request: Option<R>,
+    breaker: Breaker,
+    guard: Guard<Permit>,
+    /// Made only if the inner service is not ready at once, and on the heap: a healthy call should
+    /// not carry the room for a timer about.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// How readying ended.
@@ -53,44 +51,36 @@ impl<S, R> Readying<S, R> {
 
 impl<S: Service<R>, R> Readying<S, R> {
     /// `Ready(None)` only if polled after it was done.
-    pub(crate) fn poll_call(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Readied<S, R>>> {
-        let this = self.as_mut().project();
-        this.guard.enter();
-        let polled = this.inner.poll_ready(cx);
-        this.guard.leave();
+    pub(crate) fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Option<Readied<S, R>>> {
+        self.guard.enter();
+        let polled = self.inner.poll_ready(cx);
+        self.guard.leave();
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(self.call()),
-            Poll::Ready(Err(error)) => Poll::Ready(Some(Readied::Failed(error, this.guard.take()))),
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Readied::Failed(error, self.guard.take()))),
             Poll::Pending => self.poll_deadline(cx),
         }
     }
 
-    fn call(self: Pin<&mut Self>) -> Option<Readied<S, R>> {
-        let this = self.project();
-        let request = this.request.take()?;
-        let mut guard = this.guard.take();
+    fn call(&mut self) -> Option<Readied<S, R>> {
+        let request = self.request.take()?;
+        let mut guard = self.guard.take();
         guard.enter();
-        let future = this.inner.call(request);
+        let future = self.inner.call(request);
         guard.leave();
         Some(Readied::Called(future, guard))
     }
 
-    fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Readied<S, R>>> {
-        let mut this = self.project();
-        if this.deadline.is_none() {
-            let shared = this.breaker.shared();
-            let sleep = shared.clock().sleep(shared.ready_deadline());
-            this.deadline.set(Some(sleep));
-        }
-        let deadline = this.deadline.as_mut().as_pin_mut();
-        if deadline.is_some_and(|deadline| deadline.poll(cx).is_pending()) {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Readied<S, R>>> {
+        let shared = self.breaker.shared();
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(shared.clock().sleep(shared.ready_deadline())));
+        if deadline.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         // Our own queue was too long: that says nothing about the upstream.
-        this.guard.settle(Outcome::Ignored);
-        Poll::Ready(Some(Readied::Late(this.breaker.reject("not_ready"))))
+        self.guard.settle(Outcome::Ignored);
+        Poll::Ready(Some(Readied::Late(self.breaker.reject("not_ready"))))
     }
 }

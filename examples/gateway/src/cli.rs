@@ -10,8 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::demo::Demo;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, StartError};
 use crate::server::{BindError, Drain, drain_on_signal};
+use crate::table;
 
 /// A reverse proxy that keeps going when what is behind it does not.
 ///
@@ -113,17 +114,23 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
         let drain = Drain::new();
         let demo = Demo::start().await?;
         let gateway = Gateway::bind(&demo.config(args.listen, args.admin), drain.clone()).await?;
-        if !args.no_traffic {
-            demo.send_traffic(gateway.address());
+        let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));
+        let viewer = demo.viewer(&gateway, traffic);
+        tokio::select! {
+            ended = until_signalled(gateway, drain) => ended,
+            () = table::show(viewer) => Ok(()),
         }
-        until_signalled(gateway, drain).await
     })
 }
 
 async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> {
     say(
         &mut io::stderr(),
-        &format!("listening on http://{}", gateway.address()),
+        &format!(
+            "proxy on http://{}, admin on http://{}",
+            gateway.address(),
+            gateway.admin_address()
+        ),
     );
     let signals = async {
         if let Err(error) = drain_on_signal(drain).await {
@@ -157,7 +164,7 @@ fn say(to: &mut impl io::Write, what: &dyn fmt::Display) {
 #[derive(Debug)]
 enum Failure {
     Config(ConfigError),
-    Bind(BindError),
+    Start(StartError),
     Runtime(io::Error),
 }
 
@@ -165,7 +172,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(WRONG_CONFIG),
-            Self::Bind(_) | Self::Runtime(_) => ExitCode::FAILURE,
+            Self::Start(_) | Self::Runtime(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -174,7 +181,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Bind(error) => error.fmt(f),
+            Self::Start(error) => error.fmt(f),
             Self::Runtime(error) => write!(f, "cannot start worker threads: {error}"),
         }
     }
@@ -186,8 +193,14 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
 impl From<BindError> for Failure {
     fn from(error: BindError) -> Self {
-        Self::Bind(error)
+        Self::Start(error.into())
     }
 }

@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use buttress::core::reject::Rejected;
+use buttress::correlation::CorrelationId;
+use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -18,6 +20,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::headers::X_CORRELATION_ID;
 use crate::ingress::Arrival;
 use crate::problem::Problem;
+use crate::upstream::OWN;
 
 /// Sends each request to the service of its route, by the [`Arrival`] in its extensions.
 #[derive(Debug)]
@@ -122,10 +125,28 @@ where
                 }
                 StateProj::Calling { future } => {
                     let Ok(response) = ready!(future.poll(cx));
-                    return Poll::Ready(Ok(response.map(Either::Left)));
+                    return Poll::Ready(Ok(explained(response)));
                 }
             };
             state.set(State::Calling { future });
         }
     }
+}
+
+/// A layer's refusal is a status without a body; the client is told in the words of all problems.
+fn explained<B>(response: Response<B>) -> Response<Either<B, ResponseBody>> {
+    let refused = response
+        .extensions()
+        .get::<Rejected>()
+        .is_some_and(|by| by.by != OWN);
+    if !refused || response.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return response.map(Either::Left);
+    }
+    let problem = CorrelationId::with_current(|id| {
+        Problem::Unavailable.response(id.map(CorrelationId::as_str))
+    });
+    let (mut parts, _) = response.into_parts();
+    let (words, body) = problem.into_parts();
+    parts.headers.extend(words.headers);
+    Response::from_parts(parts, Either::Right(body))
 }

@@ -1,34 +1,82 @@
 //! The gateway as a value: bound, then run until it is drained.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use buttress::admin::AdminService;
+use buttress::core::config::ConfigError;
+use buttress::health::Readiness;
+use buttress::telemetry::Metrics;
 
 use crate::config::Config;
-use crate::dispatch::Dispatch;
-use crate::ingress::Ingress;
-use crate::server::{BindError, Connections, Drain, Listener, Server, ServerConfig};
-use crate::upstream::{Origin, OriginConfig};
+use crate::journal::{Journal, LastVerdict};
+use crate::operate;
+use crate::rooms::Rooms;
+use crate::server::{BindError, Connections, Drain, Listener, Phase, Server, ServerConfig};
+use crate::stack::{self, Proxy, Seams};
 
-/// The service that the public listener serves.
-pub type Proxy = Ingress<Dispatch<Origin>>;
+/// Connections that the admin listener holds at once: a few scrapers and a few pairs of eyes.
+const MAX_ADMIN_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// A gateway with its listeners bound.
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
+    admin_address: SocketAddr,
     server: Server<Listener>,
     proxy: Proxy,
+    admin_server: Server<Listener>,
+    admin: AdminService,
+    admin_drain: Drain,
+    drain: Drain,
+    rooms: Rooms,
+    journal: Journal,
+    readiness: Readiness,
+    metrics: Metrics,
 }
 
 impl Gateway {
     /// Binds the listeners; `drain` ends it.
-    pub async fn bind(config: &Config, drain: Drain) -> Result<Self, BindError> {
+    pub async fn bind(config: &Config, drain: Drain) -> Result<Self, StartError> {
+        Self::bind_with(config, drain, Seams::default()).await
+    }
+
+    /// As [`Gateway::bind`], with a clock, a generator and a recorder of the caller's.
+    pub async fn bind_with(
+        config: &Config,
+        drain: Drain,
+        seams: Seams,
+    ) -> Result<Self, StartError> {
+        // The first reading calibrates the clock; no request should wait for that.
+        seams.clock.now();
         let listener = Listener::bind(config.listen.address).await?;
-        let address = listener.address();
-        let server = Server::new(listener, ServerConfig::of(&config.listen), drain);
+        let admin_listener = Listener::bind(config.admin.address).await?;
+        let (address, admin_address) = (listener.address(), admin_listener.address());
+        let (proxy, rooms) = stack::build(config, seams)?;
+        let (metrics, readiness) = (Metrics::new(), Readiness::ready());
+        let admin = operate::service(&rooms, &metrics, &readiness, admin_address)?;
+        let of_proxy = ServerConfig::of(&config.listen);
+        let of_admin = ServerConfig {
+            max_connections: MAX_ADMIN_CONNECTIONS,
+            lame_duck: Duration::ZERO,
+            ..of_proxy
+        };
+        let admin_drain = Drain::new();
         Ok(Self {
             address,
-            server,
-            proxy: proxy(config),
+            admin_address,
+            server: Server::new(listener, of_proxy, drain.clone()),
+            proxy,
+            admin_server: Server::new(admin_listener, of_admin, admin_drain.clone()),
+            admin,
+            admin_drain,
+            drain,
+            journal: Journal::start(&rooms),
+            rooms,
+            readiness,
+            metrics,
         })
     }
 
@@ -37,27 +85,86 @@ impl Gateway {
         self.address
     }
 
+    /// Where it shows metrics, health and status.
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
     /// A view of its connections.
     pub fn connections(&self) -> Connections {
         self.server.connections()
     }
 
-    /// Serves until it is drained.
+    /// The handles of all that it runs.
+    pub const fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// A view of the last verdict.
+    pub fn last_verdict(&self) -> LastVerdict {
+        self.journal.last()
+    }
+
+    /// What `/metrics` shows; more can be registered.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Serves until it is drained. The admin listener answers as long as the public one does.
     pub async fn run(self) {
-        self.server.serve(self.proxy).await;
+        let Self {
+            server,
+            proxy,
+            admin_server,
+            admin,
+            admin_drain,
+            drain,
+            readiness,
+            ..
+        } = self;
+        let journal = self.journal;
+        let public = async move {
+            server.serve(proxy).await;
+            admin_drain.advance(Phase::Closing);
+        };
+        let draining = async move {
+            drain.reached(Phase::LameDuck).await;
+            readiness.drain();
+        };
+        tokio::join!(public, admin_server.serve(admin), draining);
+        drop(journal);
     }
 }
 
-/// Every route to the first endpoint of its pool.
-fn proxy(config: &Config) -> Proxy {
-    let origin = |route: &crate::config::Route| {
-        let pool = config.pools.get(route.pool)?;
-        let endpoint = pool.endpoints.first()?;
-        let how = OriginConfig::of(pool, config.forwarded.host);
-        Some(Origin::new(endpoint.authority.clone(), how))
-    };
-    Ingress::new(
-        Dispatch::new(config.routes.iter().filter_map(origin)),
-        config,
-    )
+/// Why a gateway could not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener could not be bound.
+    Bind(BindError),
+    /// A layer refused its settings.
+    Config(ConfigError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
 }

@@ -10,7 +10,9 @@ use crate::config::{
     Admin, Config, Correlation, Endpoint, Forwarded, Listen, Log, Pool, PoolHealth, Protocol,
     Route, RouteBreaker, Trace,
 };
+use crate::gateway::Gateway;
 use crate::server::{BindError, Drain, Phase};
+use crate::table::Viewer;
 
 pub use conduct::{CYCLE, Character};
 pub use traffic::{RATE, Traffic, TrafficCounts};
@@ -60,6 +62,19 @@ impl Demo {
                 ..pool()
             }],
             routes: vec![route()],
+        }
+    }
+
+    /// Reads the rooms of a gateway in front of the demo's upstreams.
+    pub fn viewer(&self, gateway: &Gateway, traffic: Option<Traffic>) -> Viewer {
+        let name = |upstream: &Upstream| (upstream.address(), upstream.character().name());
+        Viewer {
+            proxy: gateway.address(),
+            admin: gateway.admin_address(),
+            rooms: gateway.rooms().clone(),
+            last: gateway.last_verdict(),
+            names: self.upstreams.iter().map(name).collect(),
+            traffic,
         }
     }
 

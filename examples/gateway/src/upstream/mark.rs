@@ -7,6 +7,9 @@ use http::Response;
 
 use crate::body::{ResponseBody, UploadError};
 
+/// By whom a [`Rejected`] is that a client brought on itself; it has a problem for a body already.
+pub const OWN: &str = "gateway";
+
 /// Why an endpoint did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -29,7 +32,7 @@ pub(super) fn mark(response: &mut Response<ResponseBody>, cause: Cause) {
             extensions.insert(TransportFailure::new());
         }
         Cause::Upload(error) => {
-            extensions.insert(Rejected::new("gateway", error.reason()));
+            extensions.insert(Rejected::new(OWN, error.reason()));
         }
     }
 }

@@ -11,6 +11,7 @@ mod future;
 mod mark;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::config::{HostPolicy, Pool, Protocol};
 use crate::headers::X_CORRELATION_ID;
 
 pub use future::OriginFuture;
+pub use mark::OWN;
 
 /// Idle connections kept to one endpoint.
 const MAX_IDLE: usize = 1024;
@@ -68,7 +70,11 @@ impl OriginConfig {
 
 /// A client towards one endpoint, with its pool of connections; clones share both.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct Origin(Arc<Shared>);
+
+// Cloned for each request, so behind one pointer.
+#[derive(Debug)]
+struct Shared {
     client: Client<HttpConnector, RequestBody>,
     authority: Authority,
     config: OriginConfig,
@@ -91,33 +97,33 @@ impl Origin {
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .http2_adaptive_window(true)
             .build(connector);
-        Self {
+        Self(Arc::new(Shared {
             client,
             authority,
             config,
-        }
+        }))
     }
 
     /// The endpoint's authority, from the configuration.
-    pub const fn authority(&self) -> &Authority {
-        &self.authority
+    pub fn authority(&self) -> &Authority {
+        &self.0.authority
     }
 
     /// Turns a request towards the endpoint: its authority, and of the client's only the path.
     fn aim(&self, request: &mut Request<RequestBody>) {
         let mut parts = Parts::default();
         parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
+        parts.authority = Some(self.0.authority.clone());
         let target = std::mem::take(request.uri_mut());
         let path = target.into_parts().path_and_query;
         parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
         // All three parts are there, which is all that can be asked of them.
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-        *request.version_mut() = match self.config.protocol {
+        *request.version_mut() = match self.0.config.protocol {
             Protocol::Http1 => Version::HTTP_11,
             Protocol::Http2 => Version::HTTP_2,
         };
-        if self.config.protocol == Protocol::Http2 || self.config.host == HostPolicy::Upstream {
+        if self.0.config.protocol == Protocol::Http2 || self.0.config.host == HostPolicy::Upstream {
             request.headers_mut().remove(&HOST);
         }
     }
@@ -136,7 +142,7 @@ impl Service<Request<RequestBody>> for Origin {
         self.aim(&mut request);
         let id: Option<HeaderValue> = request.headers().get(&X_CORRELATION_ID).cloned();
         let upload = request.body().watch();
-        OriginFuture::new(self.client.request(request), upload, id, &self.config)
+        OriginFuture::new(self.0.client.request(request), upload, id, &self.0.config)
     }
 }
 

@@ -1,0 +1,79 @@
+//! What is decided, written down: a log line for each verdict, and the last one kept for a reader.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use buttress::core::events::{Received, Subscription};
+use tokio::task::JoinSet;
+
+use crate::rooms::Rooms;
+
+/// Listens to every breaker and pool from when it is made until it is dropped.
+#[derive(Debug)]
+pub struct Journal {
+    // Dropping the set ends the listeners.
+    _listeners: JoinSet<()>,
+    last: LastVerdict,
+}
+
+/// The last verdict of all, in words; clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct LastVerdict(Arc<Mutex<Option<String>>>);
+
+impl Journal {
+    /// Begins to listen. Has to be called inside a runtime.
+    pub fn start(rooms: &Rooms) -> Self {
+        let last = LastVerdict::default();
+        let mut listeners = JoinSet::new();
+        for route in rooms.routes.iter() {
+            let (events, last) = (route.breaker.subscribe(), last.clone());
+            listeners.spawn(listen(events, move |event: buttress::breaker::Event| {
+                let (from, to) = (event.transition.from.as_str(), event.transition.to.as_str());
+                let verdict = &event.verdict;
+                tracing::info!(breaker = %event.name, from, to, %verdict, "breaker changed state");
+                last.set(format!("breaker {}: {verdict}", event.name));
+            }));
+        }
+        for pool in rooms.pools.iter() {
+            let (events, last) = (pool.router.subscribe(), last.clone());
+            listeners.spawn(listen(events, move |event: buttress::route::Event| {
+                let verdict = &event.verdict;
+                tracing::info!(pool = %event.pool, endpoint = %event.endpoint, %verdict, "endpoint judged");
+                last.set(format!("endpoint {}: {verdict}", event.endpoint));
+            }));
+        }
+        Self {
+            _listeners: listeners,
+            last,
+        }
+    }
+
+    /// A view of the last verdict.
+    pub fn last(&self) -> LastVerdict {
+        self.last.clone()
+    }
+}
+
+impl LastVerdict {
+    fn set(&self, words: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+}
+
+impl fmt::Display for LastVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        f.write_str(last.as_deref().unwrap_or("none yet"))
+    }
+}
+
+async fn listen<T: Clone>(mut events: Subscription<T>, mut write: impl FnMut(T)) {
+    while let Some(received) = events.recv().await {
+        match received {
+            Received::Event(event) => write(event),
+            Received::Lagged(lost) => {
+                tracing::warn!(lost, "verdicts came faster than they were written")
+            }
+        }
+    }
+}

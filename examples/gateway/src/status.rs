@@ -1,0 +1,132 @@
+//! `/status`: what every room knows, as JSON.
+
+use std::time::Duration;
+
+use buttress::breaker::BreakerHandle;
+use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
+use buttress::route::EndpointSnapshot;
+use serde_json::{Value, json};
+
+use crate::rooms::{PoolRoom, Rooms, of_endpoint};
+
+/// The routes: their percentiles by window, and what is under way.
+pub fn routes(latency: &LatencyHandle) -> Value {
+    latency.snapshot().routes.iter().map(route).collect()
+}
+
+/// The breakers: state, counts, and why they are as they are.
+pub fn breakers(rooms: &Rooms) -> Value {
+    rooms
+        .routes
+        .iter()
+        .map(|route| breaker(&route.breaker))
+        .collect()
+}
+
+/// The pools: every endpoint with its state, its evidence and its last verdict.
+pub fn pools(rooms: &Rooms) -> Value {
+    rooms.pools.iter().map(|each| pool(each, rooms)).collect()
+}
+
+/// Where correlation IDs came from, and why some were replaced.
+pub fn correlation(rooms: &Rooms) -> Value {
+    let now = rooms.correlation.snapshot();
+    json!({
+        "minted": now.minted,
+        "accepted": now.accepted,
+        "inherited": now.inherited,
+        "replaced": {
+            "empty": now.empty,
+            "too_long": now.too_long,
+            "charset": now.charset,
+            "repeated": now.repeated,
+        },
+    })
+}
+
+fn route(route: &RouteSnapshot) -> Value {
+    json!({
+        "route": &*route.route,
+        "in_flight": route.in_flight,
+        "requests": route.total.count(),
+        "windows": route.windows.iter().map(window).collect::<Value>(),
+    })
+}
+
+fn window(window: &WindowSnapshot) -> Value {
+    let of = window.percentiles();
+    json!({
+        "seconds": window.length.as_secs_f64(),
+        "requests": window.counts.count(),
+        "p50_ms": millis(&of.p50),
+        "p90_ms": millis(&of.p90),
+        "p95_ms": millis(&of.p95),
+        "p99_ms": millis(&of.p99),
+        "p999_ms": millis(&of.p999),
+    })
+}
+
+/// `null` where there are too few samples to know.
+fn millis(quantile: &Quantile) -> Value {
+    quantile
+        .value()
+        .map_or(Value::Null, |value| json!(in_millis(value)))
+}
+
+fn in_millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn breaker(handle: &BreakerHandle) -> Value {
+    let now = handle.snapshot();
+    json!({
+        "breaker": &*now.name,
+        "state": now.state.as_str(),
+        "for_seconds": now.since.as_secs_f64(),
+        "retry_after_seconds": now.retry_after.map(|wait| wait.as_secs_f64()),
+        "calls": {
+            "success": now.calls.success,
+            "failure": now.calls.failure,
+            "slow": now.calls.slow,
+            "ignored": now.calls.ignored,
+            "abandoned": now.calls.abandoned,
+        },
+        "stale": now.stale,
+        "rejected": now.rejected,
+        "verdict": now.verdict.map(|verdict| verdict.to_string()),
+    })
+}
+
+fn pool(pool: &PoolRoom, rooms: &Rooms) -> Value {
+    let now = pool.router.snapshot();
+    let latency = rooms.endpoints.snapshot();
+    let endpoints = now.endpoints.iter().map(|each| {
+        let mut value = endpoint(each);
+        value["for_seconds"] = json!(now.at.saturating_since(each.since).as_secs_f64());
+        let recorded = of_endpoint(&latency, &pool.name, &each.id);
+        value["windows"] =
+            recorded.map_or(Value::Null, |of| of.windows.iter().map(window).collect());
+        value
+    });
+    json!({
+        "pool": &*now.pool,
+        "max_ejected": now.max_ejected,
+        "endpoints": endpoints.collect::<Value>(),
+    })
+}
+
+fn endpoint(endpoint: &EndpointSnapshot) -> Value {
+    json!({
+        "endpoint": &*endpoint.id,
+        "state": endpoint.state.as_str(),
+        "retry_after_seconds": endpoint.retry_after.map(|wait| wait.as_secs_f64()),
+        "weight": endpoint.weight,
+        "in_flight": endpoint.in_flight,
+        "picks": endpoint.picks,
+        "share": endpoint.share,
+        "success_ratio": endpoint.success_ratio,
+        "latency_ms": endpoint.latency.map(in_millis),
+        "cost_ms": endpoint.cost * 1e3,
+        "verdict": endpoint.last_verdict.as_ref().map(ToString::to_string),
+    })
+}

@@ -1,0 +1,37 @@
+//! What the gateway is doing, live in the terminal, or as plain lines where there is none.
+
+mod lines;
+mod picture;
+mod view;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+pub use view::{EndpointRow, RouteRow, View, Viewer};
+
+/// How often the table is drawn anew.
+const REDRAW: Duration = Duration::from_millis(500);
+/// How often plain lines are written.
+const LINES_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows what `viewer` sees until the future is dropped: a table that is drawn over itself in a
+/// terminal, a few lines from time to time elsewhere.
+pub async fn show(viewer: Viewer) {
+    let live = io::stdout().is_terminal();
+    let mut tick = tokio::time::interval(if live { REDRAW } else { LINES_EVERY });
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        let view = viewer.look();
+        let text = if live {
+            picture::draw(&view)
+        } else {
+            lines::write(&view)
+        };
+        // A terminal that is gone is no reason to stop serving.
+        let mut out = io::stdout().lock();
+        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    }
+}

@@ -280,6 +280,44 @@ fn a_hundred_thousand_methods_and_routes_leave_the_series_at_their_cap_and_are_c
 }
 
 #[test]
+fn every_exchange_that_has_no_series_of_its_own_is_counted() {
+    let handle = LatencyHandle::new(Config::new().max_series(1)).unwrap();
+    let mut service = LatencyLayer::new(handle.clone())
+        .route("r")
+        .layer(service_fn(|request: Request<u16>| {
+            let response = Response::builder().status(*request.body());
+            std::future::ready(response.body(ScriptedBody::new().exact()))
+        }));
+    for status in [200, 200, 404, 404, 404, 200] {
+        drop(now(service.call(Request::new(status))).unwrap());
+    }
+    let snapshot = handle.snapshot();
+    assert_eq!(snapshot.route("r").unwrap().total.count(), 3);
+    assert_eq!(snapshot.overflowed, 3);
+}
+
+#[test]
+fn an_answer_that_has_failed_already_is_timed_to_the_end_of_its_body() {
+    let time = ManualClock::new();
+    let handle = measured(&time);
+    let mut service = LatencyLayer::new(handle.clone()).layer(service_fn(|_| {
+        let response = Response::builder()
+            .status(500)
+            .body(ScriptedBody::new().data("sorry"));
+        std::future::ready(response)
+    }));
+    let response = now(service.call(get("/"))).unwrap();
+    time.advance(Duration::from_secs(2));
+    now(response.into_body().collect()).unwrap();
+    let snapshot = handle.snapshot();
+    let series = only(&snapshot);
+    assert_eq!(
+        (series.outcome, series.total.sum()),
+        ("failure", Duration::from_secs(2))
+    );
+}
+
+#[test]
 fn methods_alone_cannot_make_series() {
     let handle = LatencyHandle::default();
     let mut service = LatencyLayer::new(handle.clone()).layer(service_fn(|_| {

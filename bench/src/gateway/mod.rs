@@ -3,13 +3,14 @@
 //! The proxy under measurement has one core to itself; load and origin share the other. Both
 //! proxies serve the same number of requests in every round and take turns at going first. What is
 //! compared is the CPU time of the proxy's process, which neither the speed of the load nor an
-//! idle moment can improve.
+//! idle moment can improve. With `--awake` the peers' sleep is taken out of it as well.
 
 mod bare_proxy;
 mod cpu;
 mod evidence;
 mod load;
 mod origin;
+mod peers;
 mod process;
 mod report;
 mod subject;
@@ -25,6 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::cpu::{Cores, CpuClock};
 use self::load::Load;
+use self::peers::Origin;
 use self::process::{Process, free_address};
 use self::report::{Report, Round};
 use crate::Error;
@@ -47,6 +49,9 @@ pub(crate) struct Options {
     /// Compare the bare proxy with itself: the noise of this machine
     #[arg(long)]
     noise: bool,
+    /// Keep origin and load from sleeping, so that no proxy pays for waking them
+    #[arg(long)]
+    awake: bool,
     /// Measure this gateway instead of building the workspace's
     #[arg(long, value_name = "PATH", conflicts_with = "noise")]
     binary: Option<PathBuf>,
@@ -110,7 +115,11 @@ async fn measure(
     cores: Cores,
     gateway: Option<PathBuf>,
 ) -> Result<Report, Error> {
-    let origin = start_origin(cores).await?;
+    let origin = if options.awake {
+        Origin::awake().await?
+    } else {
+        Origin::asleep(cores).await?
+    };
     let bare = start_bare(cores, origin.address).await?;
     let mut bare = Candidate::new(bare, options.connections).await?;
     let (subject, rounds) = match gateway {
@@ -124,8 +133,10 @@ async fn measure(
             ("buttress", rounds)
         }
     };
+    let peers = if options.awake { "awake" } else { "asleep" };
     Ok(Report {
         subject,
+        peers,
         requests: options.requests,
         rounds,
     })
@@ -135,7 +146,7 @@ async fn against_gateway(
     options: &Options,
     cores: Cores,
     binary: PathBuf,
-    origin: &Process,
+    origin: &Origin,
     bare: &mut Candidate,
 ) -> Result<Vec<Round>, Error> {
     let listen = free_address().await?;
@@ -209,15 +220,6 @@ impl Candidate {
         self.sent += requests;
         Ok(self.cpu.read()?.saturating_sub(before))
     }
-}
-
-async fn start_origin(cores: Cores) -> Result<Process, Error> {
-    let address = free_address().await?;
-    let mut command = part("origin")?;
-    command.arg(address.to_string());
-    let mut origin = Process::start("the origin", &mut command, address, cores.load, cores.load)?;
-    origin.listening().await?;
-    Ok(origin)
 }
 
 async fn start_bare(cores: Cores, upstream: SocketAddr) -> Result<Process, Error> {

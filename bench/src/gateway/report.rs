@@ -18,6 +18,8 @@ pub(super) struct Round {
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) subject: &'static str,
+    /// Whether origin and load sleep while they have nothing to do.
+    pub(super) peers: &'static str,
     pub(super) requests: u64,
     pub(super) rounds: Vec<Round>,
 }
@@ -75,12 +77,13 @@ impl Report {
         writeln!(out)?;
         writeln!(
             out,
-            "{} ÷ bare-hyper: {:.3} (median of {} rounds, {:.3} to {:.3})",
+            "{} ÷ bare-hyper: {:.3} (median of {} rounds, {:.3} to {:.3}; peers {})",
             self.subject,
             ratio.median,
             self.rounds.len(),
             ratio.min,
-            ratio.max
+            ratio.max,
+            self.peers
         )
     }
 
@@ -94,6 +97,7 @@ impl Report {
         let line = Line {
             bench: "gateway",
             name,
+            peers: self.peers,
             rounds: self.rounds.len(),
             requests_per_round: self.requests,
             requests_per_cpu_s_median: throughput.median,
@@ -120,6 +124,7 @@ struct Line {
     bench: &'static str,
     #[serde(rename = "impl")]
     name: &'static str,
+    peers: &'static str,
     rounds: usize,
     requests_per_round: u64,
     requests_per_cpu_s_median: f64,
@@ -190,6 +195,7 @@ mod tests {
         };
         let report = Report {
             subject: "buttress",
+            peers: "asleep",
             requests: 1000,
             rounds: vec![round(50, 100), round(100, 200), round(100, 100)],
         };

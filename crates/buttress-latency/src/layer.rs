@@ -45,8 +45,10 @@ type RouteOf = dyn for<'a> Fn(&RequestHead<'a>) -> Option<Cow<'a, str>> + Send +
 /// How an exchange finds its route.
 #[derive(Clone)]
 pub(crate) enum Routing {
+    /// All take this one, and a clone of the service counts one reference.
     Bound(Arc<Route>),
-    By(Arc<RouteOf>),
+    /// The function says, and the registry has it.
+    By(LatencyHandle, Arc<RouteOf>),
 }
 
 impl LatencyLayer {
@@ -120,17 +122,17 @@ impl<C> LatencyLayer<Http, C> {
     where
         F: for<'a> Fn(&RequestHead<'a>) -> Option<Cow<'a, str>> + Send + Sync + 'static,
     {
-        self.routing = Routing::By(Arc::new(route_of));
+        self.routing = Routing::By(self.handle.clone(), Arc::new(route_of));
         self
     }
 }
 
 impl Routing {
     /// The route of a request with this head.
-    pub(crate) fn of<B>(&self, handle: &LatencyHandle, request: &Request<B>) -> Arc<Route> {
+    pub(crate) fn of<B>(&self, request: &Request<B>) -> Arc<Route> {
         match self {
             Self::Bound(route) => Arc::clone(route),
-            Self::By(route_of) => match route_of(&RequestHead::of(request)) {
+            Self::By(handle, route_of) => match route_of(&RequestHead::of(request)) {
                 Some(name) => handle.registry().route(&name),
                 None => Arc::clone(handle.registry().unrouted()),
             },
@@ -138,10 +140,10 @@ impl Routing {
     }
 
     /// The route of what has no head.
-    pub(crate) fn bound(&self, handle: &LatencyHandle) -> Arc<Route> {
+    pub(crate) fn without_head(&self) -> Arc<Route> {
         match self {
             Self::Bound(route) => Arc::clone(route),
-            Self::By(_) => Arc::clone(handle.registry().unrouted()),
+            Self::By(handle, _) => Arc::clone(handle.registry().unrouted()),
         }
     }
 }
@@ -162,12 +164,7 @@ impl<S, P: Protocol, C: Clone> Layer<S> for LatencyLayer<P, C> {
     type Service = Latency<S, P, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Latency::new(
-            inner,
-            self.handle.clone(),
-            self.routing.clone(),
-            self.classify.clone(),
-        )
+        Latency::new(inner, self.routing.clone(), self.classify.clone())
     }
 }
 
@@ -194,7 +191,7 @@ impl fmt::Debug for Routing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bound(route) => f.debug_tuple("Bound").field(route.name()).finish(),
-            Self::By(_) => f.write_str("By(..)"),
+            Self::By(..) => f.write_str("By(..)"),
         }
     }
 }

@@ -38,7 +38,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let route = self.routing.bound(&self.handle);
+        let route = self.routing.without_head();
         let mut guard = Guard::new(Recording::start(route, Kind::Plain));
         guard.enter();
         let future = self.inner.call(request);

@@ -15,7 +15,6 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::handle::LatencyHandle;
 use crate::layer::Routing;
 use crate::series::{Kind, Method, Scheme};
 use crate::settle::Recording;
@@ -26,7 +25,6 @@ use crate::settle::Recording;
 #[derive(Debug)]
 pub struct Latency<S, P: Protocol = Http, C = <P as Protocol>::Classify> {
     pub(crate) inner: S,
-    pub(crate) handle: LatencyHandle,
     pub(crate) routing: Routing,
     pub(crate) classify: C,
     protocol: PhantomData<P>,
@@ -47,15 +45,9 @@ pin_project! {
 }
 
 impl<S, P: Protocol, C> Latency<S, P, C> {
-    pub(crate) const fn new(
-        inner: S,
-        handle: LatencyHandle,
-        routing: Routing,
-        classify: C,
-    ) -> Self {
+    pub(crate) const fn new(inner: S, routing: Routing, classify: C) -> Self {
         Self {
             inner,
-            handle,
             routing,
             classify,
             protocol: PhantomData,
@@ -93,7 +85,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let route = self.routing.of(&self.handle, &request);
+        let route = self.routing.of(&request);
         let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
         let kind = Kind::Http(Method::of(request.method()), scheme);
         let method_is_head = is_head(request.method());
@@ -113,7 +105,6 @@ impl<S: Clone, P: Protocol, C: Clone> Clone for Latency<S, P, C> {
     fn clone(&self) -> Self {
         Self::new(
             self.inner.clone(),
-            self.handle.clone(),
             self.routing.clone(),
             self.classify.clone(),
         )

@@ -70,8 +70,8 @@
 //! # What it costs
 //!
 //! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at.
-//! Once a millisecond the pool's median, and what has been looked at, are brought up to date. The end
-//! of a request takes the lock of its endpoint for arithmetic. The response's extensions get one
+//! Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint
+//! shows. The end of a request takes the lock of its endpoint for arithmetic. The response's extensions get one
 //! [`Picked`]. An endpoint takes about a kilobyte.
 //!
 //! # Where in the stack

@@ -14,8 +14,11 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::members::{Member, Members};
 use crate::permit::Permit;
-use crate::slot::{REFRESH, Shared, Slot};
+use crate::slot::{Shared, Slot};
 use crate::state::ASK_AGAIN;
+
+/// The pool's median latency is at most this old when a request is sent.
+const REFRESH: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Pool<S> {

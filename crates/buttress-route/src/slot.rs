@@ -17,8 +17,8 @@ use crate::ledger::Ledger;
 use crate::snapshot::{Change, EndpointState, Event};
 use crate::state::{Call, Decision, State};
 
-/// What an endpoint shows a pick is at most this old.
-pub(crate) const REFRESH: Duration = Duration::from_millis(1);
+/// What an idle endpoint shows a pick is at most this old; the end of a request shows it anew.
+const REFRESH: Duration = Duration::from_millis(10);
 /// The median latency of a pool that has shown none.
 const DEFAULT_REFERENCE: Duration = Duration::from_millis(10);
 
@@ -40,6 +40,14 @@ pub(crate) struct Slot {
     pub(crate) id: Arc<str>,
     shared: Arc<Shared>,
     member: AtomicBool,
+    shown: Shown,
+    inner: Mutex<Inner>,
+}
+
+/// What a pick reads, on a cache line of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Shown {
     /// The circuit's generation above [`GATE_BITS`] bits of [`Gate`].
     gate: AtomicU64,
     /// [`Score`]: latency in the upper half, penalty in the lower.
@@ -49,7 +57,6 @@ pub(crate) struct Slot {
     /// When the first request was sent that nothing has been heard since; 0 if there is none.
     unanswered_since: AtomicU64,
     picks: AtomicU64,
-    inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
@@ -110,12 +117,14 @@ impl Slot {
             id,
             shared: Arc::clone(shared),
             member: AtomicBool::new(true),
-            gate: AtomicU64::new(Gate::Open as u64),
-            score: AtomicU64::new(pack(score)),
-            scored_at: AtomicU64::new(0),
-            in_flight: AtomicU32::new(0),
-            unanswered_since: AtomicU64::new(0),
-            picks: AtomicU64::new(0),
+            shown: Shown {
+                gate: AtomicU64::new(Gate::Open as u64),
+                score: AtomicU64::new(pack(score)),
+                scored_at: AtomicU64::new(0),
+                in_flight: AtomicU32::new(0),
+                unanswered_since: AtomicU64::new(0),
+                picks: AtomicU64::new(0),
+            },
             inner: Mutex::new(Inner {
                 state,
                 recent: 0.0,
@@ -129,7 +138,7 @@ impl Slot {
 
     #[inline]
     pub(crate) fn gate(&self) -> Gate {
-        match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
+        match self.shown.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
             0 => Gate::Open,
             1 => Gate::Out,
             _ => Gate::Shut,
@@ -139,9 +148,9 @@ impl Slot {
     /// What a request costs here and now; `load_factor` is how heavily one in flight weighs.
     #[inline]
     pub(crate) fn cost(&self, now: Instant, load_factor: f64) -> f64 {
-        let score = unpack(self.score.load(Ordering::Relaxed));
+        let score = unpack(self.shown.score.load(Ordering::Relaxed));
         let latency = f64::from(score.latency).max(self.silence(now));
-        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
+        let in_flight = f64::from(self.shown.in_flight.load(Ordering::Relaxed));
         (latency + f64::from(score.penalty)) * (1.0 + in_flight * load_factor)
     }
 
@@ -149,7 +158,7 @@ impl Slot {
     /// that hangs shows here long before a timeout, one that is merely busy does not.
     #[inline]
     fn silence(&self, now: Instant) -> f64 {
-        match self.unanswered_since.load(Ordering::Relaxed) {
+        match self.shown.unanswered_since.load(Ordering::Relaxed) {
             0 => 0.0,
             since => now.as_nanos().saturating_sub(since) as f64,
         }
@@ -157,39 +166,40 @@ impl Slot {
 
     #[inline]
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        let scored_at = Instant::from_nanos(self.scored_at.load(Ordering::Relaxed));
+        let scored_at = Instant::from_nanos(self.shown.scored_at.load(Ordering::Relaxed));
         now.saturating_since(scored_at) >= REFRESH
     }
 
     /// The ticket of an ordinary call.
     #[inline]
     pub(crate) fn ticket(&self) -> Ticket {
-        Ticket::ordinary(self.gate.load(Ordering::Acquire) >> GATE_BITS)
+        Ticket::ordinary(self.shown.gate.load(Ordering::Acquire) >> GATE_BITS)
     }
 
     // The life of a call.
 
     /// A request is on its way.
     pub(crate) fn begin(&self, now: Instant) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.picks.fetch_add(1, Ordering::Relaxed);
-        if self.unanswered_since.load(Ordering::Relaxed) == 0 {
+        self.shown.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.shown.picks.fetch_add(1, Ordering::Relaxed);
+        if self.shown.unanswered_since.load(Ordering::Relaxed) == 0 {
             // Whoever else has just begun will do as well.
-            self.unanswered_since
+            self.shown
+                .unanswered_since
                 .store(now.as_nanos().max(1), Ordering::Relaxed);
         }
     }
 
     /// Something came back.
     pub(crate) fn heard(&self) {
-        if self.unanswered_since.load(Ordering::Relaxed) != 0 {
-            self.unanswered_since.store(0, Ordering::Relaxed);
+        if self.shown.unanswered_since.load(Ordering::Relaxed) != 0 {
+            self.shown.unanswered_since.store(0, Ordering::Relaxed);
         }
     }
 
     /// A call has ended.
     pub(crate) fn settle(self: &Arc<Self>, call: &Call, now: Instant) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
         // An answer, or a wait that the evidence now holds.
         self.heard();
         self.change(now, |state| state.settle(call, self, now));
@@ -214,7 +224,7 @@ impl Slot {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        inner.count_picks(self.picks.load(Ordering::Relaxed), now);
+        inner.count_picks(self.shown.picks.load(Ordering::Relaxed), now);
         let state = &mut inner.state;
         self.give_up_listening(state, now);
         let before = state.endpoint_state();
@@ -301,8 +311,10 @@ impl Slot {
     }
 
     fn show(&self, score: Score, now: Instant) {
-        self.score.store(pack(score), Ordering::Relaxed);
-        self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
+        self.shown.score.store(pack(score), Ordering::Relaxed);
+        self.shown
+            .scored_at
+            .store(now.as_nanos(), Ordering::Relaxed);
     }
 
     fn enter(self: &Arc<Self>, state: &State, endpoint: EndpointState, now: Instant) {
@@ -312,7 +324,7 @@ impl Slot {
             _ => Gate::Out,
         };
         let word = state.circuit.generation() << GATE_BITS | gate as u64;
-        self.gate.store(word, Ordering::Release);
+        self.shown.gate.store(word, Ordering::Release);
         let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
         match state.due(now) {
             Some(due) => self.shared.ledger.set(self, due, by_hand),
@@ -335,16 +347,16 @@ impl Slot {
     /// The decayed number of picks.
     pub(crate) fn recent_picks(&self, now: Instant) -> f64 {
         let mut inner = self.lock();
-        inner.count_picks(self.picks.load(Ordering::Relaxed), now);
+        inner.count_picks(self.shown.picks.load(Ordering::Relaxed), now);
         inner.recent
     }
 
     pub(crate) fn picks(&self) -> u64 {
-        self.picks.load(Ordering::Relaxed)
+        self.shown.picks.load(Ordering::Relaxed)
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.shown.in_flight.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_member(&self) -> bool {

@@ -106,6 +106,7 @@ mod permit;
 mod pick;
 mod pool;
 mod service;
+mod shared;
 mod slot;
 mod snapshot;
 mod state;

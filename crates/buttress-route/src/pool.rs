@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::members::{Member, Members};
 use crate::permit::Permit;
-use crate::slot::{Shared, Slot};
+use crate::shared::Shared;
+use crate::slot::Slot;
 use crate::state::ASK_AGAIN;
 
 /// The pool's median latency is at most this old when a request is sent.

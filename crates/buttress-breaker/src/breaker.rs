@@ -15,7 +15,7 @@ use buttress_core::reject::Rejected;
 use buttress_core::rng::Rng;
 
 use crate::config::Config;
-use crate::gate::{Gate, Look, remaining};
+use crate::gate::{Gate, remaining};
 use crate::handle::{BreakerHandle, Event};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
@@ -108,13 +108,9 @@ impl Breaker {
     /// Closed: no lock, and no clock unless a slow threshold is set. Open: no lock, one clock read.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
-        match self.0.gate.look() {
-            Look::Pass(generation) => Ok(self.permit(Ticket::ordinary(generation))),
-            Look::Open(until) => match remaining(until, self.0.clock.now()) {
-                Some(wait) => Err(self.reject("circuit_open").retry_after(wait)),
-                None => self.ask(),
-            },
-            Look::Ask => self.ask(),
+        match self.0.gate.pass() {
+            Some(generation) => Ok(self.permit(Ticket::ordinary(generation))),
+            None => self.reject_or_ask(),
         }
     }
 
@@ -148,6 +144,20 @@ impl Breaker {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    /// Kept out of line, so that the healthy path stays small enough to be inlined.
+    #[inline(never)]
+    fn reject_or_ask(&self) -> Result<Permit, Rejected> {
+        let left = self
+            .0
+            .gate
+            .open_until()
+            .and_then(|until| remaining(until, self.0.clock.now()));
+        match left {
+            Some(wait) => Err(self.reject("circuit_open").retry_after(wait)),
+            None => self.ask(),
+        }
     }
 
     #[cold]

@@ -42,17 +42,6 @@ pub(crate) struct Face {
     pub(crate) until: Instant,
 }
 
-/// What the gate says to a call that wants to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// It passes, in this generation.
-    Pass(u64),
-    /// Nothing passes before this instant.
-    Open(Instant),
-    /// The machine has to be asked.
-    Ask,
-}
-
 const PENDING: u64 = 0xffff;
 const STATE_SHIFT: u32 = 16;
 const STATE: u64 = 0b111 << STATE_SHIFT;
@@ -80,14 +69,18 @@ impl Gate {
         )
     }
 
+    /// The generation in which an ordinary call passes, if it does.
     #[inline]
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn pass(&self) -> Option<u64> {
         let word = self.word.load(Ordering::Acquire);
-        match word & STATE {
-            CLOSED | FORCED_CLOSED => Look::Pass(word >> GENERATION_SHIFT),
-            OPEN => Look::Open(Instant::from_nanos(self.until.load(Ordering::Relaxed))),
-            _ => Look::Ask,
-        }
+        matches!(word & STATE, CLOSED | FORCED_CLOSED).then_some(word >> GENERATION_SHIFT)
+    }
+
+    /// Until when nothing passes, of an open circuit.
+    #[inline]
+    pub(crate) fn open_until(&self) -> Option<Instant> {
+        let is_open = self.word.load(Ordering::Acquire) & STATE == OPEN;
+        is_open.then(|| Instant::from_nanos(self.until.load(Ordering::Relaxed)))
     }
 
     /// Counts a success of `generation`; `false` if the machine has to be told instead.
@@ -162,17 +155,18 @@ mod tests {
     #[test]
     fn a_gate_shows_each_state_as_what_a_call_has_to_do() {
         let gate = Gate::new(face(State::Closed, 3, true));
-        assert_eq!(gate.look(), Look::Pass(3));
+        assert_eq!((gate.pass(), gate.open_until()), (Some(3), None));
         gate.publish(face(State::Open, 4, false));
-        assert_eq!(gate.look(), Look::Open(Instant::from_nanos(7)));
+        assert_eq!(gate.pass(), None);
+        assert_eq!(gate.open_until(), Some(Instant::from_nanos(7)));
         assert!(!gate.is_closed());
         for state in [State::HalfOpen, State::ForcedOpen] {
             gate.publish(face(state, 5, false));
-            assert_eq!(gate.look(), Look::Ask);
+            assert_eq!((gate.pass(), gate.open_until()), (None, None));
             assert!(!gate.is_closed());
         }
         gate.publish(face(State::ForcedClosed, 6, true));
-        assert_eq!(gate.look(), Look::Pass(6));
+        assert_eq!(gate.pass(), Some(6));
     }
 
     #[test]
@@ -183,7 +177,7 @@ mod tests {
         assert_eq!(gate.shut(), 1);
         assert!(!gate.succeed(3));
         assert_eq!(gate.shut(), 0);
-        assert_eq!(gate.look(), Look::Pass(3));
+        assert_eq!(gate.pass(), Some(3));
     }
 
     #[test]
@@ -191,7 +185,7 @@ mod tests {
         let gate = Gate::new(face(State::Closed, 3, true));
         assert!((0..PENDING).all(|_| gate.succeed(3)));
         assert!(!gate.succeed(3));
-        assert_eq!(gate.look(), Look::Pass(3));
+        assert_eq!(gate.pass(), Some(3));
         assert_eq!(gate.shut(), PENDING);
     }
 

@@ -69,6 +69,7 @@ impl Permit {
         }
     }
 
+    #[inline(never)]
     fn tell_machine(&self, outcome: Outcome) {
         let shared = self.breaker.shared();
         let now = shared.clock().now();
@@ -77,15 +78,15 @@ impl Permit {
 
     #[inline]
     fn is_slow(&self) -> bool {
-        self.slow.unwrap_or_else(|| self.is_late())
+        match self.slow {
+            Some(slow) => slow,
+            None => self.started != Instant::NEVER && self.is_late(),
+        }
     }
 
     /// Whether the slow threshold has passed by now.
-    #[inline]
+    #[inline(never)]
     fn is_late(&self) -> bool {
-        if self.started == Instant::NEVER {
-            return false;
-        }
         let shared = self.breaker.shared();
         shared.slow_after().is_some_and(|threshold| {
             shared.clock().now().saturating_since(self.started) > threshold
@@ -101,7 +102,7 @@ impl Settle for Permit {
 
     #[cfg(feature = "http")]
     fn head(&mut self, _head: &buttress_core::classify::Head<'_>) {
-        self.slow = Some(self.is_late());
+        self.slow = Some(self.is_slow());
     }
 }
 

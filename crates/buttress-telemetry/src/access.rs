@@ -1,0 +1,165 @@
+//! One line for each exchange.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use buttress_core::body::is_head;
+use buttress_core::classify::Head;
+use buttress_core::clock::{Clock, Instant};
+use buttress_core::outcome::Outcome;
+use buttress_core::settle::Settle;
+use buttress_core::trace_context::TraceContext;
+use buttress_correlation::CorrelationId;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::exchange::{ResponseBody, ResponseFuture, Scope};
+use crate::trace::convention;
+use crate::trace::current::{About, Exchange};
+
+/// The target of the lines.
+pub const TARGET: &str = "buttress::access";
+
+/// Logs one INFO event for each exchange at the end of its body: method, path, route, status,
+/// outcome and duration, under the request's correlation ID.
+///
+/// The query is never logged, nor any header. Where nothing takes INFO events of [`TARGET`] the
+/// layer does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLogLayer {
+    clock: Clock,
+}
+
+/// The service of an [`AccessLogLayer`].
+#[derive(Clone, Debug)]
+pub struct AccessLog<S> {
+    inner: S,
+    clock: Clock,
+}
+
+impl AccessLogLayer {
+    /// A layer on the default clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Measures on `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl<S> Layer<S> for AccessLogLayer {
+    type Service = AccessLog<S>;
+
+    fn layer(&self, inner: S) -> AccessLog<S> {
+        AccessLog {
+            inner,
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for AccessLog<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    R: Body,
+{
+    type Response = Response<ResponseBody<R, AccessEnd, S::Error>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, AccessEnd>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let method_is_head = is_head(request.method());
+        if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
+            let future = self.inner.call(request);
+            return ResponseFuture::new(future, Scope::Nothing, None, method_is_head);
+        }
+        let (scope, end) = self.begin(&request);
+        let future = scope.enter(|| self.inner.call(request));
+        ResponseFuture::new(future, scope, Some(end), method_is_head)
+    }
+}
+
+impl<S> AccessLog<S> {
+    fn begin<B>(&self, request: &Request<B>) -> (Scope, AccessEnd) {
+        let extensions = request.extensions();
+        let exchange = Exchange::new(About {
+            correlation: extensions.get::<CorrelationId>().cloned(),
+            trace: extensions.get::<TraceContext>().copied(),
+            ..About::default()
+        });
+        let end = AccessEnd {
+            exchange: exchange.clone(),
+            method: convention::method(request.method()),
+            uri: request.uri().clone(),
+            status: None,
+            correlation: None,
+            clock: self.clock.clone(),
+            start: self.clock.now(),
+        };
+        (Scope::Exchange(exchange), end)
+    }
+}
+
+/// Writes the line of an exchange when the exchange ends.
+#[derive(Debug)]
+pub struct AccessEnd {
+    exchange: Exchange,
+    method: &'static str,
+    uri: Uri,
+    status: Option<u16>,
+    /// Of the response, where the ID is given further in.
+    correlation: Option<CorrelationId>,
+    clock: Clock,
+    start: Instant,
+}
+
+impl AccessEnd {
+    fn log(&self, outcome: Outcome, duration: Duration) {
+        tracing::info!(
+            target: TARGET,
+            method = self.method,
+            path = self.uri.path(),
+            route = self.exchange.route(),
+            status = self.status,
+            outcome = outcome.as_str(),
+            attribution = attribution(outcome),
+            duration_ms = duration.as_secs_f64() * 1e3,
+            "request"
+        );
+    }
+}
+
+fn attribution(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failure(kind) => Some(kind.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+impl Settle for AccessEnd {
+    const AT_HEAD: bool = false;
+
+    fn head(&mut self, head: &Head<'_>) {
+        self.status = Some(head.status.as_u16());
+        if self.exchange.about().correlation.is_none() {
+            self.correlation = head.extensions.get().cloned();
+        }
+    }
+
+    fn settle(self, outcome: Outcome) {
+        let duration = self.clock.now().saturating_since(self.start);
+        let log = || self.exchange.enter(|| self.log(outcome, duration));
+        crate::trace::current::with_id(self.correlation.as_ref(), log);
+    }
+}

@@ -1,0 +1,108 @@
+//! Setting up and taking down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{Dispatch, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::Config;
+use crate::error::InitError;
+use crate::export::Pipeline;
+use crate::handle::{Counters, TelemetryHandle};
+use crate::log::Lines;
+
+/// Sets up logs and traces for the whole process, as `config` says. Keep the guard until the end.
+pub fn init(config: Config) -> Result<Guard, InitError> {
+    let (dispatch, guard) = config.build()?;
+    tracing::dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadySet)?;
+    crate::export::set_global_propagator();
+    Ok(guard)
+}
+
+impl Config {
+    /// Builds what [`init`] would install, for embedders and tests.
+    pub fn build(self) -> Result<(Dispatch, Guard), InitError> {
+        let filter = EnvFilter::try_new(&self.filter)
+            .map_err(|error| InitError::Filter(error.to_string()))?
+            .and(filter_fn(is_for_the_log));
+        let lines = fmt::layer()
+            .with_ansi(false)
+            // What fails to be written would be reported to the standard error, by a macro that
+            // panics if that has been closed.
+            .log_internal_errors(false)
+            .event_format(Lines(self.format))
+            .with_writer(self.writer)
+            .with_filter(filter);
+        let registry = Registry::default().with(lines);
+        let counters = Arc::new(Counters::default());
+        let handle = TelemetryHandle::new(Arc::clone(&counters), self.otlp.is_some());
+        let (dispatch, pipeline) = match &self.otlp {
+            Some(otlp) => {
+                let (dispatch, pipeline) =
+                    Pipeline::install(registry, otlp, self.service_name, counters)?;
+                (dispatch, Some(pipeline))
+            }
+            None => (Dispatch::new(registry), None),
+        };
+        Ok((dispatch, Guard { pipeline, handle }))
+    }
+}
+
+/// Spans of requests are for the exporter: a log line must not depend on them, and without an
+/// exporter they must not cost. What OpenTelemetry says of itself would come once for each failure.
+fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    !(metadata.is_span() && target == crate::SPAN_TARGET) && !target.starts_with("opentelemetry")
+}
+
+/// Keeps telemetry running. Dropping it gives up what has not been exported, and blocks nobody:
+/// end with [`Guard::shutdown`].
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the export of spans"]
+pub struct Guard {
+    pipeline: Option<Pipeline>,
+    handle: TelemetryHandle,
+}
+
+/// How a shutdown ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Whether everything ended within the bound.
+    pub complete: bool,
+    /// Spans lost since the beginning: what the collector did not take, what found the queue full,
+    /// and what was still waiting at the end.
+    pub spans_lost: u64,
+}
+
+impl Guard {
+    /// Reads what telemetry counts about itself.
+    pub fn handle(&self) -> TelemetryHandle {
+        self.handle.clone()
+    }
+
+    /// Exports what is waiting now; whether that was done within `timeout`. Like
+    /// [`Guard::shutdown`], but goes on afterwards.
+    pub async fn flush(&self, timeout: Duration) -> bool {
+        match &self.pipeline {
+            Some(pipeline) => pipeline.flush(timeout).await,
+            None => true,
+        }
+    }
+
+    /// Exports what is waiting and ends, within `timeout` whatever the collector does. All of the
+    /// work is done on threads of its own: this can be awaited on any runtime, of any size.
+    pub async fn shutdown(mut self, timeout: Duration) -> ShutdownReport {
+        let complete = match self.pipeline.take() {
+            Some(pipeline) => pipeline.shutdown(timeout).await,
+            None => true,
+        };
+        ShutdownReport {
+            complete,
+            spans_lost: self.handle.snapshot().spans_lost_by_now(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! One span for each request that is sent, and the headers that tell the other side of it.
+
+use std::task::{Context, Poll};
+
+use buttress_core::body::is_head;
+use buttress_correlation::CorrelationId;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::current::{self, About, Exchange};
+use super::settle::{Side, SpanEnd};
+use super::{bridge, convention, traceparent};
+use crate::exchange::{ResponseBody, ResponseFuture, Scope};
+
+/// Gives every outgoing request a span of kind CLIENT, below the current span, that ends with the
+/// response's body, and sets `traceparent` and `tracestate` to it in place of whatever was there.
+///
+/// Inside of retries each attempt has a span of its own. With no exporter configured there is no
+/// span; headers that the request carries already stay, and those of the request that is being
+/// answered, where they were believed, are passed on as they came.
+///
+/// The span names the method, the address, the URL without user, password and query, the status and
+/// the correlation ID. No header and no query is ever recorded.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct TracePropagateLayer;
+
+/// The service of a [`TracePropagateLayer`].
+#[derive(Clone, Debug)]
+pub struct TracePropagate<S> {
+    inner: S,
+}
+
+impl TracePropagateLayer {
+    /// The layer.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl<S> Layer<S> for TracePropagateLayer {
+    type Service = TracePropagate<S>;
+
+    fn layer(&self, inner: S) -> TracePropagate<S> {
+        TracePropagate { inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for TracePropagate<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    R: Body,
+{
+    type Response = Response<ResponseBody<R, SpanEnd, S::Error>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, SpanEnd>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let method_is_head = is_head(request.method());
+        let (scope, end) = begin(&mut request);
+        let future = scope.enter(|| self.inner.call(request));
+        ResponseFuture::new(future, scope, end, method_is_head)
+    }
+}
+
+fn begin<B>(request: &mut Request<B>) -> (Scope, Option<SpanEnd>) {
+    let correlation = match request.extensions().get::<CorrelationId>() {
+        Some(id) => Some(id.clone()),
+        None => CorrelationId::current(),
+    };
+    let span = span(request, correlation.as_ref());
+    if span.is_disabled() {
+        pass_on(request.headers_mut());
+        return (Scope::Nothing, None);
+    }
+    let trace = bridge::recorded(&span).map(|recorded| {
+        let parent = traceparent::format(&recorded.context);
+        set(request.headers_mut(), parent, recorded.state);
+        recorded.context
+    });
+    let method = convention::span_method(convention::method(request.method()));
+    let exchange = Exchange::new(About {
+        span: Some(span),
+        method,
+        correlation,
+        trace,
+        inbound: None,
+    });
+    let end = SpanEnd::new(exchange.clone(), Side::Client);
+    (Scope::Exchange(exchange), Some(end))
+}
+
+fn pass_on(headers: &mut HeaderMap) {
+    if headers.contains_key(&traceparent::TRACEPARENT) {
+        return;
+    }
+    if let Some(inbound) = current::inbound() {
+        set(headers, inbound.parent, inbound.state);
+    }
+}
+
+fn set(headers: &mut HeaderMap, parent: HeaderValue, state: Option<HeaderValue>) {
+    // A map that is full to the protocol's limit keeps what it has.
+    let _full = headers.try_insert(&traceparent::TRACEPARENT, parent);
+    match state {
+        Some(state) => {
+            let _full = headers.try_insert(&traceparent::TRACESTATE, state);
+        }
+        None => {
+            headers.remove(&traceparent::TRACESTATE);
+        }
+    }
+}
+
+fn span<B>(request: &Request<B>, correlation: Option<&CorrelationId>) -> Span {
+    let (method, uri) = (convention::method(request.method()), request.uri());
+    tracing::info_span!(
+        target: crate::SPAN_TARGET,
+        "request",
+        otel.name = convention::span_method(method),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.response.status_code = Empty,
+        http.route = Empty,
+        server.address = uri.host(),
+        server.port = uri.host().map(|_| convention::port(uri)),
+        url.full = uri.host().map(|_| convention::full(uri)),
+        network.protocol.version = convention::version(request.version()),
+        error.r#type = Empty,
+        correlation_id = correlation.map(CorrelationId::as_str),
+    )
+}

@@ -1,1 +1,18 @@
-//! buttress-tests
+//! What the tests of guarantees that span crates stand on: a gateway on free ports, and a client.
+//!
+//! The guarantees themselves are in `tests/`. The README is compiled here, so that its code is
+//! right.
+#![doc = include_str!("../../README.md")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "what fails here fails a test"
+)]
+
+mod client;
+mod page;
+mod stand;
+
+pub use client::{Answer, Client};
+pub use page::{Metrics, Sample};
+pub use stand::{Stand, until};

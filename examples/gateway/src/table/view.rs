@@ -79,7 +79,7 @@ pub struct EndpointRow {
 }
 
 /// P50 and P99.
-pub type Quantiles = (Option<Duration>, Option<Duration>);
+pub(super) type Quantiles = (Option<Duration>, Option<Duration>);
 
 impl Viewer {
     /// Looks once.

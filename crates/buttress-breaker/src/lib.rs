@@ -58,7 +58,7 @@
 //! uncontended lock for some arithmetic. The clock is read once for an admission if
 //! [`Config::slow_after`] is set and once for an outcome if it or a window of time needs it. A
 //! rejection while open reads the clock once and takes no lock. A breaker with the default rules
-//! takes about 1 KiB; a window of `n` calls takes `n` bits. Only a call that was admitted before its
+//! takes 1.3 KiB; a window of `n` calls takes `n` bits. Only a call that was admitted before its
 //! service was ready, and has to wait for that, puts a timer on the heap.
 //!
 //! # Choosing rules

@@ -212,7 +212,12 @@ impl Machine {
     }
 
     pub(crate) fn next_untold(&mut self) -> Option<Change> {
-        self.untold.pop_front()
+        let next = self.untold.pop_front();
+        if next.is_none() {
+            // Transitions are rare: their room is not kept for the next one.
+            self.untold = VecDeque::new();
+        }
+        next
     }
 
     fn changed(&mut self, transition: Transition, verdict: Verdict) {

@@ -55,7 +55,8 @@ impl Config {
 /// exporter they must not cost. What OpenTelemetry says of itself would come once for each failure.
 fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
-    !(metadata.is_span() && target == crate::SPAN_TARGET) && !target.starts_with("opentelemetry")
+    let of_a_request = metadata.is_span() && target == crate::SPAN_TARGET;
+    !of_a_request && !target.starts_with("opentelemetry")
 }
 
 /// Keeps telemetry running. Dropping it gives up what has not been exported, and blocks nobody:

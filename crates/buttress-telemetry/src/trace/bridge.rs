@@ -11,7 +11,7 @@ pub(super) struct Recorded {
 }
 
 #[cfg(feature = "otlp")]
-pub(super) use with_otel::{active, adopt, link, recorded};
+pub(super) use with_otel::{active, adopt, link, recorded, rename};
 
 #[cfg(feature = "otlp")]
 mod with_otel {
@@ -51,6 +51,11 @@ mod with_otel {
         })
     }
 
+    /// Gives `span` another name; its field says it only as long as it has not started.
+    pub(in crate::trace) fn rename(span: &Span, name: String) {
+        span.context().span().update_name(name);
+    }
+
     /// The trace of the innermost span that is entered.
     pub(in crate::trace) fn active() -> Option<TraceContext> {
         Context::map_current(|context| of(context.span().span_context()))
@@ -84,7 +89,7 @@ mod with_otel {
 }
 
 #[cfg(not(feature = "otlp"))]
-pub(super) use without_otel::{active, adopt, link, recorded};
+pub(super) use without_otel::{active, adopt, link, recorded, rename};
 
 /// Without an exporter there are spans only for whoever subscribes to them by other means.
 #[cfg(not(feature = "otlp"))]
@@ -97,6 +102,10 @@ mod without_otel {
 
     pub(in crate::trace) const fn recorded(_: &Span) -> Option<Recorded> {
         None
+    }
+
+    pub(in crate::trace) fn rename(span: &Span, name: String) {
+        span.record("otel.name", name);
     }
 
     pub(in crate::trace) const fn active() -> Option<TraceContext> {

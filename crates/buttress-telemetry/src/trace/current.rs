@@ -79,8 +79,7 @@ impl Exchange {
             && let Some(span) = &self.about().span
         {
             span.record("http.route", route);
-            let name = format!("{} {route}", self.about().method);
-            span.record("otel.name", name.as_str());
+            bridge::rename(span, format!("{} {route}", self.about().method));
         }
         if let Some(outer) = &self.0.outer {
             outer.record_route(route);

@@ -88,6 +88,7 @@ where
 }
 
 /// The trace that a request claims to belong to.
+#[derive(Clone, Copy)]
 enum Claim {
     None,
     Believed(TraceContext),
@@ -112,7 +113,7 @@ fn begin<B>(request: &mut Request<B>, claim: Claim) -> (Scope, Option<SpanEnd>) 
     let span = span(request, correlation);
     let correlation = correlation.cloned();
     if span.is_disabled() {
-        return (unrecorded(request, correlation, &claim), None);
+        return (unrecorded(request, correlation, claim), None);
     }
     match claim {
         Claim::Believed(parent) => {
@@ -142,9 +143,9 @@ fn begin<B>(request: &mut Request<B>, claim: Claim) -> (Scope, Option<SpanEnd>) 
 fn unrecorded<B>(
     request: &mut Request<B>,
     correlation: Option<CorrelationId>,
-    claim: &Claim,
+    claim: Claim,
 ) -> Scope {
-    let Claim::Believed(trace) = *claim else {
+    let Claim::Believed(trace) = claim else {
         return correlation.map_or(Scope::Nothing, |id| Scope::Id(Box::new(id)));
     };
     request.extensions_mut().insert(trace);

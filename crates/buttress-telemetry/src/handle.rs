@@ -12,9 +12,10 @@ pub(crate) const QUEUE: u64 = 2048;
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// All spans that were to be exported. Counted first, so that the rest is never more.
+    pub(crate) ended: AtomicU64,
     pub(crate) exported: AtomicU64,
     pub(crate) lost: AtomicU64,
-    pub(crate) waiting: AtomicU64,
 }
 
 /// Reads what telemetry counts about itself. Cheap to clone.
@@ -50,11 +51,13 @@ impl TelemetryHandle {
 
     /// The counts as they are now.
     pub fn snapshot(&self) -> TelemetrySnapshot {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+        let (exported, lost) = (read(&self.counters.exported), read(&self.counters.lost));
+        let waiting = read(&self.counters.ended).saturating_sub(exported.saturating_add(lost));
         TelemetrySnapshot {
-            spans_exported: read(&self.counters.exported),
-            spans_lost: read(&self.counters.lost),
-            spans_waiting: read(&self.counters.waiting),
+            spans_exported: exported,
+            spans_lost: lost,
+            spans_waiting: waiting,
         }
     }
 }

@@ -1,4 +1,80 @@
-//! buttress-telemetry
+//! Logs, traces and the metrics page of services built with buttress: the one room that knows
+//! OpenTelemetry, and none of its types is in a signature.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use buttress_correlation::{CorrelationLayer, Trust};
+//! use buttress_telemetry::{AccessLogLayer, Config, Format, Metrics, ServerSpanLayer};
+//! use http::{Request, Response};
+//! use http_body_util::Empty;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = buttress_telemetry::init(Config::new("orders").format(Format::Json))?;
+//!
+//! let correlation = CorrelationLayer::default();
+//! let metrics = Metrics::new();
+//! metrics.register(Arc::new(correlation.handle()));
+//! metrics.register(Arc::new(guard.handle()));
+//!
+//! let mut service = ServiceBuilder::new()
+//!     .layer(correlation)
+//!     .layer(ServerSpanLayer::new().trust(Trust::Edge))
+//!     .layer(AccessLogLayer::new())
+//!     .service_fn(|_: Request<()>| async {
+//!         buttress_telemetry::record_route("/orders/{id}");
+//!         tracing::info!("this line carries the request's ID");
+//!         Ok::<_, std::convert::Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+//!     });
+//! service.ready().await?.call(Request::new(())).await?;
+//!
+//! assert!(metrics.render().contains("buttress_correlation_ids_total"));
+//! let report = guard.shutdown(Duration::from_secs(5)).await;
+//! assert!(report.complete);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Every line of a request carries its correlation ID, and its trace and span where there are any,
+//!   at the top level; lines from its response body too: `tests/logs.rs`, `tests/spans.rs`.
+//! - No client can forge a line, end one early or steer a terminal: `tests/logs.rs`,
+//!   `log::escape::tests`.
+//! - No header and no query is ever logged or recorded: `tests/access.rs`, `tests/spans.rs`.
+//! - A request through two services is one trace with the right parents, and a span ends with the
+//!   body: `tests/spans.rs`.
+//! - `traceparent` is believed only if it is well formed and [`Trust`] says so; at an edge the trace
+//!   restarts: `tests/spans.rs`, `tests/pass_through.rs`, `trace::traceparent::tests`.
+//! - A collector that is away costs a bounded queue, a count, and one line at each change; shutdown
+//!   ends within its bound on every runtime: `tests/collector_away.rs`.
+//! - The metrics page is read back as it was put in: `tests/page.rs`.
+//! - Readiness, errors and bodies pass through unchanged: `tests/contract.rs`.
+//!
+//! # What it costs
+//!
+//! Without an exporter a span layer costs a look at the headers and at the subscriber, and allocates
+//! a box for the ID that the body's lines carry. With one, each span allocates; at most 2,048 wait.
+//! A line is formatted and written where it is logged. The page is made when it is asked for.
+//!
+//! # Where in the stack
+//!
+//! `CorrelationLayer`, [`ServerSpanLayer`], [`AccessLogLayer`], then everything else.
+//! [`TracePropagateLayer`] innermost on the way out, inside of retries, so that each attempt has a
+//! span of its own.
+//!
+//! # When the request is dropped
+//!
+//! Its span ends with `error.type` `client_disconnect`, a client's own span without an error; the
+//! access log says `abandoned`.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `otlp` | spans exported by OTLP over gRPC: tonic and the OpenTelemetry SDK |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
@@ -14,6 +90,7 @@ pub mod prometheus;
 pub mod trace;
 
 pub use access::AccessLogLayer;
+pub use buttress_correlation::Trust;
 pub use config::Config;
 pub use error::InitError;
 pub use exchange::{ResponseBody, ResponseFuture};

@@ -60,7 +60,7 @@ async fn session(address: &str) -> Lines {
     let (lines, dispatch, guard) = telemetry(&format!("http://{address}"));
     let handle = guard.handle();
     requests(5_000).with_subscriber(dispatch).await;
-    let bound = Duration::from_secs(2);
+    let bound = Duration::from_secs(1);
     let report = tokio::time::timeout(WATCHDOG, guard.shutdown(bound))
         .await
         .unwrap();

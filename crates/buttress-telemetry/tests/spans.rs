@@ -18,7 +18,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use support::Lines;
-use support::collector::{Collector, WATCHDOG, attribute};
+use support::collector::{Collector, WATCHDOG, attribute, hex};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tracing::instrument::WithSubscriber;
 
@@ -142,12 +142,6 @@ async fn a_request_through_two_services_is_one_trace() {
 
     let json = lines.json();
     assert_eq!(json.len(), 1, "{}", lines.text());
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
     assert_eq!(json[0]["trace_id"], hex(&outer.trace_id));
     assert_eq!(json[0]["span_id"], hex(&inner.span_id));
     for span in &spans {
@@ -240,12 +234,6 @@ async fn the_outgoing_header_names_the_client_span() {
     let sent = told.recv().unwrap();
     assert_eq!(sent.len(), 1);
     let sent = sent[0].to_str().unwrap();
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
     let expected = format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
     assert_eq!(sent, expected);
 }

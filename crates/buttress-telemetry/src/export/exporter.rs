@@ -1,7 +1,7 @@
 //! The exporter, watched: what it loses is counted, and a change is said once.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(super) struct Watched {
     pub(super) inner: opentelemetry_otlp::SpanExporter,
     pub(super) endpoint: String,
     pub(super) counters: Arc<Counters>,
+    /// How many spans the queue lets wait just now.
+    pub(super) waiting: Arc<AtomicU64>,
     pub(super) failing: AtomicBool,
     pub(super) told: Told,
 }
@@ -28,19 +30,19 @@ impl Watched {
     fn note(&self, spans: u64, result: &OTelSdkResult) {
         match result {
             Ok(()) => {
-                self.counters.exported.fetch_add(spans, Ordering::Relaxed);
+                self.counters.exported.fetch_add(spans, Ordering::Release);
                 if self.failing.swap(false, Ordering::Relaxed) {
                     self.tell(|| self.recovered());
                 }
             }
             Err(error) => {
-                self.counters.lost.fetch_add(spans, Ordering::Relaxed);
+                self.counters.lost.fetch_add(spans, Ordering::Release);
                 if !self.failing.swap(true, Ordering::Relaxed) {
                     self.tell(|| self.failed(error));
                 }
             }
         }
-        self.counters.waiting.fetch_sub(spans, Ordering::Relaxed);
+        self.waiting.fetch_sub(spans, Ordering::Relaxed);
     }
 
     fn failed(&self, error: &dyn Display) {

@@ -138,10 +138,12 @@ impl Parts {
         told: Told,
     ) -> Result<Self, InitError> {
         let runtime = runtime()?;
+        let waiting = Arc::default();
         let exporter = Watched {
             inner: exporter(otlp, &runtime)?,
             endpoint: otlp.endpoint.clone(),
             counters: Arc::clone(&counters),
+            waiting: Arc::clone(&waiting),
             failing: AtomicBool::new(false),
             told,
         };
@@ -155,7 +157,11 @@ impl Parts {
             .build();
         let ratio = Sampler::TraceIdRatioBased(otlp.sample_ratio);
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(Queue { inner, counters })
+            .with_span_processor(Queue {
+                inner,
+                counters,
+                waiting,
+            })
             .with_sampler(Sampler::ParentBased(Box::new(ratio)))
             .with_resource(Resource::builder().with_service_name(service_name).build())
             .build();

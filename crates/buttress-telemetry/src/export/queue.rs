@@ -1,7 +1,7 @@
 //! The queue before the exporter, bounded and counted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -17,6 +17,7 @@ use crate::handle::{Counters, QUEUE};
 pub(super) struct Queue {
     pub(super) inner: BatchSpanProcessor,
     pub(super) counters: Arc<Counters>,
+    pub(super) waiting: Arc<AtomicU64>,
 }
 
 impl SpanProcessor for Queue {
@@ -28,9 +29,10 @@ impl SpanProcessor for Queue {
         if !span.span_context.is_sampled() {
             return;
         }
-        if self.counters.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
-            self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.counters.lost.fetch_add(1, Ordering::Relaxed);
+        self.counters.ended.fetch_add(1, Ordering::Relaxed);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.counters.lost.fetch_add(1, Ordering::Release);
             return;
         }
         self.inner.on_end(span);

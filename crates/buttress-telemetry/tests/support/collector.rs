@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,6 +85,14 @@ pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
         Value::StringValue(text) => text,
         Value::IntValue(number) => number.to_string(),
         other => format!("{other:?}"),
+    })
+}
+
+/// `bytes` as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
     })
 }
 

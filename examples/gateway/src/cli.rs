@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, ConfigError};
 use crate::demo::Demo;
 use crate::gateway::{Gateway, StartError};
-use crate::server::{BindError, Drain, drain_on_signal};
+use crate::server::{BindError, Drain, Signals, drain_on_signal};
 use crate::table;
 
 /// A reverse proxy that keeps going when what is behind it does not.
@@ -124,6 +124,8 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
 }
 
 async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> {
+    // Heard before anybody can know where to send one.
+    let signals = Signals::listen().map_err(Failure::Signals)?;
     say(
         &mut io::stderr(),
         &format!(
@@ -132,16 +134,11 @@ async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> 
             gateway.admin_address()
         ),
     );
-    let signals = async {
-        if let Err(error) = drain_on_signal(drain).await {
-            tracing::warn!(%error, "signals cannot be heard; end the process by force");
-            std::future::pending::<()>().await;
-        }
-    };
     tokio::select! {
-        () = gateway.run() => Ok(()),
-        () = signals => Ok(()),
+        () = gateway.run() => {}
+        () = drain_on_signal(signals, drain) => {}
     }
+    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -166,13 +163,14 @@ enum Failure {
     Config(ConfigError),
     Start(StartError),
     Runtime(io::Error),
+    Signals(io::Error),
 }
 
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(WRONG_CONFIG),
-            Self::Start(_) | Self::Runtime(_) => ExitCode::FAILURE,
+            Self::Start(_) | Self::Runtime(_) | Self::Signals(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -182,6 +180,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
+            Self::Signals(error) => write!(f, "signals cannot be heard: {error}"),
             Self::Runtime(error) => write!(f, "cannot start worker threads: {error}"),
         }
     }

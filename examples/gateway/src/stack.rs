@@ -170,12 +170,14 @@ fn router_config(pool: &Pool) -> route::Config {
         consecutive_failures,
         open_for,
         max_ejected,
+        decay,
     } = pool.health;
     let rules = Rules::default().consecutive_failures(consecutive_failures);
     route::Config::new(pool.name.as_str())
         .rules(rules)
         .circuit(Settings::default().open_for(backoff(open_for)))
         .max_ejected(max_ejected)
+        .decay(decay)
 }
 
 fn breaker_config(breaker: &RouteBreaker) -> breaker::Config {

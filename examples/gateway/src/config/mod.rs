@@ -307,6 +307,8 @@ pub struct PoolHealth {
     pub open_for: Duration,
     /// Largest share of the pool that may be out at once, 0 to 1.
     pub max_ejected: f64,
+    /// The time constant with which what was seen of an endpoint fades.
+    pub decay: Duration,
 }
 
 impl PoolHealth {
@@ -314,6 +316,7 @@ impl PoolHealth {
         consecutive_failures: NonZeroU32::new(5).unwrap(),
         open_for: Duration::from_secs(5),
         max_ejected: 0.5,
+        decay: Duration::from_secs(10),
     };
 }
 

@@ -110,6 +110,7 @@ pub(super) struct Health {
     pub(super) consecutive_failures: Number,
     pub(super) open_for: Text,
     pub(super) max_ejected: Real,
+    pub(super) decay: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

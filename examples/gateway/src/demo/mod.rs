@@ -110,7 +110,11 @@ fn pool() -> Pool {
         body_idle_timeout: Duration::from_secs(5),
         keep_alive: Duration::from_secs(30),
         endpoints: Vec::new(),
-        health: PoolHealth::DEFAULT,
+        // A cycle is short; what was seen in the one before should not rule the next.
+        health: PoolHealth {
+            decay: Duration::from_secs(2),
+            ..PoolHealth::DEFAULT
+        },
     }
 }
 

@@ -36,7 +36,7 @@ pub use accept::{Accept, BindError, Listener};
 pub use drain::{Drain, Phase};
 pub use exchange::{ExchangeBody, ExchangeFuture};
 pub use service::HttpService;
-pub use signals::drain_on_signal;
+pub use signals::{Signals, drain_on_signal};
 
 use crate::config::Listen;
 

@@ -4,17 +4,17 @@ use super::drain::{Drain, Phase};
 
 /// Ends the process gently: `drain` leaves for its next phase on Ctrl-C and, where there is one,
 /// SIGTERM. A second signal cuts everything short.
-pub async fn drain_on_signal(drain: Drain) -> std::io::Result<()> {
-    let mut signals = Signals::new()?;
+pub async fn drain_on_signal(mut signals: Signals, drain: Drain) {
     signals.next().await;
     tracing::info!("draining; a second signal ends at once");
     drain.start();
     signals.next().await;
     drain.advance(Phase::Cut);
-    Ok(())
 }
 
-struct Signals {
+/// The signals that end the process, heard from when this is made.
+#[derive(Debug)]
+pub struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -22,8 +22,9 @@ struct Signals {
 }
 
 impl Signals {
+    /// Begins to listen: from here on a signal no longer ends the process by itself.
     #[cfg(unix)]
-    fn new() -> std::io::Result<Self> {
+    pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -41,7 +42,7 @@ impl Signals {
 
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "the Unix form can fail")]
-    fn new() -> std::io::Result<Self> {
+    pub fn listen() -> std::io::Result<Self> {
         Ok(Self {})
     }
 

@@ -85,6 +85,7 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
             .unwrap_or(default.open_for),
         max_ejected: ratio(raw.max_ejected.as_ref(), &key("max_ejected"), report)
             .unwrap_or(default.max_ejected),
+        decay: duration(raw.decay.as_ref(), &key("decay"), report).unwrap_or(default.decay),
     }
 }
 

@@ -19,6 +19,8 @@ use crate::trace::current::{Exchange, with_id};
 pub(crate) enum Scope {
     #[default]
     Nothing,
+    /// What a layer further out has made current, and the body then too.
+    Current,
     Id(Box<CorrelationId>),
     Exchange(Exchange),
 }
@@ -26,9 +28,23 @@ pub(crate) enum Scope {
 impl Scope {
     pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         match self {
-            Self::Nothing => work(),
+            Self::Nothing | Self::Current => work(),
             Self::Id(id) => with_id(Some(id), work),
             Self::Exchange(exchange) => exchange.enter(work),
+        }
+    }
+}
+
+impl Scope {
+    /// What is current while `body` is worked on, which outlives the future's own scope.
+    fn of_body<B: Body>(self, body: &B) -> Self {
+        match self {
+            _ if body.is_end_stream() => Self::Nothing,
+            Self::Current => match CorrelationId::current() {
+                Some(id) => Self::Id(Box::new(id)),
+                None => Self::Nothing,
+            },
+            other => other,
         }
     }
 }
@@ -86,10 +102,7 @@ where
                 .map_ok(|response| response.map(JudgedBody::unwatched)),
         });
         let response = ready!(polled)?;
-        let mut scope = std::mem::take(this.scope);
-        if response.body().is_end_stream() {
-            scope = Scope::Nothing;
-        }
+        let scope = std::mem::take(this.scope).of_body(response.body());
         Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, scope })))
     }
 }

@@ -55,8 +55,8 @@
 //!
 //! # What it costs
 //!
-//! Without an exporter a span layer costs a look at the headers and at the subscriber, and allocates
-//! a box for the ID that the body's lines carry. With one, each span allocates; at most 2,048 wait.
+//! Without an exporter a span layer costs a look at the headers and at the subscriber, and, where the
+//! response has a body, a box for the ID that the body's lines carry. With one, each span allocates; at most 2,048 wait.
 //! A line is formatted and written where it is logged. The page is made when it is asked for.
 //!
 //! # Where in the stack

@@ -73,15 +73,15 @@ where
 }
 
 fn begin<B>(request: &mut Request<B>) -> (Scope, Option<SpanEnd>) {
+    if !crate::trace::is_recording() {
+        pass_on(request.headers_mut());
+        return (Scope::Nothing, None);
+    }
     let correlation = match request.extensions().get::<CorrelationId>() {
         Some(id) => Some(id.clone()),
         None => CorrelationId::current(),
     };
     let span = span(request, correlation.as_ref());
-    if span.is_disabled() {
-        pass_on(request.headers_mut());
-        return (Scope::Nothing, None);
-    }
     let trace = bridge::recorded(&span).map(|recorded| {
         let parent = traceparent::format(&recorded.context);
         set(request.headers_mut(), parent, recorded.state);

@@ -109,12 +109,11 @@ fn claim<B>(trust: &Trust, request: &mut Request<B>) -> Claim {
 }
 
 fn begin<B>(request: &mut Request<B>, claim: Claim) -> (Scope, Option<SpanEnd>) {
-    let correlation = request.extensions().get::<CorrelationId>();
-    let span = span(request, correlation);
-    let correlation = correlation.cloned();
-    if span.is_disabled() {
-        return (unrecorded(request, correlation, claim), None);
+    if !super::is_recording() {
+        return (unrecorded(request, claim), None);
     }
+    let correlation = request.extensions().get::<CorrelationId>().cloned();
+    let span = span(request, correlation.as_ref());
     match claim {
         Claim::Believed(parent) => {
             let state = request.headers().get(&traceparent::TRACESTATE);
@@ -140,13 +139,9 @@ fn begin<B>(request: &mut Request<B>, claim: Claim) -> (Scope, Option<SpanEnd>) 
 }
 
 /// Nobody records here: a trace that is believed passes through, any other request is left alone.
-fn unrecorded<B>(
-    request: &mut Request<B>,
-    correlation: Option<CorrelationId>,
-    claim: Claim,
-) -> Scope {
+fn unrecorded<B>(request: &mut Request<B>, claim: Claim) -> Scope {
     let Claim::Believed(trace) = claim else {
-        return correlation.map_or(Scope::Nothing, |id| Scope::Id(Box::new(id)));
+        return Scope::Current;
     };
     request.extensions_mut().insert(trace);
     let header = |name| request.headers().get(name).cloned();
@@ -155,7 +150,7 @@ fn unrecorded<B>(
         state: header(&traceparent::TRACESTATE),
     });
     Scope::Exchange(Exchange::new(About {
-        correlation,
+        correlation: request.extensions().get().cloned(),
         trace: Some(trace),
         inbound,
         ..About::default()

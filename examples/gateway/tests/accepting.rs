@@ -32,6 +32,10 @@ impl Accept for Scripted {
             None => Poll::Pending,
         }
     }
+
+    fn close(&mut self) -> Vec<(Self::Io, SocketAddr)> {
+        Vec::new()
+    }
 }
 
 #[tokio::test(start_paused = true)]

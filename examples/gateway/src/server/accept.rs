@@ -16,12 +16,17 @@ pub trait Accept: Send + 'static {
 
     /// The next connection, or why there is none just now.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Io, SocketAddr)>>;
+
+    /// Accepts nothing any more, and gives what had been made and not yet accepted: closing would
+    /// reset it.
+    fn close(&mut self) -> Vec<(Self::Io, SocketAddr)>;
 }
 
 /// A bound TCP listener.
 #[derive(Debug)]
 pub struct Listener {
-    listener: TcpListener,
+    /// `None` once closed.
+    listener: Option<TcpListener>,
     address: SocketAddr,
 }
 
@@ -31,6 +36,7 @@ impl Listener {
         let failed = |cause| BindError { address, cause };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let listener = Some(listener);
         Ok(Self { listener, address })
     }
 
@@ -44,11 +50,33 @@ impl Accept for Listener {
     type Io = TcpStream;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (stream, peer) = ready!(self.listener.poll_accept(cx))?;
+        let Some(listener) = &self.listener else {
+            return Poll::Pending;
+        };
+        let (stream, peer) = ready!(listener.poll_accept(cx))?;
         // A connection already gone is found out when it is first read.
         drop(stream.set_nodelay(true));
         Poll::Ready(Ok((stream, peer)))
     }
+
+    fn close(&mut self) -> Vec<(TcpStream, SocketAddr)> {
+        // The runtime only knows what it was last told; the kernel's own queue is asked until it is
+        // empty, and closed in the next breath.
+        let listener = self.listener.take().map(TcpListener::into_std);
+        let Some(Ok(listener)) = listener else {
+            return Vec::new();
+        };
+        let backlog: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();
+        drop(listener);
+        backlog.into_iter().filter_map(adopt).collect()
+    }
+}
+
+/// A connection that was accepted outside the runtime.
+fn adopt((stream, peer): (std::net::TcpStream, SocketAddr)) -> Option<(TcpStream, SocketAddr)> {
+    stream.set_nonblocking(true).ok()?;
+    drop(stream.set_nodelay(true));
+    Some((TcpStream::from_std(stream).ok()?, peer))
 }
 
 /// An address that cannot be listened on.

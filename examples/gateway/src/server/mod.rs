@@ -26,7 +26,6 @@ use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -111,14 +110,10 @@ impl<A: Accept> Server<A> {
     pub async fn serve<S: HttpService>(mut self, service: S) {
         let mut tasks = JoinSet::new();
         self.accept_until_closing(&service, &mut tasks).await;
-        self.take_backlog(&service, &mut tasks).await;
-        let Self {
-            accept,
-            config,
-            drain,
-            ..
-        } = self;
-        drop(accept);
+        for (io, peer) in self.accept.close() {
+            self.spawn(io, peer, None, &service, &mut tasks);
+        }
+        let Self { config, drain, .. } = self;
         tokio::select! {
             () = async { while tasks.join_next().await.is_some() {} } => return,
             () = tokio::time::sleep(config.drain_deadline) => drain.advance(Phase::Cut),
@@ -177,16 +172,6 @@ impl<A: Accept> Server<A> {
     }
 
     /// Connections that the kernel has already made would be reset when the listener closes.
-    async fn take_backlog<S: HttpService>(&mut self, service: &S, tasks: &mut JoinSet<()>) {
-        for _ in self.open.load(Relaxed)..self.config.max_connections.get() {
-            let next = poll_fn(|cx| match self.accept.poll_accept(cx) {
-                Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-            });
-            let Some((io, peer)) = next.await else { return };
-            self.spawn(io, peer, None, service, tasks);
-        }
-    }
 
     fn spawn<S: HttpService>(
         &self,

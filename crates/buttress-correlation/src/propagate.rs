@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::config::X_CORRELATION_ID;
-use crate::take::{put, read_one};
+use crate::take::{only, put};
 use crate::{CorrelationId, Mint};
 
 /// Sets exactly one valid ID on every outgoing request, in place of whatever was there.
@@ -68,9 +68,11 @@ impl PropagateLayer {
     }
 
     fn unknown(&self, headers: &HeaderMap) -> HeaderValue {
-        match read_one(&self.header, headers) {
-            Some(Ok(set_by_caller)) => set_by_caller.value,
-            Some(Err(_)) | None => self.mint.mint().to_header_value(),
+        match only(&self.header, headers) {
+            Some(Ok(set_by_caller)) if CorrelationId::try_from(set_by_caller).is_ok() => {
+                set_by_caller.clone()
+            }
+            _ => self.mint.mint().to_header_value(),
         }
     }
 }

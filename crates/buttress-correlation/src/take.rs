@@ -23,30 +23,36 @@ pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Reques
         write(config, request.headers_mut(), &taken.value);
         return taken;
     }
-    let taken = match read(config, request.headers()) {
-        Some(Ok((name, sent))) if config.trust.believes(request) => {
-            counters.count(Source::Accepted);
-            if *name == config.header {
-                // It is there, once, already.
-                remove_others(config, request.headers_mut());
-            } else {
-                write(config, request.headers_mut(), &sent.value);
-            }
-            sent
-        }
-        Some(Ok((_, sent))) => {
-            let client = ClientCorrelationId(sent.id);
-            request.extensions_mut().insert(client);
-            mint(config, counters, request.headers_mut())
-        }
-        Some(Err(reason)) => {
+    let taken = match sent(config, request.headers()) {
+        None => mint(config, counters, request.headers_mut()),
+        Some((_, Err(reason))) => {
             counters.reject(reason);
             mint(config, counters, request.headers_mut())
         }
-        None => mint(config, counters, request.headers_mut()),
+        Some((name, Ok(id))) if config.trust.believes(request) => {
+            counters.count(Source::Accepted);
+            accept(config, name, id, request.headers_mut())
+        }
+        Some((_, Ok(id))) => {
+            request.extensions_mut().insert(ClientCorrelationId(id));
+            mint(config, counters, request.headers_mut())
+        }
     };
     request.extensions_mut().insert(taken.id.clone());
     taken
+}
+
+fn accept(config: &Config, name: &HeaderName, id: CorrelationId, headers: &mut HeaderMap) -> Taken {
+    if *name == config.header
+        && let Some(value) = headers.get(name).cloned()
+    {
+        // It is there, once, already.
+        remove_others(config, headers);
+        return Taken { id, value };
+    }
+    let value = id.to_header_value();
+    write(config, headers, &value);
+    Taken { id, value }
 }
 
 fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken {
@@ -58,29 +64,31 @@ fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken 
 }
 
 /// What the first of the headers that is present says.
-fn read<'a>(
+fn sent<'a>(
     config: &'a Config,
     headers: &HeaderMap,
-) -> Option<Result<(&'a HeaderName, Taken), InvalidId>> {
-    std::iter::once(&config.header)
-        .chain(&config.also_read)
-        .find_map(|name| {
-            let found = read_one(name, headers)?;
-            Some(found.map(|taken| (name, taken)))
-        })
+) -> Option<(&'a HeaderName, Result<CorrelationId, InvalidId>)> {
+    let names = std::iter::once(&config.header).chain(&config.also_read);
+    for name in names {
+        if let Some(value) = only(name, headers) {
+            return Some((name, value.and_then(CorrelationId::try_from)));
+        }
+    }
+    None
 }
 
+/// The value of `name`, if it is there; an error if it is there more than once.
 #[inline]
-pub(crate) fn read_one(name: &HeaderName, headers: &HeaderMap) -> Option<Result<Taken, InvalidId>> {
+pub(crate) fn only<'a>(
+    name: &HeaderName,
+    headers: &'a HeaderMap,
+) -> Option<Result<&'a HeaderValue, InvalidId>> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
-    if values.next().is_some() {
-        return Some(Err(InvalidId::Repeated));
-    }
-    Some(CorrelationId::try_from(value).map(|id| {
-        let value = value.clone();
-        Taken { id, value }
-    }))
+    Some(match values.next() {
+        Some(_) => Err(InvalidId::Repeated),
+        None => Ok(value),
+    })
 }
 
 fn write(config: &Config, headers: &mut HeaderMap, value: &HeaderValue) {

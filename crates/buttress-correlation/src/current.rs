@@ -1,6 +1,8 @@
 //! The ID of the request that this task is working on.
 
+use std::cell::RefCell;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,8 +10,9 @@ use pin_project_lite::pin_project;
 
 use crate::CorrelationId;
 
-tokio::task_local! {
-    static CURRENT: CorrelationId;
+thread_local! {
+    // Borrowed for a copy or a swap alone, so never twice.
+    static CURRENT: RefCell<Option<CorrelationId>> = const { RefCell::new(None) };
 }
 
 impl CorrelationId {
@@ -19,19 +22,13 @@ impl CorrelationId {
     /// dropped, and inside [`CorrelationId::scope`]. A task that is spawned has none unless its
     /// future is put into a scope of its own.
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
+        CURRENT.with_borrow(Clone::clone)
     }
 
-    /// Calls `read` with the current ID, without copying it.
+    /// Calls `read` with the current ID.
     pub fn with_current<R>(read: impl FnOnce(Option<&Self>) -> R) -> R {
-        // Which of the two calls it is known only inside, and it can be called but once.
-        let mut read = Some(read);
-        let found = CURRENT.try_with(|id| read.take().map(|read| read(Some(id))));
-        match (found, read) {
-            (Ok(Some(result)), _) => result,
-            (_, Some(read)) => read(None),
-            (_, None) => unreachable!("the callback is taken only where its result is returned"),
-        }
+        // A copy: `read` may open a scope of its own.
+        read(Self::current().as_ref())
     }
 
     /// Makes this the current ID while `future` is polled and dropped.
@@ -51,13 +48,33 @@ impl CorrelationId {
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
         Scoped {
             future: Some(future),
-            id: self,
+            id: Some(self),
         }
     }
 
     /// Makes this the current ID while `work` runs.
     pub fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(self, work)
+        let mut id = Some(self);
+        let _inside = Inside::enter(&mut id);
+        work()
+    }
+}
+
+/// Exchanges an ID for the current one, and back when it is dropped: nothing is copied in between.
+struct Inside<'a>(&'a mut Option<CorrelationId>);
+
+impl<'a> Inside<'a> {
+    #[inline]
+    fn enter(id: &'a mut Option<CorrelationId>) -> Self {
+        CURRENT.with_borrow_mut(|current| mem::swap(current, id));
+        Self(id)
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(|current| mem::swap(current, self.0));
     }
 }
 
@@ -69,23 +86,39 @@ pin_project! {
         // `None` once it has ended: what it still holds is dropped inside the scope.
         #[pin]
         future: Option<F>,
-        id: CorrelationId,
+        // While it is polled or dropped, whatever was current before. `None` once it is taken.
+        id: Option<CorrelationId>,
     }
 
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
-                this.id.clone().sync_scope(|| this.future.set(None));
+                let _inside = Inside::enter(this.id);
+                this.future.set(None);
             }
         }
     }
 }
 
 impl<F> Scoped<F> {
-    /// The ID that is current inside.
-    pub(crate) fn id(self: Pin<&mut Self>) -> CorrelationId {
-        self.project().id.clone()
+    /// Makes `id` the current one while `call` makes the future, and while that is polled.
+    #[inline]
+    pub(crate) fn calling(id: CorrelationId, call: impl FnOnce() -> F) -> Self {
+        let mut id = Some(id);
+        let future = {
+            let _inside = Inside::enter(&mut id);
+            call()
+        };
+        Self {
+            future: Some(future),
+            id,
+        }
+    }
+
+    /// The ID that was current inside. For when the future has ended: only the first gets it.
+    pub(crate) fn take_id(self: Pin<&mut Self>) -> Option<CorrelationId> {
+        self.project().id.take()
     }
 }
 
@@ -94,17 +127,16 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        this.id.clone().sync_scope(|| {
-            let Some(future) = this.future.as_mut().as_pin_mut() else {
-                // As with any future, polling again after the end is the caller's error.
-                return Poll::Pending;
-            };
-            let polled = future.poll(cx);
-            if polled.is_ready() {
-                this.future.set(None);
-            }
-            polled
-        })
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            // As with any future, polling again after the end is the caller's error.
+            return Poll::Pending;
+        };
+        let _inside = Inside::enter(this.id);
+        let polled = future.poll(cx);
+        if polled.is_ready() {
+            this.future.set(None);
+        }
+        polled
     }
 }
 
@@ -167,9 +199,20 @@ mod tests {
     }
 
     #[test]
-    fn reading_without_a_copy_sees_the_same() {
+    fn whoever_reads_the_current_id_sees_it_and_may_open_a_scope() {
         assert!(CorrelationId::with_current(|id| id.is_none()));
         let read = || CorrelationId::with_current(|id| id.map(ToString::to_string));
         assert_eq!(id("a").sync_scope(read).as_deref(), Some("a"));
+        let nested = || CorrelationId::with_current(|_| id("b").sync_scope(read));
+        assert_eq!(id("a").sync_scope(nested).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_panic_inside_a_scope_leaves_what_was_current_before() {
+        let inside = || id("inner").sync_scope(|| panic!("in the scope"));
+        id("outer").sync_scope(|| {
+            assert!(std::panic::catch_unwind(inside).is_err());
+            assert_eq!(CorrelationId::current(), Some(id("outer")));
+        });
     }
 }

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The longest ID that is accepted, in bytes.
 pub const MAX_LEN: usize = 128;
-
-const UUID_LEN: u8 = 36;
 
 /// A correlation ID: 1 to [`MAX_LEN`] bytes of `[A-Za-z0-9._:+/=@-]`.
 ///
@@ -28,10 +29,13 @@ const UUID_LEN: u8 = 36;
 /// ```
 #[derive(Clone)]
 pub struct CorrelationId {
-    // At least 1 and at most MAX_LEN; the bytes beyond are zero.
-    len: u8,
+    // The last byte is the 128th of the ID, or else SHORT and the ID's length: no byte of an ID has
+    // the high bit. In 128 bytes, and not one more, a copy is a few wide moves and no call.
     bytes: [u8; MAX_LEN],
 }
+
+/// Marks a last byte that is the length.
+const SHORT: u8 = 0x80;
 
 /// The valid ID that a client sent to a service which does not believe clients. It stands in the
 /// request's extensions beside the [`CorrelationId`] that was minted, for a log line or an answer to
@@ -56,12 +60,14 @@ pub enum InvalidId {
 impl CorrelationId {
     /// The ID that `bytes` spell, if they do.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidId> {
-        let len = match bytes.len() {
-            0 => return Err(InvalidId::Empty),
-            len => u8::try_from(len).map_err(|_| InvalidId::TooLong)?,
-        };
-        let mut held = [0; MAX_LEN];
-        let room = held.get_mut(..bytes.len()).ok_or(InvalidId::TooLong)?;
+        if bytes.is_empty() {
+            return Err(InvalidId::Empty);
+        }
+        let mut held = Self::blank(bytes.len());
+        let room = held
+            .bytes
+            .get_mut(..bytes.len())
+            .ok_or(InvalidId::TooLong)?;
         // Without an early exit: at most 128 bytes, and hex digits defeat branch prediction.
         let foreign = bytes
             .iter()
@@ -70,17 +76,36 @@ impl CorrelationId {
             return Err(InvalidId::Charset);
         }
         room.copy_from_slice(bytes);
-        Ok(Self { len, bytes: held })
+        Ok(held)
+    }
+
+    /// Room for an ID of `len` bytes.
+    #[inline]
+    const fn blank(len: usize) -> Self {
+        let mut bytes = [0; MAX_LEN];
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "less than MAX_LEN is less than 256"
+        )]
+        if len < MAX_LEN {
+            bytes[MAX_LEN - 1] = SHORT | len as u8;
+        }
+        Self { bytes }
+    }
+
+    #[inline]
+    const fn len(&self) -> usize {
+        match self.bytes[MAX_LEN - 1] {
+            last if last & SHORT == 0 => MAX_LEN,
+            last => (last ^ SHORT) as usize,
+        }
     }
 
     /// The text of `uuid`, which is valid by its form.
     pub(crate) fn from_uuid(uuid: &Uuid) -> Self {
-        let mut bytes = [0; MAX_LEN];
-        uuid.hyphenated().encode_lower(&mut bytes);
-        Self {
-            len: UUID_LEN,
-            bytes,
-        }
+        let mut id = Self::blank(Hyphenated::LENGTH);
+        uuid.hyphenated().encode_lower(&mut id.bytes);
+        id
     }
 
     /// The ID as text.
@@ -93,14 +118,24 @@ impl CorrelationId {
     /// The ID as bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        self.bytes.get(..self.len()).unwrap_or_default()
     }
 
-    /// The ID as the value of a header. Allocates the value.
+    /// The ID as the value of a header. Allocates the value, which its clones share.
     pub fn to_header_value(&self) -> HeaderValue {
-        // The charset is a subset of visible ASCII, so the fallback is never taken.
-        HeaderValue::from_bytes(self.as_bytes())
+        // Owned bytes are one allocation whatever is cloned; copied ones are two from the first
+        // clone on. The charset is a subset of visible ASCII, so the fallback is never taken.
+        HeaderValue::from_maybe_shared(Bytes::from_owner(Owner(self.clone())))
             .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+    }
+}
+
+/// Keeps an ID for the header values that show it.
+struct Owner(CorrelationId);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -261,7 +296,10 @@ mod tests {
 
     #[test]
     fn the_limits_of_length_are_exact() {
-        assert!("a".repeat(128).parse::<CorrelationId>().is_ok());
+        for len in 1..=128 {
+            let text = "z".repeat(len);
+            assert_eq!(text.parse::<CorrelationId>().unwrap().as_str(), text);
+        }
         for (text, reason) in [
             (String::new(), InvalidId::Empty),
             ("a".repeat(129), InvalidId::TooLong),

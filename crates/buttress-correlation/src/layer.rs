@@ -96,9 +96,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let CorrelationLayer { config, counters } = &self.layer;
         let taken = take(config, counters, &mut request);
-        let future = taken.id.clone().sync_scope(|| self.inner.call(request));
         ResponseFuture {
-            inner: taken.id.scope(future),
+            inner: Scoped::calling(taken.id, || self.inner.call(request)),
             echo: Some((config.header.clone(), taken.value)),
         }
     }
@@ -126,8 +125,9 @@ where
         let mut response = ready!(this.inner.as_mut().poll(cx))?;
         if let Some((name, value)) = this.echo.take() {
             put(response.headers_mut(), name, value);
-            let id: CorrelationId = this.inner.id();
-            response.extensions_mut().insert(id);
+        }
+        if let Some(id) = this.inner.take_id() {
+            response.extensions_mut().insert::<CorrelationId>(id);
         }
         Poll::Ready(Ok(response))
     }

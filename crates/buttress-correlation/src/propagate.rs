@@ -60,11 +60,20 @@ impl PropagateLayer {
 
     fn set<B>(&self, request: &mut Request<B>) {
         let known = match request.extensions().get::<CorrelationId>() {
+            // As it is where the header came from the same layer as the extension.
+            Some(id) if self.carries(request.headers(), id) => return,
             Some(id) => Some(id.to_header_value()),
             None => CorrelationId::with_current(|id| id.map(CorrelationId::to_header_value)),
         };
         let value = known.unwrap_or_else(|| self.unknown(request.headers()));
         put(request.headers_mut(), self.header.clone(), value);
+    }
+
+    /// Whether `id`, and nothing else, is in the header already.
+    fn carries(&self, headers: &HeaderMap, id: &CorrelationId) -> bool {
+        let mut values = headers.get_all(&self.header).iter();
+        let first = values.next();
+        first.is_some_and(|value| value.as_bytes() == id.as_bytes()) && values.next().is_none()
     }
 
     fn unknown(&self, headers: &HeaderMap) -> HeaderValue {

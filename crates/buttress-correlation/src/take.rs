@@ -24,9 +24,11 @@ pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Reques
         return taken;
     }
     let taken = match sent(config, request.headers()) {
+        // Then there is nothing to remove either.
         None => mint(config, counters, request.headers_mut()),
         Some((_, Err(reason))) => {
             counters.reject(reason);
+            remove_others(config, request.headers_mut());
             mint(config, counters, request.headers_mut())
         }
         Some((name, Ok(id))) if config.trust.believes(request) => {
@@ -35,6 +37,7 @@ pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Reques
         }
         Some((_, Ok(id))) => {
             request.extensions_mut().insert(ClientCorrelationId(id));
+            remove_others(config, request.headers_mut());
             mint(config, counters, request.headers_mut())
         }
     };
@@ -59,7 +62,7 @@ fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken 
     counters.count(Source::Minted);
     let id = config.mint.mint();
     let value = id.to_header_value();
-    write(config, headers, &value);
+    put(headers, config.header.clone(), value.clone());
     Taken { id, value }
 }
 

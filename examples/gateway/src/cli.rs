@@ -5,14 +5,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use buttress::telemetry::InitError;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::demo::Demo;
 use crate::gateway::{Gateway, StartError};
 use crate::server::{BindError, Drain, Signals, drain_on_signal};
-use crate::table;
+use crate::{table, telemetry};
 
 /// A reverse proxy that keeps going when what is behind it does not.
 ///
@@ -103,9 +105,13 @@ fn check(path: &Path) -> ExitCode {
 fn serve(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     runtime()?.block_on(async {
+        let guard = telemetry::init(&config).map_err(Failure::Telemetry)?;
         let drain = Drain::new();
         let gateway = Gateway::bind(&config, drain.clone()).await?;
-        until_signalled(gateway, drain).await
+        gateway.metrics().register(Arc::new(guard.handle()));
+        let ended = until_signalled(gateway, drain).await;
+        telemetry::shut_down(guard).await;
+        ended
     })
 }
 
@@ -113,7 +119,15 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let drain = Drain::new();
         let demo = Demo::start().await?;
-        let gateway = Gateway::bind(&demo.config(args.listen, args.admin), drain.clone()).await?;
+        let config = demo.config(args.listen, args.admin);
+        let init = if table::is_live() {
+            telemetry::init_quiet
+        } else {
+            telemetry::init
+        };
+        let guard = init(&config).map_err(Failure::Telemetry)?;
+        let gateway = Gateway::bind(&config, drain.clone()).await?;
+        gateway.metrics().register(Arc::new(guard.handle()));
         let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));
         let viewer = demo.viewer(&gateway, traffic);
         tokio::select! {
@@ -163,6 +177,7 @@ enum Failure {
     Config(ConfigError),
     Start(StartError),
     Runtime(io::Error),
+    Telemetry(InitError),
     Signals(io::Error),
 }
 
@@ -170,7 +185,9 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(WRONG_CONFIG),
-            Self::Start(_) | Self::Runtime(_) | Self::Signals(_) => ExitCode::FAILURE,
+            Self::Start(_) | Self::Runtime(_) | Self::Signals(_) | Self::Telemetry(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -180,6 +197,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
+            Self::Telemetry(error) => error.fmt(f),
             Self::Signals(error) => write!(f, "signals cannot be heard: {error}"),
             Self::Runtime(error) => write!(f, "cannot start worker threads: {error}"),
         }

@@ -3,12 +3,16 @@
 //! ```text
 //! Ingress        one Host, one route, no hop-by-hop header
 //! Correlation    one ID, echoed on whatever comes back
+//! ServerSpan     a span where a collector is configured; nothing where none is
+//! AccessLog      a line for each exchange, where asked for
 //! Dispatch       to the route's own stack; refusals become problems
+//!   Named          which route it is, for span and line
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
 //!   HealthRouter   one endpoint of it
 //!     Latency        what that endpoint takes
 //!     Propagate      the ID on what goes out
+//!     TracePropagate a span of its own for the attempt, and its headers
 //!     Origin         timeouts, client
 //! ```
 //!
@@ -24,20 +28,25 @@ use buttress::core::rng::Rng;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Propagate, PropagateLayer};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
 use buttress::route::{self, Endpoint, HealthRouter, Rules};
+use buttress::telemetry::access::{AccessLog, AccessLogLayer};
+use buttress::telemetry::trace::{
+    ServerSpan, ServerSpanLayer, TracePropagate, TracePropagateLayer,
+};
 use tower_layer::Layer;
 
 use crate::config::{Config, HostPolicy, Pool, PoolHealth, Route, RouteBreaker, Trust};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
+use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom, endpoint_series};
 use crate::upstream::{Origin, OriginConfig};
 
 /// What serves one endpoint.
-pub type EndpointStack = Latency<Propagate<Origin>, Http>;
+pub type EndpointStack = Latency<Propagate<TracePropagate<Origin>>, Http>;
 /// What serves one route.
-pub type RouteStack = Latency<BreakerService<HealthRouter<EndpointStack>, Http>, Http>;
+pub type RouteStack = Named<Latency<BreakerService<HealthRouter<EndpointStack>, Http>, Http>>;
 /// What the public listener serves.
-pub type Proxy = Ingress<Correlation<Dispatch<RouteStack>>>;
+pub type Proxy = Ingress<Correlation<ServerSpan<AccessLog<Dispatch<RouteStack>>>>>;
 
 /// What a gateway is given that no file says: for tests, simulation and embedding.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +66,8 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         rng,
         latency,
     } = seams;
-    let correlation = CorrelationLayer::new(correlation_config(config));
+    let trust = trust(config.correlation.trust);
+    let correlation = CorrelationLayer::new(correlation::Config::new().trust(trust.clone()));
     let latency = LatencyHandle::new(latency.clock(clock.clone()))?;
     let endpoints = LatencyHandle::new(latency::Config::new().clock(clock.clone()))?;
     let build = Build {
@@ -98,10 +108,11 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         routes: routes.into(),
         pools: named.collect(),
     };
-    Ok((
-        Ingress::new(correlation.layer(Dispatch::new(stacks)), config),
-        rooms,
-    ))
+    let logged = AccessLogLayer::new()
+        .clock(build.clock.clone())
+        .layer(Dispatch::new(stacks));
+    let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
+    Ok((Ingress::new(correlation.layer(spanned), config), rooms))
 }
 
 /// What all pools and routes are built from.
@@ -129,7 +140,7 @@ impl Build {
             endpoint.authority.clone(),
             OriginConfig::of(pool, self.host),
         );
-        let propagated = PropagateLayer::new().layer(origin);
+        let propagated = PropagateLayer::new().layer(TracePropagateLayer::new().layer(origin));
         let series = endpoint_series(&pool.name, &endpoint.address);
         let timed = LatencyLayer::new(self.endpoints.clone())
             .route(&series)
@@ -151,18 +162,19 @@ impl Build {
         router: HealthRouter<EndpointStack>,
     ) -> RouteStack {
         let guarded = breaker.layer().layer(router);
-        LatencyLayer::new(self.latency.clone())
+        let timed = LatencyLayer::new(self.latency.clone())
             .route(&route.name)
-            .layer(guarded)
+            .layer(guarded);
+        Named::new(&route.name, timed)
     }
 }
 
-fn correlation_config(config: &Config) -> correlation::Config {
-    let trust = match config.correlation.trust {
+/// Who is believed about an ID is believed about a trace.
+fn trust(trust: Trust) -> correlation::Trust {
+    match trust {
         Trust::Edge => correlation::Trust::Edge,
         Trust::Internal => correlation::Trust::Internal,
-    };
-    correlation::Config::new().trust(trust)
+    }
 }
 
 fn router_config(pool: &Pool) -> route::Config {

@@ -19,6 +19,9 @@ use tokio::net::TcpStream;
 
 const GET: &str = "GET /a?b=c HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
 
+/// Clients are services of our own, and their IDs are kept.
+const BELIEVING: &str = "[correlation]\ntrust = \"internal\"";
+
 #[tokio::test]
 async fn a_request_goes_through_with_its_path_and_host_and_the_peer() {
     let upstream = Upstream::well().await;
@@ -45,7 +48,7 @@ async fn no_hop_by_hop_header_passes_and_the_id_cannot_be_nominated_away() {
          x-hop: 1\r\nkeep-alive: timeout=5\r\nproxy-authenticate: Basic\r\nx-end: 1\r\n\r\n",
     )
     .await;
-    let gateway = gateway(upstream.address, "", "").await;
+    let gateway = gateway(upstream.address, BELIEVING, "").await;
     let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection:\r\nconnection: x-one, x-correlation-id\r\n\
                    connection: close, x-two\r\nx-one: 1\r\nx-two: 2\r\nx-correlation-id: kept\r\n\
                    te: gzip, trailers\r\nupgrade: h2c\r\nhttp2-settings: AA\r\nx-three: 3\r\n\
@@ -140,7 +143,7 @@ async fn a_foreign_authority_is_never_connected_to() {
 #[tokio::test]
 async fn an_unreachable_upstream_is_a_problem_at_once_and_says_nothing_of_it() {
     let upstream = nobody().await;
-    let gateway = gateway(upstream, "", "").await;
+    let gateway = gateway(upstream, BELIEVING, "").await;
     let request =
         "GET / HTTP/1.1\r\nhost: a\r\nx-correlation-id: id-1\r\nconnection: close\r\n\r\n";
     let answer = exchange(gateway.address, request).await;

@@ -16,10 +16,15 @@ const REDRAW: Duration = Duration::from_millis(500);
 /// How often plain lines are written.
 const LINES_EVERY: Duration = Duration::from_secs(5);
 
+/// Whether there is a terminal to draw a table in.
+pub fn is_live() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Shows what `viewer` sees until the future is dropped: a table that is drawn over itself in a
 /// terminal, a few lines from time to time elsewhere.
 pub async fn show(viewer: Viewer) {
-    let live = io::stdout().is_terminal();
+    let live = is_live();
     let mut tick = tokio::time::interval(if live { REDRAW } else { LINES_EVERY });
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {

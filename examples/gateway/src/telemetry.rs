@@ -1,0 +1,66 @@
+//! Logs and spans of the process, as the configuration says.
+
+use std::io;
+use std::time::Duration;
+
+use buttress::telemetry::{self, Format, Guard, InitError, access};
+
+use crate::config::{Config, Log, LogFormat};
+
+/// How long the last spans may take to leave the process.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Sets up what the whole process logs and exports. Has to be called inside a runtime.
+pub fn init(config: &Config) -> Result<Guard, InitError> {
+    telemetry::init(of(config))
+}
+
+/// The same for a process whose terminal shows a table: nothing may be written across it.
+pub fn init_quiet(config: &Config) -> Result<Guard, InitError> {
+    telemetry::init(of(config).writer(io::sink))
+}
+
+/// Sends what is left, and says what was lost.
+pub async fn shut_down(guard: Guard) {
+    let report = guard.shutdown(SHUTDOWN).await;
+    if report.spans_lost > 0 {
+        tracing::warn!(lost = report.spans_lost, "spans were not exported");
+    }
+}
+
+fn of(config: &Config) -> telemetry::Config {
+    let format = match config.log.format {
+        LogFormat::Human => Format::Human,
+        LogFormat::Json => Format::Json,
+    };
+    let told = telemetry::Config::new("buttress-gateway")
+        .format(format)
+        .filter(filter(&config.log));
+    match &config.trace.otlp_endpoint {
+        Some(endpoint) => told.otlp(endpoint).sample_ratio(config.trace.sample_ratio),
+        None => told,
+    }
+}
+
+/// The access lines have a switch of their own, whatever the level is.
+fn filter(log: &Log) -> String {
+    let access = if log.access_log { "info" } else { "off" };
+    format!("{},{}={access}", log.level.as_str(), access::TARGET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogLevel;
+
+    #[test]
+    fn the_access_log_has_a_switch_of_its_own() {
+        let quiet = Log {
+            level: LogLevel::Error,
+            access_log: true,
+            ..Log::default()
+        };
+        assert_eq!(filter(&quiet), "error,buttress::access=info");
+        assert_eq!(filter(&Log::default()), "info,buttress::access=off");
+    }
+}

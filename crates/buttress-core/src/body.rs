@@ -42,7 +42,51 @@ pin_project! {
         inner: Option<B>,
         // Taken away when the end has been told.
         watch: Option<W>,
-        remaining: Option<u64>,
+        // Bytes yet to come, or `UNKNOWN`.
+        remaining: u64,
+    }
+}
+
+/// No body is as long as this.
+const UNKNOWN: u64 = u64::MAX;
+
+/// How watching a body begins: found out before the body is moved to where it is watched.
+pub(crate) struct Start<W> {
+    watch: Option<W>,
+    remaining: u64,
+}
+
+impl<W: Watch> Start<W> {
+    /// Tells `watch` at once where there is nothing to wait for.
+    #[inline]
+    pub(crate) fn of<B: Body>(
+        body: &B,
+        mut watch: Option<W>,
+        method_is_head: bool,
+        status: StatusCode,
+    ) -> Self {
+        let remaining = body.size_hint().exact().unwrap_or(UNKNOWN);
+        let done = watch.as_mut().is_none_or(|watch| {
+            if is_bodiless(method_is_head, status) || body.is_end_stream() {
+                watch.complete(None);
+                return true;
+            }
+            remaining == 0 && watch.delivered()
+        });
+        Self {
+            watch: if done { None } else { watch },
+            remaining,
+        }
+    }
+
+    /// Watches `body`, the one that was looked at.
+    #[inline]
+    pub(crate) fn watch<B>(self, body: B) -> Watched<B, W> {
+        Watched {
+            inner: Some(body),
+            watch: self.watch,
+            remaining: self.remaining,
+        }
     }
 }
 
@@ -51,19 +95,8 @@ impl<B: Body, W: Watch> Watched<B, W> {
     ///
     /// Where there is nothing to wait for (no body by [`is_bodiless`], or an empty one) the watch is
     /// told at once.
-    pub fn new(inner: B, mut watch: W, method_is_head: bool, status: StatusCode) -> Self {
-        let remaining = inner.size_hint().exact();
-        let done = if is_bodiless(method_is_head, status) || inner.is_end_stream() {
-            watch.complete(None);
-            true
-        } else {
-            remaining == Some(0) && watch.delivered()
-        };
-        Self {
-            inner: Some(inner),
-            watch: if done { None } else { Some(watch) },
-            remaining,
-        }
+    pub fn new(inner: B, watch: W, method_is_head: bool, status: StatusCode) -> Self {
+        Start::of(&inner, Some(watch), method_is_head, status).watch(inner)
     }
 
     /// A body that nobody watches any more.
@@ -71,7 +104,7 @@ impl<B: Body, W: Watch> Watched<B, W> {
         Self {
             inner: Some(inner),
             watch: None,
-            remaining: None,
+            remaining: UNKNOWN,
         }
     }
 
@@ -80,7 +113,7 @@ impl<B: Body, W: Watch> Watched<B, W> {
         Self {
             inner: None,
             watch: None,
-            remaining: None,
+            remaining: UNKNOWN,
         }
     }
 }
@@ -139,7 +172,7 @@ impl<B: Body, W: Watch> Body for Watched<B, W> {
 fn tell<D: bytes::Buf, E, W: Watch>(
     watch: &mut W,
     frame: Option<&Result<Frame<D>, E>>,
-    remaining: &mut Option<u64>,
+    remaining: &mut u64,
     is_end_stream: impl FnOnce() -> bool,
 ) -> bool {
     match frame {
@@ -149,11 +182,11 @@ fn tell<D: bytes::Buf, E, W: Watch>(
             (Some(trailers), _) => watch.complete(Some(trailers)),
             (None, data) => {
                 let len = data.map_or(0, |data| data.remaining() as u64);
-                if let Some(left) = remaining {
-                    *left = left.saturating_sub(len);
+                if *remaining != UNKNOWN {
+                    *remaining = remaining.saturating_sub(len);
                 }
                 if !is_end_stream() {
-                    return *remaining == Some(0) && watch.delivered();
+                    return *remaining == 0 && watch.delivered();
                 }
                 watch.complete(None);
             }

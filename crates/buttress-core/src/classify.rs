@@ -1,12 +1,15 @@
 //! Deciding the outcome of an HTTP exchange.
 
 use http::header::RETRY_AFTER;
-use http::{Extensions, HeaderMap, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, Response, StatusCode};
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
-use crate::reject::Rejected;
+use crate::reject::{Rejected, is_grpc};
 use crate::settle::outcome_of_error;
+
+// By name, and not by text: a name is hashed as it is, and text is parsed first.
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The head of a response, as a classifier sees it.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +21,20 @@ pub struct Head<'a> {
     pub headers: &'a HeaderMap,
     /// The extensions; markers such as [`DeadlineExceeded`] stand here.
     pub extensions: &'a Extensions,
+    /// Whether this is the response of a gRPC call: its status then follows the body.
+    pub grpc: bool,
 }
 
 impl<'a> Head<'a> {
     /// The head of `response`.
+    #[inline]
     pub fn of<B>(response: &'a Response<B>) -> Self {
         let (headers, extensions) = (response.headers(), response.extensions());
         Self {
             status: response.status(),
             headers,
             extensions,
+            grpc: is_grpc(headers),
         }
     }
 }
@@ -70,13 +77,14 @@ pub trait ClassifyHttp<E> {
 /// | 503 with `Retry-After` | `Failure(Overloaded)` |
 /// | any other 5xx | `Failure(Answer)` |
 /// | 429: a limit that we ran into | `Ignored` |
-/// | `grpc-status` UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in head or trailers | a failure |
+/// | `grpc-status` UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in the head of a gRPC response or in trailers | a failure |
 /// | anything else | `Success` at the end of the body |
 /// | an error | by [`outcome_of_error`] |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpStatus;
 
 impl<E: 'static> ClassifyHttp<E> for HttpStatus {
+    #[inline]
     fn head(&self, head: &Head<'_>) -> Judgement {
         if let Some(outcome) = marked(head.extensions) {
             return Judgement::Now(outcome);
@@ -92,7 +100,8 @@ impl<E: 'static> ClassifyHttp<E> for HttpStatus {
             status if status.is_server_error() => {
                 Judgement::Now(Outcome::Failure(FailureKind::Answer))
             }
-            _ => grpc_failure(head.headers).map_or(Judgement::AtEnd, Judgement::Now),
+            _ if head.grpc => grpc_failure(head.headers).map_or(Judgement::AtEnd, Judgement::Now),
+            _ => Judgement::AtEnd,
         }
     }
 
@@ -105,6 +114,7 @@ impl<E: 'static> ClassifyHttp<E> for HttpStatus {
     }
 }
 
+#[inline]
 fn marked(extensions: &Extensions) -> Option<Outcome> {
     if extensions.is_empty() {
         return None;
@@ -122,7 +132,7 @@ fn marked(extensions: &Extensions) -> Option<Outcome> {
 
 /// The failure that a `grpc-status` stands for, if it is there and is one of the upstream's.
 fn grpc_failure(headers: &HeaderMap) -> Option<Outcome> {
-    let kind = match headers.get("grpc-status")?.as_bytes() {
+    let kind = match headers.get(&GRPC_STATUS)?.as_bytes() {
         b"4" => FailureKind::Deadline,
         b"14" => FailureKind::Overloaded,
         b"2" | b"13" | b"15" => FailureKind::Answer,
@@ -184,6 +194,19 @@ mod tests {
             .extension(DeadlineExceeded::new());
         let expected = Judgement::Now(Outcome::Failure(FailureKind::Deadline));
         assert_eq!(judge(&late.body(()).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_grpc_failure_is_read_from_a_head_that_is_one_of_grpc() {
+        let head = |content_type| {
+            let response = Response::builder().header("content-type", content_type);
+            judge(&response.header("grpc-status", "13").body(()).unwrap())
+        };
+        assert_eq!(
+            head("application/grpc+proto"),
+            Judgement::Now(Outcome::Failure(FailureKind::Answer))
+        );
+        assert_eq!(head("text/plain"), Judgement::AtEnd);
     }
 
     #[test]

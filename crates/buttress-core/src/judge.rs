@@ -13,10 +13,9 @@ use http::{HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::body::{Watch, Watched};
+use crate::body::{Start, Watch, Watched};
 use crate::classify::{ClassifyHttp, Head, Judgement};
 use crate::outcome::{FailureKind, Outcome};
-use crate::reject::is_grpc;
 use crate::settle::{Guard, Settle};
 
 /// The body of a judged response: the service's own, watched to its end.
@@ -75,7 +74,17 @@ where
             return Poll::Ready(result.map(|response| response.map(Watched::unwatched)));
         };
         Poll::Ready(match result {
-            Ok(response) => Ok(at_head(response, classify, guard, *this.method_is_head)),
+            Ok(response) => {
+                // All of this looks at the response in its place: it is large, and is moved once.
+                let ending = at_head(&response, classify, guard);
+                let start = Start::of(
+                    response.body(),
+                    ending,
+                    *this.method_is_head,
+                    response.status(),
+                );
+                Ok(response.map(|body| start.watch(body)))
+            }
             Err(error) => {
                 guard.enter();
                 let outcome = classify.error(&error);
@@ -87,18 +96,18 @@ where
     }
 }
 
+/// What waits for the end of the body, unless the head has settled the exchange.
+#[inline]
 fn at_head<B, C, S, E>(
-    response: Response<B>,
+    response: &Response<B>,
     classify: C,
     mut guard: Guard<S>,
-    method_is_head: bool,
-) -> Response<JudgedBody<B, C, S, E>>
+) -> Option<Ending<C, S, E>>
 where
-    B: Body,
     C: ClassifyHttp<E>,
     S: Settle,
 {
-    let head = Head::of(&response);
+    let head = Head::of(response);
     guard.enter();
     guard.head(&head);
     let judgement = classify.head(&head);
@@ -106,7 +115,7 @@ where
     let decided = match judgement {
         Judgement::Now(outcome) if S::AT_HEAD => {
             guard.settle(outcome);
-            return response.map(Watched::unwatched);
+            return None;
         }
         Judgement::Now(outcome) => {
             guard.presume(outcome);
@@ -114,20 +123,14 @@ where
         }
         Judgement::AtEnd => None,
     };
-    let status = response.status();
-    let ending = Ending {
+    Some(Ending {
         classify,
         guard,
         decided,
-        trailers_matter: promises_trailers(response.headers()),
+        // A gRPC status comes after the body, and is worth waiting for beyond its length.
+        trailers_matter: head.grpc || head.headers.contains_key(TRAILER),
         error: PhantomData,
-    };
-    response.map(|body| Watched::new(body, ending, method_is_head, status))
-}
-
-/// Whether more than the length of the body is worth waiting for: a gRPC status comes after it.
-fn promises_trailers(headers: &HeaderMap) -> bool {
-    is_grpc(headers) || headers.contains_key(TRAILER)
+    })
 }
 
 /// Waits at the end of a body to settle its exchange.

@@ -50,7 +50,7 @@ impl Character {
                 ..well
             },
             (Self::TurnsFlaky, 2) => Conduct {
-                fails: !number.is_multiple_of(5),
+                fails: !number.is_multiple_of(10),
                 ..well
             },
             _ => well,

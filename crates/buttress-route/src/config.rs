@@ -29,6 +29,9 @@ pub struct Config {
     pub noise_band: f64,
     /// How long a request waits for the endpoint it was given to become ready. Default 5 s.
     pub ready_deadline: Duration,
+    /// Whether each response says in its extensions which endpoint it is from: [`crate::Picked`].
+    /// That costs an allocation. Default `false`.
+    pub picked: bool,
     /// Tells the time. Fixed when the pool is made.
     pub clock: Clock,
     /// Breaks ties and spreads backoffs. Fixed when the pool is made.
@@ -133,6 +136,7 @@ impl Default for Config {
             decay: Duration::from_secs(10),
             noise_band: 0.25,
             ready_deadline: Duration::from_secs(5),
+            picked: false,
             clock: Clock::default(),
             rng: Rng::default(),
         }
@@ -187,6 +191,13 @@ impl Config {
     #[must_use]
     pub fn ready_deadline(mut self, deadline: Duration) -> Self {
         self.ready_deadline = deadline;
+        self
+    }
+
+    /// Says in each response's extensions which endpoint it is from, as [`crate::Picked`].
+    #[must_use]
+    pub fn picked(mut self, picked: bool) -> Self {
+        self.picked = picked;
         self
     }
 

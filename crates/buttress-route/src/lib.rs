@@ -19,7 +19,7 @@
 //!     Endpoint::new(name, service_fn(answer))
 //! };
 //! let endpoints = ["10.0.0.1:80", "10.0.0.2:80"].map(replica);
-//! let mut router = HealthRouter::new(Config::new("checkout"), endpoints)?;
+//! let mut router = HealthRouter::new(Config::new("checkout").picked(true), endpoints)?;
 //! let handle = router.handle();
 //!
 //! let response = router.ready().await?.call(Request::new(())).await?;
@@ -71,8 +71,7 @@
 //!
 //! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at.
 //! Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint
-//! shows. The end of a request takes the lock of its endpoint for arithmetic. The response's extensions get one
-//! [`Picked`]. An endpoint takes about a kilobyte.
+//! shows. The end of a request takes the lock of its endpoint for arithmetic. [`Config::picked`], if it is set, allocates. An endpoint takes about a kilobyte.
 //!
 //! # Where in the stack
 //!
@@ -94,6 +93,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alias;
+mod attempt;
 mod config;
 mod endpoint;
 mod evidence;

@@ -70,6 +70,9 @@ impl<S> Members<S> {
     }
 
     fn scan(&self, now: Instant, rng: &Rng) -> Option<usize> {
+        if let [only] = &*self.list {
+            return is_open(only, now).then_some(0);
+        }
         let mut candidates = Candidates::new();
         for (index, member) in self.list.iter().enumerate() {
             consider(
@@ -151,7 +154,7 @@ impl<S> Members<S> {
                 |it: &Member<S>| it.slot.with_state(|state| state.evidence.latency_at(now));
             *place = member.and_then(latency).unwrap_or_default();
         }
-        weighted_median(&mut shown)
+        weighted_median(shown.get_mut(..len.min(SAMPLE))?)
     }
 }
 
@@ -176,17 +179,23 @@ fn consider<S>(
     weight: f64,
     now: Instant,
 ) {
+    if is_open(member, now) {
+        candidates.push(Candidate {
+            index,
+            cost: member.slot.cost(now, member.load_factor),
+            weight,
+        });
+    }
+}
+
+/// Whether `member` takes ordinary traffic, by what it shows of late.
+#[inline]
+fn is_open<S>(member: &Member<S>, now: Instant) -> bool {
     let slot = &member.slot;
     if slot.is_stale(now) {
         slot.refresh(now);
     }
-    if slot.gate() == Gate::Open {
-        candidates.push(Candidate {
-            index,
-            cost: slot.cost(now, member.load_factor),
-            weight,
-        });
-    }
+    slot.gate() == Gate::Open
 }
 
 #[cfg(test)]

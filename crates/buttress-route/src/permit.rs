@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::classify::Head;
-use buttress_core::clock::Instant;
+use buttress_core::clock::{Clock, Instant};
 use buttress_core::outcome::Outcome;
 use buttress_core::settle::Settle;
 use http::StatusCode;
@@ -40,6 +40,10 @@ impl Permit {
     /// The endpoint never became ready.
     pub(crate) const fn never_called(&mut self) {
         self.called = false;
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.slot.clock()
     }
 
     fn elapsed(&self, now: Instant) -> Duration {

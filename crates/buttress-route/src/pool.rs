@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::members::{Member, Members};
 use crate::permit::Permit;
+use crate::service::Picked;
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::ASK_AGAIN;
@@ -32,10 +33,10 @@ pub(crate) struct Pool<S> {
 /// An endpoint that a request goes to.
 #[derive(Debug)]
 pub(crate) struct Pick<S> {
-    pub(crate) slot: Arc<Slot>,
     pub(crate) permit: Permit,
     pub(crate) service: S,
     pub(crate) ready_deadline: Duration,
+    pub(crate) picked: Option<Picked>,
 }
 
 impl<S> Pool<S> {
@@ -149,11 +150,12 @@ impl<S> Pool<S> {
         // Somebody else's code, and it may panic: nothing is counted yet.
         let service = member.service.clone();
         member.slot.begin(now);
+        let config = &members.config;
         Some(Pick {
-            slot: Arc::clone(&member.slot),
             permit: Permit::new(Arc::clone(&member.slot), ticket, now),
             service,
-            ready_deadline: members.config.ready_deadline,
+            ready_deadline: config.ready_deadline,
+            picked: config.picked.then(|| Picked(Arc::clone(&member.slot.id))),
         })
     }
 

@@ -26,9 +26,20 @@ pub struct HealthRouter<S, C = HttpStatus> {
     classify: C,
 }
 
-/// The endpoint that a request was sent to; in the extensions of the response.
+/// The endpoint that a request was sent to; in the extensions of the response where
+/// [`Config::picked`] asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Picked(pub Arc<str>);
+
+impl Picked {
+    #[inline]
+    pub(crate) fn mark<B>(mut response: Response<B>, picked: Option<Self>) -> Response<B> {
+        if let Some(picked) = picked {
+            response.extensions_mut().insert(picked);
+        }
+        response
+    }
+}
 
 impl<S> HealthRouter<S> {
     /// A router over `endpoints`, of which there may be none yet. Outcomes are decided by

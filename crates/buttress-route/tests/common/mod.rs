@@ -179,7 +179,10 @@ impl World {
             .map(|mode| Backend::new(&time, *mode))
             .collect();
         let endpoints = backends.iter().enumerate().map(endpoint);
-        let config = Config::new("test").clock(time.clock()).rng(Rng::seeded(11));
+        let config = Config::new("test")
+            .picked(true)
+            .clock(time.clock())
+            .rng(Rng::seeded(11));
         let router = HealthRouter::new(configure(config), endpoints).unwrap();
         Self {
             time,

@@ -1,7 +1,7 @@
 //! A body whose end is seen, whatever that end is.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -56,25 +56,33 @@ pub(crate) struct Start<W> {
     remaining: u64,
 }
 
-impl<W: Watch> Start<W> {
+impl<W> Start<W> {
+    /// Nobody watches.
+    pub(crate) const UNWATCHED: Self = Self {
+        watch: None,
+        remaining: UNKNOWN,
+    };
+
     /// Tells `watch` at once where there is nothing to wait for.
     #[inline]
     pub(crate) fn of<B: Body>(
         body: &B,
-        mut watch: Option<W>,
+        mut watch: W,
         method_is_head: bool,
         status: StatusCode,
-    ) -> Self {
+    ) -> Self
+    where
+        W: Watch,
+    {
         let remaining = body.size_hint().exact().unwrap_or(UNKNOWN);
-        let done = watch.as_mut().is_none_or(|watch| {
-            if is_bodiless(method_is_head, status) || body.is_end_stream() {
-                watch.complete(None);
-                return true;
-            }
+        let done = if is_bodiless(method_is_head, status) || body.is_end_stream() {
+            watch.complete(None);
+            true
+        } else {
             remaining == 0 && watch.delivered()
-        });
+        };
         Self {
-            watch: if done { None } else { watch },
+            watch: if done { None } else { Some(watch) },
             remaining,
         }
     }
@@ -96,16 +104,12 @@ impl<B: Body, W: Watch> Watched<B, W> {
     /// Where there is nothing to wait for (no body by [`is_bodiless`], or an empty one) the watch is
     /// told at once.
     pub fn new(inner: B, watch: W, method_is_head: bool, status: StatusCode) -> Self {
-        Start::of(&inner, Some(watch), method_is_head, status).watch(inner)
+        Start::of(&inner, watch, method_is_head, status).watch(inner)
     }
 
     /// A body that nobody watches any more.
     pub fn unwatched(inner: B) -> Self {
-        Self {
-            inner: Some(inner),
-            watch: None,
-            remaining: UNKNOWN,
-        }
+        Start::UNWATCHED.watch(inner)
     }
 
     /// An empty body of the same type.
@@ -148,13 +152,14 @@ impl<B: Body, W: Watch> Body for Watched<B, W> {
         watch.enter();
         let polled = inner.as_mut().poll_frame(cx);
         watch.leave();
-        let frame = ready!(polled);
-        if tell(watch, frame.as_ref(), this.remaining, || {
-            inner.is_end_stream()
-        }) {
+        if let Poll::Ready(frame) = &polled
+            && tell(watch, frame.as_ref(), this.remaining, || {
+                inner.is_end_stream()
+            })
+        {
             *this.watch = None;
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

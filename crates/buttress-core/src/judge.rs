@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::TRAILER;
 use http::{HeaderMap, Response};
@@ -24,6 +24,7 @@ pub type JudgedBody<B, C, S, E> = Watched<B, Ending<C, S, E>>;
 pin_project! {
     /// Judges the exchange that `future` makes and settles it exactly once: at the head, at the end
     /// of the body, on an error, on a panic, or when dropped.
+    #[project = JudgeProj]
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is polled"]
     pub struct Judge<F, C, S: Settle> {
@@ -64,73 +65,76 @@ where
     type Output = Result<Response<JudgedBody<B, C, S, E>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         this.guard.enter();
-        let polled = this.future.poll(cx);
+        let polled = this.future.as_mut().poll(cx);
         this.guard.leave();
-        let result = ready!(polled);
-        let mut guard = this.guard.take();
-        let Some(classify) = this.classify.take() else {
-            return Poll::Ready(result.map(|response| response.map(Watched::unwatched)));
+        // The response is looked at where it lies: it is large, and is moved but once.
+        let start = match &polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(response)) => this.at_head(response),
+            Poll::Ready(Err(error)) => {
+                this.fail(error);
+                Start::UNWATCHED
+            }
         };
-        Poll::Ready(match result {
-            Ok(response) => {
-                // All of this looks at the response in its place: it is large, and is moved once.
-                let ending = at_head(&response, classify, guard);
-                let start = Start::of(
-                    response.body(),
-                    ending,
-                    *this.method_is_head,
-                    response.status(),
-                );
-                Ok(response.map(|body| start.watch(body)))
-            }
-            Err(error) => {
-                guard.enter();
-                let outcome = classify.error(&error);
-                guard.leave();
-                guard.settle(outcome);
-                Err(error)
-            }
-        })
+        polled.map_ok(|response| response.map(|body| start.watch(body)))
     }
 }
 
-/// What waits for the end of the body, unless the head has settled the exchange.
-#[inline]
-fn at_head<B, C, S, E>(
-    response: &Response<B>,
-    classify: C,
-    mut guard: Guard<S>,
-) -> Option<Ending<C, S, E>>
-where
-    C: ClassifyHttp<E>,
-    S: Settle,
-{
-    let head = Head::of(response);
-    guard.enter();
-    guard.head(&head);
-    let judgement = classify.head(&head);
-    guard.leave();
-    let decided = match judgement {
-        Judgement::Now(outcome) if S::AT_HEAD => {
-            guard.settle(outcome);
-            return None;
-        }
-        Judgement::Now(outcome) => {
-            guard.presume(outcome);
-            Some(outcome)
-        }
-        Judgement::AtEnd => None,
-    };
-    Some(Ending {
-        classify,
-        guard,
-        decided,
-        // A gRPC status comes after the body, and is worth waiting for beyond its length.
-        trailers_matter: head.grpc || head.headers.contains_key(TRAILER),
-        error: PhantomData,
-    })
+impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
+    /// Judges the head, and says how to go on with the body.
+    #[inline]
+    fn at_head<B, E>(&mut self, response: &Response<B>) -> Start<Ending<C, S, E>>
+    where
+        B: Body,
+        C: ClassifyHttp<E>,
+    {
+        let Some(classify) = self.classify.take() else {
+            return Start::UNWATCHED;
+        };
+        let head = Head::of(response);
+        let mut guard = self.guard.take();
+        guard.enter();
+        guard.head(&head);
+        let judgement = classify.head(&head);
+        guard.leave();
+        let decided = match judgement {
+            Judgement::Now(outcome) if S::AT_HEAD => {
+                guard.settle(outcome);
+                return Start::UNWATCHED;
+            }
+            Judgement::Now(outcome) => {
+                guard.presume(outcome);
+                Some(outcome)
+            }
+            Judgement::AtEnd => None,
+        };
+        let ending = Ending {
+            classify,
+            guard,
+            decided,
+            // A gRPC status comes after the body, and is worth waiting for beyond its length.
+            trailers_matter: head.grpc || head.headers.contains_key(TRAILER),
+            error: PhantomData,
+        };
+        Start::of(response.body(), ending, *self.method_is_head, head.status)
+    }
+
+    #[cold]
+    fn fail<E>(&mut self, error: &E)
+    where
+        C: ClassifyHttp<E>,
+    {
+        let Some(classify) = self.classify.take() else {
+            return;
+        };
+        let mut guard = self.guard.take();
+        guard.enter();
+        let outcome = classify.error(error);
+        guard.leave();
+        guard.settle(outcome);
+    }
 }
 
 /// Waits at the end of a body to settle its exchange.

@@ -127,12 +127,12 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            // As with any future, polling again after the end is the caller's error.
-            return Poll::Pending;
-        };
         let _inside = Inside::enter(this.id);
-        let polled = future.poll(cx);
+        let polled = match this.future.as_mut().as_pin_mut() {
+            Some(future) => future.poll(cx),
+            // As with any future, polling again after the end is the caller's error.
+            None => Poll::Pending,
+        };
         if polled.is_ready() {
             this.future.set(None);
         }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
@@ -122,13 +122,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut response = ready!(this.inner.as_mut().poll(cx))?;
-        if let Some((name, value)) = this.echo.take() {
-            put(response.headers_mut(), name, value);
+        let mut polled = this.inner.as_mut().poll(cx);
+        // Where it lies: a response is large.
+        if let Poll::Ready(Ok(response)) = &mut polled {
+            if let Some((name, value)) = this.echo.take() {
+                put(response.headers_mut(), name, value);
+            }
+            if let Some(id) = this.inner.take_id() {
+                response.extensions_mut().insert::<CorrelationId>(id);
+            }
         }
-        if let Some(id) = this.inner.take_id() {
-            response.extensions_mut().insert::<CorrelationId>(id);
-        }
-        Poll::Ready(Ok(response))
+        polled
     }
 }

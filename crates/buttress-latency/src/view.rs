@@ -142,7 +142,7 @@ impl SeriesSnapshot {
                 Kind::Http(_, scheme) => Some(scheme.as_str()),
             },
             status: ending.status,
-            outcome: ending.outcome,
+            outcome: ending.class.as_str(),
             error_type: ending.error_type().map(Into::into),
             total,
             windows,

@@ -113,7 +113,8 @@ where
         self.guard.settle(Outcome::Failure(FailureKind::Deadline));
         let rejected = Rejected::new("route", "not_ready").retry_after(COME_BACK);
         let grpc = is_grpc(self.request.headers());
-        let response = rejected.into_response(grpc, Watched::empty());
-        Picked::mark(response, self.picked)
+        let mut response = rejected.into_response(grpc, Watched::empty());
+        Picked::mark(&mut response, self.picked);
+        response
     }
 }

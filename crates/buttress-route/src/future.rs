@@ -124,8 +124,11 @@ where
         loop {
             match state.as_mut().project() {
                 StateProj::Calling { judge, picked } => {
-                    let response = ready!(judge.poll(cx))?;
-                    return Poll::Ready(Ok(Picked::mark(response, picked.take())));
+                    let mut polled = judge.poll(cx);
+                    if let Poll::Ready(Ok(response)) = &mut polled {
+                        Picked::mark(response, picked.take());
+                    }
+                    return polled;
                 }
                 StateProj::Readying { attempt } => {
                     let Some(waiting) = attempt.as_mut() else {

@@ -33,11 +33,10 @@ pub struct Picked(pub Arc<str>);
 
 impl Picked {
     #[inline]
-    pub(crate) fn mark<B>(mut response: Response<B>, picked: Option<Self>) -> Response<B> {
+    pub(crate) fn mark<B>(response: &mut Response<B>, picked: Option<Self>) {
         if let Some(picked) = picked {
             response.extensions_mut().insert(picked);
         }
-        response
     }
 }
 

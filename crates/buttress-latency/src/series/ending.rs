@@ -10,8 +10,19 @@ use super::Kind;
 pub(crate) struct Ending {
     /// Of the response, if its head came.
     pub(crate) status: Option<StatusCode>,
-    pub(crate) outcome: &'static str,
+    pub(crate) class: Class,
     pub(crate) error: ErrorType,
+}
+
+/// Outcomes as far as series tell them apart. A slow success is a success here: how slow it was is
+/// what is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Class {
+    Success,
+    Failure,
+    Ignored,
+    Abandoned,
+    Other,
 }
 
 /// What went wrong.
@@ -47,7 +58,7 @@ impl Ending {
         };
         Self {
             status,
-            outcome: class(outcome),
+            class: Class::of(outcome),
             error,
         }
     }
@@ -55,7 +66,7 @@ impl Ending {
     /// Of what shares the overflow series, nothing is known.
     pub(crate) const UNKNOWN: Self = Self {
         status: None,
-        outcome: "_OTHER",
+        class: Class::Other,
         error: ErrorType::None,
     };
 
@@ -82,11 +93,26 @@ pub(crate) fn status_class(status: Option<StatusCode>) -> &'static str {
     }
 }
 
-/// A slow success is a success here: how slow it was is what is measured.
-const fn class(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Slow => Outcome::Success.as_str(),
-        other => other.as_str(),
+impl Class {
+    const fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success | Outcome::Slow => Self::Success,
+            Outcome::Failure(_) => Self::Failure,
+            Outcome::Ignored => Self::Ignored,
+            Outcome::Abandoned => Self::Abandoned,
+            _ => Self::Other,
+        }
+    }
+
+    /// The value of the label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Ignored => "ignored",
+            Self::Abandoned => "abandoned",
+            Self::Other => "_OTHER",
+        }
     }
 }
 
@@ -152,6 +178,9 @@ mod tests {
         let status = Some(StatusCode::SERVICE_UNAVAILABLE);
         let ending = Ending::of(HTTP, Outcome::Ignored, status, Some("circuit_open"));
         assert_eq!(ending.error_type(), Some("circuit_open"));
-        assert_eq!((ending.outcome, status_class(status)), ("ignored", "5xx"));
+        assert_eq!(
+            (ending.class.as_str(), status_class(status)),
+            ("ignored", "5xx")
+        );
     }
 }

@@ -115,7 +115,7 @@ impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
             guard,
             decided,
             // A gRPC status comes after the body, and is worth waiting for beyond its length.
-            trailers_matter: head.grpc || head.headers.contains_key(TRAILER),
+            trailers_matter: head.grpc || head.headers.get(TRAILER).is_some(),
             error: PhantomData,
         };
         Start::of(response.body(), ending, *self.method_is_head, head.status)

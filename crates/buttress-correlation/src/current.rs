@@ -115,26 +115,38 @@ impl<F> Scoped<F> {
             id,
         }
     }
-
-    /// The ID that was current inside. For when the future has ended: only the first gets it.
-    pub(crate) fn take_id(self: Pin<&mut Self>) -> Option<CorrelationId> {
-        self.project().id.take()
-    }
 }
 
 impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.poll_and(cx, |_, _| ())
+    }
+}
+
+impl<F: Future> Scoped<F> {
+    /// Polls inside the scope, and lets `finish` at what comes out before it is moved away, with the
+    /// ID if it is the first to get it.
+    #[inline]
+    pub(crate) fn poll_and(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        finish: impl FnOnce(&mut F::Output, &mut Option<CorrelationId>),
+    ) -> Poll<F::Output> {
         let mut this = self.project();
-        let _inside = Inside::enter(this.id);
-        let polled = match this.future.as_mut().as_pin_mut() {
+        let inside = Inside::enter(this.id);
+        let mut polled = match this.future.as_mut().as_pin_mut() {
             Some(future) => future.poll(cx),
             // As with any future, polling again after the end is the caller's error.
             None => Poll::Pending,
         };
         if polled.is_ready() {
             this.future.set(None);
+        }
+        drop(inside);
+        if let Poll::Ready(output) = &mut polled {
+            finish(output, this.id);
         }
         polled
     }

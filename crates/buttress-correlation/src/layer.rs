@@ -121,17 +121,15 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let mut polled = this.inner.as_mut().poll(cx);
-        // Where it lies: a response is large.
-        if let Poll::Ready(Ok(response)) = &mut polled {
-            if let Some((name, value)) = this.echo.take() {
-                put(response.headers_mut(), name, value);
-            }
-            if let Some(id) = this.inner.take_id() {
-                response.extensions_mut().insert::<CorrelationId>(id);
-            }
-        }
-        polled
+        let this = self.project();
+        let echo = this.echo;
+        this.inner.poll_and(cx, |result, id| {
+            let (Ok(response), Some((name, value)), Some(id)) = (result, echo.take(), id.take())
+            else {
+                return;
+            };
+            put(response.headers_mut(), name, value);
+            response.extensions_mut().insert::<CorrelationId>(id);
+        })
     }
 }

@@ -42,7 +42,8 @@ impl Settle for Recording {
 
     fn head(&mut self, head: &Head<'_>) {
         self.status = Some(head.status);
-        if !head.extensions.is_empty() {
+        // A refusal of our own is an error by its status, or one of gRPC.
+        if head.grpc || !head.status.is_success() {
             self.rejected = head
                 .extensions
                 .get::<Rejected>()

@@ -1,13 +1,13 @@
 //! The innermost step that all routes share: to the route's own service, or to a problem.
 //!
-//! Each route has a service of its own (a breaker, a pool), made once; a request clones the one it
-//! goes to, polls that clone ready and calls it.
+//! Each route has a service of its own (a breaker, a pool), made once. A connection goes on with the
+//! clone that its last request went to, as most connections stay with one route.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use buttress::core::reject::Rejected;
 use buttress::correlation::CorrelationId;
@@ -17,15 +17,18 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody};
+use crate::called::Called;
 use crate::headers::X_CORRELATION_ID;
 use crate::ingress::Arrival;
 use crate::problem::Problem;
+use crate::routes::RouteId;
 use crate::upstream::OWN;
 
 /// Sends each request to the service of its route, by the [`Arrival`] in its extensions.
 #[derive(Debug)]
 pub struct Dispatch<S> {
     routes: Arc<[S]>,
+    last: Option<(RouteId, S)>,
 }
 
 impl<S> Dispatch<S> {
@@ -33,14 +36,27 @@ impl<S> Dispatch<S> {
     pub fn new(routes: impl IntoIterator<Item = S>) -> Self {
         Self {
             routes: routes.into_iter().collect(),
+            last: None,
         }
     }
 }
 
+impl<S: Clone> Dispatch<S> {
+    /// The service of a route, if there is such a route.
+    fn service(&mut self, id: RouteId) -> Option<&mut S> {
+        if self.last.as_ref().is_none_or(|(last, _)| *last != id) {
+            self.last = Some((id, self.routes.get(id.0)?.clone()));
+        }
+        self.last.as_mut().map(|(_, service)| service)
+    }
+}
+
+/// Nothing is readied in a clone.
 impl<S> Clone for Dispatch<S> {
     fn clone(&self) -> Self {
         Self {
             routes: Arc::clone(&self.routes),
+            last: None,
         }
     }
 }
@@ -61,24 +77,22 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> DispatchFuture<S> {
         let arrival = request.extensions().get::<Arrival>();
         let route = arrival.map_or(Err(Problem::NoRoute), |arrival| arrival.0);
-        let service = route.and_then(|id| self.routes.get(id.0).ok_or(Problem::NoRoute));
+        let service = route.and_then(|id| self.service(id).ok_or(Problem::NoRoute));
         let state = match service {
-            Ok(service) => State::Readying {
-                service: service.clone(),
-                request: Some(request),
+            Ok(service) => State::Routed {
+                called: Called::new(service, request),
             },
-            Err(problem) => {
-                let id = request
-                    .headers()
-                    .get(&X_CORRELATION_ID)
-                    .and_then(|id| id.to_str().ok());
-                State::Refused {
-                    response: Some(problem.response(id)),
-                }
-            }
+            Err(problem) => State::Refused {
+                response: Some(refusal(problem, &request)),
+            },
         };
         DispatchFuture { state }
     }
+}
+
+fn refusal(problem: Problem, request: &Request<RequestBody>) -> Response<ResponseBody> {
+    let id = request.headers().get(&X_CORRELATION_ID);
+    problem.response(id.and_then(|id| id.to_str().ok()))
 }
 
 pin_project! {
@@ -86,17 +100,15 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct DispatchFuture<S: Service<Request<RequestBody>>> {
         #[pin]
-        state: State<S, S::Future>,
+        state: State<Called<S, Request<RequestBody>>>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, F> {
+    enum State<F> {
+        Routed { #[pin] called: F },
         Refused { response: Option<Response<ResponseBody>> },
-        // The service that is polled ready is the one that is called.
-        Readying { service: S, request: Option<Request<RequestBody>> },
-        Calling { #[pin] future: F },
     }
 }
 
@@ -107,28 +119,12 @@ where
     type Output = Result<Response<Either<B, ResponseBody>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            let future = match state.as_mut().project() {
-                StateProj::Refused { response } => {
-                    let Some(response) = response.take() else {
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(Ok(response.map(Either::Right)));
-                }
-                StateProj::Readying { service, request } => {
-                    let Ok(()) = ready!(service.poll_ready(cx));
-                    let Some(request) = request.take() else {
-                        return Poll::Pending;
-                    };
-                    service.call(request)
-                }
-                StateProj::Calling { future } => {
-                    let Ok(response) = ready!(future.poll(cx));
-                    return Poll::Ready(Ok(explained(response)));
-                }
-            };
-            state.set(State::Calling { future });
+        match self.project().state.project() {
+            StateProj::Routed { called } => called.poll(cx).map(|response| Ok(explained(response))),
+            StateProj::Refused { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response.map(Either::Right))),
+                None => Poll::Pending,
+            },
         }
     }
 }

@@ -124,7 +124,8 @@ impl Gateway {
         } = self;
         let journal = self.journal;
         let public = async move {
-            server.serve(proxy).await;
+            let each = move |peer| proxy.clone().of_peer(peer);
+            server.serve_each(each).await;
             admin_drain.advance(Phase::Closing);
         };
         let draining = async move {

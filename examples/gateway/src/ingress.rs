@@ -5,11 +5,11 @@
 //! [`Arrival`] into the request's extensions, so that a layer inside it (correlation, latency) sees
 //! refused requests as well. [`crate::dispatch`] answers them innermost.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::HOST;
-use http::{HeaderValue, Request};
+use http::Request;
 use hyper::body::Incoming;
 use tower_service::Service;
 
@@ -29,6 +29,7 @@ pub struct Arrival(pub Result<RouteId, Problem>);
 pub struct Ingress<S> {
     inner: S,
     rules: Arc<Rules>,
+    peer: Option<Peer>,
 }
 
 #[derive(Debug)]
@@ -52,39 +53,37 @@ impl<S> Ingress<S> {
         Self {
             inner,
             rules: Arc::new(rules),
+            peer: None,
         }
+    }
+
+    /// The same for the requests of one connection. Without a peer nothing is claimed about it.
+    #[must_use]
+    pub fn of_peer(mut self, peer: SocketAddr) -> Self {
+        self.peer = Some(Peer::new(peer));
+        self
     }
 }
 
 impl Rules {
-    fn admit(&self, request: Request<Incoming>) -> Request<RequestBody> {
-        let (parts, incoming) = request.into_parts();
-        let mut request = Request::from_parts(parts, RequestBody::empty());
-        let mut verdict = self.route(&mut request);
-        if verdict.is_ok() {
-            match RequestBody::new(incoming, self.limits) {
-                Ok(body) => *request.body_mut() = body,
-                Err(problem) => verdict = Err(problem),
-            }
-        }
-        headers::strip_request(request.headers_mut());
-        self.forward(&mut request);
+    fn admit(&self, mut request: Request<Incoming>, peer: Option<&Peer>) -> Request<RequestBody> {
+        let routed = self.route(&mut request);
+        headers::prepare_request(request.headers_mut(), self.forwarded, peer);
+        let limits = self.limits;
+        let refused = routed
+            .and_then(|_| RequestBody::check(request.body(), limits))
+            .err();
+        let verdict = refused.map_or(routed, Err);
         request.extensions_mut().insert(Arrival(verdict));
-        request
+        request.map(|incoming| match verdict {
+            Ok(_) => RequestBody::new(incoming, limits),
+            Err(_) => RequestBody::empty(),
+        })
     }
 
-    fn route(&self, request: &mut Request<RequestBody>) -> Result<RouteId, Problem> {
+    fn route(&self, request: &mut Request<Incoming>) -> Result<RouteId, Problem> {
         target::normalize(request)?;
         self.routes.of(request).ok_or(Problem::NoRoute)
-    }
-
-    fn forward(&self, request: &mut Request<RequestBody>) {
-        // The server gives every request its peer; without one nothing is claimed about it.
-        let Some(peer) = request.extensions().get::<Peer>().cloned() else {
-            return;
-        };
-        let host: Option<HeaderValue> = request.headers().get(&HOST).cloned();
-        headers::forward(request.headers_mut(), self.forwarded, &peer, host.as_ref());
     }
 }
 
@@ -98,6 +97,7 @@ impl<S: Service<Request<RequestBody>>> Service<Request<Incoming>> for Ingress<S>
     }
 
     fn call(&mut self, request: Request<Incoming>) -> S::Future {
-        self.inner.call(self.rules.admit(request))
+        let request = self.rules.admit(request, self.peer.as_ref());
+        self.inner.call(request)
     }
 }

@@ -17,6 +17,7 @@
 //! - Answers of the gateway's own say nothing about what is behind it: `problem::tests`.
 
 pub mod body;
+pub mod called;
 pub mod cli;
 pub mod config;
 pub mod demo;

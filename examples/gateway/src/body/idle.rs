@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 /// Tokio's time now, which is what its timers are set by.
@@ -16,35 +17,63 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Counts only while something is waited for.
+/// Counts only while something is waited for. As small as a pointer, for it is moved a lot.
 #[derive(Debug, Default)]
 pub(crate) struct IdleTimer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    waiting_since: Option<Instant>,
+    wait: Option<Pin<Box<Wait>>>,
+}
+
+pin_project! {
+    #[derive(Debug)]
+    struct Wait {
+        #[pin]
+        sleep: Sleep,
+        since: Option<Instant>,
+    }
 }
 
 impl IdleTimer {
     /// Nothing came: ready once the wait, begun with the first such call, is longer than `limit`.
     pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        if self.waiting_since.is_none() {
-            let since = now();
-            self.waiting_since = Some(since);
-            match &mut self.sleep {
-                Some(sleep) => sleep.as_mut().reset(since + limit),
-                None => self.sleep = Some(Box::pin(tokio::time::sleep_until(since + limit))),
-            }
-        }
-        match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().poll(cx),
-            None => Poll::Pending,
+        let wait = self.wait.get_or_insert_with(|| Box::pin(Wait::new(limit)));
+        wait.as_mut().poll(cx, limit)
+    }
+
+    /// It was not waited for in vain: the wait begins anew with the next call.
+    pub(crate) fn moved(&mut self) {
+        if let Some(wait) = &mut self.wait {
+            *wait.as_mut().project().since = None;
         }
     }
 
-    /// Something came; tells how long it was waited for.
+    /// The same; tells how long it was waited for.
     pub(crate) fn arrived(&mut self) -> Duration {
-        match self.waiting_since.take() {
-            Some(since) => now().saturating_duration_since(since),
-            None => Duration::ZERO,
+        let since = match &mut self.wait {
+            Some(wait) => wait.as_mut().project().since.take(),
+            None => None,
+        };
+        since.map_or(Duration::ZERO, |since| {
+            now().saturating_duration_since(since)
+        })
+    }
+}
+
+impl Wait {
+    fn new(limit: Duration) -> Self {
+        let since = now();
+        Self {
+            sleep: tokio::time::sleep_until(since + limit),
+            since: Some(since),
         }
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        let mut this = self.project();
+        if this.since.is_none() {
+            let since = now();
+            *this.since = Some(since);
+            this.sleep.as_mut().reset(since + limit);
+        }
+        this.sleep.poll(cx)
     }
 }

@@ -1,13 +1,13 @@
 //! The bodies that pass through the gateway: streamed both ways, each with an end to every wait.
 //!
 //! Neither is boxed per request: a request without a body is a marker, a response is hyper's own
-//! body beside a timer that exists only once a frame had to be waited for.
+//! body beside the timer by which its head was waited for.
 
 mod idle;
 mod pace;
 mod request;
 mod response;
 
-pub(crate) use idle::now;
+pub(crate) use idle::{IdleTimer, now};
 pub use request::{RequestBody, UploadError, UploadLimits, UploadWatch};
 pub use response::{BodyError, ResponseBody};

@@ -48,14 +48,19 @@ impl RequestBody {
         Self { upload: None }
     }
 
-    /// A body as it comes in; refused at once where its declared length is over the limit.
-    pub fn new(incoming: Incoming, limits: UploadLimits) -> Result<Self, Problem> {
-        if incoming.is_end_stream() {
-            return Ok(Self::empty());
-        }
+    /// Refuses a body at once where its declared length is over the limit.
+    pub fn check(incoming: &Incoming, limits: UploadLimits) -> Result<(), Problem> {
         let declared = incoming.size_hint().lower();
         if limits.max_bytes.is_some_and(|max| declared > max) {
             return Err(Problem::BodyTooLarge);
+        }
+        Ok(())
+    }
+
+    /// A body as it comes in.
+    pub fn new(incoming: Incoming, limits: UploadLimits) -> Self {
+        if incoming.is_end_stream() {
+            return Self::empty();
         }
         let upload = Upload {
             incoming,
@@ -64,9 +69,9 @@ impl RequestBody {
             timer: IdleTimer::default(),
             watch: UploadWatch::default(),
         };
-        Ok(Self {
+        Self {
             upload: Some(Box::new(upload)),
-        })
+        }
     }
 
     /// A view of the upload for whoever sends the body on; `None` where there is no body.

@@ -36,13 +36,15 @@ impl ResponseBody {
         }
     }
 
-    /// What an upstream sends; cut with an error where it pauses for longer than `idle`.
-    pub fn streamed(incoming: Incoming, idle: Duration) -> Self {
+    /// What an upstream sends; cut with an error where it pauses for longer than `idle`. The timer
+    /// may have served already.
+    pub(crate) fn streamed(incoming: Incoming, idle: Duration, mut timer: IdleTimer) -> Self {
+        timer.moved();
         Self {
             source: Source::Upstream {
                 incoming,
                 idle,
-                timer: IdleTimer::default(),
+                timer,
             },
         }
     }
@@ -74,7 +76,7 @@ impl Body for ResponseBody {
         };
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
-                timer.arrived();
+                timer.moved();
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending => {

@@ -1,11 +1,17 @@
 //! What goes on on one connection, counted where it happens and read by its [`super::watch`].
+//!
+//! Its task alone reads its bytes and starts its exchanges, so those two counts need no atomic
+//! addition. Over HTTP/2 exchanges go on in tasks of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use super::drain::Drain;
+
 /// Counters of one connection. They wrap, and are only ever compared.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
+    drain: Drain,
     reads: AtomicU32,
     started: AtomicU32,
     ended: AtomicU32,
@@ -34,6 +40,14 @@ impl Seen {
 }
 
 impl Activity {
+    /// Of a connection that ends with `drain`.
+    pub(super) fn new(drain: Drain) -> Self {
+        Self {
+            drain,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn seen(&self) -> Seen {
         Seen {
             reads: self.reads.load(Relaxed),
@@ -45,13 +59,19 @@ impl Activity {
         }
     }
 
+    /// Some bytes were read. For the connection's task alone.
     pub(super) fn read(&self) {
-        self.reads.fetch_add(1, Relaxed);
+        count(&self.reads);
     }
 
     pub(super) fn is_http2(&self) {
         self.http2.store(true, Relaxed);
     }
+}
+
+/// Counts one more where nobody else does.
+fn count(counter: &AtomicU32) {
+    counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
 }
 
 /// One request and its response, from head to the last frame or the drop of either.
@@ -62,8 +82,9 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Begins. For the connection's task alone.
     pub(super) fn begin(activity: &Arc<Activity>) -> Self {
-        activity.started.fetch_add(1, Relaxed);
+        count(&activity.started);
         activity.waiting.fetch_add(1, Relaxed);
         Self {
             activity: Arc::clone(activity),
@@ -79,6 +100,11 @@ impl Exchange {
             _ => return,
         };
         self.waiting = waiting;
+    }
+
+    /// Whether the client should be told to leave.
+    pub(super) fn is_draining(&self) -> bool {
+        self.activity.drain.is_draining()
     }
 
     /// The client took a frame.

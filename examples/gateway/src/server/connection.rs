@@ -1,6 +1,6 @@
 //! One connection, from its acceptance to its end.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,13 +17,11 @@ use super::activity::Activity;
 use super::drain::{Drain, Phase};
 use super::exchange::PerConnection;
 use super::io::NotedIo;
+use super::registered::Registered;
 use super::service::HttpService;
 use super::watch::Watch;
 use crate::body::now;
-use crate::headers::Peer;
 
-/// Headers in a request.
-const MAX_HEADERS: usize = 100;
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
 /// Streams at once on an HTTP/2 connection.
@@ -43,22 +41,20 @@ pub(super) async fn serve<T, S>(
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: HttpService,
 {
-    let activity = Arc::new(Activity::default());
-    let service = PerConnection {
-        service,
-        peer: Peer::new(peer),
-        activity: Arc::clone(&activity),
-        drain: drain.clone(),
-    };
+    let activity = Arc::new(Activity::new(drain.clone()));
+    let service = PerConnection::new(service, Arc::clone(&activity));
     let io = NotedIo::new(io, Arc::clone(&activity));
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(io, service));
-    let mut closing = pin!(drain.reached(Phase::Closing));
+    let mut closing = pin!(Registered::new(drain.reached(Phase::Closing)));
     let mut guard = pin!(Guard::new(activity, limits));
     let mut ending = Ending::NotAsked;
     poll_fn(|cx| {
-        if ending == Ending::NotAsked && closing.as_mut().poll(cx).is_ready() {
-            ending = Ending::Asked;
+        if ending == Ending::NotAsked {
+            let closed = drain.has_reached(Phase::Closing);
+            if closing.as_mut().poll_if(closed, cx).is_ready() {
+                ending = Ending::Asked;
+            }
         }
         if ending == Ending::Asked && guard.as_mut().poll_may_end(cx).is_ready() {
             ending = Ending::Told;
@@ -84,7 +80,8 @@ enum Ending {
 }
 
 /// Without `pipeline_flush`: with it hyper buffers a response for a client that takes none of it,
-/// without bound, and does not send its `400` to a head that cannot be read.
+/// without bound, and does not send its `400` to a head that cannot be read. Without `max_headers`:
+/// hyper's own limit is 100 of them, and only that one is kept on the stack.
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -92,7 +89,6 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The guard times heads, and tells an idle connection from a slow one.
         .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .http2()
         .timer(TokioTimer::new())
@@ -111,7 +107,7 @@ pin_project_lite::pin_project! {
         watch: Watch,
         accepted: Instant,
         #[pin]
-        timer: Sleep,
+        timer: Registered<Sleep>,
     }
 }
 
@@ -119,7 +115,7 @@ impl Guard {
     fn new(activity: Arc<Activity>, limits: ConnectionLimits) -> Self {
         let accepted = now();
         let watch = Watch::new(limits, accepted);
-        let timer = tokio::time::sleep_until(watch.deadline());
+        let timer = Registered::new(tokio::time::sleep_until(watch.deadline()));
         Self {
             activity,
             watch,
@@ -133,17 +129,18 @@ impl Guard {
         let mut this = self.project();
         let seen = this.activity.seen();
         if this.watch.is_news(&seen) {
-            let deadline = this.watch.observe(seen, now());
+            let deadline = this.watch.observe(seen, now);
             // A timer that fires early looks again; only one that would fire late is moved.
-            if deadline < this.timer.deadline() {
-                this.timer.as_mut().reset(deadline);
+            if deadline < this.timer.get_ref().deadline() {
+                this.timer.as_mut().renewed().reset(deadline);
             }
         }
-        while this.timer.as_mut().poll(cx).is_ready() {
+        while poll_timer(this.timer.as_mut(), cx).is_ready() {
             if this.watch.has_expired(now()) {
                 return Poll::Ready(this.watch.reason());
             }
-            this.timer.as_mut().reset(this.watch.deadline());
+            let deadline = this.watch.deadline();
+            this.timer.as_mut().renewed().reset(deadline);
         }
         Poll::Pending
     }
@@ -157,9 +154,14 @@ impl Guard {
         {
             return Poll::Ready(());
         }
-        if grace_ends < this.timer.deadline() {
-            this.timer.as_mut().reset(grace_ends);
+        if grace_ends < this.timer.get_ref().deadline() {
+            this.timer.as_mut().renewed().reset(grace_ends);
         }
-        this.timer.as_mut().poll(cx)
+        poll_timer(this.timer.as_mut(), cx)
     }
+}
+
+fn poll_timer(timer: Pin<&mut Registered<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+    let elapsed = timer.get_ref().is_elapsed();
+    timer.poll_if(elapsed, cx)
 }

@@ -7,6 +7,7 @@
 //! 3. *Cut*: the deadline has passed; what is left is dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Release};
 
 use tokio::sync::watch;
 
@@ -27,7 +28,14 @@ pub enum Phase {
 /// Starts and shows the end of a server; clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    phase: Arc<watch::Sender<Phase>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    phase: watch::Sender<Phase>,
+    /// The same, for those who look once a request: a channel is read under a lock.
+    told: AtomicU8,
 }
 
 impl Drain {
@@ -43,28 +51,35 @@ impl Drain {
 
     /// How far ending has come.
     pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        *self.shared.phase.borrow()
     }
 
     /// Whether ending has begun; readiness should say so.
     pub fn is_draining(&self) -> bool {
-        self.phase() > Phase::Serving
+        self.has_reached(Phase::LameDuck)
+    }
+
+    /// Whether a phase is reached or passed, at the price of one load.
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        self.shared.told.load(Acquire) >= phase as u8
     }
 
     /// Goes on to a phase; never back.
     pub fn advance(&self, to: Phase) {
-        self.phase.send_if_modified(|phase| {
+        self.shared.phase.send_if_modified(|phase| {
             let forward = to > *phase;
             *phase = to.max(*phase);
+            // Before anybody is woken to look.
+            self.shared.told.store(*phase as u8, Release);
             forward
         });
     }
 
     /// Waits until a phase is reached or passed.
     pub fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
-        let mut receiver = self.phase.subscribe();
+        let mut receiver = self.shared.phase.subscribe();
         // Without a sender nothing would ever be drained; the future then simply waits.
-        let keep = Arc::clone(&self.phase);
+        let keep = Arc::clone(&self.shared);
         async move {
             drop(receiver.wait_for(|now| *now >= phase).await);
             drop(keep);
@@ -83,6 +98,8 @@ mod tests {
         drain.advance(Phase::Closing);
         drain.start();
         assert_eq!(drain.phase(), Phase::Closing);
+        assert!(drain.is_draining() && drain.has_reached(Phase::Closing));
+        assert!(!drain.has_reached(Phase::Cut));
         drain.reached(Phase::LameDuck).await;
     }
 }

@@ -1,5 +1,6 @@
-//! One request on a connection: who sent it goes in, and whether to leave goes out.
+//! One request on a connection: noted as it begins and as it ends, and told whether to leave.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,16 +15,23 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::activity::{Activity, Exchange};
-use super::drain::Drain;
-use crate::headers::Peer;
+use crate::called::Called;
 
 /// A tower service, as one connection sees it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct PerConnection<S> {
-    pub(super) service: S,
-    pub(super) peer: Peer,
-    pub(super) activity: Arc<Activity>,
-    pub(super) drain: Drain,
+    // hyper calls through a shared reference, and only ever from the connection's own task.
+    service: RefCell<S>,
+    activity: Arc<Activity>,
+}
+
+impl<S> PerConnection<S> {
+    pub(super) const fn new(service: S, activity: Arc<Activity>) -> Self {
+        Self {
+            service: RefCell::new(service),
+            activity,
+        }
+    }
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
@@ -35,17 +43,12 @@ where
     type Error = Infallible;
     type Future = ExchangeFuture<S>;
 
-    fn call(&self, mut request: Request<Incoming>) -> ExchangeFuture<S> {
+    fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
         let exchange = Exchange::begin(&self.activity);
-        request.extensions_mut().insert(self.peer.clone());
         ExchangeFuture {
             is_http1: request.version() < Version::HTTP_2,
-            state: State::Readying {
-                service: self.service.clone(),
-                request: Some(request),
-            },
-            drain: self.drain.clone(),
             exchange: Some(exchange),
+            called: Called::new(&mut self.service.borrow_mut(), request),
         }
     }
 }
@@ -55,19 +58,9 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ExchangeFuture<S: Service<Request<Incoming>>> {
         #[pin]
-        state: State<S, S::Future>,
+        called: Called<S, Request<Incoming>>,
         is_http1: bool,
-        drain: Drain,
         exchange: Option<Exchange>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<S, F> {
-        // The service that is polled ready is the one that is called.
-        Readying { service: S, request: Option<Request<Incoming>> },
-        Calling { #[pin] future: F },
     }
 }
 
@@ -79,31 +72,15 @@ where
     type Output = Result<Response<ExchangeBody<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let response = loop {
-            let future = match this.state.as_mut().project() {
-                StateProj::Readying { service, request } => {
-                    let Ok(()) = ready!(service.poll_ready(cx));
-                    let Some(request) = request.take() else {
-                        return Poll::Pending;
-                    };
-                    service.call(request)
-                }
-                StateProj::Calling { future } => {
-                    let Ok(response) = ready!(future.poll(cx));
-                    break response;
-                }
-            };
-            this.state.set(State::Calling { future });
-        };
+        let this = self.project();
+        let mut response = ready!(this.called.poll(cx));
         let exchange = this.exchange.take();
-        let mut response = response.map(|body| ExchangeBody::new(body, exchange));
-        if *this.is_http1 && this.drain.is_draining() {
+        if *this.is_http1 && exchange.as_ref().is_some_and(Exchange::is_draining) {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(response.map(|body| ExchangeBody::new(body, exchange))))
     }
 }
 

@@ -18,11 +18,13 @@ mod connection;
 mod drain;
 mod exchange;
 mod io;
+mod registered;
 mod service;
 mod signals;
 mod watch;
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -105,13 +107,16 @@ impl<A: Accept> Server<A> {
     }
 
     /// Serves until drained. Ends when the last connection has ended or was cut.
-    ///
-    /// Every request carries a [`crate::headers::Peer`] in its extensions.
-    pub async fn serve<S: HttpService>(mut self, service: S) {
+    pub async fn serve<S: HttpService>(self, service: S) {
+        self.serve_each(move |_| service.clone()).await;
+    }
+
+    /// Serves until drained, each connection with a service of its own, made for its peer.
+    pub async fn serve_each<S: HttpService>(mut self, service: impl Fn(SocketAddr) -> S + Send) {
         let mut tasks = JoinSet::new();
         self.accept_until_closing(&service, &mut tasks).await;
         for (io, peer) in self.accept.close() {
-            self.spawn(io, peer, None, &service, &mut tasks);
+            self.spawn(io, peer, None, service(peer), &mut tasks);
         }
         let Self { config, drain, .. } = self;
         tokio::select! {
@@ -126,7 +131,11 @@ impl<A: Accept> Server<A> {
         tasks.shutdown().await;
     }
 
-    async fn accept_until_closing<S: HttpService>(&mut self, service: &S, tasks: &mut JoinSet<()>) {
+    async fn accept_until_closing<S: HttpService>(
+        &mut self,
+        service: &(impl Fn(SocketAddr) -> S + Send),
+        tasks: &mut JoinSet<()>,
+    ) {
         let places = Arc::new(Semaphore::new(
             self.config
                 .max_connections
@@ -148,17 +157,16 @@ impl<A: Accept> Server<A> {
             tokio::select! {
                 biased;
                 () = &mut closing => return,
-                (io, peer, place) = next => self.spawn(io, peer, Some(place), service, tasks),
+                (io, peer, place) = next => {
+                    self.spawn(io, peer, Some(place), service(peer), tasks);
+                }
             }
             while tasks.try_join_next().is_some() {}
         }
     }
 
     /// A place first, then a connection: over the cap nothing is accepted.
-    async fn next(
-        &mut self,
-        places: &Arc<Semaphore>,
-    ) -> (A::Io, std::net::SocketAddr, OwnedSemaphorePermit) {
+    async fn next(&mut self, places: &Arc<Semaphore>) -> (A::Io, SocketAddr, OwnedSemaphorePermit) {
         loop {
             // The semaphore is never closed.
             let Ok(place) = Arc::clone(places).acquire_owned().await else {
@@ -171,24 +179,17 @@ impl<A: Accept> Server<A> {
         }
     }
 
-    /// Connections that the kernel has already made would be reset when the listener closes.
-
     fn spawn<S: HttpService>(
         &self,
         io: A::Io,
-        peer: std::net::SocketAddr,
+        peer: SocketAddr,
         place: Option<OwnedSemaphorePermit>,
-        service: &S,
+        service: S,
         tasks: &mut JoinSet<()>,
     ) {
         let open = Open::new(&self.open);
-        let served = connection::serve(
-            io,
-            peer,
-            service.clone(),
-            self.config.limits,
-            self.drain.clone(),
-        );
+        let drain = self.drain.clone();
+        let served = connection::serve(io, peer, service, self.config.limits, drain);
         tasks.spawn(async move {
             served.await;
             drop((open, place));

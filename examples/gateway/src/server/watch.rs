@@ -49,21 +49,26 @@ impl Watch {
 
     /// Takes note of what was seen, and gives the moment at which the connection has to end unless
     /// something new is seen until then.
-    pub(super) fn observe(&mut self, seen: Seen, now: Instant) -> Instant {
+    ///
+    /// `now` is asked only where a deadline begins. None does while the service is waited for: see
+    /// [`Watch::has_expired`].
+    pub(super) fn observe(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> Instant {
         let last = std::mem::replace(&mut self.last, seen);
         if seen.in_flight() > 0 {
             self.state = State::Busy;
-            self.deadline = now + self.limits.write;
+            if seen.waiting == 0 {
+                self.deadline = now() + self.limits.write;
+            }
         } else if self.state == State::Busy || seen.ended != last.ended {
             self.state = State::Idle;
-            self.deadline = now + self.limits.idle;
+            self.deadline = now() + self.limits.idle;
         } else if self.state == State::Opening && seen.http2 && !last.http2 {
             // The preface is complete: from here on it is a connection waiting for work.
             self.state = State::Idle;
-            self.deadline = now + self.limits.idle;
+            self.deadline = now() + self.limits.idle;
         } else if self.state == State::Idle && seen.reads != last.reads && !seen.http2 {
             self.state = State::Head;
-            self.deadline = now + self.limits.header;
+            self.deadline = now() + self.limits.header;
         }
         self.deadline
     }
@@ -140,7 +145,7 @@ mod tests {
         fn at(&mut self, second: u64, change: impl FnOnce(&mut Seen)) -> u64 {
             change(&mut self.seen);
             let now = self.start + Duration::from_secs(second);
-            self.watch.observe(self.seen, now);
+            self.watch.observe(self.seen, || now);
             (self.watch.deadline() - self.start).as_secs()
         }
 

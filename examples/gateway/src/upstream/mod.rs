@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{Request, Response, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -25,7 +25,6 @@ use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{HostPolicy, Pool, Protocol};
-use crate::headers::X_CORRELATION_ID;
 
 pub use future::OriginFuture;
 pub use mark::OWN;
@@ -140,9 +139,8 @@ impl Service<Request<RequestBody>> for Origin {
 
     fn call(&mut self, mut request: Request<RequestBody>) -> OriginFuture {
         self.aim(&mut request);
-        let id: Option<HeaderValue> = request.headers().get(&X_CORRELATION_ID).cloned();
         let upload = request.body().watch();
-        OriginFuture::new(self.0.client.request(request), upload, id, &self.0.config)
+        OriginFuture::new(self.0.client.request(request), upload, &self.0.config)
     }
 }
 

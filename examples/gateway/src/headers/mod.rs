@@ -2,91 +2,105 @@
 //!
 //! Both directions are stripped *before* any layer adds a header of its own, so that a client's
 //! `Connection: x-correlation-id` finds nothing of ours to erase; the names that layers set are
-//! protected besides. A message that carries none of these headers costs a handful of failed
-//! look-ups and no allocation.
+//! protected besides. A message is looked through once, and nothing is looked up that is not there.
 //!
 //! Upgrades are not supported yet: `Upgrade` is stripped like any other hop-by-hop header, so an
 //! upstream never sees one, and `101` is never asked for. `Expect` is stripped because this hop
 //! answers `100 Continue` itself, when the body is first read.
 
+mod marks;
+
 use std::net::SocketAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, TRAILER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::ForwardedPolicy;
+use marks::{Mark, Marks};
 
 /// The header that carries the correlation ID.
 pub static X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 
-/// Strips a request of everything that is for this hop alone.
-pub fn strip_request(headers: &mut HeaderMap) {
-    strip_nominated(headers);
-    keep_only_te_trailers(headers);
-    strip_listed(headers);
-    headers.remove(&PROXY_AUTHORIZATION);
-    headers.remove(&HTTP2_SETTINGS);
-    headers.remove(&EXPECT);
+/// What RFC 9110 §7.6.1 lists, beyond `Connection` and `TE`.
+const LISTED: Marks = Marks::of(&[
+    Mark::KeepAlive,
+    Mark::ProxyConnection,
+    Mark::TransferEncoding,
+    Mark::Upgrade,
+]);
+/// What of a request is for this hop alone, beyond what is looked into.
+const OF_REQUESTS: Marks = LISTED.with(Marks::of(&[
+    Mark::ProxyAuthorization,
+    Mark::Http2Settings,
+    Mark::Expect,
+]));
+/// The same of a response.
+const OF_RESPONSES: Marks = LISTED.with(Marks::of(&[Mark::Te, Mark::ProxyAuthenticate]));
+/// What a client may claim about itself, and this gateway does not repeat.
+const CLAIMED: Marks = Marks::of(&[Mark::Forwarded, Mark::XRealIp, Mark::XForwardedPort]);
+/// What it says in its own words, or not at all.
+const OWN_WORDS: Marks = Marks::of(&[
+    Mark::XForwardedFor,
+    Mark::XForwardedProto,
+    Mark::XForwardedHost,
+]);
+
+/// Strips a request of everything that is for this hop alone, and tells the upstream who the client
+/// is, as the policy says. Without a `peer` nothing is claimed about it, and nothing changed.
+pub fn prepare_request(headers: &mut HeaderMap, policy: ForwardedPolicy, peer: Option<&Peer>) {
+    let found = Marks::on(headers);
+    strip_nominated(headers, found);
+    keep_only_te_trailers(headers, found);
+    found.remove(OF_REQUESTS, headers);
+    if let Some(peer) = peer {
+        forward(headers, found, policy, peer);
+    }
 }
 
 /// Strips a response of everything that is for this hop alone.
 pub fn strip_response(headers: &mut HeaderMap) {
-    strip_nominated(headers);
-    strip_listed(headers);
-    headers.remove(&TE);
-    headers.remove(&PROXY_AUTHENTICATE);
+    let found = Marks::on(headers);
+    strip_nominated(headers, found);
+    found.remove(OF_RESPONSES, headers);
 }
 
-/// Tells the upstream who the client is, as the policy says. `host` is the client's `Host`.
-pub fn forward(
-    headers: &mut HeaderMap,
-    policy: ForwardedPolicy,
-    peer: &Peer,
-    host: Option<&HeaderValue>,
-) {
-    headers.remove(&FORWARDED);
-    if policy == ForwardedPolicy::Append {
-        append(headers, peer, host);
-        return;
+fn forward(headers: &mut HeaderMap, found: Marks, policy: ForwardedPolicy, peer: &Peer) {
+    match policy {
+        ForwardedPolicy::Append => {
+            found.remove(Marks::of(&[Mark::Forwarded]), headers);
+            append(headers, peer);
+        }
+        ForwardedPolicy::Drop => found.remove(CLAIMED.with(OWN_WORDS), headers),
+        ForwardedPolicy::Replace => {
+            found.remove(CLAIMED, headers);
+            replace(headers, peer);
+        }
     }
-    headers.remove(&X_REAL_IP);
-    headers.remove(&X_FORWARDED_PORT);
-    if policy == ForwardedPolicy::Drop {
-        headers.remove(&X_FORWARDED_FOR);
-        headers.remove(&X_FORWARDED_PROTO);
-        headers.remove(&X_FORWARDED_HOST);
-        return;
-    }
+}
+
+fn replace(headers: &mut HeaderMap, peer: &Peer) {
     headers.insert(&X_FORWARDED_FOR, peer.ip.clone());
     headers.insert(&X_FORWARDED_PROTO, HTTP);
-    match host {
-        Some(host) => drop(headers.insert(&X_FORWARDED_HOST, host.clone())),
+    match headers.get(&HOST).cloned() {
+        Some(host) => drop(headers.insert(&X_FORWARDED_HOST, host)),
         None => drop(headers.remove(&X_FORWARDED_HOST)),
     }
 }
 
-fn append(headers: &mut HeaderMap, peer: &Peer, host: Option<&HeaderValue>) {
+fn append(headers: &mut HeaderMap, peer: &Peer) {
     headers.append(&X_FORWARDED_FOR, peer.ip.clone());
     headers.entry(&X_FORWARDED_PROTO).or_insert(HTTP);
-    if let Some(host) = host {
-        headers
-            .entry(&X_FORWARDED_HOST)
-            .or_insert_with(|| host.clone());
+    if let Some(host) = headers.get(&HOST).cloned() {
+        headers.entry(&X_FORWARDED_HOST).or_insert(host);
     }
 }
 
@@ -118,34 +132,40 @@ impl Peer {
 /// Removes what `Connection` nominates, and `Connection` itself.
 ///
 /// Taken out as a whole first: all its values count, and an empty first one hides nothing.
-fn strip_nominated(headers: &mut HeaderMap) {
-    if !headers.contains_key(&CONNECTION) {
+fn strip_nominated(headers: &mut HeaderMap, found: Marks) {
+    if !found.has(Mark::Connection) {
         return;
     }
-    let values: Vec<HeaderValue> = headers.get_all(&CONNECTION).iter().cloned().collect();
-    headers.remove(&CONNECTION);
-    for value in &values {
-        for name in value.as_bytes().split(|&byte| byte == b',') {
-            let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) else {
-                continue;
-            };
-            if !is_protected(&name) {
-                headers.remove(&name);
-            }
+    // One value is the rule, and needs no room on the heap.
+    let more: Vec<HeaderValue> = headers
+        .get_all(&CONNECTION)
+        .iter()
+        .skip(1)
+        .cloned()
+        .collect();
+    let first = headers.remove(&CONNECTION);
+    for value in first.iter().chain(&more) {
+        for token in value.as_bytes().split(|&byte| byte == b',') {
+            strip_token(headers, token.trim_ascii());
         }
     }
 }
 
-/// What RFC 9110 §7.6.1 lists, beyond `Connection` and `TE`.
-fn strip_listed(headers: &mut HeaderMap) {
-    headers.remove(&KEEP_ALIVE);
-    headers.remove(&PROXY_CONNECTION);
-    headers.remove(&TRANSFER_ENCODING);
-    headers.remove(&UPGRADE);
+fn strip_token(headers: &mut HeaderMap, token: &[u8]) {
+    // What nearly every `Connection` says: an option that names no header, or one stripped anyway.
+    if token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
+        return;
+    }
+    let Ok(name) = HeaderName::from_bytes(token) else {
+        return;
+    };
+    if !is_protected(&name) {
+        headers.remove(&name);
+    }
 }
 
-fn keep_only_te_trailers(headers: &mut HeaderMap) {
-    if !headers.contains_key(&TE) {
+fn keep_only_te_trailers(headers: &mut HeaderMap, found: Marks) {
+    if !found.has(Mark::Te) {
         return;
     }
     let is_trailers = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"trailers");
@@ -268,7 +288,7 @@ mod tests {
         ];
         for (sent, left) in table {
             let mut headers = map(sent);
-            strip_request(&mut headers);
+            prepare_request(&mut headers, ForwardedPolicy::Replace, None);
             assert_eq!(&names(&headers), left, "{sent:?}");
         }
     }
@@ -283,7 +303,7 @@ mod tests {
             "authorization",
         ] {
             let mut headers = map(&[("connection", name), (name, "kept")]);
-            strip_request(&mut headers);
+            prepare_request(&mut headers, ForwardedPolicy::Replace, None);
             assert_eq!(headers.get(name).unwrap(), "kept", "{name}");
         }
     }
@@ -295,7 +315,7 @@ mod tests {
             ("te", "deflate, Trailers"),
             ("connection", "te"),
         ]);
-        strip_request(&mut headers);
+        prepare_request(&mut headers, ForwardedPolicy::Replace, None);
         assert_eq!(headers.get_all(TE).iter().collect::<Vec<_>>(), ["trailers"]);
     }
 
@@ -319,14 +339,15 @@ mod tests {
     #[test]
     fn stripping_twice_changes_nothing_more() {
         let mut headers = map(&[("connection", "x-a"), ("te", "trailers"), ("accept", "*/*")]);
-        strip_request(&mut headers);
+        prepare_request(&mut headers, ForwardedPolicy::Replace, None);
         let once = headers.clone();
-        strip_request(&mut headers);
+        prepare_request(&mut headers, ForwardedPolicy::Replace, None);
         assert_eq!(headers, once);
     }
 
     fn forwarded(policy: ForwardedPolicy) -> HeaderMap {
         let mut headers = map(&[
+            ("host", "shop.example"),
             ("forwarded", "for=6.6.6.6"),
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-for", "7.7.7.7"),
@@ -335,12 +356,8 @@ mod tests {
             ("x-real-ip", "6.6.6.6"),
         ]);
         let peer = Peer::new(SocketAddr::from(([192, 0, 2, 1], 5)));
-        forward(
-            &mut headers,
-            policy,
-            &peer,
-            Some(&HeaderValue::from_static("shop.example")),
-        );
+        prepare_request(&mut headers, policy, Some(&peer));
+        assert_eq!(headers.remove("host").unwrap(), "shop.example");
         headers
     }
 

@@ -1,0 +1,141 @@
+//! One call of a service: made at once where it is ready, and where it is not, once it is.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+pin_project! {
+    /// The future of a call. The service that is polled ready is the one that is called.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Called<S: Service<R>, R> {
+        #[pin]
+        state: State<S, R, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, R, F> {
+        Calling { #[pin] future: F },
+        Readying { service: S, request: Option<R> },
+    }
+}
+
+impl<S, R> Called<S, R>
+where
+    S: Service<R, Error = Infallible> + Clone,
+{
+    /// Calls `service` at once if it is ready, which spares a healthy request a move into the
+    /// future and another out of it. Otherwise takes it along, and leaves a clone in its place.
+    pub fn new(service: &mut S, request: R) -> Self {
+        // Where it is not ready it is polled again, with a waker that wakes somebody.
+        let readied = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+        let state = match readied {
+            Poll::Ready(Ok(())) => State::Calling {
+                future: service.call(request),
+            },
+            Poll::Pending => {
+                let left = service.clone();
+                State::Readying {
+                    service: mem::replace(service, left),
+                    request: Some(request),
+                }
+            }
+        };
+        Self { state }
+    }
+}
+
+impl<S, R> Future for Called<S, R>
+where
+    S: Service<R, Error = Infallible>,
+{
+    type Output = S::Response;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Response> {
+        let mut state = self.project().state;
+        loop {
+            let future = match state.as_mut().project() {
+                StateProj::Calling { future } => {
+                    let Ok(response) = ready!(future.poll(cx));
+                    return Poll::Ready(response);
+                }
+                StateProj::Readying { service, request } => {
+                    let Ok(()) = ready!(service.poll_ready(cx));
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    service.call(request)
+                }
+            };
+            state.set(State::Calling { future });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{Ready, ready};
+
+    /// Ready every second time it is asked; a clone starts anew, and tells itself apart.
+    struct Shy {
+        asked: u32,
+        generation: u32,
+    }
+
+    impl Clone for Shy {
+        fn clone(&self) -> Self {
+            Self {
+                asked: 0,
+                generation: self.generation + 1,
+            }
+        }
+    }
+
+    impl Service<()> for Shy {
+        type Response = u32;
+        type Error = Infallible;
+        type Future = Ready<Result<u32, Infallible>>;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.asked += 1;
+            if self.asked.is_multiple_of(2) {
+                return Poll::Ready(Ok(()));
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+
+        fn call(&mut self, (): ()) -> Self::Future {
+            assert!(self.asked.is_multiple_of(2), "called without being ready");
+            ready(Ok(self.generation))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_service_that_was_polled_is_the_one_that_is_called() {
+        let mut service = Shy {
+            asked: 0,
+            generation: 0,
+        };
+        assert_eq!(Called::new(&mut service, ()).await, 0);
+        assert_eq!(service.generation, 1);
+    }
+
+    #[test]
+    fn a_ready_service_is_called_at_once_and_stays() {
+        let mut service = Shy {
+            asked: 1,
+            generation: 0,
+        };
+        let called = Called::new(&mut service, ());
+        assert!(matches!(called.state, State::Calling { .. }));
+        assert_eq!(service.generation, 0);
+    }
+}

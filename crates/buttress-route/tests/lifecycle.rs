@@ -162,6 +162,30 @@ fn the_response_says_which_endpoint_gave_it() {
 }
 
 #[test]
+fn the_response_says_nothing_of_its_endpoint_unless_that_is_asked_for() {
+    let mut world = World::with(&[ok_after(0)], |config| config.picked(false));
+    let mut call = tokio_test::task::spawn(world.router.call(request()));
+    let response = tokio_test::assert_ready!(call.poll()).unwrap();
+    assert_eq!(response.extensions().get::<Picked>(), None);
+}
+
+#[test]
+fn an_endpoint_that_is_not_ready_in_the_call_wakes_the_task_that_waits_for_it() {
+    type Script = Scripted<Response<Full<Bytes>>, &'static str>;
+    let script = Script::new().ok(Response::new(Full::default()));
+    script.hold_readiness();
+    let endpoint = Endpoint::new("a", script.clone());
+    let config = Config::default().clock(ManualClock::new().clock());
+    let mut router = HealthRouter::new(config, [endpoint]).unwrap();
+    let mut call = tokio_test::task::spawn(Service::call(&mut router, request()));
+    tokio_test::assert_pending!(call.poll());
+    assert_eq!(script.calls(), 0);
+    script.release_readiness();
+    assert!(call.is_woken());
+    assert!(tokio_test::assert_ready!(call.poll()).is_ok());
+}
+
+#[test]
 fn an_update_keeps_what_is_known_of_the_endpoints_that_stay() {
     let mut world = World::new(&[Mode::Status(500, Duration::ZERO), ok_after(5)]);
     world.load(2, Duration::from_millis(500));

@@ -55,16 +55,13 @@ impl<S, R> Future for Called<S, R>
 where
     S: Service<R, Error = Infallible>,
 {
-    type Output = S::Response;
+    type Output = Result<S::Response, Infallible>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<S::Response> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             let future = match state.as_mut().project() {
-                StateProj::Calling { future } => {
-                    let Ok(response) = ready!(future.poll(cx));
-                    return Poll::Ready(response);
-                }
+                StateProj::Calling { future } => return future.poll(cx),
                 StateProj::Readying { service, request } => {
                     let Ok(()) = ready!(service.poll_ready(cx));
                     let Some(request) = request.take() else {
@@ -124,7 +121,7 @@ mod tests {
             asked: 0,
             generation: 0,
         };
-        assert_eq!(Called::new(&mut service, ()).await, 0);
+        assert_eq!(Called::new(&mut service, ()).await, Ok(0));
         assert_eq!(service.generation, 1);
     }
 

@@ -120,7 +120,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Routed { called } => called.poll(cx).map(|response| Ok(explained(response))),
+            // A large response is moved but once, and looked at where it lies.
+            StateProj::Routed { called } => match called.poll(cx) {
+                Poll::Ready(Ok(response)) if is_unexplained(&response) => {
+                    Poll::Ready(Ok(explained(response)))
+                }
+                polled => polled.map_ok(|response| response.map(Either::Left)),
+            },
             StateProj::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response.map(Either::Right))),
                 None => Poll::Pending,
@@ -129,15 +135,18 @@ where
     }
 }
 
-/// A layer's refusal is a status without a body; the client is told in the words of all problems.
+/// Whether a layer refused: that is a status without a body.
+fn is_unexplained<B>(response: &Response<B>) -> bool {
+    response.status() == StatusCode::SERVICE_UNAVAILABLE
+        && response
+            .extensions()
+            .get::<Rejected>()
+            .is_some_and(|by| by.by != OWN)
+}
+
+/// The client is told of a layer's refusal in the words of all problems.
+#[cold]
 fn explained<B>(response: Response<B>) -> Response<Either<B, ResponseBody>> {
-    let refused = response
-        .extensions()
-        .get::<Rejected>()
-        .is_some_and(|by| by.by != OWN);
-    if !refused || response.status() != StatusCode::SERVICE_UNAVAILABLE {
-        return response.map(Either::Left);
-    }
     let problem = CorrelationId::with_current(|id| {
         Problem::Unavailable.response(id.map(CorrelationId::as_str))
     });

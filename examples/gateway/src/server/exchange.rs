@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
@@ -73,14 +73,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.called.poll(cx));
-        let exchange = this.exchange.take();
-        if *this.is_http1 && exchange.as_ref().is_some_and(Exchange::is_draining) {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        // The response is changed where it lies: it is large, and is moved but once.
+        let mut polled = this.called.poll(cx);
+        let Poll::Ready(Ok(response)) = &mut polled else {
+            return Poll::Pending;
+        };
+        let mut exchange = this.exchange.take();
+        if let Some(exchange) = &mut exchange {
+            exchange.wait(false);
+            if *this.is_http1 && exchange.is_draining() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
         }
-        Poll::Ready(Ok(response.map(|body| ExchangeBody::new(body, exchange))))
+        polled.map_ok(|response| response.map(|inner| ExchangeBody { inner, exchange }))
     }
 }
 
@@ -91,15 +97,6 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Option<Exchange>,
-    }
-}
-
-impl<B: Body> ExchangeBody<B> {
-    fn new(inner: B, mut exchange: Option<Exchange>) -> Self {
-        if let Some(exchange) = &mut exchange {
-            exchange.wait(false);
-        }
-        Self { inner, exchange }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct RouteId(pub usize);
 #[derive(Clone, Debug)]
 pub struct Routes {
     entries: Vec<Entry>,
+    /// Whether any route asks for the host; where none does it is not read.
+    by_host: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -37,12 +39,18 @@ impl Routes {
         let mut entries: Vec<Entry> = routes.iter().enumerate().map(entry).collect();
         // A host named outranks any host; a longer prefix outranks a shorter one.
         entries.sort_by_key(|e| (e.host.is_none(), std::cmp::Reverse(e.prefix.len())));
-        Self { entries }
+        let by_host = entries.iter().any(|entry| entry.host.is_some());
+        Self { entries, by_host }
     }
 
     /// The route for a request whose target has been made plain.
     pub fn of<B>(&self, request: &Request<B>) -> Option<RouteId> {
-        self.find(target::host(request), request.uri().path())
+        let host = if self.by_host {
+            target::host(request)
+        } else {
+            ""
+        };
+        self.find(host, request.uri().path())
     }
 
     /// The route for a host (without port, in any case) and a path.

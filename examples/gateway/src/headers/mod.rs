@@ -13,7 +13,8 @@ mod marks;
 use std::net::SocketAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, TRAILER,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, Entry, FORWARDED, HOST, SET_COOKIE, TE,
+    TRAILER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -136,15 +137,13 @@ fn strip_nominated(headers: &mut HeaderMap, found: Marks) {
     if !found.has(Mark::Connection) {
         return;
     }
+    let Entry::Occupied(entry) = headers.entry(CONNECTION) else {
+        return;
+    };
     // One value is the rule, and needs no room on the heap.
-    let more: Vec<HeaderValue> = headers
-        .get_all(&CONNECTION)
-        .iter()
-        .skip(1)
-        .cloned()
-        .collect();
-    let first = headers.remove(&CONNECTION);
-    for value in first.iter().chain(&more) {
+    let more: Vec<HeaderValue> = entry.iter().skip(1).cloned().collect();
+    let first = entry.remove();
+    for value in std::iter::once(&first).chain(&more) {
         for token in value.as_bytes().split(|&byte| byte == b',') {
             strip_token(headers, token.trim_ascii());
         }

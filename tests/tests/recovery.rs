@@ -184,10 +184,12 @@ async fn every_change_is_told_with_its_evidence_on_the_admin_pages() {
             .unwrap()
             >= 1.0
     );
-    assert_eq!(
-        stand.page("/health").await.status,
-        200,
-        "one endpoint is kept: it serves, degraded"
+    let health = stand.page("/health").await;
+    assert_eq!(health.status, 503, "nothing serves: {}", health.text());
+    assert!(
+        health.text().contains("endpoints do not serve"),
+        "{}",
+        health.text()
     );
     assert_eq!(stand.page("/health/live").await.status, 200);
     assert_eq!(stand.page("/health/ready").await.status, 200);

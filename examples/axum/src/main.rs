@@ -30,7 +30,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     metrics.register(Arc::new(latency.clone()));
     metrics.register(Arc::new(breaker.handle()));
 
-    let page = move || async move { ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], metrics.render()) };
+    let page =
+        move || async move { ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], metrics.render()) };
     let app = Router::new()
         // Guarded: answered 503 with Retry-After while the breaker is open, in all connections alike.
         .route("/orders", get(orders).layer(breaker.layer()))

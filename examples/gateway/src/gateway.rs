@@ -55,8 +55,9 @@ impl Gateway {
         let admin_listener = Listener::bind(config.admin.address).await?;
         let (address, admin_address) = (listener.address(), admin_listener.address());
         let (proxy, rooms) = stack::build(config, seams)?;
+        let journal = Journal::start(&rooms);
         let (metrics, readiness) = (Metrics::new(), Readiness::ready());
-        let admin = operate::service(&rooms, &metrics, &readiness, admin_address)?;
+        let admin = operate::service(&rooms, &journal, &metrics, &readiness, admin_address)?;
         let of_proxy = ServerConfig::of(&config.listen);
         let of_admin = ServerConfig {
             max_connections: MAX_ADMIN_CONNECTIONS,
@@ -73,7 +74,7 @@ impl Gateway {
             admin,
             admin_drain,
             drain,
-            journal: Journal::start(&rooms),
+            journal,
             rooms,
             readiness,
             metrics,

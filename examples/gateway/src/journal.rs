@@ -1,9 +1,11 @@
 //! What is decided, written down: a log line for each verdict, and the last one kept for a reader.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buttress::core::events::{Received, Subscription};
+use buttress::core::metric::{Collect, Family, Kind, Value};
 use tokio::task::JoinSet;
 
 use crate::rooms::Rooms;
@@ -14,7 +16,12 @@ pub struct Journal {
     // Dropping the set ends the listeners.
     _listeners: JoinSet<()>,
     last: LastVerdict,
+    dropped: Dropped,
 }
+
+/// How many verdicts came faster than they were written, as a metric; clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct Dropped(Arc<AtomicU64>);
 
 /// The last verdict of all, in words; clones show the same.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +30,11 @@ pub struct LastVerdict(Arc<Mutex<Option<String>>>);
 impl Journal {
     /// Begins to listen. Has to be called inside a runtime.
     pub fn start(rooms: &Rooms) -> Self {
-        let last = LastVerdict::default();
+        let (last, dropped) = (LastVerdict::default(), Dropped::default());
         let mut listeners = JoinSet::new();
         for route in rooms.routes.iter() {
             let (events, last) = (route.breaker.subscribe(), last.clone());
-            listeners.spawn(listen(events, move |event: buttress::breaker::Event| {
+            listeners.spawn(listen(events, dropped.clone(), move |event: buttress::breaker::Event| {
                 let (from, to) = (event.transition.from.as_str(), event.transition.to.as_str());
                 let verdict = &event.verdict;
                 tracing::info!(breaker = %event.name, from, to, %verdict, "breaker changed state");
@@ -36,7 +43,7 @@ impl Journal {
         }
         for pool in rooms.pools.iter() {
             let (events, last) = (pool.router.subscribe(), last.clone());
-            listeners.spawn(listen(events, move |event: buttress::route::Event| {
+            listeners.spawn(listen(events, dropped.clone(), move |event: buttress::route::Event| {
                 let verdict = &event.verdict;
                 tracing::info!(pool = %event.pool, endpoint = %event.endpoint, %verdict, "endpoint judged");
                 last.set(format!("endpoint {}: {verdict}", event.endpoint));
@@ -45,7 +52,13 @@ impl Journal {
         Self {
             _listeners: listeners,
             last,
+            dropped,
         }
+    }
+
+    /// A count of what was dropped.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped.clone()
     }
 
     /// A view of the last verdict.
@@ -67,12 +80,23 @@ impl fmt::Display for LastVerdict {
     }
 }
 
-async fn listen<T: Clone>(mut events: Subscription<T>, mut write: impl FnMut(T)) {
+impl Collect for Dropped {
+    fn collect(&self, into: &mut Vec<Family>) {
+        let help =
+            "Events that a subscriber was too slow to take. Above 0, what it shows has gaps.";
+        let labels = vec![("subscriber", "journal".into())];
+        let family = Family::new("buttress_events_dropped", Kind::Counter, help);
+        into.push(family.with(labels, Value::Counter(self.0.load(Relaxed))));
+    }
+}
+
+async fn listen<T: Clone>(mut events: Subscription<T>, dropped: Dropped, mut write: impl FnMut(T)) {
     while let Some(received) = events.recv().await {
         match received {
             Received::Event(event) => write(event),
             Received::Lagged(lost) => {
-                tracing::warn!(lost, "verdicts came faster than they were written")
+                dropped.0.fetch_add(lost, Relaxed);
+                tracing::warn!(lost, "verdicts came faster than they were written");
             }
         }
     }

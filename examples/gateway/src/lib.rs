@@ -32,6 +32,7 @@ pub mod problem;
 pub mod rooms;
 pub mod routes;
 pub mod server;
+pub mod settings;
 pub mod stack;
 pub mod status;
 pub mod table;

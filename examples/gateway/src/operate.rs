@@ -4,21 +4,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use buttress::admin::{Admin, AdminService};
+use buttress::breaker::BreakerHandle;
 use buttress::core::config::ConfigError;
 use buttress::health::{Finding, Health, HealthHandle, Readiness};
+use buttress::route::EndpointSnapshot;
 use buttress::telemetry::{Metrics, prometheus};
 
-use crate::rooms::{Rooms, health_of, serves};
+use crate::journal::Journal;
+use crate::rooms::{PoolRoom, Rooms, health_of, serves};
 use crate::status;
 
 /// The service: metrics, health and status.
 pub fn service(
     rooms: &Rooms,
+    journal: &Journal,
     metrics: &Metrics,
     readiness: &Readiness,
     bound: SocketAddr,
 ) -> Result<AdminService, ConfigError> {
     register(rooms, metrics);
+    metrics.register(Arc::new(journal.dropped()));
     let metrics = metrics.clone();
     let section = |read: fn(&Rooms) -> serde_json::Value| {
         let rooms = rooms.clone();
@@ -46,32 +51,58 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
     }
 }
 
-/// One component per pool; a gateway without a pool that serves is not healthy.
+/// One component per pool, by what its endpoints have shown, and one per route, by what its breaker
+/// says: the gateway is as well as the worst of them.
 fn health(rooms: &Rooms, readiness: &Readiness) -> Result<HealthHandle, ConfigError> {
     let health = Health::new().readiness(readiness.clone());
-    let pools = rooms.pools.iter();
-    pools
-        .fold(health, |health, pool| {
-            health.critical(&*pool.name, finding(pool.clone()))
-        })
-        .build()
+    let health = rooms.pools.iter().fold(health, |health, pool| {
+        health.critical(format!("pool {}", pool.name), of_pool(pool.clone()))
+    });
+    let health = rooms.routes.iter().fold(health, |health, route| {
+        health.critical(
+            format!("route {}", route.name),
+            of_route(route.breaker.clone()),
+        )
+    });
+    health.build()
 }
 
-fn finding(pool: crate::rooms::PoolRoom) -> impl Fn() -> Finding + Send + Sync + 'static {
+fn of_pool(pool: PoolRoom) -> impl Fn() -> Finding + Send + Sync + 'static {
     move || {
         let now = pool.router.snapshot();
-        let out = now
+        let (all, out) = (
+            now.endpoints.len(),
+            now.endpoints.iter().filter(|each| !serves(each)).count(),
+        );
+        let finding = now
             .endpoints
             .iter()
-            .filter(|each| !serves(each.state))
-            .count();
-        let finding = Finding::new(health_of(&now)).detail("endpoints", now.endpoints.len());
-        let finding = now.endpoints.iter().fold(finding, |finding, each| {
-            finding.detail(each.id.to_string(), each.state.as_str())
-        });
+            .fold(Finding::new(health_of(&now)), |finding, each| {
+                finding.detail(each.id.to_string(), words(each))
+            });
         match out {
             0 => finding,
-            out => finding.because(format!("{out} of {} endpoints out", now.endpoints.len())),
+            out => finding.because(format!("{out} of {all} endpoints do not serve")),
+        }
+    }
+}
+
+/// The state, and the last verdict where there is one.
+fn words(endpoint: &EndpointSnapshot) -> String {
+    let state = endpoint.state.as_str();
+    match &endpoint.last_verdict {
+        Some(verdict) => format!("{state}, {verdict}"),
+        None => state.to_owned(),
+    }
+}
+
+fn of_route(breaker: BreakerHandle) -> impl Fn() -> Finding + Send + Sync + 'static {
+    move || {
+        let now = breaker.snapshot();
+        let finding = Finding::new(breaker.health().status()).detail("breaker", now.state.as_str());
+        match now.verdict {
+            Some(verdict) if !now.state.is_closed() => finding.because(verdict.to_string()),
+            _ => finding,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use buttress::breaker::BreakerHandle;
 use buttress::core::health::HealthStatus;
+use buttress::core::verdict::Action;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, LatencySnapshot, RouteSnapshot};
-use buttress::route::{EndpointState, PoolSnapshot, RouterHandle};
+use buttress::route::{EndpointSnapshot, EndpointState, PoolSnapshot, RouterHandle};
 
 use crate::stack::EndpointStack;
 
@@ -71,11 +72,7 @@ pub fn of_endpoint<'a>(
 
 /// What a pool's endpoints make of its health: one that serves is enough to serve.
 pub fn health_of(pool: &PoolSnapshot) -> HealthStatus {
-    let serving = pool
-        .endpoints
-        .iter()
-        .filter(|each| serves(each.state))
-        .count();
+    let serving = pool.endpoints.iter().filter(|each| serves(each)).count();
     match serving {
         0 => HealthStatus::Unhealthy,
         all if all == pool.endpoints.len() => HealthStatus::Healthy,
@@ -83,7 +80,10 @@ pub fn health_of(pool: &PoolSnapshot) -> HealthStatus {
     }
 }
 
-/// Whether an endpoint in this state is given ordinary traffic.
-pub fn serves(state: EndpointState) -> bool {
-    matches!(state, EndpointState::Active)
+/// Whether an endpoint is given ordinary traffic and deserves it. One that only stays because the
+/// budget bears no further ejection does not serve.
+pub fn serves(endpoint: &EndpointSnapshot) -> bool {
+    let verdict = endpoint.last_verdict.as_ref();
+    let kept = verdict.is_some_and(|verdict| matches!(verdict.action, Action::Suppressed(_)));
+    endpoint.state == EndpointState::Active && !kept
 }

@@ -20,25 +20,26 @@
 
 use std::sync::Arc;
 
-use buttress::breaker::{self, Backoff, Breaker, BreakerService, Rule, Settings, Window};
+use buttress::breaker::{Breaker, BreakerService};
 use buttress::core::clock::Clock;
 use buttress::core::config::ConfigError;
 use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Propagate, PropagateLayer};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
-use buttress::route::{self, Endpoint, HealthRouter, Rules};
+use buttress::route::{Endpoint, HealthRouter};
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
     ServerSpan, ServerSpanLayer, TracePropagate, TracePropagateLayer,
 };
 use tower_layer::Layer;
 
-use crate::config::{Config, HostPolicy, Pool, PoolHealth, Route, RouteBreaker, Trust};
+use crate::config::{Config, HostPolicy, Pool, Route};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
 use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom, endpoint_series};
+use crate::settings;
 use crate::upstream::{Origin, OriginConfig};
 
 /// What serves one endpoint.
@@ -59,40 +60,23 @@ pub struct Seams {
     pub latency: latency::Config,
 }
 
+/// Series that an endpoint may need: the statuses of a few methods.
+const SERIES_PER_ENDPOINT: usize = 64;
+
 /// Builds the stack of a configuration, and the handles of all that is in it.
 pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigError> {
-    let Seams {
-        clock,
-        rng,
-        latency,
-    } = seams;
-    let trust = trust(config.correlation.trust);
+    let trust = settings::trust(config.correlation.trust);
     let correlation = CorrelationLayer::new(correlation::Config::new().trust(trust.clone()));
-    let latency = LatencyHandle::new(latency.clock(clock.clone()))?;
-    let endpoints = LatencyHandle::new(latency::Config::new().clock(clock.clone()))?;
-    let build = Build {
-        host: config.forwarded.host,
-        clock,
-        rng,
-        latency,
-        endpoints,
-    };
-
+    let build = Build::new(config, seams)?;
     let routers = config.pools.iter().map(|pool| build.router(pool));
     let routers = routers.collect::<Result<Vec<_>, _>>()?;
-    let mut stacks = Vec::with_capacity(config.routes.len());
-    let mut routes = Vec::with_capacity(config.routes.len());
-    for route in &config.routes {
-        let Some(router) = routers.get(route.pool) else {
-            continue;
-        };
-        let breaker = build.breaker(route)?;
-        routes.push(RouteRoom {
-            name: Arc::clone(breaker.name()),
-            breaker: breaker.handle(),
-        });
-        stacks.push(build.route(route, &breaker, router.clone()));
-    }
+    let (stacks, routes) = build.routes(&config.routes, &routers)?;
+
+    let logged = AccessLogLayer::new()
+        .clock(build.clock.clone())
+        .layer(Dispatch::new(stacks));
+    let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
+    let proxy = Ingress::new(correlation.layer(spanned), config);
     let named = config
         .pools
         .iter()
@@ -108,11 +92,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         routes: routes.into(),
         pools: named.collect(),
     };
-    let logged = AccessLogLayer::new()
-        .clock(build.clock.clone())
-        .layer(Dispatch::new(stacks));
-    let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
-    Ok((Ingress::new(correlation.layer(spanned), config), rooms))
+    Ok((proxy, rooms))
 }
 
 /// What all pools and routes are built from.
@@ -125,8 +105,48 @@ struct Build {
 }
 
 impl Build {
+    fn new(config: &Config, seams: Seams) -> Result<Self, ConfigError> {
+        let Seams {
+            clock,
+            rng,
+            latency,
+        } = seams;
+        let endpoints: usize = config.pools.iter().map(|pool| pool.endpoints.len()).sum();
+        let of_endpoints = latency::Config::new()
+            .clock(clock.clone())
+            .max_series(endpoints.saturating_mul(SERIES_PER_ENDPOINT).max(1));
+        Ok(Self {
+            host: config.forwarded.host,
+            latency: LatencyHandle::new(latency.clock(clock.clone()))?,
+            endpoints: LatencyHandle::new(of_endpoints)?,
+            clock,
+            rng,
+        })
+    }
+
+    fn routes(
+        &self,
+        routes: &[Route],
+        routers: &[HealthRouter<EndpointStack>],
+    ) -> Result<(Vec<RouteStack>, Vec<RouteRoom>), ConfigError> {
+        let mut stacks = Vec::with_capacity(routes.len());
+        let mut rooms = Vec::with_capacity(routes.len());
+        for route in routes {
+            let Some(router) = routers.get(route.pool) else {
+                continue;
+            };
+            let breaker = self.breaker(route)?;
+            rooms.push(RouteRoom {
+                name: Arc::clone(breaker.name()),
+                breaker: breaker.handle(),
+            });
+            stacks.push(self.route(route, &breaker, router.clone()));
+        }
+        Ok((stacks, rooms))
+    }
+
     fn router(&self, pool: &Pool) -> Result<HealthRouter<EndpointStack>, ConfigError> {
-        let config = router_config(pool)
+        let config = settings::router(pool)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
         HealthRouter::new(
@@ -149,7 +169,7 @@ impl Build {
     }
 
     fn breaker(&self, route: &Route) -> Result<Breaker, ConfigError> {
-        let config = breaker_config(&route.breaker)
+        let config = settings::breaker(&route.breaker)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
         Breaker::new(route.name.as_str(), config)
@@ -167,50 +187,4 @@ impl Build {
             .layer(guarded);
         Named::new(&route.name, timed)
     }
-}
-
-/// Who is believed about an ID is believed about a trace.
-fn trust(trust: Trust) -> correlation::Trust {
-    match trust {
-        Trust::Edge => correlation::Trust::Edge,
-        Trust::Internal => correlation::Trust::Internal,
-    }
-}
-
-fn router_config(pool: &Pool) -> route::Config {
-    let PoolHealth {
-        consecutive_failures,
-        open_for,
-        max_ejected,
-        decay,
-    } = pool.health;
-    let rules = Rules::default().consecutive_failures(consecutive_failures);
-    route::Config::new(pool.name.as_str())
-        .rules(rules)
-        .circuit(Settings::default().open_for(backoff(open_for)))
-        .max_ejected(max_ejected)
-        .decay(decay)
-}
-
-fn breaker_config(breaker: &RouteBreaker) -> breaker::Config {
-    let in_a_row = breaker
-        .consecutive_failures
-        .map(|n| Rule::ConsecutiveFailures(n.get()));
-    let rate = breaker.failure_rate.map(|rate| Rule::FailureRate {
-        ratio: rate.ratio,
-        min_calls: rate.min_calls.get(),
-        window: Window::Time(rate.window),
-    });
-    breaker::Config::new()
-        .rules(in_a_row.into_iter().chain(rate))
-        .circuit(
-            Settings::default()
-                .open_for(backoff(breaker.open_for))
-                .max_probes(breaker.probes),
-        )
-}
-
-/// What the file says is the first open time; it doubles while the trouble lasts, up to ten times.
-fn backoff(first: std::time::Duration) -> Backoff {
-    Backoff::exponential(first, first.saturating_mul(10))
 }

@@ -83,7 +83,7 @@ fn without_port(host: &str) -> &str {
 }
 
 /// Whether a segment is `.` or `..`, plain or percent-encoded.
-fn has_dot_segment(path: &str) -> bool {
+pub(crate) fn has_dot_segment(path: &str) -> bool {
     path.as_bytes()
         .split(|&byte| byte == b'/')
         .any(|segment| matches!(segment.first(), Some(b'.' | b'%')) && is_dots(segment))

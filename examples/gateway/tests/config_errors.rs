@@ -300,3 +300,32 @@ fn the_file_that_ships_shows_the_defaults() {
     assert_eq!(shipped.pools[0].head_timeout, bare.pools[0].head_timeout);
     assert_eq!(shipped.routes[0].breaker, bare.routes[0].breaker);
 }
+
+#[test]
+fn what_starting_would_refuse_is_refused_here() {
+    for (health, key) in [("decay = \"5ms\"", "pool.p.health.decay")] {
+        let (line, found, message) = problem(&format!("{POOL}[pool.health]\n{health}\n{ROUTE}"));
+        assert_eq!((line, found.as_str()), (Some(1), key), "{message}");
+    }
+    for host in ["[zz z]", "a..b", ".", "[::1"] {
+        let (_, key, message) = problem(&format!("{POOL}{ROUTE}host = \"{host}\"\n"));
+        assert_eq!(key, "route.r.host", "{host}: {message}");
+    }
+    for prefix in ["/a/../b", "/./a", "/%2e%2e/a"] {
+        let (_, key, message) = problem(&format!("{POOL}{ROUTE}path_prefix = \"{prefix}\"\n"));
+        assert_eq!(key, "route.r.path_prefix", "{prefix}: {message}");
+    }
+    for endpoint in [
+        "http://:99",
+        "http://user:pw@h:4317",
+        "http://h:4317/x?y",
+        "https://h:4317",
+    ] {
+        let (_, key, _) = problem(&format!(
+            "[trace]\notlp_endpoint = \"{endpoint}\"\n{POOL}{ROUTE}"
+        ));
+        assert_eq!(key, "trace.otlp_endpoint", "{endpoint}");
+    }
+    let well = format!("{POOL}{ROUTE}host = \"[::1]\"\npath_prefix = \"/a..b/c\"\n");
+    assert!(Config::parse("g.toml", &well).is_ok());
+}

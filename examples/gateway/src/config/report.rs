@@ -83,6 +83,11 @@ impl<'a> Report<'a> {
         self.push(None, key.to_owned(), message.into());
     }
 
+    /// How many problems there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.problems.len()
+    }
+
     /// Notes what the TOML parser says; the key is read off the source.
     pub(super) fn add_syntax(&mut self, error: &toml::de::Error) {
         let at = error.span().map(|span| span.start);

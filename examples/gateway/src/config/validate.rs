@@ -154,9 +154,7 @@ fn log(raw: &raw::Log, report: &mut Report<'_>) -> Log {
 fn trace(raw: &raw::Trace, report: &mut Report<'_>) -> Trace {
     let endpoint = raw.otlp_endpoint.as_ref();
     if let Some(text) = endpoint {
-        let uri = text.get_ref().parse::<http::Uri>().ok();
-        let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
-        if scheme != Some("http") {
+        if !is_collector(text.get_ref()) {
             let message = format!(
                 "\"{}\" is not a collector's address; write one such as \"http://127.0.0.1:4317\"",
                 text.get_ref()
@@ -169,6 +167,15 @@ fn trace(raw: &raw::Trace, report: &mut Report<'_>) -> Trace {
         otlp_endpoint: endpoint.map(|text| text.get_ref().clone()),
         sample_ratio: ratio.unwrap_or(Trace::default().sample_ratio),
     }
+}
+
+/// An address that spans can be sent to in the clear: there is no TLS in this build.
+fn is_collector(text: &str) -> bool {
+    text.parse::<http::Uri>().is_ok_and(|uri| {
+        let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/");
+        let named = uri.host().is_some_and(|host| !host.is_empty());
+        plain && named && uri.query().is_none() && !text.contains('@')
+    })
 }
 
 fn forwarded(

@@ -9,6 +9,7 @@ use serde_spanned::Spanned;
 use super::super::report::Report;
 use super::super::{Endpoint, Pool, PoolHealth, Protocol, raw, values};
 use super::{choice, count, duration, named, ratio, resolve};
+use crate::settings;
 
 pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Vec<Pool> {
     if pools.is_empty() {
@@ -19,6 +20,7 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
     }
     let mut checked: Vec<Pool> = Vec::with_capacity(pools.len());
     for (index, raw) in pools.iter().enumerate() {
+        let before = report.len();
         let pool = pool(index, raw, report);
         if checked
             .iter()
@@ -34,6 +36,12 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
                 pool.name
             );
             report.add(place, &format!("pool[{index}].name"), message);
+        }
+        // What is wrong already is not told twice.
+        let refused = settings::router(&pool).validate().err();
+        if let Some(refused) = refused.filter(|_| report.len() == before) {
+            let key = format!("pool.{}.health.{}", pool.name, refused.field());
+            report.add(raw.span(), &key, refused.problem());
         }
         checked.push(pool);
     }

@@ -5,6 +5,8 @@ use serde_spanned::Spanned;
 use super::super::report::Report;
 use super::super::{FailureRate, Route, RouteBreaker, raw};
 use super::{count, duration, named, ratio};
+use crate::settings;
+use crate::target;
 
 pub(super) fn check(
     routes: &[Spanned<raw::Route>],
@@ -19,8 +21,15 @@ pub(super) fn check(
     }
     let mut checked: Vec<Route> = Vec::with_capacity(routes.len());
     for (index, raw) in routes.iter().enumerate() {
+        let before = report.len();
         let route = route(index, raw, pools, report);
         differs(index, raw, &route, &checked, report);
+        // What is wrong already is not told twice.
+        let refused = settings::breaker(&route.breaker).validate().err();
+        if let Some(refused) = refused.filter(|_| report.len() == before) {
+            let key = format!("route.{}.breaker.{}", route.name, refused.field());
+            report.add(raw.span(), &key, refused.problem());
+        }
         checked.push(route);
     }
     checked
@@ -121,9 +130,7 @@ fn pool_index(
 fn host(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -> Option<String> {
     let written = written?;
     let host = written.get_ref().to_ascii_lowercase();
-    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    if host.is_empty() || !(bracketed || host.bytes().all(plain)) {
+    if !is_host(&host) {
         let message = format!(
             "\"{host}\" is not a host; write a name without scheme, port or wildcard, such as \
              \"shop.example\", or leave host out to match any"
@@ -131,6 +138,20 @@ fn host(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -
         report.add(written.span(), &format!("{key}.host"), message);
     }
     Some(host)
+}
+
+/// A name of labels, or an address; IPv6 in brackets.
+fn is_host(host: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host
+            .split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(plain)),
+    }
 }
 
 fn path_prefix(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -> String {
@@ -141,7 +162,7 @@ fn path_prefix(written: Option<&Spanned<String>>, key: &str, report: &mut Report
     let is_path = prefix
         .parse::<http::uri::PathAndQuery>()
         .is_ok_and(|path| path.query().is_none());
-    if !prefix.starts_with('/') || !is_path {
+    if !prefix.starts_with('/') || !is_path || target::has_dot_segment(prefix) {
         let message = format!("\"{prefix}\" is not a path prefix; write one such as \"/orders\"");
         report.add(written.span(), &format!("{key}.path_prefix"), message);
     }

@@ -1,0 +1,58 @@
+//! What the file says, in the layers' own settings. `check` asks them whether they make sense, so
+//! that it refuses all that starting would refuse.
+
+use std::time::Duration;
+
+use buttress::breaker::{self, Backoff, Rule, Settings, Window};
+use buttress::correlation;
+use buttress::route::{self, Rules};
+
+use crate::config::{Pool, PoolHealth, RouteBreaker, Trust};
+
+/// Who is believed about an ID is believed about a trace.
+pub fn trust(trust: Trust) -> correlation::Trust {
+    match trust {
+        Trust::Edge => correlation::Trust::Edge,
+        Trust::Internal => correlation::Trust::Internal,
+    }
+}
+
+/// A pool's settings.
+pub fn router(pool: &Pool) -> route::Config {
+    let PoolHealth {
+        consecutive_failures,
+        open_for,
+        max_ejected,
+        decay,
+    } = pool.health;
+    let rules = Rules::default().consecutive_failures(consecutive_failures);
+    route::Config::new(pool.name.as_str())
+        .rules(rules)
+        .circuit(Settings::default().open_for(backoff(open_for)))
+        .max_ejected(max_ejected)
+        .decay(decay)
+}
+
+/// The settings of a route's breaker.
+pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
+    let in_a_row = breaker
+        .consecutive_failures
+        .map(|n| Rule::ConsecutiveFailures(n.get()));
+    let rate = breaker.failure_rate.map(|rate| Rule::FailureRate {
+        ratio: rate.ratio,
+        min_calls: rate.min_calls.get(),
+        window: Window::Time(rate.window),
+    });
+    breaker::Config::new()
+        .rules(in_a_row.into_iter().chain(rate))
+        .circuit(
+            Settings::default()
+                .open_for(backoff(breaker.open_for))
+                .max_probes(breaker.probes),
+        )
+}
+
+/// What the file says is the first open time; it doubles while the trouble lasts, up to ten times.
+fn backoff(first: Duration) -> Backoff {
+    Backoff::exponential(first, first.saturating_mul(10))
+}

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use buttress::telemetry::InitError;
 use clap::{Args, Parser, Subcommand};
+
+use tokio::runtime::Builder;
 
 use crate::config::{Config, ConfigError};
 use crate::demo::Demo;
@@ -155,11 +158,14 @@ async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> 
     Ok(())
 }
 
+/// A scheduler for several threads costs where there is only one core to run on.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut builder = match cores {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().map_err(Failure::Runtime)
 }
 
 fn count(number: usize, what: &str) -> String {

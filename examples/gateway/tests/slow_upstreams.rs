@@ -4,24 +4,30 @@
 mod support;
 
 use std::error::Error as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use buttress_core::deadline::DeadlineExceeded;
 use buttress_core::outcome::TransportFailure;
 use buttress_gateway::body::RequestBody;
-use buttress_gateway::config::{HostPolicy, Protocol};
+use buttress_gateway::config::{Config, HostPolicy, Protocol};
+use buttress_gateway::gateway::Gateway;
+use buttress_gateway::rooms::Rooms;
+use buttress_gateway::server::Drain;
 use buttress_gateway::upstream::{Origin, OriginConfig};
+use bytes::Bytes;
 use http::Request;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use support::{Upstream, bounded, exchange, gateway, nobody};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 const SMALL: &str = "head_timeout = \"200ms\"\nbody_idle_timeout = \"200ms\"";
 const STALLS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nten bytes.";
 
-fn origin(address: std::net::SocketAddr) -> Origin {
+fn origin(address: SocketAddr) -> Origin {
     let wait = Duration::from_millis(200);
     let config = OriginConfig {
         protocol: Protocol::Http1,
@@ -78,24 +84,77 @@ async fn a_stalled_body_is_an_error_with_the_deadline_as_its_source() {
     assert!(error.source().unwrap().is::<DeadlineExceeded>());
 }
 
+/// A gateway with the handles of all that it runs.
+async fn gateway_with_rooms(upstream: SocketAddr, listen: &str) -> (SocketAddr, Rooms) {
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n{listen}\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n\
+         [[pool]]\nname = \"p\"\n{SMALL}\nendpoints = [\"{upstream}\"]\n\
+         [[route]]\nname = \"r\"\npath_prefix = \"/\"\npool = \"p\"\n"
+    );
+    let config = Config::parse("test.toml", &config).unwrap();
+    let gateway = Gateway::bind(&config, Drain::new()).await.unwrap();
+    let (address, rooms) = (gateway.address(), gateway.rooms().clone());
+    tokio::spawn(gateway.run());
+    (address, rooms)
+}
+
+/// The one call that the breaker saw: as ignored, and as a failure.
+async fn charged(rooms: &Rooms) -> (u64, u64) {
+    let breaker = &rooms.route("r").unwrap().breaker;
+    bounded("the call ends", async {
+        loop {
+            let calls = breaker.snapshot().calls;
+            if calls.ignored + calls.failure + calls.success + calls.slow > 0 {
+                return (calls.ignored, calls.failure);
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
 #[tokio::test]
-async fn an_answer_is_not_late_while_the_upload_moves() {
+async fn a_client_that_stops_in_mid_upload_is_not_charged_to_the_upstream() {
     let upstream = Upstream::answering("").await;
-    let gateway = gateway(upstream.address, "body_timeout = \"20s\"", SMALL).await;
-    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    // Each byte comes well within the head timeout; all of them take several times as long.
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    for _ in 0..50 {
-        tick.tick().await;
-        stream.write_all(b"x").await.unwrap();
-        let mut byte = [0];
-        assert!(
-            stream.try_read(&mut byte).is_err(),
-            "answered while the upload moved"
-        );
+    // Several head timeouts pass while the client is waited for.
+    for sent in ["", "four"] {
+        let (address, rooms) =
+            gateway_with_rooms(upstream.address, "body_timeout = \"900ms\"").await;
+        let request = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{sent}");
+        let answer = exchange(address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert_eq!(charged(&rooms).await, (1, 0));
     }
-    let answer = support::read_to_end(&mut stream).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_reads_nothing_of_an_upload_is_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let held = tokio::spawn(async move { listener.accept().await.unwrap() });
+    let (address, rooms) = gateway_with_rooms(upstream, "max_request_body = 100_000_000").await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    // More than the sockets and buffers on the way take in.
+    let body = Full::new(Bytes::from(vec![b'x'; 64 << 20]));
+    let request = Request::post(format!("http://{address}/"))
+        .body(body)
+        .unwrap();
+    let response = bounded("an answer", client.request(request)).await.unwrap();
+    assert_eq!(response.status(), 504);
+    assert_eq!(charged(&rooms).await, (0, 1));
+    drop(bounded("the upstream was reached", held).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_after_the_whole_upload_is_late() {
+    let upstream = Upstream::answering("").await;
+    let (address, rooms) = gateway_with_rooms(upstream.address, "").await;
+    let request =
+        "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 4\r\n\r\nfour";
+    let answer = exchange(address, request).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert_eq!(charged(&rooms).await, (0, 1));
 }

@@ -7,7 +7,10 @@ mod idle;
 mod pace;
 mod request;
 mod response;
+mod watch;
 
 pub(crate) use idle::{IdleTimer, now};
-pub use request::{RequestBody, UploadError, UploadLimits, UploadWatch};
+pub use request::{RequestBody, UploadError, UploadLimits};
 pub use response::{BodyError, ResponseBody};
+pub(crate) use watch::Excuse;
+pub use watch::UploadWatch;

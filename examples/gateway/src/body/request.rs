@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::idle::IdleTimer;
 use super::pace::Pace;
+use super::watch::UploadWatch;
 use crate::problem::Problem;
 
 /// What an upload is held to.
@@ -67,7 +66,7 @@ impl RequestBody {
             max_bytes: limits.max_bytes,
             pace: Pace::new(limits.pause),
             timer: IdleTimer::default(),
-            watch: UploadWatch::default(),
+            watch: UploadWatch::new(limits.pause),
         };
         Self {
             upload: Some(Box::new(upload)),
@@ -115,6 +114,7 @@ impl Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if polled.is_pending() {
+            self.watch.waiting();
             ready!(self.timer.poll_waiting(cx, self.pace.allowance()));
             return Poll::Ready(Some(Err(self.watch.failed(UploadError::TooSlow))));
         }
@@ -137,49 +137,10 @@ impl Upload {
     }
 }
 
-/// Whether an upload still moves, and whether it was the client that broke it off.
-///
-/// Whoever waits for the upstream's answer needs both: an answer is not late while the body is
-/// still on its way, and a body that the client broke is not the upstream's failure.
-#[derive(Clone, Debug, Default)]
-pub struct UploadWatch {
-    state: Arc<UploadState>,
-}
-
-#[derive(Debug, Default)]
-struct UploadState {
-    moves: AtomicU32,
-    failure: AtomicU8,
-}
-
-impl UploadWatch {
-    /// Counts frames; it is only ever compared with an earlier count.
-    pub fn moves(&self) -> u32 {
-        self.state.moves.load(Relaxed)
-    }
-
-    /// How the upload failed, if it did.
-    pub fn failure(&self) -> Option<UploadError> {
-        match self.state.failure.load(Relaxed) {
-            1 => Some(UploadError::TooLarge),
-            2 => Some(UploadError::TooSlow),
-            3 => Some(UploadError::Broken),
-            _ => None,
-        }
-    }
-
-    fn moved(&self) {
-        self.state.moves.fetch_add(1, Relaxed);
-    }
-
-    fn failed(&self, error: UploadError) -> UploadError {
-        let code = match error {
-            UploadError::TooLarge => 1,
-            UploadError::TooSlow => 2,
-            UploadError::Broken => 3,
-        };
-        self.state.failure.store(code, Relaxed);
-        error
+/// Whoever drops an upload asks no more of its client.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.watch.rests();
     }
 }
 

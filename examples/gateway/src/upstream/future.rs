@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 
 use super::OriginConfig;
 use super::mark::{Cause, mark};
-use crate::body::{IdleTimer, ResponseBody, UploadWatch};
+use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
 
@@ -30,7 +30,7 @@ pin_project! {
         #[pin]
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
-        moves: u32,
+        excuse: Excuse,
         timer: IdleTimer,
         head_timeout: Duration,
         body_idle_timeout: Duration,
@@ -46,23 +46,27 @@ impl OriginFuture {
         Self {
             response,
             upload,
-            moves: 0,
+            excuse: Excuse::default(),
             timer: IdleTimer::default(),
             head_timeout: config.head_timeout,
             body_idle_timeout: config.body_idle_timeout,
         }
     }
 
-    /// Ready once nothing of the exchange has moved for the head timeout.
+    /// Ready once the head timeout passed and nothing of the upload excuses it.
+    ///
+    /// The upload is looked at only then, so that its frames set no timer.
     fn poll_late(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         loop {
             ready!(this.timer.poll_waiting(cx, *this.head_timeout));
-            let moves = this.upload.as_ref().map_or(0, UploadWatch::moves);
-            if moves == *this.moves {
+            let excused = this
+                .upload
+                .as_ref()
+                .is_some_and(|upload| this.excuse.holds(upload, *this.head_timeout));
+            if !excused {
                 return Poll::Ready(());
             }
-            *this.moves = moves;
             this.timer.moved();
         }
     }

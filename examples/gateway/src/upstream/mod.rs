@@ -45,7 +45,8 @@ pub struct OriginConfig {
     pub host: HostPolicy,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
-    /// Longest wait for a response's head while nothing of the request moves.
+    /// Longest wait for a response's head while the request is not on its way: nothing of its
+    /// body moves, and its client is not waited for.
     pub head_timeout: Duration,
     /// Longest pause inside a response body.
     pub body_idle_timeout: Duration,

@@ -1,0 +1,163 @@
+//! What whoever waits for an upstream's answer has to know of the upload.
+
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::time::Duration;
+
+use super::request::UploadError;
+
+/// Whether an upload moves, whether it waits for its client, and whether the client broke it off.
+///
+/// An answer is not late while the body is still on its way. Where the body does not move, it is
+/// the client that is waited for if the upload was asked and had nothing, and the upstream if
+/// nobody asks; a client that stops or breaks off is not the upstream's failure.
+#[derive(Clone, Debug)]
+pub struct UploadWatch {
+    state: Arc<UploadState>,
+}
+
+#[derive(Debug)]
+struct UploadState {
+    moves: AtomicU32,
+    failure: AtomicU8,
+    waits: AtomicBool,
+    pause: Duration,
+}
+
+impl UploadWatch {
+    /// Of an upload that may pause for `pause`.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self {
+            state: Arc::new(UploadState {
+                moves: AtomicU32::new(0),
+                failure: AtomicU8::new(0),
+                waits: AtomicBool::new(false),
+                pause,
+            }),
+        }
+    }
+
+    /// Counts frames; it is only ever compared with an earlier count.
+    pub fn moves(&self) -> u32 {
+        self.state.moves.load(Relaxed)
+    }
+
+    /// Whether the next frame was asked for and is still the client's to send.
+    pub fn waits_for_client(&self) -> bool {
+        self.state.waits.load(Acquire)
+    }
+
+    /// How the upload failed, if it did.
+    pub fn failure(&self) -> Option<UploadError> {
+        match self.state.failure.load(Relaxed) {
+            1 => Some(UploadError::TooLarge),
+            2 => Some(UploadError::TooSlow),
+            3 => Some(UploadError::Broken),
+            _ => None,
+        }
+    }
+
+    pub(super) fn waiting(&self) {
+        self.state.waits.store(true, Release);
+    }
+
+    pub(super) fn moved(&self) {
+        self.state.moves.fetch_add(1, Relaxed);
+        self.rests();
+    }
+
+    /// Nobody asks any more. What was stored before is seen by whoever sees this.
+    pub(super) fn rests(&self) {
+        self.state.waits.store(false, Release);
+    }
+
+    pub(super) fn failed(&self, error: UploadError) -> UploadError {
+        let code = match error {
+            UploadError::TooLarge => 1,
+            UploadError::TooSlow => 2,
+            UploadError::Broken => 3,
+        };
+        self.state.failure.store(code, Relaxed);
+        self.rests();
+        error
+    }
+}
+
+/// Whether an answer that did not come within a wait is excused by the upload.
+#[derive(Debug, Default)]
+pub(crate) struct Excuse {
+    moves: u32,
+    stalls: u32,
+}
+
+impl Excuse {
+    /// After a full `wait`: whether another one is due, as the body moved or its client is waited
+    /// for.
+    ///
+    /// A client that stops is cut by the upload's own limit. Where that is long past, nobody polls
+    /// the upload any more, and it excuses nothing.
+    pub(crate) fn holds(&mut self, upload: &UploadWatch, wait: Duration) -> bool {
+        // Before the count: a frame that comes between the two is seen as one or the other.
+        let waits = upload.waits_for_client();
+        let moves = upload.moves();
+        if moves != self.moves {
+            *self = Self { moves, stalls: 0 };
+            return true;
+        }
+        self.stalls = self.stalls.saturating_add(1);
+        let waited = wait.saturating_mul(self.stalls.saturating_sub(2));
+        waits && !wait.is_zero() && waited <= upload.state.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(1);
+
+    fn upload() -> UploadWatch {
+        UploadWatch::new(Duration::from_secs(5))
+    }
+
+    #[test]
+    fn an_upload_that_nobody_asks_excuses_nothing() {
+        let (upload, mut excuse) = (upload(), Excuse::default());
+        assert!(!excuse.holds(&upload, WAIT));
+        upload.moved();
+        assert!(excuse.holds(&upload, WAIT));
+        assert!(!excuse.holds(&upload, WAIT));
+    }
+
+    #[test]
+    fn a_client_that_is_waited_for_excuses_until_its_own_limit_is_past() {
+        let (upload, mut excuse) = (upload(), Excuse::default());
+        upload.waiting();
+        let waits = (0..100).take_while(|_| excuse.holds(&upload, WAIT)).count();
+        assert_eq!(waits, 7);
+        upload.moved();
+        upload.waiting();
+        assert!(excuse.holds(&upload, WAIT));
+    }
+
+    #[test]
+    fn an_upload_that_failed_or_is_dropped_waits_for_nobody() {
+        let (upload, mut excuse) = (upload(), Excuse::default());
+        upload.waiting();
+        upload.failed(UploadError::TooSlow);
+        assert!(!excuse.holds(&upload, WAIT));
+        upload.waiting();
+        upload.rests();
+        assert!(!excuse.holds(&upload, WAIT));
+    }
+
+    #[test]
+    fn a_wait_of_no_length_ends_at_once() {
+        let (upload, mut excuse) = (upload(), Excuse::default());
+        upload.waiting();
+        assert!(!excuse.holds(&upload, Duration::ZERO));
+    }
+}

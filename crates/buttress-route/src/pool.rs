@@ -39,6 +39,9 @@ pub(crate) struct Pick<S> {
     pub(crate) picked: Option<Picked>,
 }
 
+/// Where a request goes, by what right, and the clone that it is sent to.
+type Chosen<'a, S> = (&'a Member<S>, Ticket, S);
+
 impl<S> Pool<S> {
     pub(crate) fn new(config: Config, endpoints: Vec<Endpoint<S>>) -> Result<Self, ConfigError> {
         config.validate()?;
@@ -141,14 +144,12 @@ impl<S> Pool<S> {
     {
         let members = self.members.load();
         self.refresh_reference(&members, now);
-        let (member, ticket) = if let Some(probe) = self.probe(&members, now) {
+        let (member, ticket, service) = if let Some(probe) = self.probe(&members, now) {
             probe
         } else {
             let member = members.pick(now, &self.shared.rng)?;
-            (member, member.slot.ticket())
+            (member, member.slot.ticket(), member.service.clone())
         };
-        // Somebody else's code, and it may panic: nothing is counted yet.
-        let service = member.service.clone();
         member.slot.begin(now);
         let config = &members.config;
         Some(Pick {
@@ -160,7 +161,10 @@ impl<S> Pool<S> {
     }
 
     #[inline]
-    fn probe<'a>(&self, members: &'a Members<S>, now: Instant) -> Option<(&'a Member<S>, Ticket)> {
+    fn probe<'a>(&self, members: &'a Members<S>, now: Instant) -> Option<Chosen<'a, S>>
+    where
+        S: Clone,
+    {
         if !self.shared.ledger.has_due(now) {
             return None;
         }
@@ -168,16 +172,17 @@ impl<S> Pool<S> {
     }
 
     #[cold]
-    fn look_after<'a>(
-        &self,
-        members: &'a Members<S>,
-        now: Instant,
-    ) -> Option<(&'a Member<S>, Ticket)> {
+    fn look_after<'a>(&self, members: &'a Members<S>, now: Instant) -> Option<Chosen<'a, S>>
+    where
+        S: Clone,
+    {
         let again = now.saturating_add(ASK_AGAIN);
         let slot = self.shared.ledger.take_due(now, again)?;
         let member = members.find(&slot)?;
+        // Somebody else's code, and it may panic: nothing is leased yet.
+        let service = member.service.clone();
         let ticket = slot.probe(now)?;
-        Some((member, ticket))
+        Some((member, ticket, service))
     }
 
     /// Measures the pool's median latency anew, at most once a millisecond.

@@ -9,6 +9,7 @@ use buttress_core::circuit::Ticket;
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::health::HealthSignal;
 use buttress_core::rng::Rng;
+use buttress_core::verdict::{Action, Verdict};
 
 use crate::config::Config;
 use crate::evidence::Score;
@@ -239,24 +240,20 @@ impl Slot {
             state.since = now;
         }
         let Decision(verdict) = decision?;
-        state.last_verdict = Some(verdict.clone());
-        let change = if changed {
-            Change::Transition {
+        let change = match &verdict.action {
+            _ if changed => Change::Transition {
                 from: before,
                 to: after,
-            }
-        } else {
-            Change::Suppressed
+            },
+            Action::Suppressed(_) => Change::Suppressed,
+            // What is behind a state that outranks it, such as draining, is no news.
+            _ => return None,
         };
+        state.last_verdict = Some(verdict.clone());
         Some(self.event(change, verdict, now))
     }
 
-    fn event(
-        &self,
-        change: Change,
-        verdict: buttress_core::verdict::Verdict,
-        now: Instant,
-    ) -> Event {
+    fn event(&self, change: Change, verdict: Verdict, now: Instant) -> Event {
         Event {
             pool: Arc::clone(&self.shared.pool),
             endpoint: Arc::clone(&self.id),

@@ -33,7 +33,7 @@ pub(crate) struct State {
     consecutive: u32,
     window: Option<TimeWindow>,
     open_until: Instant,
-    /// When the last probe's lease runs out.
+    /// When a probe's lease runs out and makes room for another.
     leased_until: Instant,
     /// When the signals of an endpoint that is held out are asked again.
     ask_at: Instant,
@@ -100,15 +100,24 @@ impl State {
     }
 
     /// When a pick should look after the endpoint, if it is out.
+    ///
+    /// Looking after it always makes this later, unless it gave a lease: whoever is due for nothing
+    /// would keep every other endpoint from its probes.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        match self.endpoint_state() {
-            EndpointState::Active => None,
-            EndpointState::Held => Some(self.ask_at),
-            EndpointState::Ejected => Some(self.open_until),
-            EndpointState::Probing if self.circuit.would_admit(now) => Some(now),
-            EndpointState::Probing => Some(self.leased_until),
-            EndpointState::ForcedOut | EndpointState::Draining => Some(Instant::NEVER),
-        }
+        let probe_at = match self.endpoint_state() {
+            EndpointState::Active => return None,
+            EndpointState::Held => return Some(self.ask_at),
+            EndpointState::ForcedOut | EndpointState::Draining => return Some(Instant::NEVER),
+            EndpointState::Probing if self.circuit.would_admit(now) => now,
+            EndpointState::Probing => self.leased_until,
+            EndpointState::Ejected => self.open_until,
+        };
+        // No probe is sent against a signal: until that is withdrawn it can only be asked again.
+        Some(if self.held {
+            probe_at.max(self.ask_at)
+        } else {
+            probe_at
+        })
     }
 
     /// After how long the endpoint is probed, if it is ejected.
@@ -288,7 +297,10 @@ impl State {
                 self.leased_until = now.saturating_add(self.config.circuit.probe_deadline);
                 (Some(ticket), decision)
             }
-            Admission::Rejected(_) => (None, decision),
+            Admission::Rejected(wait) => {
+                self.leased_until = now.saturating_add(wait);
+                (None, decision)
+            }
         }
     }
 

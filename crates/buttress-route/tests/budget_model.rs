@@ -6,6 +6,7 @@ mod common;
 use std::time::Duration;
 
 use buttress_core::circuit::{Backoff, Settings};
+use buttress_core::health::HealthStatus;
 use buttress_route::{EndpointState, PoolSnapshot};
 use common::{Mode, World, endpoint, ok_after};
 use proptest::prelude::*;
@@ -21,6 +22,7 @@ enum Step {
     Restore(usize),
     Keep(usize),
     MaxEjected(f64),
+    Signal(usize, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -34,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6_usize).prop_map(Step::Restore),
         1 => (1..7_usize).prop_map(Step::Keep),
         1 => (0.0..1.0_f64).prop_map(Step::MaxEjected),
+        3 => (0..6_usize, any::<bool>()).prop_map(|(index, well)| Step::Signal(index, well)),
     ]
 }
 
@@ -64,6 +67,14 @@ fn take(world: &mut World, step: &Step) {
             let kept = world.backends.iter().enumerate().take(*count).map(endpoint);
             handle.update(kept.collect::<Vec<_>>()).unwrap();
         }
+        Step::Signal(index, well) => {
+            let status = if *well {
+                HealthStatus::Healthy
+            } else {
+                HealthStatus::Unhealthy
+            };
+            world.backends[*index].signal.publish(status);
+        }
         Step::MaxEjected(share) => {
             handle
                 .reconfigure(handle.config().max_ejected(*share))
@@ -84,6 +95,15 @@ fn world() -> World {
         let settings = Settings::default().open_for(open_for);
         config.circuit(settings.probe_deadline(Duration::from_secs(3)))
     })
+}
+
+fn recover(world: &mut World) {
+    world.pass(Duration::from_millis(5));
+    for _ in 0..20 {
+        world.time.advance(Duration::from_secs(4));
+        world.load(3, Duration::from_millis(100));
+        world.pass(Duration::from_millis(5));
+    }
 }
 
 proptest! {
@@ -113,14 +133,24 @@ proptest! {
         world.cancel_all();
         for (index, backend) in world.backends.iter().enumerate() {
             backend.set(ok_after(2));
-            world.handle().restore(&index.to_string());
+            let id = index.to_string();
+            let state = world.handle().snapshot().endpoint(&id).map(|it| it.state);
+            if matches!(state, Some(EndpointState::ForcedOut | EndpointState::Draining)) {
+                world.handle().restore(&id);
+            }
         }
-        world.pass(Duration::from_millis(5));
-        for _ in 0..20 {
-            world.time.advance(Duration::from_secs(4));
-            world.load(3, Duration::from_millis(100));
-            world.pass(Duration::from_millis(5));
+        recover(&mut world);
+        for endpoint in &world.handle().snapshot().endpoints {
+            let signal = &world.backends[endpoint.id.parse::<usize>().unwrap()].signal;
+            // One that others call unhealthy keeps nobody else away.
+            if signal.status().serves() {
+                prop_assert_eq!(endpoint.state, EndpointState::Active);
+            }
         }
+        for backend in &world.backends {
+            backend.signal.publish(HealthStatus::Healthy);
+        }
+        recover(&mut world);
         let before: Vec<_> = world.handle().snapshot().endpoints.iter().map(|it| it.picks).collect();
         world.load(3, Duration::from_millis(200));
         for (endpoint, before) in world.handle().snapshot().endpoints.iter().zip(before) {

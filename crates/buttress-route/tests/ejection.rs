@@ -9,6 +9,7 @@
 mod common;
 
 use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use buttress_core::circuit::{Backoff, Settings};
@@ -220,6 +221,46 @@ fn an_endpoint_that_others_call_unhealthy_is_held_out_until_they_take_it_back() 
 }
 
 #[test]
+fn an_endpoint_that_is_ejected_and_called_unhealthy_keeps_no_other_from_its_probes() {
+    let mut world = World::with(&[ok_after(1); 6], |config| config.circuit(backoff(5)));
+    let signal = world.backends[0].signal.clone();
+    world.backends[0].set(Mode::Refuse);
+    world.load(2, Duration::from_millis(100));
+    world.backends[1].set(Mode::Refuse);
+    world.load(2, Duration::from_millis(100));
+    for id in ["0", "1"] {
+        assert_eq!(state(&world, id), EndpointState::Ejected);
+    }
+    signal.publish(HealthStatus::Unhealthy);
+    world.backends[1].set(ok_after(1));
+    let before = world.backends[0].calls();
+    world.load(1, Duration::from_secs(6));
+    assert_eq!(state(&world, "1"), EndpointState::Active);
+    assert_eq!(world.backends[0].calls(), before, "probed against a signal");
+    signal.publish(HealthStatus::Healthy);
+    world.backends[0].set(ok_after(1));
+    world.load(1, Duration::from_secs(1));
+    assert_eq!(state(&world, "0"), EndpointState::Active);
+}
+
+#[test]
+fn what_happens_to_an_endpoint_that_is_draining_is_no_event() {
+    let mut world = World::new(&[fails_after(50), ok_after(50)]);
+    for _ in 0..20 {
+        world.start();
+    }
+    assert!(world.handle().drain("0"));
+    let mut events = world.handle().subscribe();
+    let drained = world.handle().snapshot().endpoint("0").unwrap().clone();
+    assert!(drained.in_flight >= 5);
+    world.pass(Duration::from_millis(60));
+    let later = world.handle().snapshot().endpoint("0").unwrap().clone();
+    assert!(later.outcomes.failure >= 5);
+    assert_eq!(later.last_verdict, drained.last_verdict);
+    assert_eq!(events.try_recv(), None);
+}
+
+#[test]
 fn a_signal_against_the_last_endpoint_is_held_back_and_told_once() {
     let mut world = World::new(&[ok_after(1)]);
     let signal = HealthSignal::new();
@@ -287,5 +328,20 @@ fn a_probe_that_is_dropped_gives_its_place_back_and_one_that_hangs_at_its_deadli
     );
     world.backends[0].set(ok_after(1));
     world.load(1, Duration::from_secs(4));
+    assert_eq!(state(&world, "0"), EndpointState::Active);
+}
+
+#[test]
+fn an_endpoint_whose_clone_panics_as_it_is_probed_loses_no_place_for_its_probe() {
+    let mut world = World::with(&[fails_after(1), ok_after(1)], |config| {
+        config.circuit(backoff(5).probe_deadline(Duration::from_secs(3_600)))
+    });
+    world.load(2, Duration::from_secs(1));
+    assert_eq!(state(&world, "0"), EndpointState::Ejected);
+    world.backends[0].set(Mode::PanicInClone);
+    world.time.advance(Duration::from_secs(5));
+    catch_unwind(AssertUnwindSafe(|| world.start())).unwrap_err();
+    world.backends[0].set(ok_after(1));
+    world.load(1, Duration::from_secs(1));
     assert_eq!(state(&world, "0"), EndpointState::Active);
 }

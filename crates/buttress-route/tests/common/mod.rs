@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use buttress_core::clock::{Clock, ManualClock};
+use buttress_core::health::HealthSignal;
 use buttress_core::outcome::TransportFailure;
 use buttress_core::rng::Rng;
 use buttress_route::{Config, Endpoint, HealthRouter, Picked, ResponseFuture, RouterHandle};
@@ -35,6 +36,7 @@ pub enum Mode {
     NotReady,
     PanicInCall,
     PanicInPoll,
+    PanicInClone,
 }
 
 pub const fn ok_after(ms: u64) -> Mode {
@@ -45,16 +47,34 @@ pub const fn fails_after(ms: u64) -> Mode {
     Mode::Status(500, Duration::from_millis(ms))
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Backend {
+    /// What others say of it.
+    pub signal: HealthSignal,
     mode: Arc<Mutex<Mode>>,
     calls: Arc<Mutex<u64>>,
     clock: Clock,
 }
 
+impl Clone for Backend {
+    fn clone(&self) -> Self {
+        assert!(
+            self.mode() != Mode::PanicInClone,
+            "the backend panics in clone"
+        );
+        Self {
+            signal: self.signal.clone(),
+            mode: Arc::clone(&self.mode),
+            calls: Arc::clone(&self.calls),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
 impl Backend {
     pub fn new(time: &ManualClock, mode: Mode) -> Self {
         Self {
+            signal: HealthSignal::new(),
             mode: Arc::new(Mutex::new(mode)),
             calls: Arc::default(),
             clock: time.clock(),
@@ -263,5 +283,5 @@ impl World {
 }
 
 pub fn endpoint((index, backend): (usize, &Backend)) -> Endpoint<Backend> {
-    Endpoint::new(index.to_string(), backend.clone())
+    Endpoint::new(index.to_string(), backend.clone()).signal(backend.signal.clone())
 }

@@ -1,8 +1,15 @@
 //! What a request is aimed at: one host, one plain path, and nothing a proxy must not do.
 //!
-//! Servers disagree about two `Host` headers, a `Host` beside another authority, and dots in a
-//! path. What they could disagree about is refused or made plain here, so that the route that is
-//! matched is the route that is reached.
+//! Servers disagree about two `Host` headers, a `Host` beside another authority, and what leads out
+//! of a path's directory. The first two are refused or made plain here. Of paths, every spelling of
+//! a dot segment is refused that a server could still read as one: encoded dots, an encoded slash or
+//! a backslash around them, parameters behind them. So no path that is forwarded leads out of the
+//! prefix of its route for a server that decodes a path once.
+//!
+//! A path is forwarded as it came, and a route is matched by its bytes: to a server that decodes
+//! twice, or that takes `%2F` for a slash where it separates names, it can still mean another place.
+
+use std::net::Ipv6Addr;
 
 use http::header::HOST;
 use http::uri::Authority;
@@ -13,7 +20,8 @@ use crate::problem::Problem;
 /// Makes a request's target plain, or says why it is refused.
 ///
 /// Afterwards a request has at most one `Host` (exactly one from HTTP/1.1 on), which is the
-/// authority of an absolute-form target where there was one, and a path without dot segments.
+/// authority of an absolute-form target where there was one, and a path without dot segments and
+/// backslashes.
 pub fn normalize<B>(request: &mut Request<B>) -> Result<(), Problem> {
     if request.method() == Method::CONNECT {
         return Err(Problem::ConnectRefused);
@@ -68,10 +76,36 @@ fn same(host: &HeaderValue, authority: &Authority) -> bool {
 
 /// A name or an address, perhaps with a port: no user part, no list, no white space.
 fn is_host(host: &[u8]) -> bool {
-    let plain = |&byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let end = host.iter().position(|byte| !is_name(byte));
+    match host.split_at(end.unwrap_or(host.len())) {
+        ([], [b'[', rest @ ..]) => is_bracketed(rest),
+        ([], _) => false,
+        (_, port) => is_port(port),
+    }
+}
+
+/// The rest of an IPv6 address after its opening bracket, perhaps with a port.
+fn is_bracketed(rest: &[u8]) -> bool {
+    let Some((address, port)) = std::str::from_utf8(rest)
+        .ok()
+        .and_then(|rest| rest.split_once(']'))
+    else {
+        return false;
     };
-    !host.is_empty() && host.iter().all(plain)
+    address.parse::<Ipv6Addr>().is_ok() && is_port(port.as_bytes())
+}
+
+/// Nothing, or a colon and the digits of a port. RFC 3986 lets them be none.
+fn is_port(port: &[u8]) -> bool {
+    match port {
+        [] | [b':'] => true,
+        [b':', digits @ ..] => {
+            digits.iter().all(u8::is_ascii_digit)
+                && std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
+        }
+        _ => false,
+    }
 }
 
 fn without_port(host: &str) -> &str {
@@ -82,23 +116,47 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether a segment is `.` or `..`, plain or percent-encoded.
+/// Whether a path holds a backslash, or a segment that a server could read as `.` or `..`: plain or
+/// encoded, behind or before an encoded separator, with parameters.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
-    path.as_bytes()
-        .split(|&byte| byte == b'/')
-        .any(|segment| matches!(segment.first(), Some(b'.' | b'%')) && is_dots(segment))
+    let mut rest = path.as_bytes();
+    let mut begins = true;
+    loop {
+        (begins, rest) = match rest {
+            [] => return false,
+            [b'\\', ..] => return true,
+            [b'/', tail @ ..] => (true, tail),
+            [b'.' | b'%', ..] if begins && is_dots(rest) => return true,
+            [b'%', tail @ ..] => match encoded_separator(tail) {
+                Some(tail) => (true, tail),
+                None => (false, tail),
+            },
+            [_, tail @ ..] => (false, tail),
+        };
+    }
 }
 
-fn is_dots(mut segment: &[u8]) -> bool {
+/// What follows an encoded slash or backslash, after its percent sign.
+fn encoded_separator(encoded: &[u8]) -> Option<&[u8]> {
+    match encoded {
+        [b'2', b'f' | b'F', tail @ ..] | [b'5', b'c' | b'C', tail @ ..] => Some(tail),
+        _ => None,
+    }
+}
+
+/// Whether one dot or two are all there is up to the end of a segment or to its parameters.
+fn is_dots(mut rest: &[u8]) -> bool {
     let mut dots = 0;
-    while !segment.is_empty() {
-        segment = match segment {
-            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
-            _ => return false,
-        };
+    while let [b'.', tail @ ..] | [b'%', b'2', b'e' | b'E', tail @ ..] = rest {
+        rest = tail;
         dots += 1;
     }
-    dots <= 2
+    let ends = match rest {
+        [] | [b'/' | b'\\' | b';', ..] | [b'%', b'3', b'b' | b'B', ..] => true,
+        [b'%', tail @ ..] => encoded_separator(tail).is_some(),
+        _ => false,
+    };
+    ends && (dots == 1 || dots == 2)
 }
 
 #[cfg(test)]
@@ -129,6 +187,7 @@ mod tests {
         );
         assert_eq!(normalized(h1, "/", &["[::1]:80"]), Ok("[::1]".into()));
         assert_eq!(normalized(h1, "/", &["[::1]"]), Ok("[::1]".into()));
+        assert_eq!(normalized(h1, "/", &["a_b:"]), Ok("a_b".into()));
         for hosts in [
             &[][..],
             &[""],
@@ -137,6 +196,17 @@ mod tests {
             &["a,b"],
             &["u@a"],
             &["a b"],
+            &[":"],
+            &[":80"],
+            &["x:80:90"],
+            &["x:8o"],
+            &["x:65536"],
+            &["a]"],
+            &["[]"],
+            &["[::1"],
+            &["[::1]x"],
+            &["[a.example]"],
+            &["::1"],
         ] {
             assert_eq!(
                 normalized(h1, "/", hosts),
@@ -185,7 +255,24 @@ mod tests {
 
     #[test]
     fn dot_segments_are_refused_and_dots_in_names_are_not() {
-        for path in ["/a/../b", "/..", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/%2e"] {
+        for path in [
+            "/a/../b",
+            "/..",
+            "/./a",
+            "/a/%2e%2E/b",
+            "/a/.%2e",
+            "/%2e",
+            "/one/..%2f..%2fx",
+            "/one/..%5Cx",
+            "/one/x%2F..",
+            "/one/x%5c%2e%2e/y",
+            "/one/..;/x",
+            "/one/..;a=b/x",
+            "/one/.%2e%3B/x",
+            "/one/.;",
+            "/one/..\\x",
+            "/one\\x",
+        ] {
             assert!(has_dot_segment(path), "{path}");
         }
         for path in [
@@ -196,6 +283,14 @@ mod tests {
             "/a..b",
             "/%2ehidden",
             "/%20",
+            "/a%2Fb",
+            "/a%2f.b",
+            "/a%5Cb",
+            "/a;b=c/d",
+            "/...;a",
+            "/..a%2fb",
+            "/%2",
+            "/a%",
         ] {
             assert!(!has_dot_segment(path), "{path}");
         }

@@ -13,7 +13,7 @@ use crate::body::ResponseBody;
 pub enum Problem {
     /// No `Host`, several, or one that is no host.
     BadHost,
-    /// A path with dot segments.
+    /// A path with dot segments or backslashes.
     BadPath,
     /// The client's body broke off.
     BadBody,
@@ -29,6 +29,8 @@ pub enum Problem {
     BadUpstream,
     /// There is no upstream to send the request to.
     Unavailable,
+    /// The gateway has no descriptor or local port left to connect with.
+    Exhausted,
     /// The upstream did not answer in time.
     UpstreamTimeout,
 }
@@ -43,7 +45,7 @@ impl Problem {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadUpstream => StatusCode::BAD_GATEWAY,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -52,7 +54,7 @@ impl Problem {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::BadHost => "the request has to name exactly one valid host",
-            Self::BadPath => "the path must not hold dot segments",
+            Self::BadPath => "the path must not hold dot segments or backslashes",
             Self::BadBody => "the request body broke off",
             Self::NoRoute => "no route matches this host and path",
             Self::ConnectRefused => "this proxy opens no tunnels",
@@ -60,6 +62,7 @@ impl Problem {
             Self::BodyTooLarge => "the request body is larger than the limit",
             Self::BadUpstream => "the upstream could not be reached or broke off",
             Self::Unavailable => "no upstream is available",
+            Self::Exhausted => "the gateway has no room for another connection",
             Self::UpstreamTimeout => "the upstream did not answer in time",
         }
     }
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
 
-    const ALL: [Problem; 10] = [
+    const ALL: [Problem; 11] = [
         Problem::BadHost,
         Problem::BadPath,
         Problem::BadBody,
@@ -121,6 +124,7 @@ mod tests {
         Problem::BodyTooLarge,
         Problem::BadUpstream,
         Problem::Unavailable,
+        Problem::Exhausted,
         Problem::UpstreamTimeout,
     ];
 

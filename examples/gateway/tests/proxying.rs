@@ -5,10 +5,13 @@ mod support;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use buttress_gateway::server::{Drain, Listener, Server, ServerConfig};
 use bytes::Bytes;
 use http::{Request, Response, Version};
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -200,6 +203,89 @@ async fn an_upstream_that_breaks_off_is_a_502() {
     let gateway = gateway(upstream.address, "", "").await;
     let answer = exchange(gateway.address, GET).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_chunked_answer_is_whole_whatever_length_it_claims() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\
+         connection: close\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+    )
+    .await;
+    let gateway = gateway(upstream.address, "", "").await;
+    let answer = exchange(gateway.address, GET).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(!answer.contains("content-length"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_equal_lengths_is_passed_on_as_one() {
+    for lengths in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\n01234",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n01234",
+    ] {
+        let upstream = Upstream::answering(lengths).await;
+        let gateway = gateway(upstream.address, "", "").await;
+        let answer = exchange(gateway.address, GET).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "01234");
+        assert_eq!(head.matches("content-length").count(), 1, "{head}");
+        assert!(
+            format!("{head}\r\n").contains("content-length: 5\r\n"),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_get_goes_through() {
+    let upstream = echo().await;
+    let gateway = gateway(upstream, "", "").await;
+    for framed in [
+        "transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+        "content-length: 5\r\n\r\nabcde",
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{framed}");
+        let answer = exchange(gateway.address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nabcde"), "{answer}");
+    }
+}
+
+/// A body that does not tell its length.
+struct Streamed(Option<Bytes>);
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_an_http_2_get_of_unknown_length_goes_through() {
+    let upstream = echo().await;
+    let gateway = gateway(upstream, "", "").await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let request = Request::get(format!("http://{}/", gateway.address))
+        .body(Streamed(Some(Bytes::from("abcde"))))
+        .unwrap();
+    let response = client.request(request);
+    let response = bounded("an answer", response).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let echoed = bounded("the body", response.into_body().collect()).await;
+    assert_eq!(echoed.unwrap().to_bytes(), "abcde");
 }
 
 #[tokio::test]

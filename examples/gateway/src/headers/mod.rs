@@ -46,8 +46,19 @@ const OF_REQUESTS: Marks = LISTED.with(Marks::of(&[
 ]));
 /// The same of a response.
 const OF_RESPONSES: Marks = LISTED.with(Marks::of(&[Mark::Te, Mark::ProxyAuthenticate]));
-/// What a client may claim about itself, and this gateway does not repeat.
-const CLAIMED: Marks = Marks::of(&[Mark::Forwarded, Mark::XRealIp, Mark::XForwardedPort]);
+const LENGTH: Marks = Marks::of(&[Mark::ContentLength]);
+/// What a client may claim about itself or its target, and this gateway does not repeat; and so
+/// every `x-forwarded-` that it does not know.
+const CLAIMED: Marks = Marks::of(&[
+    Mark::Forwarded,
+    Mark::XRealIp,
+    Mark::XForwardedPort,
+    Mark::XClientIp,
+    Mark::TrueClientIp,
+    Mark::XClusterClientIp,
+    Mark::XOriginalUrl,
+    Mark::XRewriteUrl,
+]);
 /// What it says in its own words, or not at all.
 const OWN_WORDS: Marks = Marks::of(&[
     Mark::XForwardedFor,
@@ -57,8 +68,11 @@ const OWN_WORDS: Marks = Marks::of(&[
 
 /// Strips a request of everything that is for this hop alone, and tells the upstream who the client
 /// is, as the policy says. Without a `peer` nothing is claimed about it, and nothing changed.
+///
+/// Names with `_` that pass for one of these, or for a protected one, never go on.
 pub fn prepare_request(headers: &mut HeaderMap, policy: ForwardedPolicy, peer: Option<&Peer>) {
-    let found = Marks::on(headers);
+    let found = Marks::on_request(headers);
+    found.remove_aliases(headers);
     strip_nominated(headers, found);
     keep_only_te_trailers(headers, found);
     found.remove(OF_REQUESTS, headers);
@@ -68,10 +82,42 @@ pub fn prepare_request(headers: &mut HeaderMap, policy: ForwardedPolicy, peer: O
 }
 
 /// Strips a response of everything that is for this hop alone.
+///
+/// What is left of its framing is one `Content-Length`, or none where `Transfer-Encoding`
+/// overruled it (RFC 9112 §6.3).
 pub fn strip_response(headers: &mut HeaderMap) {
-    let found = Marks::on(headers);
+    let found = Marks::on_response(headers);
     strip_nominated(headers, found);
     found.remove(OF_RESPONSES, headers);
+    if found.has(Mark::TransferEncoding) {
+        found.remove(LENGTH, headers);
+    } else if found.has(Mark::ContentLength) {
+        keep_one_length(headers);
+    }
+}
+
+/// Makes a list of equal lengths one length, and of unequal ones, none.
+fn keep_one_length(headers: &mut HeaderMap) {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let is_plain = |value: &HeaderValue| value.as_bytes().iter().all(u8::is_ascii_digit);
+    if values.next().is_some_and(is_plain) && values.next().is_none() {
+        return;
+    }
+    let length = agreed_length(headers);
+    headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+}
+
+#[cold]
+fn agreed_length(headers: &HeaderMap) -> Option<u64> {
+    let values = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = values
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(|length| std::str::from_utf8(length.trim_ascii()).ok()?.parse().ok());
+    let first = lengths.next()?;
+    lengths.all(|length| length == first).then_some(first)?
 }
 
 fn forward(headers: &mut HeaderMap, found: Marks, policy: ForwardedPolicy, peer: &Peer) {
@@ -80,9 +126,13 @@ fn forward(headers: &mut HeaderMap, found: Marks, policy: ForwardedPolicy, peer:
             found.remove(Marks::of(&[Mark::Forwarded]), headers);
             append(headers, peer);
         }
-        ForwardedPolicy::Drop => found.remove(CLAIMED.with(OWN_WORDS), headers),
+        ForwardedPolicy::Drop => {
+            found.remove(CLAIMED.with(OWN_WORDS), headers);
+            found.remove_relatives(headers);
+        }
         ForwardedPolicy::Replace => {
             found.remove(CLAIMED, headers);
+            found.remove_relatives(headers);
             replace(headers, peer);
         }
     }
@@ -353,6 +403,15 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "evil.example"),
             ("x-real-ip", "6.6.6.6"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-forwarded-ssl", "on"),
+            ("x-client-ip", "6.6.6.6"),
+            ("true-client-ip", "6.6.6.6"),
+            ("x-original-url", "/admin"),
+            ("X_Forwarded_For", "6.6.6.6"),
+            ("X_Forwarded-Server", "evil"),
+            ("x-real_ip", "6.6.6.6"),
+            ("true_client_ip", "6.6.6.6"),
         ]);
         let peer = Peer::new(SocketAddr::from(([192, 0, 2, 1], 5)));
         prepare_request(&mut headers, policy, Some(&peer));
@@ -382,7 +441,57 @@ mod tests {
         assert_eq!(hops, ["6.6.6.6", "7.7.7.7", "192.0.2.1"]);
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "evil.example");
+        assert_eq!(headers["x-forwarded-prefix"], "/evil");
         assert!(!headers.contains_key("forwarded"));
+        assert!(headers.keys().all(|name| !name.as_str().contains('_')));
+    }
+
+    #[test]
+    fn what_passes_for_a_protected_name_goes_and_other_underscores_stay() {
+        for (name, stays) in [
+            ("x_correlation_id", false),
+            ("x-request_id", false),
+            ("content_length", false),
+            ("transfer_encoding", false),
+            ("proxy_authorization", false),
+            ("x_forwarded_anything", false),
+            ("x_shop", true),
+            ("user_id", true),
+            ("x-forwardedfor", true),
+        ] {
+            let mut headers = map(&[(name, "x")]);
+            prepare_request(&mut headers, ForwardedPolicy::Append, None);
+            assert_eq!(headers.contains_key(name), stays, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_length_or_none_is_left_of_a_response() {
+        type Row = (
+            &'static [(&'static str, &'static str)],
+            Option<&'static str>,
+        );
+        let table: &[Row] = &[
+            (&[("content-length", "5")], Some("5")),
+            (&[("content-length", "5, 5")], Some("5")),
+            (
+                &[("content-length", "5"), ("content-length", "5")],
+                Some("5"),
+            ),
+            (&[("content-length", "5"), ("content-length", "6")], None),
+            (&[("content-length", "5,x")], None),
+            (&[("content-length", "x,x")], None),
+            (
+                &[("content-length", "3"), ("transfer-encoding", "chunked")],
+                None,
+            ),
+        ];
+        for (sent, left) in table {
+            let mut headers = map(sent);
+            strip_response(&mut headers);
+            let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+            assert_eq!(lengths, left.iter().collect::<Vec<_>>(), "{sent:?}");
+        }
     }
 
     #[test]

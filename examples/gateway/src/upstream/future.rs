@@ -15,7 +15,7 @@ use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 
 use super::OriginConfig;
-use super::mark::{Cause, mark};
+use super::mark::{Cause, Lack, mark};
 use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
@@ -105,6 +105,7 @@ fn answer_for(cause: Cause) -> Response<ResponseBody> {
     let problem = match cause {
         Cause::Deadline => Problem::UpstreamTimeout,
         Cause::Transport => Problem::BadUpstream,
+        Cause::Lack(_) => Problem::Exhausted,
         Cause::Upload(error) => error.problem(),
     };
     let mut response =
@@ -113,15 +114,69 @@ fn answer_for(cause: Cause) -> Response<ResponseBody> {
     response
 }
 
-/// A connection that was not made in time is a deadline; anything else broke.
-fn cause(error: &legacy::Error) -> Cause {
+/// A connection that was not made in time is a deadline, and one that could not be made for want
+/// of something here is nobody's failure; anything else broke.
+fn cause(error: &(dyn Error + 'static)) -> Cause {
     let mut source = error.source();
     while let Some(inner) = source {
-        let io = inner.downcast_ref::<io::Error>();
-        if io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
-            return Cause::Deadline;
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            if io.kind() == io::ErrorKind::TimedOut {
+                return Cause::Deadline;
+            }
+            if let Some(lack) = Lack::of(io) {
+                return Cause::Lack(lack);
+            }
         }
         source = inner.source();
     }
     Cause::Transport
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buttress_core::outcome::TransportFailure;
+    use buttress_core::reject::Rejected;
+
+    /// An error with another below it, as clients wrap those of sockets.
+    #[derive(Debug)]
+    struct Over(Box<dyn Error + Send + Sync>);
+
+    impl std::fmt::Display for Over {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("over")
+        }
+    }
+
+    impl Error for Over {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&*self.0)
+        }
+    }
+
+    fn answered(error: io::Error) -> Response<ResponseBody> {
+        answer_for(cause(&Over(Box::new(Over(Box::new(error))))))
+    }
+
+    #[test]
+    fn what_the_gateway_lacks_itself_is_not_the_endpoints_failure() {
+        for (error, reason) in [
+            (io::Error::from_raw_os_error(24), "no_descriptors"),
+            (io::Error::from_raw_os_error(23), "no_descriptors"),
+            (io::ErrorKind::AddrNotAvailable.into(), "no_ports"),
+        ] {
+            let response = answered(error);
+            assert_eq!(response.status(), 503);
+            let rejected = response.extensions().get::<Rejected>().unwrap();
+            assert_eq!((rejected.by, rejected.reason), (super::super::OWN, reason));
+            assert!(response.extensions().get::<TransportFailure>().is_none());
+        }
+    }
+
+    #[test]
+    fn a_refused_connection_is_the_endpoints_failure() {
+        let response = answered(io::ErrorKind::ConnectionRefused.into());
+        assert_eq!(response.status(), 502);
+        assert!(response.extensions().get::<TransportFailure>().is_some());
+    }
 }

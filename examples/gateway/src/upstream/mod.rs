@@ -6,6 +6,16 @@
 //!
 //! The authority that is connected to comes from the configuration alone; of the client's target
 //! only path and query are taken over. Redirects are passed on, never followed.
+//!
+//! A request is sent once. An endpoint that closes a kept connection without saying so in the
+//! answer before (`Connection: close`) can meet the next request, and that is a `502` charged to
+//! the endpoint: whether it was processed cannot be known, and to send it again would take a copy
+//! of every request's head. Where the connection is seen to be closed before anything was written,
+//! the request goes out on another. Endpoints do well to keep idle connections for longer than the
+//! pool's `keep_alive`.
+//!
+//! Where the gateway itself is out of descriptors or local ports nothing is charged to anybody: it
+//! answers `503` and marks it as a refusal of its own.
 
 mod future;
 mod mark;
@@ -15,9 +25,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, Uri, Version};
+use http_body::Body as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -141,7 +152,20 @@ impl Service<Request<RequestBody>> for Origin {
     fn call(&mut self, mut request: Request<RequestBody>) -> OriginFuture {
         self.aim(&mut request);
         let upload = request.body().watch();
+        if upload.is_some() && self.0.config.protocol == Protocol::Http1 {
+            frame(&mut request);
+        }
         OriginFuture::new(self.0.client.request(request), upload, &self.0.config)
+    }
+}
+
+/// Says that a body of unknown length is chunked. The client does so by itself, but takes it that
+/// a `GET` has none, and would drop it.
+fn frame(request: &mut Request<RequestBody>) {
+    if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        let headers = request.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

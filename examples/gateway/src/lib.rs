@@ -38,4 +38,5 @@ pub mod status;
 pub mod table;
 pub mod target;
 pub mod telemetry;
+pub mod timed;
 pub mod upstream;

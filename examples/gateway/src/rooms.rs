@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use buttress::breaker::BreakerHandle;
 use buttress::core::health::HealthStatus;
-use buttress::core::verdict::Action;
 use buttress::correlation::CorrelationHandle;
-use buttress::latency::{LatencyHandle, LatencySnapshot, RouteSnapshot};
+use buttress::latency::{LatencyHandle, WindowSnapshot};
 use buttress::route::{EndpointSnapshot, EndpointState, PoolSnapshot, RouterHandle};
 
 use crate::stack::EndpointStack;
+use crate::timed::HeadTimes;
 
 /// The rooms of one gateway. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,8 +18,6 @@ pub struct Rooms {
     pub correlation: CorrelationHandle,
     /// What clients see, by route.
     pub latency: LatencyHandle,
-    /// What endpoints take, under [`endpoint_series`].
-    pub endpoints: LatencyHandle,
     /// The routes, in the order of the configuration.
     pub routes: Arc<[RouteRoom]>,
     /// The pools, in the order of the configuration.
@@ -42,6 +40,16 @@ pub struct PoolRoom {
     pub name: Arc<str>,
     /// The pool.
     pub router: RouterHandle<EndpointStack>,
+    /// What each endpoint takes, by its identity.
+    pub times: Arc<[(Arc<str>, HeadTimes)]>,
+}
+
+impl PoolRoom {
+    /// The rolling windows of what the endpoint `id` takes, the shortest first.
+    pub fn windows(&self, id: &str) -> Vec<WindowSnapshot> {
+        let times = self.times.iter().find(|(of, _)| &**of == id);
+        times.map_or_else(Vec::new, |(_, times)| times.windows())
+    }
 }
 
 impl Rooms {
@@ -54,20 +62,6 @@ impl Rooms {
     pub fn route(&self, name: &str) -> Option<&RouteRoom> {
         self.routes.iter().find(|route| &*route.name == name)
     }
-}
-
-/// The name under which an endpoint's own latency is recorded.
-pub fn endpoint_series(pool: &str, endpoint: &str) -> String {
-    format!("{pool} {endpoint}")
-}
-
-/// What was recorded of an endpoint.
-pub fn of_endpoint<'a>(
-    endpoints: &'a LatencySnapshot,
-    pool: &str,
-    endpoint: &str,
-) -> Option<&'a RouteSnapshot> {
-    endpoints.route(&endpoint_series(pool, endpoint))
 }
 
 /// What a pool's endpoints make of its health: one that serves is enough to serve.
@@ -83,7 +77,5 @@ pub fn health_of(pool: &PoolSnapshot) -> HealthStatus {
 /// Whether an endpoint is given ordinary traffic and deserves it. One that only stays because the
 /// budget bears no further ejection does not serve.
 pub fn serves(endpoint: &EndpointSnapshot) -> bool {
-    let verdict = endpoint.last_verdict.as_ref();
-    let kept = verdict.is_some_and(|verdict| matches!(verdict.action, Action::Suppressed(_)));
-    endpoint.state == EndpointState::Active && !kept
+    endpoint.state == EndpointState::Active && !endpoint.suspect
 }

@@ -10,7 +10,7 @@
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
 //!   HealthRouter   one endpoint of it
-//!     Latency        what that endpoint takes
+//!     Timed          what that endpoint takes
 //!     Propagate      the ID on what goes out
 //!     TracePropagate a span of its own for the attempt, and its headers
 //!     Origin         timeouts, client
@@ -34,16 +34,17 @@ use buttress::telemetry::trace::{
 };
 use tower_layer::Layer;
 
-use crate::config::{Config, HostPolicy, Pool, Route};
+use crate::config::{self, Config, HostPolicy, Pool, Route};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
 use crate::named::Named;
-use crate::rooms::{PoolRoom, Rooms, RouteRoom, endpoint_series};
+use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
+use crate::timed::{HeadTimes, Timed};
 use crate::upstream::{Origin, OriginConfig};
 
 /// What serves one endpoint.
-pub type EndpointStack = Latency<Propagate<TracePropagate<Origin>>, Http>;
+pub type EndpointStack = Timed<Propagate<TracePropagate<Origin>>>;
 /// What serves one route.
 pub type RouteStack = Named<Latency<BreakerService<HealthRouter<EndpointStack>, Http>, Http>>;
 /// What the public listener serves.
@@ -60,16 +61,14 @@ pub struct Seams {
     pub latency: latency::Config,
 }
 
-/// Series that an endpoint may need: the statuses of a few methods.
-const SERIES_PER_ENDPOINT: usize = 64;
-
 /// Builds the stack of a configuration, and the handles of all that is in it.
 pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigError> {
     let trust = settings::trust(config.correlation.trust);
     let correlation = CorrelationLayer::new(correlation::Config::new().trust(trust.clone()));
     let build = Build::new(config, seams)?;
-    let routers = config.pools.iter().map(|pool| build.router(pool));
-    let routers = routers.collect::<Result<Vec<_>, _>>()?;
+    let pools = config.pools.iter().map(|pool| build.pool(pool));
+    let pools = pools.collect::<Result<Vec<_>, _>>()?;
+    let (routers, pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
     let (stacks, routes) = build.routes(&config.routes, &routers)?;
 
     let logged = AccessLogLayer::new()
@@ -77,20 +76,11 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         .layer(Dispatch::new(stacks));
     let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
     let proxy = Ingress::new(correlation.layer(spanned), config);
-    let named = config
-        .pools
-        .iter()
-        .zip(&routers)
-        .map(|(pool, router)| PoolRoom {
-            name: pool.name.as_str().into(),
-            router: router.handle(),
-        });
     let rooms = Rooms {
         correlation: correlation.handle(),
         latency: build.latency,
-        endpoints: build.endpoints,
         routes: routes.into(),
-        pools: named.collect(),
+        pools: pools.into(),
     };
     Ok((proxy, rooms))
 }
@@ -101,7 +91,6 @@ struct Build {
     clock: Clock,
     rng: Rng,
     latency: LatencyHandle,
-    endpoints: LatencyHandle,
 }
 
 impl Build {
@@ -111,14 +100,9 @@ impl Build {
             rng,
             latency,
         } = seams;
-        let endpoints: usize = config.pools.iter().map(|pool| pool.endpoints.len()).sum();
-        let of_endpoints = latency::Config::new()
-            .clock(clock.clone())
-            .max_series(endpoints.saturating_mul(SERIES_PER_ENDPOINT).max(1));
         Ok(Self {
             host: config.forwarded.host,
             latency: LatencyHandle::new(latency.clock(clock.clone()))?,
-            endpoints: LatencyHandle::new(of_endpoints)?,
             clock,
             rng,
         })
@@ -145,27 +129,40 @@ impl Build {
         Ok((stacks, rooms))
     }
 
-    fn router(&self, pool: &Pool) -> Result<HealthRouter<EndpointStack>, ConfigError> {
+    fn pool(&self, pool: &Pool) -> Result<(HealthRouter<EndpointStack>, PoolRoom), ConfigError> {
         let config = settings::router(pool)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
-        HealthRouter::new(
-            config,
-            pool.endpoints.iter().map(|each| self.endpoint(pool, each)),
-        )
+        let timed: Vec<_> = pool
+            .endpoints
+            .iter()
+            .map(|each| self.endpoint(pool, each))
+            .collect();
+        let times = timed
+            .iter()
+            .map(|(endpoint, times)| (Arc::clone(endpoint.id()), times.clone()));
+        let times = times.collect();
+        let router = HealthRouter::new(config, timed.into_iter().map(|(endpoint, _)| endpoint))?;
+        let room = PoolRoom {
+            name: pool.name.as_str().into(),
+            router: router.handle(),
+            times,
+        };
+        Ok((router, room))
     }
 
-    fn endpoint(&self, pool: &Pool, endpoint: &crate::config::Endpoint) -> Endpoint<EndpointStack> {
-        let origin = Origin::new(
-            endpoint.authority.clone(),
-            OriginConfig::of(pool, self.host),
-        );
+    fn endpoint(
+        &self,
+        pool: &Pool,
+        endpoint: &config::Endpoint,
+    ) -> (Endpoint<EndpointStack>, HeadTimes) {
+        let how = OriginConfig::of(pool, self.host);
+        let origin = Origin::new(endpoint.authority.clone(), how);
         let propagated = PropagateLayer::new().layer(TracePropagateLayer::new().layer(origin));
-        let series = endpoint_series(&pool.name, &endpoint.address);
-        let timed = LatencyLayer::new(self.endpoints.clone())
-            .route(&series)
-            .layer(propagated);
-        Endpoint::new(endpoint.address.as_str(), timed).weight(endpoint.weight)
+        let times = HeadTimes::new(self.clock.clone());
+        let timed = Timed::new(propagated, times.clone());
+        let endpoint = Endpoint::new(endpoint.address.as_str(), timed).weight(endpoint.weight);
+        (endpoint, times)
     }
 
     fn breaker(&self, route: &Route) -> Result<Breaker, ConfigError> {

@@ -7,7 +7,7 @@ use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
 use buttress::route::EndpointSnapshot;
 use serde_json::{Value, json};
 
-use crate::rooms::{PoolRoom, Rooms, of_endpoint};
+use crate::rooms::{PoolRoom, Rooms};
 
 /// The routes: their percentiles by window, and what is under way.
 pub fn routes(latency: &LatencyHandle) -> Value {
@@ -25,7 +25,7 @@ pub fn breakers(rooms: &Rooms) -> Value {
 
 /// The pools: every endpoint with its state, its evidence and its last verdict.
 pub fn pools(rooms: &Rooms) -> Value {
-    rooms.pools.iter().map(|each| pool(each, rooms)).collect()
+    rooms.pools.iter().map(pool).collect()
 }
 
 /// Where correlation IDs came from, and why some were replaced.
@@ -97,15 +97,12 @@ fn breaker(handle: &BreakerHandle) -> Value {
     })
 }
 
-fn pool(pool: &PoolRoom, rooms: &Rooms) -> Value {
+fn pool(pool: &PoolRoom) -> Value {
     let now = pool.router.snapshot();
-    let latency = rooms.endpoints.snapshot();
     let endpoints = now.endpoints.iter().map(|each| {
         let mut value = endpoint(each);
         value["for_seconds"] = json!(now.at.saturating_since(each.since).as_secs_f64());
-        let recorded = of_endpoint(&latency, &pool.name, &each.id);
-        value["windows"] =
-            recorded.map_or(Value::Null, |of| of.windows.iter().map(window).collect());
+        value["windows"] = pool.windows(&each.id).iter().map(window).collect();
         value
     });
     json!({

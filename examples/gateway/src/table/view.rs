@@ -8,7 +8,7 @@ use buttress::route::EndpointSnapshot;
 
 use crate::demo::Traffic;
 use crate::journal::LastVerdict;
-use crate::rooms::{PoolRoom, Rooms, RouteRoom, of_endpoint};
+use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 
 /// Reads the rooms of one gateway.
 #[derive(Clone, Debug)]
@@ -112,21 +112,20 @@ impl Viewer {
                 breaker: breaker.state.as_str(),
                 rejected: breaker.rejected,
                 rate: recorded.and_then(shortest).map_or(0.0, rate),
-                quantiles: quantiles(recorded),
+                quantiles: quantiles(recorded.and_then(shortest)),
             }
         };
         self.rooms.routes.iter().map(row).collect()
     }
 
     fn endpoints(&self, pool: &PoolRoom) -> Vec<EndpointRow> {
-        let latency = self.rooms.endpoints.snapshot();
         let row = |each: &EndpointSnapshot| EndpointRow {
             name: self.name(&each.id),
             state: each.state.as_str(),
             share: each.share,
             success: each.success_ratio,
             in_flight: each.in_flight,
-            quantiles: quantiles(of_endpoint(&latency, &pool.name, &each.id)),
+            quantiles: quantiles(pool.windows(&each.id).first()),
             retry_after: each.retry_after,
         };
         pool.router.snapshot().endpoints.iter().map(row).collect()
@@ -154,8 +153,7 @@ fn rate(window: &WindowSnapshot) -> f64 {
     }
 }
 
-fn quantiles(route: Option<&RouteSnapshot>) -> Quantiles {
-    let window = route.and_then(shortest);
+fn quantiles(window: Option<&WindowSnapshot>) -> Quantiles {
     let of = |q| window.and_then(|window| window.counts.quantile(q).value());
     (of(0.5), of(0.99))
 }

@@ -112,6 +112,7 @@ fn endpoint<S>(member: &Member<S>, recent: f64, now: Instant) -> EndpointSnapsho
         id: Arc::clone(&slot.id),
         state: state.endpoint_state(),
         since: state.since,
+        suspect: state.is_suspect(),
         retry_after: state.retry_after(now),
         weight: member.weight,
         in_flight: slot.in_flight(),

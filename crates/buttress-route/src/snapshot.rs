@@ -117,6 +117,9 @@ pub struct EndpointSnapshot {
     pub state: EndpointState,
     /// Since when.
     pub since: Instant,
+    /// It takes traffic only because the pool can bear no further ejection: a rule or a signal would
+    /// have it out, and it has not answered well since, or the signal stands.
+    pub suspect: bool,
     /// After how long it is probed, if it is ejected.
     pub retry_after: Option<Duration>,
     /// Its weight.

@@ -42,6 +42,8 @@ pub(crate) struct State {
     /// And it is out for that.
     held: bool,
     draining: bool,
+    /// A rule would have thrown it out, was held back, and has not been contradicted since.
+    spared: bool,
 }
 
 /// How a call ended, as far as its endpoint is concerned.
@@ -83,6 +85,7 @@ impl State {
             warned: false,
             held: false,
             draining: false,
+            spared: false,
             config,
         }
     }
@@ -97,6 +100,12 @@ impl State {
             _ if self.held => EndpointState::Held,
             _ => EndpointState::Active,
         }
+    }
+
+    /// Whether the endpoint takes traffic only because the budget bears no further ejection.
+    pub(crate) fn is_suspect(&self) -> bool {
+        let spared = self.spared || (self.warned && !self.held);
+        spared && self.endpoint_state() == EndpointState::Active
     }
 
     /// When a pick should look after the endpoint, if it is out.
@@ -142,6 +151,15 @@ impl State {
         now: Instant,
     ) -> Option<Decision> {
         self.learn(call, slot, now);
+        let decision = self.judge(call, slot, now);
+        // A busy endpoint is never idle enough to be refreshed.
+        if decision.is_none() && !self.signals.is_empty() && now >= self.ask_at {
+            return self.heed_signals(slot, now);
+        }
+        decision
+    }
+
+    fn judge(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
         match self
             .circuit
             .settle(&call.ticket, call.outcome, now, slot.rng())
@@ -182,6 +200,7 @@ impl State {
         self.consecutive = if failed {
             self.consecutive.saturating_add(1)
         } else {
+            self.spared = false;
             0
         };
         // Not becoming ready while others are answered is saturation. Only where nothing is
@@ -232,7 +251,9 @@ impl State {
     ) -> Decision {
         // Either way the rules look at what comes from here on.
         self.forget_rules();
-        if let Err(why) = slot.ledger().eject(slot) {
+        let ejected = slot.ledger().eject(slot);
+        self.spared = ejected.is_err();
+        if let Err(why) = ejected {
             return self.suppressed(evidence, why);
         }
         let transition = self.circuit.trip(now, slot.rng(), at_least);
@@ -360,7 +381,7 @@ impl State {
     fn let_back(&mut self, now: Instant) -> bool {
         let was_out = self.endpoint_state() != EndpointState::Active;
         self.circuit.release(now);
-        (self.held, self.draining) = (false, false);
+        (self.held, self.draining, self.spared) = (false, false, false);
         if was_out {
             self.start_afresh(now);
         }
@@ -379,6 +400,7 @@ impl State {
 
     fn start_afresh(&mut self, now: Instant) {
         self.forget_rules();
+        self.spared = false;
         self.evidence.pardon(now);
     }
 

@@ -164,6 +164,43 @@ fn an_ejection_beyond_the_budget_is_held_back_and_said() {
 }
 
 #[test]
+fn an_endpoint_that_only_the_budget_keeps_is_suspect_until_it_answers_well_or_is_let_back() {
+    let mut world = World::with(&[fails_after(1), fails_after(1)], |config| {
+        config.circuit(backoff(60))
+    });
+    let suspects = |world: &World| {
+        let endpoints = world.handle().snapshot().endpoints;
+        let suspect = endpoints.into_iter().filter(|it| it.suspect);
+        suspect.map(|it| it.id.to_string()).collect::<Vec<_>>()
+    };
+    assert!(suspects(&world).is_empty());
+    world.one_by_one(100);
+    let kept = suspects(&world);
+    assert_eq!(kept.len(), 1, "one is out, and no suspect");
+    assert_eq!(state(&world, &kept[0]), EndpointState::Active);
+    world.handle().restore(&kept[0]);
+    assert!(suspects(&world).is_empty());
+    world.one_by_one(20);
+    assert_eq!(suspects(&world), kept);
+    let index: usize = kept[0].parse().unwrap();
+    world.backends[index].set(ok_after(1));
+    world.one_by_one(1);
+    assert!(suspects(&world).is_empty());
+    world.backends[index]
+        .signal
+        .publish(HealthStatus::Unhealthy);
+    world.load(1, Duration::from_millis(100));
+    assert_eq!(
+        suspects(&world),
+        kept,
+        "a signal is no rule that a success contradicts"
+    );
+    world.backends[index].signal.publish(HealthStatus::Healthy);
+    world.load(1, Duration::from_millis(100));
+    assert!(suspects(&world).is_empty());
+}
+
+#[test]
 fn the_last_endpoint_is_never_ejected() {
     let mut world = World::new(&[fails_after(1)]);
     world.load(1, Duration::from_secs(5));
@@ -218,6 +255,15 @@ fn an_endpoint_that_others_call_unhealthy_is_held_out_until_they_take_it_back() 
         assert_eq!(state(&world, "0"), EndpointState::Active);
         assert!(world.backends[0].calls() > before);
     }
+}
+
+#[test]
+fn an_endpoint_that_is_never_idle_heeds_what_others_say_of_it() {
+    let mut world = World::new(&[ok_after(1), ok_after(1)]);
+    world.load(4, Duration::from_millis(100));
+    world.backends[0].signal.publish(HealthStatus::Unhealthy);
+    world.load(4, Duration::from_millis(100));
+    assert_eq!(state(&world, "0"), EndpointState::Held);
 }
 
 #[test]

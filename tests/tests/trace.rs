@@ -123,7 +123,8 @@ async fn a_request_through_the_gateway_is_one_trace_that_its_log_lines_name() {
         async { Response::new(body(Full::new(Bytes::from_static(b"ok")))) }
     }));
     let upstream = upstream.await;
-    let stand = Stand::usual(&Stand::one_route(&[upstream.addr()], "", "")).await;
+    let routes = Stand::one_route(&[upstream.addr()], "", "");
+    let stand = Stand::usual(&format!("[log]\naccess_log = true\n{routes}")).await;
     let answer = stand.client().get("/orders?secret=canary").await;
     assert!(guard.flush(PATIENCE).await);
 

@@ -125,8 +125,18 @@ impl Gateway {
         } = self;
         let journal = self.journal;
         let public = async move {
-            let each = move |peer| proxy.clone().of_peer(peer);
-            server.serve_each(each).await;
+            match proxy {
+                Proxy::Observed(proxy) => {
+                    server
+                        .serve_each(move |peer| proxy.clone().of_peer(peer))
+                        .await;
+                }
+                Proxy::Plain(proxy) => {
+                    server
+                        .serve_each(move |peer| proxy.clone().of_peer(peer))
+                        .await;
+                }
+            }
             admin_drain.advance(Phase::Closing);
         };
         let draining = async move {

@@ -39,4 +39,5 @@ pub mod table;
 pub mod target;
 pub mod telemetry;
 pub mod timed;
+pub mod untraced;
 pub mod upstream;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use buttress::admin::{Admin, AdminService};
 use buttress::breaker::BreakerHandle;
 use buttress::core::config::ConfigError;
+use buttress::core::metric::Collect;
 use buttress::health::{Finding, Health, HealthHandle, Readiness};
 use buttress::route::EndpointSnapshot;
 use buttress::telemetry::{Metrics, prometheus};
@@ -47,7 +48,7 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
         metrics.register(Arc::new(route.breaker.clone()));
     }
     for pool in rooms.pools.iter() {
-        metrics.register(Arc::new(pool.router.clone()));
+        metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
     }
 }
 

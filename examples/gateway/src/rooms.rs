@@ -1,14 +1,16 @@
 //! The handles of all that a gateway runs, for whoever reads: metrics, health, status, the table.
 
+use std::fmt;
 use std::sync::Arc;
 
 use buttress::breaker::BreakerHandle;
+use buttress::core::events::Subscription;
 use buttress::core::health::HealthStatus;
+use buttress::core::metric::Collect;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
-use buttress::route::{EndpointSnapshot, EndpointState, PoolSnapshot, RouterHandle};
+use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
-use crate::stack::EndpointStack;
 use crate::timed::HeadTimes;
 
 /// The rooms of one gateway. Cheap to clone.
@@ -39,9 +41,27 @@ pub struct PoolRoom {
     /// The pool's name.
     pub name: Arc<str>,
     /// The pool.
-    pub router: RouterHandle<EndpointStack>,
+    pub router: Arc<dyn PoolView>,
     /// What each endpoint takes, by its identity.
     pub times: Arc<[(Arc<str>, HeadTimes)]>,
+}
+
+/// What is read of a pool, whatever its endpoints are served by.
+pub trait PoolView: Collect + fmt::Debug {
+    /// The pool at this moment.
+    fn snapshot(&self) -> PoolSnapshot;
+    /// What is decided about endpoints, from now on.
+    fn subscribe(&self) -> Subscription<Event>;
+}
+
+impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
+    fn snapshot(&self) -> PoolSnapshot {
+        Self::snapshot(self)
+    }
+
+    fn subscribe(&self) -> Subscription<Event> {
+        Self::subscribe(self)
+    }
 }
 
 impl PoolRoom {

@@ -3,21 +3,23 @@
 //! ```text
 //! Ingress        one Host, one route, no hop-by-hop header
 //! Correlation    one ID, echoed on whatever comes back
-//! ServerSpan     a span where a collector is configured; nothing where none is
-//! AccessLog      a line for each exchange, where asked for
+//! ServerSpan     a span for the request           ┐ where a collector or the access log
+//! AccessLog      a line for each exchange         ┘ is configured; else Untraced
 //! Dispatch       to the route's own stack; refusals become problems
-//!   Named          which route it is, for span and line
+//!   Named          which route it is, for span and line (likewise)
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
 //!   HealthRouter   one endpoint of it
 //!     Timed          what that endpoint takes
 //!     Propagate      the ID on what goes out
-//!     TracePropagate a span of its own for the attempt, and its headers
+//!     TracePropagate a span of its own for the attempt, and its headers (likewise)
 //!     Origin         timeouts, client
 //! ```
 //!
-//! A pool is one pool however many routes lead to it; a breaker belongs to its route.
+//! A pool is one pool however many routes lead to it; a breaker belongs to its route. What is not
+//! configured is not in the stack: a request does not carry the room for spans nobody records.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use buttress::breaker::{Breaker, BreakerService};
@@ -34,21 +36,39 @@ use buttress::telemetry::trace::{
 };
 use tower_layer::Layer;
 
-use crate::config::{self, Config, HostPolicy, Pool, Route};
+use crate::config::{Config, HostPolicy, Pool, Route, Trust};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
 use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
 use crate::timed::{HeadTimes, Timed};
+use crate::untraced::Untraced;
 use crate::upstream::{Origin, OriginConfig};
 
-/// What serves one endpoint.
-pub type EndpointStack = Timed<Propagate<TracePropagate<Origin>>>;
+/// What serves one endpoint, over the client `O`.
+type EndpointStack<O> = Timed<Propagate<O>>;
 /// What serves one route.
-pub type RouteStack = Named<Latency<BreakerService<HealthRouter<EndpointStack>, Http>, Http>>;
+type RouteStack<O> = Latency<BreakerService<HealthRouter<EndpointStack<O>>, Http>, Http>;
+/// The stack where spans or access lines are configured.
+pub type Observed = Ingress<
+    Correlation<ServerSpan<AccessLog<Dispatch<Named<RouteStack<TracePropagate<Origin>>>>>>>,
+>;
+/// The stack where they are not.
+pub type Plain = Ingress<Correlation<Untraced<Dispatch<RouteStack<Origin>>>>>;
+
 /// What the public listener serves.
-pub type Proxy = Ingress<Correlation<ServerSpan<AccessLog<Dispatch<RouteStack>>>>>;
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, for the life of the process"
+)]
+pub enum Proxy {
+    /// With spans and access lines.
+    Observed(Observed),
+    /// Without.
+    Plain(Plain),
+}
 
 /// What a gateway is given that no file says: for tests, simulation and embedding.
 #[derive(Clone, Debug, Default)]
@@ -66,16 +86,35 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
     let trust = settings::trust(config.correlation.trust);
     let correlation = CorrelationLayer::new(correlation::Config::new().trust(trust.clone()));
     let build = Build::new(config, seams)?;
-    let pools = config.pools.iter().map(|pool| build.pool(pool));
-    let pools = pools.collect::<Result<Vec<_>, _>>()?;
-    let (routers, pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
-    let (stacks, routes) = build.routes(&config.routes, &routers)?;
-
-    let logged = AccessLogLayer::new()
-        .clock(build.clock.clone())
-        .layer(Dispatch::new(stacks));
-    let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
-    let proxy = Ingress::new(correlation.layer(spanned), config);
+    let (proxy, routes, pools) = if config.trace.otlp_endpoint.is_some() || config.log.access_log {
+        let Stacks {
+            stacks,
+            routes,
+            pools,
+        } = build.stacks(config, |origin| TracePropagateLayer::new().layer(origin))?;
+        let names = config.routes.iter().map(|route| &route.name);
+        let named = names
+            .zip(stacks)
+            .map(|(name, stack)| Named::new(name, stack));
+        let log = AccessLogLayer::new().clock(build.clock.clone());
+        let logged = log.layer(Dispatch::new(named));
+        let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
+        let proxy = Ingress::new(correlation.layer(spanned), config);
+        (Proxy::Observed(proxy), routes, pools)
+    } else {
+        let Stacks {
+            stacks,
+            routes,
+            pools,
+        } = build.stacks(config, |origin| origin)?;
+        let believes = config.correlation.trust == Trust::Internal;
+        let untraced = Untraced::new(Dispatch::new(stacks), believes);
+        (
+            Proxy::Plain(Ingress::new(correlation.layer(untraced), config)),
+            routes,
+            pools,
+        )
+    };
     let rooms = Rooms {
         correlation: correlation.handle(),
         latency: build.latency,
@@ -93,6 +132,13 @@ struct Build {
     latency: LatencyHandle,
 }
 
+/// The stacks of all routes, over clients of one kind, and the handles of what is in them.
+struct Stacks<O> {
+    stacks: Vec<RouteStack<O>>,
+    routes: Vec<RouteRoom>,
+    pools: Vec<PoolRoom>,
+}
+
 impl Build {
     fn new(config: &Config, seams: Seams) -> Result<Self, ConfigError> {
         let Seams {
@@ -108,80 +154,81 @@ impl Build {
         })
     }
 
-    fn routes(
+    fn stacks<O>(
         &self,
-        routes: &[Route],
-        routers: &[HealthRouter<EndpointStack>],
-    ) -> Result<(Vec<RouteStack>, Vec<RouteRoom>), ConfigError> {
-        let mut stacks = Vec::with_capacity(routes.len());
-        let mut rooms = Vec::with_capacity(routes.len());
-        for route in routes {
-            let Some(router) = routers.get(route.pool) else {
-                continue;
-            };
-            let breaker = self.breaker(route)?;
-            rooms.push(RouteRoom {
-                name: Arc::clone(breaker.name()),
-                breaker: breaker.handle(),
-            });
-            stacks.push(self.route(route, &breaker, router.clone()));
-        }
-        Ok((stacks, rooms))
+        config: &Config,
+        client: impl Fn(Origin) -> O,
+    ) -> Result<Stacks<O>, ConfigError>
+    where
+        O: Clone + Debug + Send + Sync + 'static,
+    {
+        let pools = config.pools.iter().map(|pool| self.pool(pool, &client));
+        let pools = pools.collect::<Result<Vec<_>, _>>()?;
+        let (routers, pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        let routes = config
+            .routes
+            .iter()
+            .map(|route| self.route(route, &routers));
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        let (stacks, routes) = routes.into_iter().unzip();
+        Ok(Stacks {
+            stacks,
+            routes,
+            pools,
+        })
     }
 
-    fn pool(&self, pool: &Pool) -> Result<(HealthRouter<EndpointStack>, PoolRoom), ConfigError> {
+    fn pool<O>(
+        &self,
+        pool: &Pool,
+        client: &impl Fn(Origin) -> O,
+    ) -> Result<(HealthRouter<EndpointStack<O>>, PoolRoom), ConfigError>
+    where
+        O: Clone + Debug + Send + Sync + 'static,
+    {
         let config = settings::router(pool)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
-        let timed: Vec<_> = pool
-            .endpoints
-            .iter()
-            .map(|each| self.endpoint(pool, each))
-            .collect();
-        let times = timed
-            .iter()
-            .map(|(endpoint, times)| (Arc::clone(endpoint.id()), times.clone()));
-        let times = times.collect();
-        let router = HealthRouter::new(config, timed.into_iter().map(|(endpoint, _)| endpoint))?;
+        let how = OriginConfig::of(pool, self.host);
+        let (mut endpoints, mut times) = (Vec::new(), Vec::new());
+        for each in &pool.endpoints {
+            let sent =
+                PropagateLayer::new().layer(client(Origin::new(each.authority.clone(), how)));
+            let taken = HeadTimes::new(self.clock.clone());
+            let timed = Timed::new(sent, taken.clone());
+            endpoints.push(Endpoint::new(each.address.as_str(), timed).weight(each.weight));
+            times.push((each.address.as_str().into(), taken));
+        }
+        let router = HealthRouter::new(config, endpoints)?;
+        let name = pool.name.as_str().into();
         let room = PoolRoom {
-            name: pool.name.as_str().into(),
-            router: router.handle(),
-            times,
+            name,
+            router: Arc::new(router.handle()),
+            times: times.into(),
         };
         Ok((router, room))
     }
 
-    fn endpoint(
+    fn route<O>(
         &self,
-        pool: &Pool,
-        endpoint: &config::Endpoint,
-    ) -> (Endpoint<EndpointStack>, HeadTimes) {
-        let how = OriginConfig::of(pool, self.host);
-        let origin = Origin::new(endpoint.authority.clone(), how);
-        let propagated = PropagateLayer::new().layer(TracePropagateLayer::new().layer(origin));
-        let times = HeadTimes::new(self.clock.clone());
-        let timed = Timed::new(propagated, times.clone());
-        let endpoint = Endpoint::new(endpoint.address.as_str(), timed).weight(endpoint.weight);
-        (endpoint, times)
-    }
-
-    fn breaker(&self, route: &Route) -> Result<Breaker, ConfigError> {
+        route: &Route,
+        routers: &[HealthRouter<EndpointStack<O>>],
+    ) -> Result<(RouteStack<O>, RouteRoom), ConfigError> {
+        let router = routers.get(route.pool);
+        let router =
+            router.ok_or_else(|| ConfigError::new("route.pool", "there is no such pool"))?;
         let config = settings::breaker(&route.breaker)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
-        Breaker::new(route.name.as_str(), config)
-    }
-
-    fn route(
-        &self,
-        route: &Route,
-        breaker: &Breaker,
-        router: HealthRouter<EndpointStack>,
-    ) -> RouteStack {
-        let guarded = breaker.layer().layer(router);
+        let breaker = Breaker::new(route.name.as_str(), config)?;
+        let guarded = breaker.layer().layer(router.clone());
         let timed = LatencyLayer::new(self.latency.clone())
             .route(&route.name)
             .layer(guarded);
-        Named::new(&route.name, timed)
+        let room = RouteRoom {
+            name: Arc::clone(breaker.name()),
+            breaker: breaker.handle(),
+        };
+        Ok((timed, room))
     }
 }

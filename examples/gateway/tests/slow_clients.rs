@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 const SMALL: &str = "header_timeout = \"200ms\"\nidle_timeout = \"200ms\"\n\
                      body_timeout = \"200ms\"\nwrite_timeout = \"200ms\"";
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 async fn connect() -> (TcpStream, Upstream) {
     let upstream = Upstream::well().await;
     let gateway = gateway(upstream.address, SMALL, "").await;
@@ -36,10 +38,7 @@ async fn a_connection_that_stops_inside_the_http_2_preface_ends() {
 #[tokio::test]
 async fn a_connection_that_sends_only_the_http_2_preface_ends() {
     let (mut stream, _) = connect().await;
-    stream
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(PREFACE).await.unwrap();
     read_to_end(&mut stream).await;
 }
 
@@ -116,6 +115,32 @@ async fn a_client_that_takes_nothing_of_its_response_is_let_go() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn pings_do_not_excuse_an_http_2_client_that_takes_nothing() {
+    let (mut stream, upstream) = connect().await;
+    stream.write_all(PREFACE).await.unwrap();
+    // An initial window of 0, then a request on stream 1.
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+    let get = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x84, 0x86, 0x41, 1, b'a'];
+    stream.write_all(&[settings, get].concat()).await.unwrap();
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let (mut read, mut write) = stream.split();
+    bounded("the connection closes", async {
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+        let mut part = [0; 1024];
+        loop {
+            tokio::select! {
+                _ = tick.tick() => if write.write_all(&ping).await.is_err() { break },
+                read = tokio::io::AsyncReadExt::read(&mut read, &mut part) => {
+                    if !matches!(read, Ok(1..)) { break }
+                }
+            }
+        }
+    })
+    .await;
+    assert_eq!(upstream.heads().len(), 1);
 }
 
 /// An upstream whose response never ends.

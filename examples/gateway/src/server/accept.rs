@@ -66,10 +66,26 @@ impl Accept for Listener {
         let Some(Ok(listener)) = listener else {
             return Vec::new();
         };
-        let backlog: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();
+        let backlog = backlog(|| listener.accept());
         drop(listener);
         backlog.into_iter().filter_map(adopt).collect()
     }
+}
+
+/// More than any queue of the kernel's holds: a flood may fill it as fast as it is emptied.
+const MAX_BACKLOG: usize = 8192;
+
+/// All that a queue holds, past those that broke while they waited in it.
+fn backlog<T>(mut accept: impl FnMut() -> io::Result<T>) -> Vec<T> {
+    let mut made = Vec::new();
+    for _ in 0..MAX_BACKLOG {
+        match accept() {
+            Ok(connection) => made.push(connection),
+            Err(error) if is_its_own(&error) => {}
+            Err(_) => break,
+        }
+    }
+    made
 }
 
 /// A connection that was accepted outside the runtime.
@@ -113,16 +129,50 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Lives through an accept error: one connection's own is nothing, a lack of descriptors or memory
 /// is waited out while connections in flight give some back.
 pub(super) async fn survive(error: &io::Error) {
-    let its_own = matches!(
+    if is_its_own(error) {
+        return;
+    }
+    tracing::warn!(%error, "cannot accept, trying again shortly");
+    tokio::time::sleep(BACK_OFF).await;
+}
+
+/// Whether an error is one connection's, and says nothing of the next.
+fn is_its_own(error: &io::Error) -> bool {
+    matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
-    );
-    if its_own {
-        return;
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_broke_in_the_queue_does_not_lose_those_behind_it() {
+        let mut queue = [
+            Ok(1),
+            Err(io::ErrorKind::ConnectionAborted),
+            Err(io::ErrorKind::Interrupted),
+            Ok(2),
+            Err(io::ErrorKind::WouldBlock),
+            Ok(3),
+        ]
+        .into_iter();
+        let next = || {
+            let next = queue.next().unwrap_or(Err(io::ErrorKind::WouldBlock));
+            next.map_err(io::Error::from)
+        };
+        assert_eq!(backlog(next), [1, 2]);
     }
-    tracing::warn!(%error, "cannot accept, trying again shortly");
-    tokio::time::sleep(BACK_OFF).await;
+
+    #[test]
+    fn a_flood_does_not_keep_it_from_closing() {
+        assert_eq!(backlog(|| Ok(())).len(), MAX_BACKLOG);
+        let endless = || Err::<(), _>(io::ErrorKind::ConnectionAborted.into());
+        assert!(backlog(endless).is_empty());
+    }
 }

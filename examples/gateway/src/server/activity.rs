@@ -1,24 +1,36 @@
 //! What goes on on one connection, counted where it happens and read by its [`super::watch`].
 //!
-//! Its task alone reads its bytes and starts its exchanges, so those two counts need no atomic
-//! addition. Over HTTP/2 exchanges go on in tasks of their own.
+//! Its task alone reads and writes its bytes and starts its exchanges, so those counts need no
+//! atomic addition. Over HTTP/2 exchanges go on in tasks of their own.
+//!
+//! Since when an exchange waits for its client is kept without a clock: time goes by in turns, and
+//! an exchange is counted in the turn in which its client last took something. Who is still counted
+//! in the oldest turn has waited for all the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use super::drain::Drain;
 
+/// Whole turns that go by before an exchange has waited for too long.
+pub(super) const TURNS: u32 = 4;
+
+/// Those, and the one in which it began to wait.
+const KEPT: usize = TURNS as usize + 1;
+
 /// Counters of one connection. They wrap, and are only ever compared.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     drain: Drain,
     reads: AtomicU32,
+    writes: AtomicU32,
+    /// The socket takes no more bytes for now.
+    blocked: AtomicBool,
     started: AtomicU32,
     ended: AtomicU32,
-    /// Exchanges in flight that wait for the service, not for the client.
-    waiting: AtomicU32,
-    /// Frames that the client has taken.
-    taken: AtomicU32,
+    turn: AtomicU32,
+    /// Exchanges that wait for the client, by turn.
+    held: [AtomicU32; KEPT],
     http2: AtomicBool,
 }
 
@@ -26,10 +38,12 @@ pub(super) struct Activity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) reads: u32,
+    pub(super) writes: u32,
+    pub(super) blocked: bool,
     pub(super) started: u32,
     pub(super) ended: u32,
-    pub(super) waiting: u32,
-    pub(super) taken: u32,
+    /// Exchanges that have waited for the client since the oldest turn.
+    pub(super) overdue: u32,
     pub(super) http2: bool,
 }
 
@@ -49,12 +63,14 @@ impl Activity {
     }
 
     pub(super) fn seen(&self) -> Seen {
+        let oldest = self.turn.load(Relaxed).wrapping_add(1);
         Seen {
             reads: self.reads.load(Relaxed),
+            writes: self.writes.load(Relaxed),
+            blocked: self.blocked.load(Relaxed),
             started: self.started.load(Relaxed),
             ended: self.ended.load(Relaxed),
-            waiting: self.waiting.load(Relaxed),
-            taken: self.taken.load(Relaxed),
+            overdue: self.held(oldest).load(Relaxed),
             http2: self.http2.load(Relaxed),
         }
     }
@@ -64,8 +80,33 @@ impl Activity {
         count(&self.reads);
     }
 
+    /// Some bytes were written. For the connection's task alone.
+    pub(super) fn wrote(&self) {
+        count(&self.writes);
+        self.blocked.store(false, Relaxed);
+    }
+
+    /// A write has to wait for the client.
+    pub(super) fn is_blocked(&self) {
+        self.blocked.store(true, Relaxed);
+    }
+
     pub(super) fn is_http2(&self) {
         self.http2.store(true, Relaxed);
+    }
+
+    /// From here on it is this turn: the one before, plus one. The place of the oldest is taken, so
+    /// nobody may be left there.
+    pub(super) fn begin_turn(&self, turn: u32) {
+        self.turn.store(turn, Relaxed);
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a remainder is less than its divisor"
+    )]
+    fn held(&self, turn: u32) -> &AtomicU32 {
+        &self.held[turn as usize % KEPT]
     }
 }
 
@@ -78,44 +119,94 @@ fn count(counter: &AtomicU32) {
 #[derive(Debug)]
 pub(super) struct Exchange {
     activity: Arc<Activity>,
-    waiting: bool,
+    /// The turn in which it is counted; `None` while the service is waited for, which has an end of
+    /// its own in the timeouts towards upstreams.
+    held: Option<u32>,
 }
 
 impl Exchange {
     /// Begins. For the connection's task alone.
     pub(super) fn begin(activity: &Arc<Activity>) -> Self {
         count(&activity.started);
-        activity.waiting.fetch_add(1, Relaxed);
         Self {
             activity: Arc::clone(activity),
-            waiting: true,
+            held: None,
         }
     }
 
-    /// The service is waited for, or no longer is.
-    pub(super) fn wait(&mut self, waiting: bool) {
-        match (self.waiting, waiting) {
-            (false, true) => self.activity.waiting.fetch_add(1, Relaxed),
-            (true, false) => self.activity.waiting.fetch_sub(1, Relaxed),
-            _ => return,
-        };
-        self.waiting = waiting;
+    /// The client has something to take, and took what came before.
+    pub(super) fn wait_for_client(&mut self) {
+        let turn = self.activity.turn.load(Relaxed);
+        if self.held != Some(turn) {
+            self.wait_for_service();
+            self.activity.held(turn).fetch_add(1, Relaxed);
+            self.held = Some(turn);
+        }
+    }
+
+    /// The client took all there is.
+    pub(super) fn wait_for_service(&mut self) {
+        if let Some(turn) = self.held.take() {
+            self.activity.held(turn).fetch_sub(1, Relaxed);
+        }
     }
 
     /// Whether the client should be told to leave.
     pub(super) fn is_draining(&self) -> bool {
         self.activity.drain.is_draining()
     }
-
-    /// The client took a frame.
-    pub(super) fn taken(&self) {
-        self.activity.taken.fetch_add(1, Relaxed);
-    }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.wait(false);
+        self.wait_for_service();
         self.activity.ended.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overdue_after(turns: u32, first: u32, change: impl FnOnce(&mut Exchange)) -> u32 {
+        let activity = Arc::new(Activity::default());
+        activity.begin_turn(first);
+        let mut sibling = Exchange::begin(&activity);
+        let mut exchange = Exchange::begin(&activity);
+        exchange.wait_for_client();
+        for turn in 1..=turns {
+            assert_eq!(activity.seen().overdue, 0, "before turn {turn}");
+            activity.begin_turn(first.wrapping_add(turn));
+            sibling.wait_for_client();
+        }
+        change(&mut exchange);
+        activity.seen().overdue
+    }
+
+    #[test]
+    fn who_waits_is_overdue_after_so_many_turns_whatever_its_siblings_do() {
+        for first in [0, 3, 7] {
+            assert_eq!(overdue_after(TURNS - 1, first, |_| ()), 0);
+            assert_eq!(overdue_after(TURNS, first, |_| ()), 1);
+        }
+    }
+
+    #[test]
+    fn who_took_something_is_not_overdue() {
+        assert_eq!(overdue_after(TURNS, 0, Exchange::wait_for_client), 0);
+        assert_eq!(overdue_after(TURNS, 0, Exchange::wait_for_service), 0);
+    }
+
+    #[test]
+    fn who_left_is_counted_nowhere() {
+        let activity = Arc::new(Activity::default());
+        for turn in 0..3 {
+            activity.begin_turn(turn);
+            let mut exchange = Exchange::begin(&activity);
+            exchange.wait_for_client();
+            exchange.wait_for_client();
+        }
+        assert!(activity.held.iter().all(|held| held.load(Relaxed) == 0));
+        assert_eq!(activity.seen().in_flight(), 0);
     }
 }

@@ -1,10 +1,10 @@
 //! One connection, from its acceptance to its end.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -22,10 +22,19 @@ use super::service::HttpService;
 use super::watch::Watch;
 use crate::body::now;
 
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
+/// Bytes of a request's head, over either protocol: what most upstreams take by default. More of it
+/// they would refuse, and some with the whole connection that other requests share.
+const MAX_HEAD: u16 = 16 * 1024;
 /// Streams at once on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
+/// Bytes of uploads that an HTTP/2 connection holds for upstreams that do not take them: of one
+/// stream, and of all together.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of a response over which no more of it is asked for. With that, an HTTP/2 connection holds
+/// at most a [`CONNECTION_WINDOW`], and for each of [`MAX_STREAMS`] this and one frame of the
+/// upstream's: 1 MiB of uploads and 6.25 MiB of responses, beside the frames.
+const SEND_BUFFER: usize = 64 * 1024;
 /// How often an HTTP/2 client is asked whether it still lives, and how long it has to answer.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// A connection that was made just before the listener closed may have a request on its way.
@@ -46,37 +55,72 @@ pub(super) async fn serve<T, S>(
     let io = NotedIo::new(io, Arc::clone(&activity));
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(io, service));
-    let mut closing = pin!(Registered::new(drain.reached(Phase::Closing)));
+    let mut ending = pin!(Ending::new(drain));
     let mut guard = pin!(Guard::new(activity, limits));
-    let mut ending = Ending::NotAsked;
     poll_fn(|cx| {
-        if ending == Ending::NotAsked {
-            let closed = drain.has_reached(Phase::Closing);
-            if closing.as_mut().poll_if(closed, cx).is_ready() {
-                ending = Ending::Asked;
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "connection broke");
+                }
+                return Poll::Ready(());
             }
-        }
-        if ending == Ending::Asked && guard.as_mut().poll_may_end(cx).is_ready() {
-            ending = Ending::Told;
+            if let Poll::Ready(reason) = guard.as_mut().poll_silent(cx) {
+                tracing::debug!(%peer, reason, "closing connection");
+                return Poll::Ready(());
+            }
+            // Last, so that a head is seen that had come when the end was asked for.
+            ready!(ending.as_mut().poll_now(cx, guard.as_mut()));
             connection.as_mut().graceful_shutdown();
         }
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "connection broke");
-            }
-            return Poll::Ready(());
-        }
-        let silent = guard.as_mut().poll_silent(cx);
-        silent.map(|reason| tracing::debug!(%peer, reason, "closing connection"))
     })
     .await;
 }
 
+pin_project_lite::pin_project! {
+    /// When a connection is to be told to end.
+    struct Ending<F> {
+        drain: Drain,
+        #[pin]
+        closing: Registered<F>,
+        step: Step,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum Step {
     NotAsked,
     Asked,
     Told,
+}
+
+impl Ending<()> {
+    fn new(drain: Drain) -> Ending<impl Future<Output = ()> + Send> {
+        Ending {
+            closing: Registered::new(drain.reached(Phase::Closing)),
+            drain,
+            step: Step::NotAsked,
+        }
+    }
+}
+
+impl<F: Future<Output = ()>> Ending<F> {
+    /// Ready once, when the connection has to be told.
+    fn poll_now(self: Pin<&mut Self>, cx: &mut Context<'_>, guard: Pin<&mut Guard>) -> Poll<()> {
+        let this = self.project();
+        if *this.step == Step::NotAsked {
+            // Every phase on the way spends the registration.
+            let begun = this.drain.is_draining();
+            ready!(this.closing.poll_if(begun, cx));
+            *this.step = Step::Asked;
+        }
+        if *this.step == Step::Told {
+            return Poll::Pending;
+        }
+        ready!(guard.poll_may_end(cx));
+        *this.step = Step::Told;
+        Poll::Ready(())
+    }
 }
 
 /// Without `pipeline_flush`: with it hyper buffers a response for a client that takes none of it,
@@ -89,12 +133,15 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The guard times heads, and tells an idle connection from a slow one.
         .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD.into())
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-        .adaptive_window(true)
+        .max_header_list_size(MAX_HEAD.into())
+        // An adaptive window grows to what a fast client sends, times the streams.
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
     builder
@@ -139,19 +186,22 @@ impl Guard {
             if this.watch.has_expired(now()) {
                 return Poll::Ready(this.watch.reason());
             }
+            this.activity.begin_turn(this.watch.turn());
             let deadline = this.watch.deadline();
             this.timer.as_mut().renewed().reset(deadline);
         }
         Poll::Pending
     }
 
-    /// Ready once a connection may be told to end: at once, unless a head has begun or it is so new
-    /// that its first may be on its way.
+    /// Ready once a connection may be told to end: at once, unless a head has begun, which is timed
+    /// anyway, or it is so new that its first may be on its way.
     fn poll_may_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        if this.watch.has_part_of_a_head() {
+            return Poll::Pending;
+        }
         let grace_ends = *this.accepted + OPENING_GRACE;
-        if this.watch.expects_no_head() || (!this.watch.has_part_of_a_head() && now() >= grace_ends)
-        {
+        if this.watch.expects_no_head() || now() >= grace_ends {
             return Poll::Ready(());
         }
         if grace_ends < this.timer.get_ref().deadline() {
@@ -164,4 +214,154 @@ impl Guard {
 fn poll_timer(timer: Pin<&mut Registered<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
     let elapsed = timer.get_ref().is_elapsed();
     timer.poll_if(elapsed, cx)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Full;
+    use hyper::body::Incoming;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        header: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        write: Duration::from_secs(30),
+    };
+    /// Of a response; the connection holds far less of it.
+    const LONG: usize = 100_000;
+
+    /// A client, and a connection served to it that answers with `length` bytes.
+    fn connected(length: usize, drain: &Drain) -> (DuplexStream, JoinHandle<()>) {
+        let (client, served) = tokio::io::duplex(1024);
+        let body = Bytes::from(vec![b'x'; length]);
+        let service = tower::service_fn(move |_: Request<Incoming>| {
+            let response = Response::new(Full::new(body.clone()));
+            async { Ok::<_, Infallible>(response) }
+        });
+        let peer = ([192, 0, 2, 1], 1).into();
+        let serving = tokio::spawn(serve(served, peer, service, LIMITS, drain.clone()));
+        (client, serving)
+    }
+
+    async fn rest(client: &mut DuplexStream) -> String {
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        rest
+    }
+
+    /// Lets all that is due run; the clock is paused, and goes on only when nothing else is to do.
+    async fn settle() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_long_response_slowly_gets_all_of_it() {
+        let (mut client, _serving) = connected(LONG, &Drain::new());
+        let get = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        client.write_all(get).await.unwrap();
+        let mut taken = 0;
+        let mut part = [0; 1024];
+        while let n @ 1.. = client.read(&mut part).await.unwrap() {
+            taken += n;
+            tokio::time::sleep(LIMITS.write * 9 / 10).await;
+        }
+        assert!(taken > LONG, "cut after {taken} bytes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_but_takes_nothing_is_cut() {
+        let (mut client, serving) = connected(LONG, &Drain::new());
+        let upload = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n";
+        client.write_all(upload).await.unwrap();
+        let begun = now();
+        while !serving.is_finished() {
+            drop(client.write_all(b"x").await);
+            tokio::time::sleep(LIMITS.write / 10).await;
+        }
+        assert!(now() - begun <= LIMITS.write * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_is_served_though_the_end_was_asked_for() {
+        let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        for (before, answers) in [("", 1), (get, 2)] {
+            let drain = Drain::new();
+            let (mut client, serving) = connected(0, &drain);
+            client.write_all(before.as_bytes()).await.unwrap();
+            settle().await;
+            let (part, left) = get.split_at(20);
+            client.write_all(part.as_bytes()).await.unwrap();
+            settle().await;
+            drain.advance(Phase::Closing);
+            tokio::time::sleep(OPENING_GRACE * 4).await;
+            client.write_all(left.as_bytes()).await.unwrap();
+            let all = rest(&mut client).await;
+            assert_eq!(all.matches("HTTP/1.1 200 OK").count(), answers, "{all}");
+            assert_eq!(all.matches("connection: close").count(), 1, "{all}");
+            serving.await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_ends_is_timed_though_the_end_was_asked_for() {
+        let drain = Drain::new();
+        let (mut client, serving) = connected(0, &drain);
+        client.write_all(b"GET / HT").await.unwrap();
+        settle().await;
+        drain.advance(Phase::Closing);
+        let begun = now();
+        serving.await.unwrap();
+        assert!(now() - begun <= LIMITS.header);
+        assert_eq!(rest(&mut client).await, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_ends_as_soon_as_the_listener_closes() {
+        let drain = Drain::new();
+        let (mut client, serving) = connected(0, &drain);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        settle().await;
+        drain.start();
+        settle().await;
+        assert!(!serving.is_finished());
+        drain.advance(Phase::Closing);
+        let begun = now();
+        serving.await.unwrap();
+        assert_eq!(now(), begun);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_head_ends_after_its_grace() {
+        let drain = Drain::new();
+        let (_client, serving) = connected(0, &drain);
+        settle().await;
+        drain.advance(Phase::Closing);
+        let begun = now();
+        serving.await.unwrap();
+        assert!(now() - begun <= OPENING_GRACE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_over_the_limit_is_refused() {
+        for (length, status) in [(MAX_HEAD - 1024, "200"), (MAX_HEAD + 1, "431")] {
+            let (client, _serving) = connected(0, &Drain::new());
+            let (mut read, mut write) = tokio::io::split(client);
+            let value = "x".repeat(length.into());
+            let head = format!("GET / HTTP/1.1\r\nconnection: close\r\nx: {value}\r\n\r\n");
+            let writing = async { drop(write.write_all(head.as_bytes()).await) };
+            let mut answer = [0; 12];
+            let (_, answered) = tokio::join!(writing, read.read_exact(&mut answer));
+            answered.unwrap();
+            assert_eq!(&answer, format!("HTTP/1.1 {status}").as_bytes());
+        }
+    }
 }

@@ -80,7 +80,7 @@ where
         };
         let mut exchange = this.exchange.take();
         if let Some(exchange) = &mut exchange {
-            exchange.wait(false);
+            exchange.wait_for_client();
             if *this.is_http1 && exchange.is_draining() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
@@ -111,9 +111,10 @@ impl<B: Body> Body for ExchangeBody<B> {
         let this = self.project();
         let polled = this.inner.poll_frame(cx);
         if let Some(exchange) = this.exchange {
-            exchange.wait(polled.is_pending());
-            if polled.is_ready() {
-                exchange.taken();
+            if polled.is_pending() {
+                exchange.wait_for_service();
+            } else {
+                exchange.wait_for_client();
             }
         }
         polled

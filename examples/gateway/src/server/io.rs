@@ -1,4 +1,4 @@
-//! A connection's bytes, with a note of every read and of the preface of HTTP/2.
+//! A connection's bytes, with a note of every read, every write and of the preface of HTTP/2.
 
 use std::io;
 use std::pin::Pin;
@@ -54,6 +54,17 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
     }
 }
 
+impl<T> NotedIo<T> {
+    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(1..)) => self.activity.wrote(),
+            Poll::Ready(_) => {}
+            Poll::Pending => self.activity.is_blocked(),
+        }
+        written
+    }
+}
+
 impl<T: AsyncRead + Unpin> Read for NotedIo<T> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -78,7 +89,9 @@ impl<T: AsyncWrite + Unpin> Write for NotedIo<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.noted(polled)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,6 +111,8 @@ impl<T: AsyncWrite + Unpin> Write for NotedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.noted(polled)
     }
 }

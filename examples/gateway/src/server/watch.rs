@@ -8,7 +8,7 @@
 use tokio::time::Instant;
 
 use super::ConnectionLimits;
-use super::activity::Seen;
+use super::activity::{Seen, TURNS};
 
 /// Watches one connection.
 #[derive(Debug)]
@@ -17,6 +17,9 @@ pub(super) struct Watch {
     last: Seen,
     state: State,
     deadline: Instant,
+    turn: u32,
+    /// While exchanges are in flight over HTTP/2, where each waits for itself.
+    turn_ends: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,10 @@ enum State {
     Idle,
     /// Requests in flight.
     Busy,
+    /// The socket takes no more of what there is to write.
+    Blocked,
+    /// One of many exchanges waits for the client.
+    Overdue,
 }
 
 impl Watch {
@@ -39,6 +46,8 @@ impl Watch {
             last: Seen::default(),
             state: State::Opening,
             deadline,
+            turn: 0,
+            turn_ends: None,
         }
     }
 
@@ -47,60 +56,92 @@ impl Watch {
         *seen != self.last
     }
 
-    /// Takes note of what was seen, and gives the moment at which the connection has to end unless
-    /// something new is seen until then.
+    /// Takes note of what was seen, and gives the moment at which to look again at the latest.
     ///
-    /// `now` is asked only where a deadline begins. None does while the service is waited for: see
-    /// [`Watch::has_expired`].
-    pub(super) fn observe(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> Instant {
+    /// `now` is asked only where a deadline begins. None does while the service is waited for: that
+    /// wait has an end of its own, in the timeouts towards upstreams.
+    pub(super) fn observe(&mut self, seen: Seen, now: impl Fn() -> Instant) -> Instant {
         let last = std::mem::replace(&mut self.last, seen);
-        if seen.in_flight() > 0 {
-            self.state = State::Busy;
-            if seen.waiting == 0 {
-                self.deadline = now() + self.limits.write;
+        if seen.blocked {
+            // What is read says nothing of what the client takes.
+            if self.state != State::Blocked || seen.writes != last.writes {
+                self.enter(State::Blocked, now() + self.limits.write);
             }
-        } else if self.state == State::Busy || seen.ended != last.ended {
-            self.state = State::Idle;
-            self.deadline = now() + self.limits.idle;
+        } else if seen.in_flight() > 0 {
+            self.state = State::Busy;
+        } else if self.was_at_work() || seen.ended != last.ended {
+            self.enter(State::Idle, now() + self.limits.idle);
         } else if self.state == State::Opening && seen.http2 && !last.http2 {
             // The preface is complete: from here on it is a connection waiting for work.
-            self.state = State::Idle;
-            self.deadline = now() + self.limits.idle;
+            self.enter(State::Idle, now() + self.limits.idle);
         } else if self.state == State::Idle && seen.reads != last.reads && !seen.http2 {
-            self.state = State::Head;
-            self.deadline = now() + self.limits.header;
+            self.enter(State::Head, now() + self.limits.header);
         }
-        self.deadline
+        if seen.in_flight() == 0 {
+            self.turn_ends = None;
+        } else if seen.http2 && self.turn_ends.is_none() {
+            self.turn_ends = Some(self.end_of_turn(now()));
+        }
+        self.deadline()
     }
 
-    /// Whether the connection has to end now.
-    ///
-    /// While the service is waited for it does not: that wait has an end of its own, in the
-    /// timeouts towards upstreams.
+    fn enter(&mut self, state: State, deadline: Instant) {
+        self.state = state;
+        self.deadline = deadline;
+    }
+
+    const fn was_at_work(&self) -> bool {
+        matches!(self.state, State::Busy | State::Blocked)
+    }
+
+    fn end_of_turn(&self, now: Instant) -> Instant {
+        now + self.limits.write / TURNS
+    }
+
+    /// Whether the connection has to end now. If not, [`Watch::turn`] may be another.
     pub(super) fn has_expired(&mut self, now: Instant) -> bool {
+        if self.turn_ends.is_some_and(|ends| ends <= now) {
+            if self.last.overdue > 0 {
+                self.state = State::Overdue;
+                return true;
+            }
+            // One turn, however late it is: nobody could take anything while nobody looked.
+            self.turn = self.turn.wrapping_add(1);
+            self.turn_ends = Some(self.end_of_turn(now));
+        }
         if now < self.deadline {
             return false;
         }
-        if self.state == State::Busy && self.last.waiting > 0 {
+        if self.state == State::Busy {
             self.deadline = now + self.limits.write;
             return false;
         }
         true
     }
 
+    /// The turn in which exchanges are to be counted from now on.
+    pub(super) const fn turn(&self) -> u32 {
+        self.turn
+    }
+
     /// When to look again at the latest.
-    pub(super) const fn deadline(&self) -> Instant {
-        self.deadline
+    pub(super) fn deadline(&self) -> Instant {
+        self.turn_ends
+            .map_or(self.deadline, |ends| ends.min(self.deadline))
     }
 
     /// Whether nothing would be lost if no further head were read.
-    pub(super) fn expects_no_head(&self) -> bool {
-        matches!(self.state, State::Idle | State::Busy)
+    pub(super) const fn expects_no_head(&self) -> bool {
+        !matches!(self.state, State::Opening | State::Head)
     }
 
-    /// Whether a later head has begun.
-    pub(super) fn has_part_of_a_head(&self) -> bool {
-        self.state == State::Head
+    /// Whether a head has begun, the first or a later one.
+    pub(super) const fn has_part_of_a_head(&self) -> bool {
+        match self.state {
+            State::Opening => self.last.reads > 0,
+            State::Head => true,
+            State::Idle | State::Busy | State::Blocked | State::Overdue => false,
+        }
     }
 
     /// Why the connection ends, for the log.
@@ -108,7 +149,8 @@ impl Watch {
         match self.state {
             State::Opening | State::Head => "the head of a request did not come in time",
             State::Idle => "idle for too long",
-            State::Busy => "the client takes nothing of its response",
+            State::Busy | State::Blocked => "the client takes nothing of its response",
+            State::Overdue => "the client takes nothing of one of its responses",
         }
     }
 }
@@ -188,25 +230,114 @@ mod tests {
 
     #[test]
     fn waiting_for_the_service_is_not_the_clients_fault() {
-        let mut line = Line::new();
-        line.at(0, |seen| {
-            seen.started += 1;
-            seen.waiting += 1;
-        });
-        assert!(!line.expires_at(1000));
-        line.at(1000, |seen| seen.waiting -= 1);
-        assert!(!line.expires_at(1029));
-        assert!(line.expires_at(1030));
+        for http2 in [false, true] {
+            let mut line = Line::new();
+            line.at(0, |seen| {
+                seen.http2 = http2;
+                seen.started += 1;
+            });
+            for second in 1..1000 {
+                assert!(!line.expires_at(second));
+            }
+        }
     }
 
     #[test]
-    fn a_client_that_takes_frames_goes_on() {
+    fn a_client_whose_socket_takes_bytes_goes_on() {
         let mut line = Line::new();
         line.at(0, |seen| seen.started += 1);
         for second in (0..300).step_by(29) {
-            line.at(second, |seen| seen.taken += 1);
+            line.at(second, |seen| {
+                seen.writes += 1;
+                seen.blocked = true;
+            });
             assert!(!line.expires_at(second + 29));
         }
+        assert!(line.expires_at(290 + 30));
+    }
+
+    #[test]
+    fn what_a_client_sends_does_not_excuse_what_it_does_not_take() {
+        let mut line = Line::new();
+        line.at(0, |seen| seen.started += 1);
+        line.at(1, |seen| seen.blocked = true);
+        for second in 2..31 {
+            assert_eq!(line.at(second, |seen| seen.reads += 1), 31);
+            assert!(!line.expires_at(second));
+        }
+        assert!(line.expires_at(31));
+    }
+
+    #[test]
+    fn the_rest_of_a_response_may_be_taken_slowly_after_its_body_ended() {
+        let mut line = Line::new();
+        line.at(0, |seen| seen.started += 1);
+        line.at(1, |seen| {
+            seen.ended += 1;
+            seen.blocked = true;
+        });
+        assert_eq!(line.at(30, |seen| seen.writes += 1), 60);
+        assert_eq!(line.at(31, |seen| seen.blocked = false), 91);
+    }
+
+    /// A line over HTTP/2 with requests in flight, of which one is held since the start; counts the
+    /// turns as its activity would.
+    fn seconds_until_overdue(mut during: impl FnMut(&mut Line, u64)) -> u64 {
+        let mut line = Line::new();
+        line.at(0, |seen| {
+            seen.http2 = true;
+            seen.started += 2;
+        });
+        for second in 1..100 {
+            during(&mut line, second);
+            line.seen.overdue = u32::from(line.watch.turn() >= TURNS);
+            line.at(second, |_| ());
+            if line.expires_at(second) {
+                assert_eq!(line.watch.state, State::Overdue);
+                return second;
+            }
+        }
+        panic!("it is held for ever");
+    }
+
+    #[test]
+    fn neither_pings_nor_other_responses_excuse_one_that_is_not_taken() {
+        let quiet = seconds_until_overdue(|_, _| ());
+        assert!((30..=40).contains(&quiet), "{quiet}");
+        let pings = seconds_until_overdue(|line, _| line.seen.reads += 1);
+        assert_eq!(pings, quiet);
+        let siblings = seconds_until_overdue(|line, second| {
+            line.seen.started += 1;
+            line.seen.ended += 1;
+            line.seen.writes += 1;
+            line.seen.blocked = second.is_multiple_of(2);
+        });
+        assert_eq!(siblings, quiet);
+    }
+
+    #[test]
+    fn a_late_look_ends_one_turn_only() {
+        let mut line = Line::new();
+        line.at(0, |seen| {
+            seen.http2 = true;
+            seen.started += 1;
+        });
+        assert!(!line.expires_at(1000));
+        assert_eq!(line.watch.turn(), 1);
+        assert!(line.watch.deadline() > line.start + Duration::from_secs(1000));
+    }
+
+    #[test]
+    fn a_head_has_begun_with_its_first_byte() {
+        let mut line = Line::new();
+        assert!(!line.watch.has_part_of_a_head());
+        line.at(1, |seen| seen.reads += 1);
+        assert!(line.watch.has_part_of_a_head());
+        line.at(1, |seen| seen.started += 1);
+        line.at(2, |seen| seen.ended += 1);
+        assert!(!line.watch.has_part_of_a_head() && line.watch.expects_no_head());
+        line.at(3, |seen| seen.reads += 1);
+        assert!(line.watch.has_part_of_a_head() && !line.watch.expects_no_head());
     }
 
     #[test]

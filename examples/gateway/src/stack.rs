@@ -59,10 +59,6 @@ pub type Plain = Ingress<Correlation<Untraced<Dispatch<RouteStack<Origin>>>>>;
 
 /// What the public listener serves.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, for the life of the process"
-)]
 pub enum Proxy {
     /// With spans and access lines.
     Observed(Observed),
@@ -88,14 +84,14 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
     let build = Build::new(config, seams)?;
     let (proxy, routes, pools) = if config.trace.otlp_endpoint.is_some() || config.log.access_log {
         let Stacks {
-            stacks,
+            services,
             routes,
             pools,
         } = build.stacks(config, |origin| TracePropagateLayer::new().layer(origin))?;
         let names = config.routes.iter().map(|route| &route.name);
         let named = names
-            .zip(stacks)
-            .map(|(name, stack)| Named::new(name, stack));
+            .zip(services)
+            .map(|(name, service)| Named::new(name, service));
         let log = AccessLogLayer::new().clock(build.clock.clone());
         let logged = log.layer(Dispatch::new(named));
         let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
@@ -103,12 +99,12 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         (Proxy::Observed(proxy), routes, pools)
     } else {
         let Stacks {
-            stacks,
+            services,
             routes,
             pools,
         } = build.stacks(config, |origin| origin)?;
         let believes = config.correlation.trust == Trust::Internal;
-        let untraced = Untraced::new(Dispatch::new(stacks), believes);
+        let untraced = Untraced::new(Dispatch::new(services), believes);
         (
             Proxy::Plain(Ingress::new(correlation.layer(untraced), config)),
             routes,
@@ -134,7 +130,7 @@ struct Build {
 
 /// The stacks of all routes, over clients of one kind, and the handles of what is in them.
 struct Stacks<O> {
-    stacks: Vec<RouteStack<O>>,
+    services: Vec<RouteStack<O>>,
     routes: Vec<RouteRoom>,
     pools: Vec<PoolRoom>,
 }
@@ -170,9 +166,9 @@ impl Build {
             .iter()
             .map(|route| self.route(route, &routers));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
-        let (stacks, routes) = routes.into_iter().unzip();
+        let (services, routes) = routes.into_iter().unzip();
         Ok(Stacks {
-            stacks,
+            services,
             routes,
             pools,
         })

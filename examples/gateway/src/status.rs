@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buttress::breaker::BreakerHandle;
+use buttress::core::clock::Instant;
 use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
 use buttress::route::EndpointSnapshot;
 use serde_json::{Value, json};
@@ -99,12 +100,10 @@ fn breaker(handle: &BreakerHandle) -> Value {
 
 fn pool(pool: &PoolRoom) -> Value {
     let now = pool.router.snapshot();
-    let endpoints = now.endpoints.iter().map(|each| {
-        let mut value = endpoint(each);
-        value["for_seconds"] = json!(now.at.saturating_since(each.since).as_secs_f64());
-        value["windows"] = pool.windows(&each.id).iter().map(window).collect();
-        value
-    });
+    let endpoints = now
+        .endpoints
+        .iter()
+        .map(|each| endpoint(pool, now.at, each));
     json!({
         "pool": &*now.pool,
         "max_ejected": now.max_ejected,
@@ -112,10 +111,11 @@ fn pool(pool: &PoolRoom) -> Value {
     })
 }
 
-fn endpoint(endpoint: &EndpointSnapshot) -> Value {
+fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value {
     json!({
         "endpoint": &*endpoint.id,
         "state": endpoint.state.as_str(),
+        "for_seconds": now.saturating_since(endpoint.since).as_secs_f64(),
         "retry_after_seconds": endpoint.retry_after.map(|wait| wait.as_secs_f64()),
         "weight": endpoint.weight,
         "in_flight": endpoint.in_flight,
@@ -124,6 +124,7 @@ fn endpoint(endpoint: &EndpointSnapshot) -> Value {
         "success_ratio": endpoint.success_ratio,
         "latency_ms": endpoint.latency.map(in_millis),
         "cost_ms": endpoint.cost * 1e3,
+        "windows": pool.windows(&endpoint.id).iter().map(window).collect::<Value>(),
         "verdict": endpoint.last_verdict.as_ref().map(ToString::to_string),
     })
 }

@@ -141,13 +141,13 @@ async fn a_draining_process_is_live_and_not_ready() {
             .starts_with("HTTP/1.1 200 ")
     );
     process.signal("TERM");
-    bounded("it is no longer ready", async {
+    let no_longer_ready = async {
         while !admin(&process, "/health/ready")
             .await
             .starts_with("HTTP/1.1 503 ")
         {}
-    })
-    .await;
+    };
+    bounded("it is no longer ready", Box::pin(no_longer_ready)).await;
     assert!(
         admin(&process, "/health/live")
             .await

@@ -83,7 +83,8 @@ pub struct Listen {
     pub idle_timeout: Duration,
     /// Longest pause inside a request body.
     pub body_timeout: Duration,
-    /// How long a client may take nothing of a response that waits for it.
+    /// How long a client may take nothing of a response that waits for it, as far as the kernel's
+    /// own buffer lets that be seen.
     pub write_timeout: Duration,
     /// Largest request body; `None` is no limit.
     pub max_request_body: Option<u64>,

@@ -153,14 +153,14 @@ fn log(raw: &raw::Log, report: &mut Report<'_>) -> Log {
 
 fn trace(raw: &raw::Trace, report: &mut Report<'_>) -> Trace {
     let endpoint = raw.otlp_endpoint.as_ref();
-    if let Some(text) = endpoint {
-        if !is_collector(text.get_ref()) {
-            let message = format!(
-                "\"{}\" is not a collector's address; write one such as \"http://127.0.0.1:4317\"",
-                text.get_ref()
-            );
-            report.add(text.span(), "trace.otlp_endpoint", message);
-        }
+    if let Some(text) = endpoint
+        && !is_collector(text.get_ref())
+    {
+        let message = format!(
+            "\"{}\" is not a collector's address; write one such as \"http://127.0.0.1:4317\"",
+            text.get_ref()
+        );
+        report.add(text.span(), "trace.otlp_endpoint", message);
     }
     let ratio = ratio(raw.sample_ratio.as_ref(), "trace.sample_ratio", report);
     Trace {

@@ -1,5 +1,5 @@
 //! Gateways, upstreams and raw sockets for the tests.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::indexing_slicing)]
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -6,15 +6,19 @@
 //!
 //! # What it promises
 //!
-//! - A connection that sends nothing, trickles a head, idles, or takes nothing of its response is
-//!   closed: `tests/slow_clients.rs`, and `watch::tests` on a clock of their own.
-//! - At most `max_connections` are held; accepting pauses beyond that. No accept error ends the
-//!   loop: `tests/accepting.rs`.
-//! - Draining loses no request of a client that honours `Connection: close`: `tests/draining.rs`.
+//! - A connection that sends nothing, trickles a head, idles, or takes nothing of its response, or
+//!   of one of several, is closed, and one that takes its response slowly is not:
+//!   `tests/slow_clients.rs`, `connection::tests`, and `watch::tests` on a clock of their own.
+//! - At most `max_connections` are held, and no more than leave descriptors for upstreams
+//!   (`descriptors::tests`); accepting pauses beyond that. No accept error ends the loop:
+//!   `tests/accepting.rs`.
+//! - Draining loses no request of a client that honours `Connection: close`, and none whose head
+//!   has begun: `tests/draining.rs`, `connection::tests`.
 
 mod accept;
 mod activity;
 mod connection;
+mod descriptors;
 mod drain;
 mod exchange;
 mod io;
@@ -55,10 +59,12 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// What the configuration says of the public listener.
+    /// What the configuration says of the public listener, with no more connections than leave
+    /// half of the process's descriptors for upstreams.
     pub fn of(listen: &Listen) -> Self {
+        let wanted = NonZeroUsize::new(listen.max_connections).unwrap_or(NonZeroUsize::MIN);
         Self {
-            max_connections: NonZeroUsize::new(listen.max_connections).unwrap_or(NonZeroUsize::MIN),
+            max_connections: descriptors::cap(wanted),
             limits: ConnectionLimits {
                 header: listen.header_timeout,
                 idle: listen.idle_timeout,

@@ -118,8 +118,10 @@ impl Machine {
 
     pub(crate) fn admit(&mut self, now: Instant) -> Admission {
         let (admission, transition) = self.circuit.admit(now);
-        if let Some(transition) = transition {
-            self.changed(transition, Verdict::new(rule::OPEN_TIME, Action::Probing));
+        match transition {
+            Some(closed) if closed.to == State::Closed => self.probed(closed),
+            Some(probing) => self.changed(probing, Verdict::new(rule::OPEN_TIME, Action::Probing)),
+            None => {}
         }
         admission
     }

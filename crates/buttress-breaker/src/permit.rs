@@ -69,6 +69,13 @@ impl Permit {
         }
     }
 
+    #[cold]
+    fn probe_answered(&self) {
+        let shared = self.breaker.shared();
+        let now = shared.clock().now();
+        shared.with(|machine| machine.circuit.answered(&self.ticket, now));
+    }
+
     #[inline(never)]
     fn tell_machine(&self, outcome: Outcome) {
         let shared = self.breaker.shared();
@@ -98,6 +105,13 @@ impl Settle for Permit {
     #[inline]
     fn settle(self, outcome: Outcome) {
         self.record(outcome);
+    }
+
+    #[inline]
+    fn answered(&mut self) {
+        if self.ticket.is_probe() && !self.is_slow() {
+            self.probe_answered();
+        }
     }
 
     #[cfg(feature = "http")]

@@ -92,7 +92,10 @@ impl Model {
             .leases
             .iter()
             .any(|(id, until)| Some(*id) == lease && *until > self.now);
-        let current = generation == self.generation && (lease.is_none() || live);
+        // After its deadline a probe is believed only if it ended well.
+        let believed = lease.is_none() || live || outcome == Outcome::Success;
+        let current = generation == self.generation && believed;
+        self.leases.retain(|(id, _)| Some(*id) != lease);
         match (self.state, outcome) {
             _ if !current => self.stale += 1,
             (State::Closed, Outcome::Success | Outcome::Failure(_)) => {
@@ -101,13 +104,11 @@ impl Model {
             }
             (State::HalfOpen, Outcome::Failure(_)) => self.enter(State::Open),
             (State::HalfOpen, Outcome::Success) => {
-                self.leases.clear();
                 self.good_probes += 1;
                 if self.good_probes == 2 {
                     self.enter(State::Closed);
                 }
             }
-            (State::HalfOpen, _) => self.leases.clear(),
             _ => {}
         }
     }

@@ -13,6 +13,7 @@ use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
 use buttress_core::health::HealthStatus;
 use buttress_core::outcome::Outcome;
+use buttress_core::settle::Settle;
 use support::{BAD, OPEN_FOR, PROBE_DEADLINE, breaker, calls, config, trip};
 
 fn of(n: u32) -> NonZeroU32 {
@@ -126,11 +127,54 @@ fn a_probe_that_hangs_gives_its_place_back_at_the_deadline_and_is_not_believed_l
     assert!(breaker.try_acquire().is_err());
     time.advance(Duration::from_nanos(1));
     let second = breaker.try_acquire().unwrap();
-    hanging.record(Outcome::Success);
+    hanging.record(BAD);
     assert_eq!(breaker.state(), State::HalfOpen);
     assert_eq!(breaker.handle().snapshot().stale, 1);
     second.record(Outcome::Success);
     assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_probe_that_ends_well_after_its_deadline_counts() {
+    let time = ManualClock::new();
+    let breaker = half_open(&time, 1, 1);
+    let long = breaker.try_acquire().unwrap();
+    time.advance(PROBE_DEADLINE + Duration::from_secs(1));
+    long.record(Outcome::Success);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_probe_whose_answer_begins_well_and_never_ends_closes_the_circuit_at_its_deadline() {
+    let time = ManualClock::new();
+    let breaker = half_open(&time, 1, 1);
+    let mut events = breaker.handle().subscribe();
+    let mut endless = breaker.try_acquire().unwrap();
+    endless.answered();
+    time.advance(PROBE_DEADLINE.saturating_sub(Duration::from_nanos(1)));
+    assert!(breaker.try_acquire().is_err());
+    time.advance(Duration::from_nanos(1));
+    assert!(!breaker.try_acquire().unwrap().is_probe());
+    assert_eq!(breaker.state(), State::Closed);
+    let rules = std::iter::from_fn(|| events.try_recv()).map(|received| match received {
+        Received::Event(event) => event.verdict.rule.into_owned(),
+        Received::Lagged(lost) => panic!("lost {lost}"),
+    });
+    assert_eq!(rules.collect::<Vec<_>>(), ["open_time", "probe"]);
+}
+
+#[test]
+fn a_probe_whose_answer_begins_late_is_slow_and_not_answered() {
+    let time = ManualClock::new();
+    let config = config(&time).slow_after(Duration::from_secs(1));
+    let breaker = Breaker::new("test", config).unwrap();
+    trip(&breaker);
+    time.advance(OPEN_FOR);
+    let mut probe = breaker.try_acquire().unwrap();
+    time.advance(Duration::from_secs(2));
+    probe.answered();
+    time.advance(PROBE_DEADLINE);
+    assert!(breaker.try_acquire().unwrap().is_probe());
 }
 
 #[test]

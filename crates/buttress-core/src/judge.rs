@@ -108,7 +108,10 @@ impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
                 guard.presume(outcome);
                 Some(outcome)
             }
-            Judgement::AtEnd => None,
+            Judgement::AtEnd => {
+                guard.answered();
+                None
+            }
         };
         let ending = Ending {
             classify,

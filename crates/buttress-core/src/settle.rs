@@ -16,6 +16,10 @@ pub trait Settle {
     /// The exchange ended in `outcome`. Called exactly once for each admitted call.
     fn settle(self, outcome: Outcome);
 
+    /// The answer has begun, and well, and its end may be long in coming. Called at most once, before
+    /// [`Settle::settle`].
+    fn answered(&mut self) {}
+
     /// The head of an HTTP response has come. Called at most once, before [`Settle::settle`].
     #[cfg(feature = "http")]
     fn head(&mut self, head: &crate::classify::Head<'_>) {
@@ -84,6 +88,13 @@ impl<S: Settle> Guard<S> {
             settle: self.settle.take(),
             inside: false,
             when_dropped: self.when_dropped,
+        }
+    }
+
+    /// Tells what is guarded that the answer has begun, and well.
+    pub fn answered(&mut self) {
+        if let Some(settle) = &mut self.settle {
+            settle.answered();
         }
     }
 

@@ -53,6 +53,7 @@ impl Pair {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Admit => self.admit(),
+            Op::Answered(i) => self.answered(i),
             Op::Settle(i, outcome) => self.settle(i, outcome),
             Op::Advance(by) => self.now = self.now.saturating_add(by),
             Op::AdvanceAsTold { short } => {
@@ -81,8 +82,12 @@ impl Pair {
     fn admit(&mut self) {
         let expected = self.model.admits(self.now);
         assert_eq!(self.circuit.would_admit(self.now), expected);
+        let closes = self.model.closes_on_admission(self.now);
         let (admission, transition) = self.circuit.admit(self.now);
-        if self.model.state == State::Open && expected {
+        self.model.reap(self.now);
+        if closes {
+            self.expect_transition(transition, State::Closed);
+        } else if self.model.state == State::Open && expected {
             self.expect_transition(transition, State::HalfOpen);
         } else {
             assert_eq!(transition, None);
@@ -109,6 +114,8 @@ impl Pair {
             lease: ticket.is_probe().then_some(deadline),
             ticket,
             settled: false,
+            answered: false,
+            reaped: false,
         });
         let in_flight = self.model.probes_in_flight(self.now);
         assert!(in_flight <= self.model.max_probes(), "{in_flight} probes");
@@ -120,6 +127,14 @@ impl Pair {
             let then = self.now.saturating_add(wait);
             assert!(self.circuit.would_admit(then), "told {wait:?} in vain");
             assert!(!wait.is_zero(), "told to come back at once");
+        }
+    }
+
+    fn answered(&mut self, i: usize) {
+        if let Some(i) = i.checked_rem(self.model.tickets.len()) {
+            self.model.answered(i, self.now);
+            let ticket = &self.model.tickets[i].ticket;
+            self.circuit.answered(ticket, self.now);
         }
     }
 
@@ -275,6 +290,64 @@ fn a_probe_that_never_ends_gives_its_place_back_at_its_deadline_and_not_before()
         deadline,
         &rng,
     );
+    assert_eq!(settled, Settled::Stale);
+}
+
+/// A half-open circuit that two good probes close, its first probe, and when its lease runs out.
+fn probing() -> (Circuit, Ticket, Instant) {
+    let open_for = Backoff::constant(Duration::from_secs(5));
+    let settings = Settings::default().open_for(open_for);
+    let mut circuit = Circuit::new(settings.clone(), Instant::ORIGIN);
+    circuit
+        .trip(Instant::ORIGIN, &Rng::seeded(1), None)
+        .unwrap();
+    let now = Instant::ORIGIN.saturating_add(Duration::from_secs(5));
+    let probe = admitted(&mut circuit, now);
+    (circuit, probe, now.saturating_add(settings.probe_deadline))
+}
+
+fn admitted(circuit: &mut Circuit, now: Instant) -> Ticket {
+    let (Admission::Admitted(ticket), _) = circuit.admit(now) else {
+        panic!("rejected");
+    };
+    ticket
+}
+
+#[test]
+fn good_answers_that_outlast_their_leases_close_the_circuit() {
+    let (mut circuit, first, deadline) = probing();
+    let second = admitted(&mut circuit, deadline);
+    let later = deadline.saturating_add(Duration::from_secs(3_600));
+    let rng = Rng::seeded(1);
+    let settled = circuit.settle(&first, Outcome::Success, later, &rng);
+    assert_eq!(settled, Settled::Probe(None));
+    let settled = circuit.settle(&first, Outcome::Success, later, &rng);
+    assert_eq!(settled, Settled::Stale, "one probe counted twice");
+    let Settled::Probe(Some(closed)) = circuit.settle(&second, Outcome::Success, later, &rng)
+    else {
+        panic!("two good probes did not close the circuit");
+    };
+    assert_eq!(closed.to, State::Closed);
+}
+
+#[test]
+fn answers_that_begin_well_and_never_end_close_the_circuit_at_their_deadlines() {
+    let (mut circuit, first, deadline) = probing();
+    circuit.answered(&first, deadline.saturating_sub(Duration::from_secs(1)));
+    let second = admitted(&mut circuit, deadline);
+    assert!(second.is_probe());
+    circuit.answered(&second, deadline);
+    let later = deadline.saturating_add(Duration::from_secs(30));
+    let (admission, transition) = circuit.admit(later);
+    assert_eq!(transition.unwrap().to, State::Closed);
+    assert!(matches!(admission, Admission::Admitted(ticket) if !ticket.is_probe()));
+}
+
+#[test]
+fn an_answer_that_begins_after_its_lease_has_run_out_is_not_believed_before_it_ends() {
+    let (mut circuit, first, deadline) = probing();
+    circuit.answered(&first, deadline);
+    let settled = circuit.settle(&first, Outcome::Abandoned, deadline, &Rng::seeded(1));
     assert_eq!(settled, Settled::Stale);
 }
 

@@ -37,6 +37,21 @@ impl<const LATE: bool> Settle for Told<LATE> {
     }
 }
 
+/// How often an answer began well.
+struct Begun(Arc<Mutex<u32>>);
+
+impl Settle for Begun {
+    fn settle(self, _: Outcome) {}
+
+    fn answered(&mut self) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
+fn never() -> ScriptedBody {
+    ScriptedBody::new().never()
+}
+
 impl Log {
     fn settled(&self) -> Vec<Outcome> {
         self.0.lock().unwrap().clone()
@@ -103,6 +118,18 @@ fn a_failure_in_the_head_is_settled_at_once() {
     log.assert_once(ANSWER);
     drop(response);
     log.assert_once(ANSWER);
+}
+
+#[test]
+fn an_answer_has_begun_well_once_its_head_is_good_and_its_end_open() {
+    let told = |status: u16| {
+        let log = Arc::new(Mutex::new(0));
+        let future = std::future::ready(Ok::<_, Infallible>(response(status, never())));
+        let judge = Judge::new(future, HttpStatus, Begun(Arc::clone(&log)), false);
+        drop(drop_after_polls(judge, 1).unwrap());
+        *log.lock().unwrap()
+    };
+    assert_eq!([told(200), told(500), told(429)], [1, 0, 0]);
 }
 
 #[test]

@@ -87,8 +87,8 @@
 //!
 //! # What it does not do
 //!
-//! A probe ends with its body: an endpoint of endless streams wants a classifier that decides at the
-//! head, or its probes are void. The family `http_client_request_duration_seconds` is not among the
+//! A probe ends with its body, or succeeds at its deadline if the head was good: an endpoint of
+//! endless streams is let back that much later. The family `http_client_request_duration_seconds` is not among the
 //! metrics of [`RouterHandle`]. Statistics of an endpoint that an update leaves out are gone.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

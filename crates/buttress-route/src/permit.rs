@@ -52,6 +52,13 @@ impl Permit {
 }
 
 impl Settle for Permit {
+    fn answered(&mut self) {
+        if self.ticket.is_probe() {
+            self.slot
+                .probe_answered(&self.ticket, self.slot.clock().now());
+        }
+    }
+
     fn head(&mut self, head: &Head<'_>) {
         self.slot.heard();
         self.latency = Some(self.elapsed(self.slot.clock().now()));

@@ -168,6 +168,12 @@ impl Slot {
         self.change(now, |state| state.settle(call, self, now));
     }
 
+    /// The answer to a probe has begun, and well.
+    #[cold]
+    pub(crate) fn probe_answered(self: &Arc<Self>, probe: &Ticket, now: Instant) {
+        self.with_state(|state| state.circuit.answered(probe, now));
+    }
+
     /// Leases a probe of an endpoint that is out.
     pub(crate) fn probe(self: &Arc<Self>, now: Instant) -> Option<Ticket> {
         let mut ticket = None;

@@ -285,19 +285,23 @@ impl State {
             _ => ProbeResult::Void,
         });
         let transition = transition?;
-        let needed = self.config.circuit.successes_to_close.get();
-        let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
         if transition.to == circuit::State::Closed {
-            self.start_afresh(now);
-            // On trial: if the first outcome is a failure, nobody waits for four more.
-            let limit = self.config.rules.consecutive_failures;
-            self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
-            let (seen, samples) = (f64::from(needed), u64::from(needed));
-            return Some(Decision(verdict.evidence(seen, seen, samples)));
+            return Some(self.closed_by_probes(now));
         }
         let open_for = self.opened(Rule::Probe, Some(transition), now);
-        let verdict = verdict.evidence(1.0, 0.0, 1);
-        Some(Decision(acting(verdict, Action::Opened(open_for))))
+        let verdict = Verdict::new(Rule::Probe.name(), Action::Opened(open_for));
+        Some(Decision(verdict.evidence(1.0, 0.0, 1)))
+    }
+
+    fn closed_by_probes(&mut self, now: Instant) -> Decision {
+        self.start_afresh(now);
+        // On trial: if the first outcome is a failure, nobody waits for four more.
+        let limit = self.config.rules.consecutive_failures;
+        self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
+        let needed = self.config.circuit.successes_to_close.get();
+        let (seen, samples) = (f64::from(needed), u64::from(needed));
+        let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
+        Decision(verdict.evidence(seen, seen, samples))
     }
 
     /// Asks to send a request to an endpoint that is out.
@@ -311,8 +315,10 @@ impl State {
             return (None, decision);
         }
         let (admission, transition) = self.circuit.admit(now);
-        let decision =
-            transition.map(|_| Decision(Verdict::new("open_time_over", Action::Probing)));
+        let decision = transition.map(|it| match it.to {
+            circuit::State::Closed => self.closed_by_probes(now),
+            _ => Decision(Verdict::new("open_time_over", Action::Probing)),
+        });
         match admission {
             Admission::Admitted(ticket) => {
                 self.leased_until = now.saturating_add(self.config.circuit.probe_deadline);

@@ -16,7 +16,8 @@
 //!   nothing.
 //! - **Leases.** A probe is a lease with a deadline. One that is dropped gives its place back at
 //!   once, one that never ends gives it back at the deadline: no sequence of events can wedge the
-//!   circuit (`tests/circuit_model.rs`).
+//!   circuit (`tests/circuit_model.rs`). A success counts however late it comes, and so does an
+//!   answer that had begun well and lasts beyond the deadline; a failure after the deadline does not.
 //! - **By hand.** A circuit can be forced open or closed; released, it starts closed.
 
 mod backoff;
@@ -144,7 +145,8 @@ pub enum Admission {
 pub enum Settled {
     /// An ordinary call of the present generation: the owner's trip rules should see it.
     Counted,
-    /// A call of an earlier generation or a probe that outlived its lease: for statistics only.
+    /// A call of an earlier generation, or a probe that outlived its lease and did not end well: for
+    /// statistics only.
     Stale,
     /// A probe; `Some` if it changed the state.
     Probe(Option<Transition>),
@@ -213,16 +215,23 @@ impl Circuit {
         match &self.phase {
             Phase::Closed | Phase::ForcedClosed => true,
             Phase::Open { until } => now >= *until,
-            Phase::HalfOpen(probes) => probes.has_room(now, &self.settings),
+            Phase::HalfOpen(probes) => {
+                probes.has_room(now, &self.settings) || probes.would_close(now, &self.settings)
+            }
             Phase::ForcedOpen => false,
         }
     }
 
-    /// Asks to make a call. The first admission after the open time makes the circuit half-open.
+    /// Asks to make a call. The first admission after the open time makes the circuit half-open; one
+    /// after the leases of enough answered probes have run out closes it.
     pub fn admit(&mut self, now: Instant) -> (Admission, Option<Transition>) {
-        let transition = match self.phase {
-            Phase::Open { until } if now >= until => {
+        let transition = match &mut self.phase {
+            Phase::Open { until } if now >= *until => {
                 Some(self.enter(Phase::HalfOpen(Probes::default()), now, None))
+            }
+            Phase::HalfOpen(probes) => {
+                let enough = probes.reap(now) && probes.suffice(&self.settings);
+                enough.then(|| self.close(now))
             }
             _ => None,
         };
@@ -247,6 +256,16 @@ impl Circuit {
         }
     }
 
+    /// The answer to an admitted call has begun, and well; all that is open is its end. A probe whose
+    /// lease runs out after that has succeeded, since some answers have no end.
+    pub fn answered(&mut self, ticket: &Ticket, now: Instant) {
+        if ticket.generation == self.generation
+            && let (Phase::HalfOpen(probes), Some(lease)) = (&mut self.phase, ticket.lease)
+        {
+            probes.answered(lease, now);
+        }
+    }
+
     /// The outcome of an admitted call.
     pub fn settle(
         &mut self,
@@ -260,12 +279,10 @@ impl Circuit {
         }
         match (&mut self.phase, ticket.lease) {
             (Phase::Closed, None) => Settled::Counted,
-            (Phase::HalfOpen(probes), Some(lease)) => {
-                if !probes.give_back(lease, now) {
-                    return Settled::Stale;
-                }
-                Settled::Probe(self.judge_probe(outcome, now, rng))
-            }
+            (Phase::HalfOpen(probes), Some(lease)) => match probes.give_back(lease, outcome, now) {
+                Some(outcome) => Settled::Probe(self.judge_probe(outcome, now, rng)),
+                None => Settled::Stale,
+            },
             _ => Settled::Stale,
         }
     }
@@ -276,8 +293,8 @@ impl Circuit {
         };
         match outcome {
             Outcome::Success => {
-                let enough = probes.succeeded() >= self.settings.successes_to_close.get();
-                enough.then(|| self.close(now))
+                probes.succeeded();
+                probes.suffice(&self.settings).then(|| self.close(now))
             }
             // Slow was what someone complained of, or the slow threshold would not be set.
             Outcome::Failure(_) | Outcome::Slow => Some(self.open(now, rng, None)),

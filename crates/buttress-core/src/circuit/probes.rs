@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use super::Settings;
 use crate::clock::Instant;
+use crate::outcome::Outcome;
+
+/// So many probes that outlived their leases may still end well and count; older ones are forgotten.
+const OVERDUE: usize = 64;
 
 /// The probes of one half-open phase: which are in flight, and how many have succeeded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probes {
     leases: Vec<Lease>,
+    /// Those whose place was given to others, oldest first.
+    overdue: Vec<u64>,
     next_id: u64,
     successes: u32,
 }
@@ -17,22 +23,46 @@ pub(super) struct Probes {
 struct Lease {
     id: u64,
     expires: Instant,
+    /// A good answer has begun; all that is open is its end.
+    answered: bool,
 }
 
 impl Probes {
     /// Whether a probe could be leased at `now`.
     pub(super) fn has_room(&self, now: Instant, settings: &Settings) -> bool {
-        let live = self
-            .leases
-            .iter()
-            .filter(|lease| lease.expires > now)
-            .count();
-        live < max(settings)
+        let live = self.leases.iter().filter(|lease| lease.expires > now);
+        live.count() < max(settings)
     }
 
-    /// Leases a place, or says after how long one comes free at the latest.
+    /// Whether [`Probes::reap`] would find enough successes at `now` to close the circuit.
+    pub(super) fn would_close(&self, now: Instant, settings: &Settings) -> bool {
+        let answered = |lease: &&Lease| lease.expires <= now && lease.answered;
+        let more = self.leases.iter().filter(answered).count();
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        more > 0 && self.successes.saturating_add(more) >= settings.successes_to_close.get()
+    }
+
+    /// Takes back the places of leases that have run out; whether a probe among them had been
+    /// answered, which is a success: some answers have no end.
+    pub(super) fn reap(&mut self, now: Instant) -> bool {
+        let before = self.successes;
+        self.leases.retain(|lease| {
+            let live = lease.expires > now;
+            match lease.answered {
+                _ if live => {}
+                true => self.successes = self.successes.saturating_add(1),
+                false => self.overdue.push(lease.id),
+            }
+            live
+        });
+        let forgotten = self.overdue.len().saturating_sub(OVERDUE);
+        self.overdue.drain(..forgotten);
+        self.successes != before
+    }
+
+    /// Leases a place, or says after how long one comes free at the latest. To be called after
+    /// [`Probes::reap`].
     pub(super) fn lease(&mut self, now: Instant, settings: &Settings) -> Result<u64, Duration> {
-        self.leases.retain(|lease| lease.expires > now);
         // Fewer places than before may have been configured: then more than one has to come free.
         if let Some(over) = self.leases.len().checked_sub(max(settings)) {
             let by_end = |lease: &Lease| lease.expires;
@@ -44,22 +74,51 @@ impl Probes {
         self.leases.push(Lease {
             id,
             expires: now.saturating_add(settings.probe_deadline),
+            answered: false,
         });
         Ok(id)
     }
 
-    /// Gives a place back; `false` if the lease had run out.
-    pub(super) fn give_back(&mut self, id: u64, now: Instant) -> bool {
-        let Some(at) = self.leases.iter().position(|lease| lease.id == id) else {
-            return false;
-        };
-        self.leases.swap_remove(at).expires > now
+    /// The answer to a probe has begun, and well.
+    pub(super) fn answered(&mut self, id: u64, now: Instant) {
+        let live = |lease: &&mut Lease| lease.id == id && lease.expires > now;
+        if let Some(lease) = self.leases.iter_mut().find(live) {
+            lease.answered = true;
+        }
     }
 
-    /// Counts a success, and says how many there are.
-    pub(super) fn succeeded(&mut self) -> u32 {
+    /// Gives a place back, and says what the outcome means to the circuit, if anything: after the
+    /// lease has run out a success alone is believed, and the end of what had been answered well.
+    pub(super) fn give_back(&mut self, id: u64, outcome: Outcome, now: Instant) -> Option<Outcome> {
+        let lease = self.take(id)?;
+        let well = match outcome {
+            _ if lease.is_some_and(|lease| lease.expires > now) => return Some(outcome),
+            Outcome::Success => true,
+            Outcome::Ignored | Outcome::Abandoned => lease.is_some_and(|lease| lease.answered),
+            Outcome::Failure(_) | Outcome::Slow => false,
+        };
+        well.then_some(Outcome::Success)
+    }
+
+    /// The lease of a probe, if it has not been reaped; `None` if the probe has ended before or is
+    /// forgotten.
+    fn take(&mut self, id: u64) -> Option<Option<Lease>> {
+        if let Some(at) = self.leases.iter().position(|lease| lease.id == id) {
+            return Some(Some(self.leases.swap_remove(at)));
+        }
+        let at = self.overdue.iter().position(|overdue| *overdue == id)?;
+        self.overdue.remove(at);
+        Some(None)
+    }
+
+    /// Counts a success.
+    pub(super) fn succeeded(&mut self) {
         self.successes = self.successes.saturating_add(1);
-        self.successes
+    }
+
+    /// Whether enough have succeeded to close the circuit.
+    pub(super) fn suffice(&self, settings: &Settings) -> bool {
+        self.successes >= settings.successes_to_close.get()
     }
 }
 

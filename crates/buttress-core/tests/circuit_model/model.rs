@@ -23,6 +23,21 @@ pub(super) struct Given {
     /// When a probe's lease runs out.
     pub(super) lease: Option<Instant>,
     pub(super) settled: bool,
+    /// Its answer had begun well while the lease was live.
+    pub(super) answered: bool,
+    /// It was answered and its lease has run out, which has been counted.
+    pub(super) reaped: bool,
+}
+
+impl Given {
+    fn is_live(&self, now: Instant) -> bool {
+        !self.settled && self.lease.is_some_and(|expires| expires > now)
+    }
+
+    fn is_reapable(&self, now: Instant) -> bool {
+        let over = self.lease.is_some_and(|expires| expires <= now);
+        over && self.answered && !self.settled && !self.reaped
+    }
 }
 
 impl Model {
@@ -50,12 +65,9 @@ impl Model {
     }
 
     pub(super) fn probes_in_flight(&self, now: Instant) -> usize {
-        let live = self.tickets.iter().filter(|given| {
-            given.generation == self.generation
-                && !given.settled
-                && given.lease.is_some_and(|expires| expires > now)
-        });
-        live.count()
+        let present = |given: &&Given| given.generation == self.generation;
+        let live = self.tickets.iter().filter(present);
+        live.filter(|given| given.is_live(now)).count()
     }
 
     pub(super) fn max_probes(&self) -> usize {
@@ -66,9 +78,40 @@ impl Model {
         match self.state {
             State::Closed | State::ForcedClosed => true,
             State::Open => now >= self.open_until,
-            State::HalfOpen => self.probes_in_flight(now) < self.max_probes(),
+            State::HalfOpen => {
+                self.probes_in_flight(now) < self.max_probes() || self.closes_on_admission(now)
+            }
             _ => false,
         }
+    }
+
+    fn reapable(&self, now: Instant) -> u32 {
+        let given = self.tickets.iter();
+        let given = given.filter(|given| given.generation == self.generation);
+        given.map(|given| u32::from(given.is_reapable(now))).sum()
+    }
+
+    /// Whether answered probes whose leases have run out close the circuit.
+    pub(super) fn closes_on_admission(&self, now: Instant) -> bool {
+        let more = self.reapable(now);
+        let enough = self.successes + more >= self.settings.successes_to_close.get();
+        self.state == State::HalfOpen && more > 0 && enough
+    }
+
+    pub(super) fn reap(&mut self, now: Instant) {
+        if self.state == State::HalfOpen {
+            self.successes += self.reapable(now);
+            let present = self.generation;
+            let given = self.tickets.iter_mut();
+            for given in given.filter(|given| given.generation == present) {
+                given.reaped |= given.is_reapable(now);
+            }
+        }
+    }
+
+    pub(super) fn answered(&mut self, i: usize, now: Instant) {
+        let given = &mut self.tickets[i];
+        given.answered |= given.generation == self.generation && given.is_live(now);
     }
 
     /// What settling ticket `i` with `outcome` should mean, and the state it should lead to.
@@ -85,8 +128,16 @@ impl Model {
         }
         match (self.state, given.lease) {
             (State::Closed, None) => (Meaning::Counted, None),
-            (State::HalfOpen, Some(expires)) if expires > now && !twice => {
-                (Meaning::Probe, self.judge(outcome))
+            (State::HalfOpen, Some(expires)) if !twice => {
+                let heard = match outcome {
+                    _ if expires > now => outcome,
+                    Outcome::Success if !given.reaped => outcome,
+                    Outcome::Ignored | Outcome::Abandoned if given.answered && !given.reaped => {
+                        Outcome::Success
+                    }
+                    _ => return (Meaning::Stale, None),
+                };
+                (Meaning::Probe, self.judge(heard))
             }
             _ => (Meaning::Stale, None),
         }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Admit,
+    Answered(usize),
     Settle(usize, Outcome),
     Advance(Duration),
     /// Exactly as long as the last rejection said, or a nanosecond less.
@@ -70,6 +71,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => Just(Op::Admit),
         10 => (any::<usize>(), outcome()).prop_map(|(i, outcome)| Op::Settle(i, outcome)),
+        4 => any::<usize>().prop_map(Op::Answered),
         4 => duration().prop_map(Op::Advance),
         4 => any::<bool>().prop_map(|short| Op::AdvanceAsTold { short }),
         5 => proptest::option::of(duration()).prop_map(Op::Trip),

@@ -141,4 +141,12 @@ async fn answers_of_the_gateways_own_carry_the_id_in_header_and_body() {
         let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(problem["correlation_id"], only(&answer.headers));
     }
+    let labels = [("http_response_status_code", "404")];
+    let refused = "http_server_request_duration_seconds_count";
+    let counted = stand.metrics().await.sum(refused, &labels);
+    assert_eq!(
+        counted,
+        Some(1.0),
+        "what no route takes is recorded all the same"
+    );
 }

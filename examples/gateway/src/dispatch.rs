@@ -11,16 +11,18 @@ use std::task::{Context, Poll};
 
 use buttress::core::reject::Rejected;
 use buttress::correlation::CorrelationId;
+use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::called::Called;
-use crate::headers::X_CORRELATION_ID;
 use crate::ingress::Arrival;
 use crate::problem::Problem;
+use crate::refuse::Refuse;
 use crate::routes::RouteId;
 use crate::upstream::OWN;
 
@@ -29,14 +31,23 @@ use crate::upstream::OWN;
 pub struct Dispatch<S> {
     routes: Arc<[S]>,
     last: Option<(RouteId, S)>,
+    refuse: Latency<Refuse>,
 }
 
+/// An answer of the gateway's own on its way.
+type Refused = <Latency<Refuse> as Service<Request<RequestBody>>>::Future;
+
+/// The body of an answer of the gateway's own.
+type OwnBody = latency::ResponseBody<ResponseBody, Infallible>;
+
 impl<S> Dispatch<S> {
-    /// One service for each route, in the order of the configuration.
-    pub fn new(routes: impl IntoIterator<Item = S>) -> Self {
+    /// One service for each route, in the order of the configuration. What no route takes is
+    /// answered with its problem and recorded in `latency`, under no route.
+    pub fn new(routes: impl IntoIterator<Item = S>, latency: LatencyHandle) -> Self {
         Self {
             routes: routes.into_iter().collect(),
             last: None,
+            refuse: LatencyLayer::new(latency).layer(Refuse),
         }
     }
 }
@@ -57,6 +68,7 @@ impl<S> Clone for Dispatch<S> {
         Self {
             routes: Arc::clone(&self.routes),
             last: None,
+            refuse: self.refuse.clone(),
         }
     }
 }
@@ -65,7 +77,7 @@ impl<S, B> Service<Request<RequestBody>> for Dispatch<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
 {
-    type Response = Response<Either<B, ResponseBody>>;
+    type Response = Response<Either<B, OwnBody>>;
     type Error = Infallible;
     type Future = DispatchFuture<S>;
 
@@ -76,23 +88,18 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> DispatchFuture<S> {
         let arrival = request.extensions().get::<Arrival>();
-        let route = arrival.map_or(Err(Problem::NoRoute), |arrival| arrival.0);
-        let service = route.and_then(|id| self.service(id).ok_or(Problem::NoRoute));
+        let route = arrival.and_then(|arrival| arrival.0.ok());
+        let service = route.and_then(|id| self.service(id));
         let state = match service {
-            Ok(service) => State::Routed {
+            Some(service) => State::Routed {
                 called: Called::new(service, request),
             },
-            Err(problem) => State::Refused {
-                response: Some(refusal(problem, &request)),
+            None => State::Refused {
+                refused: self.refuse.call(request),
             },
         };
         DispatchFuture { state }
     }
-}
-
-fn refusal(problem: Problem, request: &Request<RequestBody>) -> Response<ResponseBody> {
-    let id = request.headers().get(&X_CORRELATION_ID);
-    problem.response(id.and_then(|id| id.to_str().ok()))
 }
 
 pin_project! {
@@ -108,7 +115,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Routed { #[pin] called: F },
-        Refused { response: Option<Response<ResponseBody>> },
+        Refused { #[pin] refused: Refused },
     }
 }
 
@@ -116,7 +123,7 @@ impl<S, B> Future for DispatchFuture<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
 {
-    type Output = Result<Response<Either<B, ResponseBody>>, Infallible>;
+    type Output = Result<Response<Either<B, OwnBody>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
@@ -127,10 +134,9 @@ where
                 }
                 polled => polled.map_ok(|response| response.map(Either::Left)),
             },
-            StateProj::Refused { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(response.map(Either::Right))),
-                None => Poll::Pending,
-            },
+            StateProj::Refused { refused } => refused
+                .poll(cx)
+                .map_ok(|response| response.map(Either::Right)),
         }
     }
 }
@@ -146,12 +152,12 @@ fn is_unexplained<B>(response: &Response<B>) -> bool {
 
 /// The client is told of a layer's refusal in the words of all problems.
 #[cold]
-fn explained<B>(response: Response<B>) -> Response<Either<B, ResponseBody>> {
+fn explained<B>(response: Response<B>) -> Response<Either<B, OwnBody>> {
     let problem = CorrelationId::with_current(|id| {
         Problem::Unavailable.response(id.map(CorrelationId::as_str))
     });
     let (mut parts, _) = response.into_parts();
     let (words, body) = problem.into_parts();
     parts.headers.extend(words.headers);
-    Response::from_parts(parts, Either::Right(body))
+    Response::from_parts(parts, Either::Right(OwnBody::unwatched(body)))
 }

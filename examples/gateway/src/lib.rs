@@ -29,6 +29,7 @@ pub mod journal;
 pub mod named;
 pub mod operate;
 pub mod problem;
+pub mod refuse;
 pub mod rooms;
 pub mod routes;
 pub mod server;

@@ -93,7 +93,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             .zip(services)
             .map(|(name, service)| Named::new(name, service));
         let log = AccessLogLayer::new().clock(build.clock.clone());
-        let logged = log.layer(Dispatch::new(named));
+        let logged = log.layer(Dispatch::new(named, build.latency.clone()));
         let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
         let proxy = Ingress::new(correlation.layer(spanned), config);
         (Proxy::Observed(proxy), routes, pools)
@@ -104,7 +104,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             pools,
         } = build.stacks(config, |origin| origin)?;
         let believes = config.correlation.trust == Trust::Internal;
-        let untraced = Untraced::new(Dispatch::new(services), believes);
+        let untraced = Untraced::new(Dispatch::new(services, build.latency.clone()), believes);
         (
             Proxy::Plain(Ingress::new(correlation.layer(untraced), config)),
             routes,

@@ -20,6 +20,7 @@ use crate::handle::{BreakerHandle, Event};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
 use crate::permit::Permit;
+use crate::waiters::Waiters;
 
 /// A circuit breaker. Cheap to clone; all clones are the same breaker.
 ///
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     telling: Mutex<()>,
     events: Events<Event>,
     health: HealthSignal,
+    waiters: Waiters,
 }
 
 /// No threshold is set.
@@ -86,6 +88,7 @@ impl Breaker {
             telling: Mutex::new(()),
             events: Events::new(),
             health: HealthSignal::new(),
+            waiters: Waiters::default(),
         };
         shared.health.publish(health_of(State::Closed));
         Ok(Self(Arc::new(shared)))
@@ -205,6 +208,10 @@ impl Shared {
         &self.health
     }
 
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
     pub(crate) fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)
     }
@@ -244,6 +251,9 @@ impl Shared {
         }
         drop(machine);
         if news {
+            if !self.gate.is_closed() {
+                self.waiters.wake_all();
+            }
             self.tell();
         }
         result

@@ -98,6 +98,7 @@ mod permit;
 mod readying;
 mod rules;
 mod service;
+mod waiters;
 
 #[cfg(feature = "http")]
 pub mod http;

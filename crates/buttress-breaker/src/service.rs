@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use buttress_core::protocol::Protocol;
 use tower_service::Service;
 
 use crate::breaker::Breaker;
+use crate::waiters::Waiter;
 
 /// A service guarded by a [`Breaker`]. Clones share the breaker.
 ///
@@ -18,6 +20,8 @@ pub struct BreakerService<S, P: Protocol, C = <P as Protocol>::Classify> {
     pub(crate) breaker: Breaker,
     pub(crate) classify: C,
     readiness: Readiness,
+    /// Its place among those to be woken when the circuit opens, once it has waited.
+    waiter: Option<Arc<Waiter>>,
     protocol: PhantomData<P>,
 }
 
@@ -39,6 +43,7 @@ impl<S, P: Protocol, C> BreakerService<S, P, C> {
             breaker,
             classify,
             readiness: Readiness::Untouched,
+            waiter: None,
             protocol: PhantomData,
         }
     }
@@ -72,13 +77,27 @@ impl<S, P: Protocol, C> BreakerService<S, P, C> {
             return Poll::Ready(Ok(()));
         }
         self.readiness = Readiness::Waiting;
-        let result = ready!(self.inner.poll_ready(cx));
+        let Poll::Ready(result) = self.inner.poll_ready(cx) else {
+            return self.wait(cx);
+        };
         self.readiness = if result.is_ok() {
             Readiness::Ready
         } else {
             Readiness::Untouched
         };
         Poll::Ready(result)
+    }
+
+    /// What is guarded may never wake the caller; the circuit's opening does.
+    #[cold]
+    fn wait<E>(&mut self, cx: &Context<'_>) -> Poll<Result<(), E>> {
+        let waiter = self.waiter.get_or_insert_default();
+        self.breaker.shared().waiters().park(waiter, cx.waker());
+        if self.breaker.is_closed() {
+            return Poll::Pending;
+        }
+        // It opened before there was anybody to wake.
+        Poll::Ready(Ok(()))
     }
 
     /// Whether the inner service may be called at once; it has to be readied again afterwards.

@@ -137,6 +137,26 @@ fn the_readied_inner_service_is_the_one_that_is_called() {
 }
 
 #[test]
+fn a_caller_that_waits_for_the_inner_service_is_woken_when_the_circuit_opens() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time);
+    let mut services = [guard(&breaker, Busy), guard(&breaker, Busy)];
+    let mut waiting = services
+        .each_mut()
+        .map(|service| task::spawn(poll_fn(|cx| service.poll_ready(cx))));
+    for task in &mut waiting {
+        assert_pending!(task.poll());
+        assert_pending!(task.poll());
+        assert!(!task.is_woken());
+    }
+    breaker.handle().force_open();
+    for task in &mut waiting {
+        assert!(task.is_woken());
+        assert_ready_ok!(task.poll());
+    }
+}
+
+#[test]
 fn an_inner_service_that_was_not_readied_before_is_readied_inside_the_call() {
     let time = ManualClock::new();
     let breaker = breaker(&time);

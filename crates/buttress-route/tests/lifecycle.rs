@@ -10,12 +10,13 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
 use buttress_core::reject::Rejected;
 use buttress_route::{Config, Endpoint, EndpointSnapshot, EndpointState, HealthRouter, Picked};
-use buttress_testing::{ContractProbe, Scripted, drop_at_every_poll};
+use buttress_testing::{ContractProbe, Scripted, ScriptedBody, drop_at_every_poll};
 use bytes::Bytes;
 use common::{Backend, Mode, World, endpoint, ok_after, request};
 use http::{Request, Response, StatusCode};
@@ -277,4 +278,45 @@ fn the_endpoint_that_was_polled_ready_is_the_one_that_is_called() {
         tokio_test::assert_ready!(call.poll()).unwrap();
     }
     assert_eq!(script.calls(), 5);
+}
+
+#[test]
+fn an_endpoint_of_endless_streams_is_let_back_at_the_deadlines_of_its_probes() {
+    let (time, broken) = (ManualClock::new(), Arc::new(AtomicBool::new(true)));
+    let stream = {
+        let broken = Arc::clone(&broken);
+        tower::service_fn(move |_: Request<()>| {
+            let status = if broken.load(Ordering::Relaxed) {
+                500
+            } else {
+                200
+            };
+            let stream = Response::builder().status(status);
+            std::future::ready(stream.body(ScriptedBody::new().never()))
+        })
+    };
+    let endpoints = ["a", "b"].map(|id| Endpoint::new(id, stream.clone()));
+    let config = Config::new("streams").clock(time.clock());
+    let mut router = HealthRouter::new(config, endpoints).unwrap();
+    let mut send =
+        || tokio_test::assert_ready!(tokio_test::task::spawn(router.call(request())).poll());
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        open.push(send());
+    }
+    broken.store(false, Ordering::Relaxed);
+    for _ in 0..100 {
+        time.advance(Duration::from_secs(1));
+        open.push(send());
+    }
+    drop(send);
+    let snapshot = router.handle().snapshot();
+    let states = snapshot.endpoints.iter().map(|it| it.state);
+    assert_eq!(states.collect::<Vec<_>>(), [EndpointState::Active; 2]);
+    assert!(
+        snapshot
+            .endpoints
+            .iter()
+            .any(|it| it.ejections.iter().any(|rule| rule.1 > 0))
+    );
 }

@@ -43,10 +43,16 @@ impl Process {
             .spawn()
             .unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = bounded("it says where it listens", said.next_line())
-            .await
-            .unwrap()
-            .unwrap();
+        // Before that it may warn of what it found.
+        let line = bounded("it says where it listens", async {
+            loop {
+                let line = said.next_line().await.unwrap().unwrap();
+                if line.contains("http://") {
+                    break line;
+                }
+            }
+        })
+        .await;
         let mut addresses = line.split("http://").skip(1).map(|rest| {
             rest.split([',', ' '])
                 .next()

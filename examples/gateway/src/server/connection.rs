@@ -359,7 +359,7 @@ mod tests {
             let head = format!("GET / HTTP/1.1\r\nconnection: close\r\nx: {value}\r\n\r\n");
             let writing = async { drop(write.write_all(head.as_bytes()).await) };
             let mut answer = [0; 12];
-            let (_, answered) = tokio::join!(writing, read.read_exact(&mut answer));
+            let ((), answered) = tokio::join!(writing, read.read_exact(&mut answer));
             answered.unwrap();
             assert_eq!(&answer, format!("HTTP/1.1 {status}").as_bytes());
         }

@@ -33,14 +33,16 @@
 //! ```
 //!
 //! A service of any other kind is guarded by [`Breaker::plain_layer`], whose rejection is
-//! [`BreakerError::Rejected`]; what is no service at all by [`Breaker::try_acquire`].
+//! [`BreakerError::Rejected`]. A plain breaker round another one wants
+//! `outer.plain_layer().classify(ErrorChain)`, with [`ErrorChain`], which sees the inner one's
+//! rejection in its error and holds it against nobody. What is no service at all by [`Breaker::try_acquire`].
 //!
 //! # What it promises
 //!
 //! | promise | proved by |
 //! |---|---|
 //! | The inner service that was polled ready is the one that is called; back-pressure passes through; nothing of its own is reserved before the call. | `tests/contract.rs` |
-//! | While it rejects it is ready at once and touches nothing behind it. If it opened or closed since, the call decides; what was not readied is readied inside the call, under [`Config::ready_deadline`]. | `tests/contract.rs` |
+//! | While it rejects it is ready at once and touches nothing behind it; whoever waits there is woken. If it opened or closed since, the call decides; what was not readied is readied inside the call, under [`Config::ready_deadline`]. | `tests/contract.rs` |
 //! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs` |
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |

@@ -16,7 +16,7 @@ use buttress_breaker::{Breaker, BreakerError, BreakerLayer, BreakerService, Stat
 use buttress_core::BoxError;
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::Outcome;
-use buttress_core::protocol::{Http, Plain};
+use buttress_core::protocol::{ErrorChain, Http, Plain};
 use buttress_core::reject::Rejected;
 use support::{BAD, OPEN_FOR, breaker, calls, config, ended, trip};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
@@ -475,4 +475,22 @@ fn futures_services_and_permits_have_the_auto_traits_of_what_they_wrap() {
     layers::<BreakerLayer<Http>>();
     layers::<BreakerLayer<Plain>>();
     assert_ready!(call(&mut service, 1).poll()).unwrap();
+}
+
+#[test]
+fn a_plain_breaker_round_another_is_not_charged_for_the_inner_ones_rejections() {
+    let time = ManualClock::new();
+    let (inner, outer) = (breaker(&time), breaker(&time));
+    let failing = service_fn(|_: u32| std::future::ready(Err::<u32, _>(std::fmt::Error)));
+    let guarded = inner.plain_layer().classify(ErrorChain).layer(failing);
+    let mut nested = outer.plain_layer().classify(ErrorChain).layer(guarded);
+    assert_ready_err!(call(&mut nested, 0).poll());
+    assert_eq!(calls(&outer).failure, 1, "a failure is one for both");
+    inner.handle().force_open();
+    for _ in 0..5 {
+        let error = assert_ready_err!(call(&mut nested, 0).poll());
+        assert!(error.into_inner().unwrap().rejected().is_some());
+    }
+    assert_eq!((calls(&outer).failure, calls(&outer).ignored), (1, 5));
+    assert_eq!(outer.state(), State::Closed);
 }

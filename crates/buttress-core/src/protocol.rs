@@ -26,16 +26,38 @@ pub trait ClassifyResult<T, E> {
     fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome;
 }
 
-/// `Ok` is a success; an `Err` that carries [`crate::deadline::DeadlineExceeded`] is a failure by
-/// deadline, one that carries a rejection of buttress's own is ignored, any other a failure.
+/// `Ok` is a success; an `Err` of any type is judged by [`crate::settle::outcome_of_error`].
+///
+/// What an error carries is seen if it is a [`crate::BoxError`]: then one that carries
+/// [`crate::deadline::DeadlineExceeded`] is a failure by deadline, one that carries a rejection of
+/// buttress's own is ignored, any other a failure. Of other types only those named there are known by
+/// themselves, and everything else is a failure: where errors are nested, as those of one breaker in
+/// another, [`ErrorChain`] sees more.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OkOrErr;
+
+/// [`OkOrErr`] for errors that are [`std::error::Error`]: what they carry is looked for along their
+/// chain of sources, whatever their type.
+///
+/// With it a rejection by a layer further in is charged to nobody, where that layer's error tells of
+/// it as its source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ErrorChain;
 
 impl<T, E: 'static> ClassifyResult<T, E> for OkOrErr {
     fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome {
         match result {
             Ok(_) => crate::outcome::Outcome::Success,
             Err(error) => crate::settle::outcome_of_error(error),
+        }
+    }
+}
+
+impl<T, E: std::error::Error + 'static> ClassifyResult<T, E> for ErrorChain {
+    fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome {
+        match result {
+            Ok(_) => crate::outcome::Outcome::Success,
+            Err(error) => crate::settle::outcome_of_chain(error),
         }
     }
 }

@@ -81,6 +81,11 @@ impl<S: Settle> Guard<S> {
         }
     }
 
+    /// What is guarded, to be guarded by somebody else; `None` if it has settled.
+    pub fn into_inner(mut self) -> Option<S> {
+        self.settle.take()
+    }
+
     /// Moves what is guarded to a new guard; this one settles nothing any more.
     #[must_use]
     pub const fn take(&mut self) -> Self {
@@ -140,7 +145,8 @@ pub fn outcome_of_error<E: 'static>(error: &E) -> Outcome {
     Outcome::Failure(FailureKind::Answer)
 }
 
-fn outcome_of_chain(error: &(dyn Error + 'static)) -> Outcome {
+/// [`outcome_of_error`] for whatever can be followed.
+pub(crate) fn outcome_of_chain(error: &(dyn Error + 'static)) -> Outcome {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<DeadlineExceeded>() {

@@ -16,6 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::exchange::{ResponseBody, ResponseFuture, Scope};
+use crate::guarded::guarded;
 use crate::trace::convention;
 use crate::trace::current::{About, Exchange};
 
@@ -85,8 +86,8 @@ where
             return ResponseFuture::new(future, Scope::Nothing, None, method_is_head);
         }
         let (scope, end) = self.begin(&request);
-        let future = scope.enter(|| self.inner.call(request));
-        ResponseFuture::new(future, scope, Some(end), method_is_head)
+        let (future, end) = guarded(Some(end), || scope.enter(|| self.inner.call(request)));
+        ResponseFuture::new(future, scope, end, method_is_head)
     }
 }
 

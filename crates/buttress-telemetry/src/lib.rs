@@ -82,6 +82,7 @@ mod config;
 mod error;
 mod exchange;
 mod export;
+mod guarded;
 mod handle;
 mod init;
 mod log;

@@ -4,6 +4,7 @@
 mod support;
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
@@ -12,7 +13,7 @@ use buttress_telemetry::{AccessLogLayer, Config, Format, record_route};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use support::Lines;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
 
 type Body = Full<bytes::Bytes>;
@@ -150,4 +151,20 @@ async fn where_nobody_takes_the_lines_none_is_written_and_all_passes_through() {
     .with_subscriber(dispatch)
     .await;
     assert_eq!(lines.text(), "");
+}
+
+#[test]
+fn a_panic_in_the_call_itself_is_logged() {
+    let (lines, dispatch) = logging("info");
+    let mut service = AccessLogLayer::new().layer(service_fn(
+        |_: Request<()>| -> std::future::Ready<Result<Response<Body>, Infallible>> {
+            panic!("in the call")
+        },
+    ));
+    let call = || drop(service.call(Request::new(())));
+    let called = AssertUnwindSafe(|| tracing::dispatcher::with_default(&dispatch, call));
+    catch_unwind(called).unwrap_err();
+    let json = lines.json();
+    assert_eq!(json.len(), 1, "{json:?}");
+    assert_eq!(json[0]["fields"]["attribution"], "panic");
 }

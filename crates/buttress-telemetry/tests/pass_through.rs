@@ -89,6 +89,18 @@ async fn what_is_not_believed_or_not_well_formed_does_not_go_inward() {
 }
 
 #[tokio::test]
+async fn a_state_without_a_parent_does_not_go_inward() {
+    for trust in [Trust::Edge, Trust::Internal] {
+        let service = ServerSpanLayer::new()
+            .trust(trust)
+            .layer(service_fn(reflect));
+        let lone = Request::builder().header("tracestate", "vendor=1");
+        let response = service.oneshot(lone.body(()).unwrap()).await.unwrap();
+        assert!(seen(&response).0.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_predicate_that_says_yes_is_followed() {
     let trust = Trust::when(|head| head.headers.contains_key("tracestate"));
     let service = ServerSpanLayer::new()

@@ -5,6 +5,7 @@
 mod support;
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use buttress_core::trace_context::TraceContext;
@@ -376,4 +377,26 @@ async fn a_method_that_a_client_invents_names_no_span() {
         "_OTHER"
     );
     assert!(!collector.dump().contains("CANARY"));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_call_itself_ends_the_spans_as_one() {
+    let rig = rig().await;
+    let mut service = ServiceBuilder::new()
+        .layer(ServerSpanLayer::new())
+        .layer(TracePropagateLayer::new())
+        .service_fn(
+            |_: Request<()>| -> std::future::Ready<Result<Response<Body>, Infallible>> {
+                panic!("in the call")
+            },
+        );
+    let call = async {
+        let called = AssertUnwindSafe(|| drop(service.call(Request::new(()))));
+        catch_unwind(called).unwrap_err();
+    };
+    let (spans, ..) = rig.run(call).await;
+    assert_eq!(spans.len(), 2);
+    for span in &spans {
+        assert_eq!(attribute(span, "error.type").as_deref(), Some("panic"));
+    }
 }

@@ -15,6 +15,7 @@ use super::current::{self, About, Exchange};
 use super::settle::{Side, SpanEnd};
 use super::{bridge, convention, traceparent};
 use crate::exchange::{ResponseBody, ResponseFuture, Scope};
+use crate::guarded::guarded;
 
 /// Gives every outgoing request a span of kind CLIENT, below the current span, that ends with the
 /// response's body, and sets `traceparent` and `tracestate` to it in place of whatever was there.
@@ -67,7 +68,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method_is_head = is_head(request.method());
         let (scope, end) = begin(&mut request);
-        let future = scope.enter(|| self.inner.call(request));
+        let (future, end) = guarded(end, || scope.enter(|| self.inner.call(request)));
         ResponseFuture::new(future, scope, end, method_is_head)
     }
 }

@@ -16,6 +16,7 @@ use super::current::{About, Exchange, Inbound};
 use super::settle::{Side, SpanEnd};
 use super::{bridge, convention, traceparent};
 use crate::exchange::{ResponseBody, ResponseFuture, Scope};
+use crate::guarded::guarded;
 
 /// Gives every request a span of kind SERVER that ends with the response's body, and says with
 /// [`TraceContext`] in the request's extensions which trace that is.
@@ -82,7 +83,7 @@ where
         let method_is_head = is_head(request.method());
         let claim = claim(&self.trust, &mut request);
         let (scope, end) = begin(&mut request, claim);
-        let future = scope.enter(|| self.inner.call(request));
+        let (future, end) = guarded(end, || scope.enter(|| self.inner.call(request)));
         ResponseFuture::new(future, scope, end, method_is_head)
     }
 }
@@ -95,9 +96,11 @@ enum Claim {
     Disbelieved(TraceContext),
 }
 
-/// Reads the claim; headers that are malformed or not believed do not go inward.
+/// Reads the claim; headers that are malformed or not believed do not go inward, and neither does a
+/// state that belongs to no parent.
 fn claim<B>(trust: &Trust, request: &mut Request<B>) -> Claim {
     if !request.headers().contains_key(&traceparent::TRACEPARENT) {
+        request.headers_mut().remove(&traceparent::TRACESTATE);
         return Claim::None;
     }
     let read = traceparent::read(request.headers());

@@ -39,12 +39,13 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let route = self.routing.without_head();
+        let classify = self.classify.clone();
         let mut guard = Guard::new(Recording::start(route, Kind::Plain));
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
         PlainFuture {
-            judge: JudgeResult::new(future, self.classify.clone(), guard),
+            judge: JudgeResult::new(future, classify, guard),
         }
     }
 }

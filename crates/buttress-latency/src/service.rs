@@ -89,13 +89,14 @@ where
         let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
         let kind = Kind::Http(Method::of(request.method()), scheme);
         let method_is_head = is_head(request.method());
+        let classify = self.classify.clone();
         // From here on every exit is recorded, a panic of `call` among them.
         let mut guard = Guard::new(Recording::start(route, kind));
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
         ResponseFuture {
-            judge: Judge::guarded(future, self.classify.clone(), guard, method_is_head),
+            judge: Judge::guarded(future, classify, guard, method_is_head),
         }
     }
 }

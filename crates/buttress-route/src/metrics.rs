@@ -9,18 +9,21 @@ use crate::snapshot::{EndpointSnapshot, EndpointState, PoolSnapshot};
 
 impl<S: Send + Sync> Collect for RouterHandle<S> {
     fn collect(&self, into: &mut Vec<Family>) {
-        into.extend(families(&self.snapshot()));
+        let pool = self.snapshot();
+        into.push(states(&pool));
+        into.extend(gauges(&pool));
+        into.push(picks(&pool));
+        into.extend(decisions(&pool));
     }
 }
 
-fn families(pool: &PoolSnapshot) -> [Family; 7] {
+fn gauges(pool: &PoolSnapshot) -> [Family; 2] {
     let gauge = |name, help, value: fn(&EndpointSnapshot) -> f64| {
         one_each(pool, Family::new(name, Kind::Gauge, help), |endpoint| {
             Value::Gauge(value(endpoint))
         })
     };
     [
-        states(pool),
         gauge(
             "buttress_endpoint_weight",
             "How much the endpoint is to bear beside the others of its pool.",
@@ -31,15 +34,20 @@ fn families(pool: &PoolSnapshot) -> [Family; 7] {
             "Requests sent to the endpoint and not yet ended.",
             |endpoint| f64::from(endpoint.in_flight),
         ),
-        one_each(
-            pool,
-            Family::new(
-                "buttress_endpoint_picks",
-                Kind::Counter,
-                "Requests sent to the endpoint, probes among them.",
-            ),
-            |endpoint| Value::Counter(endpoint.picks),
-        ),
+    ]
+}
+
+fn picks(pool: &PoolSnapshot) -> Family {
+    let family = Family::new(
+        "buttress_endpoint_picks",
+        Kind::Counter,
+        "Requests sent to the endpoint, probes among them.",
+    );
+    one_each(pool, family, |endpoint| Value::Counter(endpoint.picks))
+}
+
+fn decisions(pool: &PoolSnapshot) -> [Family; 3] {
+    [
         counted(
             pool,
             "buttress_endpoint_ejections",

@@ -10,13 +10,16 @@ const OTHERS: usize = 128;
 
 /// `wanted`, or as many connections as leave at least half of the descriptors for upstreams.
 ///
-/// Logs where that is less than was wanted.
-pub(super) fn cap(wanted: NonZeroUsize) -> NonZeroUsize {
+/// Warns where that is less than was `asked` for; nobody asked for a default.
+pub(super) fn cap(wanted: NonZeroUsize, asked: bool) -> NonZeroUsize {
     let Some(descriptors) = soft_limit() else {
         return wanted;
     };
     let held = wanted.min(share(descriptors));
-    if held < wanted {
+    if held == wanted {
+        return held;
+    }
+    if asked {
         tracing::warn!(
             max_connections = wanted,
             held,
@@ -24,6 +27,12 @@ pub(super) fn cap(wanted: NonZeroUsize) -> NonZeroUsize {
             "holding fewer connections than configured, for each may need a descriptor for its \
              upstream; raise the limit of open files (ulimit -n, LimitNOFILE=) to more than twice \
              listen.max_connections, or lower that"
+        );
+    } else {
+        tracing::debug!(
+            held,
+            descriptors,
+            "holding as many connections as descriptors allow"
         );
     }
     held

@@ -63,8 +63,9 @@ impl ServerConfig {
     /// half of the process's descriptors for upstreams.
     pub fn of(listen: &Listen) -> Self {
         let wanted = NonZeroUsize::new(listen.max_connections).unwrap_or(NonZeroUsize::MIN);
+        let asked = listen.max_connections != Listen::default().max_connections;
         Self {
-            max_connections: descriptors::cap(wanted),
+            max_connections: descriptors::cap(wanted, asked),
             limits: ConnectionLimits {
                 header: listen.header_timeout,
                 idle: listen.idle_timeout,

@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn what_fits_is_not_changed() {
-        assert_eq!(cap(NonZeroUsize::MIN), NonZeroUsize::MIN);
+        assert_eq!(cap(NonZeroUsize::MIN, true), NonZeroUsize::MIN);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn the_process_itself_can_be_asked() {
-        let most = cap(NonZeroUsize::MAX);
+        let most = cap(NonZeroUsize::MAX, true);
         assert_eq!(soft_limit().map(share), Some(most));
     }
 }

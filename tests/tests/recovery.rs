@@ -126,7 +126,7 @@ async fn a_route_whose_endpoints_all_fail_trips_its_breaker_and_recovers() {
     );
     assert_eq!(refused.header("cache-control"), Some("no-store"));
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=5).contains(&wait), "{wait}");
+    assert!((1..=7).contains(&wait), "{wait}");
     let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
     assert_eq!(
         problem["correlation_id"].as_str(),

@@ -174,11 +174,18 @@ impl Pair {
         let doubled = backoff.base() * 2_u32.pow(self.model.attempt.min(10));
         let full = doubled.min(backoff.cap());
         let asked = at_least.unwrap_or_default().min(backoff.cap());
+        let upward = *backoff == backoff.clone().jitter(Jitter::Upward);
+        let at_most = if upward {
+            (full + full / 4).min(backoff.cap())
+        } else {
+            full
+        };
         assert!(
-            open_for <= full.max(asked),
+            open_for <= at_most.max(asked),
             "{open_for:?} of {full:?}, asked {asked:?}"
         );
         let at_least = match () {
+            () if upward => full,
             () if *backoff == backoff.clone().jitter(Jitter::None) => full,
             () if *backoff == backoff.clone().jitter(Jitter::Equal) => full / 2,
             () => Duration::ZERO,

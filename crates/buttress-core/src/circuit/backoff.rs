@@ -16,12 +16,14 @@ pub struct Backoff {
 
 /// How a duration is spread, so that many do not come back at once.
 ///
-/// The names are those of "Exponential Backoff And Jitter" (Brooker, AWS Architecture Blog, 2015).
+/// All but [`Jitter::Upward`] are those of "Exponential Backoff And Jitter" (Brooker, AWS Architecture Blog, 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Jitter {
     /// Exactly the duration.
     None,
+    /// Between the duration and a quarter more: never shorter than was asked for.
+    Upward,
     /// Between half the duration and all of it.
     Equal,
     /// Between nothing and all of it.
@@ -29,7 +31,7 @@ pub enum Jitter {
 }
 
 impl Default for Backoff {
-    /// 5 s, doubling up to 60 s, with equal jitter.
+    /// 5 s, doubling up to 60 s, each up to a quarter longer.
     fn default() -> Self {
         Self::exponential(Duration::from_secs(5), Duration::from_secs(60))
     }
@@ -46,13 +48,14 @@ impl Backoff {
         }
     }
 
-    /// `base`, doubling up to `cap`, with equal jitter.
+    /// `base`, doubling up to `cap`, each up to a quarter longer as far as `cap` allows: no duration
+    /// is shorter than `base` ([`Jitter::Upward`]).
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
         Self {
             base,
             factor: 2.0,
             cap,
-            jitter: Jitter::Equal,
+            jitter: Jitter::Upward,
         }
     }
 
@@ -89,11 +92,17 @@ impl Backoff {
             .min(self.cap);
         let share = match self.jitter {
             Jitter::None => return full,
+            Jitter::Upward => 1.0 + rng.unit() / 4.0,
             Jitter::Equal => 0.5 + rng.unit() / 2.0,
             Jitter::Full => rng.unit(),
         };
+        let (least, most) = match self.jitter {
+            Jitter::Upward => (full, self.cap),
+            _ => (Duration::ZERO, full),
+        };
         // The longest duration there is rounds up to one second more, which is none.
-        Duration::try_from_secs_f64(full.as_secs_f64() * share).map_or(full, |part| part.min(full))
+        Duration::try_from_secs_f64(full.as_secs_f64() * share)
+            .map_or(most, |spread| spread.max(least).min(most))
     }
 
     /// Refuses what makes no sense.
@@ -132,13 +141,28 @@ mod tests {
 
     #[test]
     fn equal_jitter_keeps_at_least_half_and_at_most_all() {
-        let backoff = Backoff::default();
+        let backoff = Backoff::default().jitter(Jitter::Equal);
         let rng = Rng::seeded(2);
         let all: Vec<_> = (0..1_000)
             .map(|_| backoff.duration(0, &rng).as_secs_f64())
             .collect();
         assert!(all.iter().all(|s| (2.5..=5.0).contains(s)));
         assert!(all.iter().any(|s| *s < 3.0) && all.iter().any(|s| *s > 4.5));
+    }
+
+    #[test]
+    fn by_default_no_duration_is_shorter_than_asked_for_nor_longer_than_the_cap() {
+        let backoff = Backoff::default();
+        let rng = Rng::seeded(3);
+        let all = |attempt| {
+            std::iter::repeat_with(|| backoff.duration(attempt, &rng))
+                .take(1_000)
+                .collect::<Vec<_>>()
+        };
+        let seconds: Vec<_> = all(0).iter().map(|it| it.as_secs_f64()).collect();
+        assert!(seconds.iter().all(|s| (5.0..=6.25).contains(s)));
+        assert!(seconds.iter().any(|s| *s < 5.1) && seconds.iter().any(|s| *s > 6.1));
+        assert!(all(9).iter().all(|it| *it == Duration::from_secs(60)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::config::ConfigError;
 #[non_exhaustive]
 pub struct Settings {
     /// How long the circuit stays open, by how often in a row it has. Default: 5 s, doubling up to
-    /// 60 s, with equal jitter.
+    /// 60 s, each up to a quarter longer.
     pub open_for: Backoff,
     /// How many probes may be in flight at once. Default 1.
     pub max_probes: NonZeroU32,

@@ -47,7 +47,12 @@ pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn jitter() -> impl Strategy<Value = Jitter> {
-    prop_oneof![Just(Jitter::None), Just(Jitter::Equal), Just(Jitter::Full)]
+    prop_oneof![
+        Just(Jitter::None),
+        Just(Jitter::Upward),
+        Just(Jitter::Equal),
+        Just(Jitter::Full)
+    ]
 }
 
 prop_compose! {

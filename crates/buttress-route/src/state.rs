@@ -21,6 +21,10 @@ pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// How many times its cost an endpoint costs that should be held out and cannot be.
 const WARNED_COST: f32 = 10.0;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or not whatever the others are"
+)]
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,

@@ -309,7 +309,6 @@ fn an_endpoint_of_endless_streams_is_let_back_at_the_deadlines_of_its_probes() {
         time.advance(Duration::from_secs(1));
         open.push(send());
     }
-    drop(send);
     let snapshot = router.handle().snapshot();
     let states = snapshot.endpoints.iter().map(|it| it.state);
     assert_eq!(states.collect::<Vec<_>>(), [EndpointState::Active; 2]);

@@ -159,7 +159,7 @@ mod tests {
                 .take(1_000)
                 .collect::<Vec<_>>()
         };
-        let seconds: Vec<_> = all(0).iter().map(|it| it.as_secs_f64()).collect();
+        let seconds: Vec<_> = all(0).iter().map(Duration::as_secs_f64).collect();
         assert!(seconds.iter().all(|s| (5.0..=6.25).contains(s)));
         assert!(seconds.iter().any(|s| *s < 5.1) && seconds.iter().any(|s| *s > 6.1));
         assert!(all(9).iter().all(|it| *it == Duration::from_secs(60)));

@@ -14,7 +14,7 @@ const OVERDUE: usize = 64;
 pub(super) struct Probes {
     leases: Vec<Lease>,
     /// Those whose place was given to others, oldest first.
-    overdue: Vec<u64>,
+    overdue: Vec<Lease>,
     next_id: u64,
     successes: u32,
 }
@@ -51,7 +51,7 @@ impl Probes {
             match lease.answered {
                 _ if live => {}
                 true => self.successes = self.successes.saturating_add(1),
-                false => self.overdue.push(lease.id),
+                false => self.overdue.push(*lease),
             }
             live
         });
@@ -92,23 +92,22 @@ impl Probes {
     pub(super) fn give_back(&mut self, id: u64, outcome: Outcome, now: Instant) -> Option<Outcome> {
         let lease = self.take(id)?;
         let well = match outcome {
-            _ if lease.is_some_and(|lease| lease.expires > now) => return Some(outcome),
+            _ if lease.expires > now => return Some(outcome),
             Outcome::Success => true,
-            Outcome::Ignored | Outcome::Abandoned => lease.is_some_and(|lease| lease.answered),
+            Outcome::Ignored | Outcome::Abandoned => lease.answered,
             Outcome::Failure(_) | Outcome::Slow => false,
         };
         well.then_some(Outcome::Success)
     }
 
-    /// The lease of a probe, if it has not been reaped; `None` if the probe has ended before or is
-    /// forgotten.
-    fn take(&mut self, id: u64) -> Option<Option<Lease>> {
-        if let Some(at) = self.leases.iter().position(|lease| lease.id == id) {
-            return Some(Some(self.leases.swap_remove(at)));
+    /// The lease of a probe; `None` if the probe has ended before or is forgotten.
+    fn take(&mut self, id: u64) -> Option<Lease> {
+        let is = |lease: &Lease| lease.id == id;
+        if let Some(at) = self.leases.iter().position(is) {
+            return Some(self.leases.swap_remove(at));
         }
-        let at = self.overdue.iter().position(|overdue| *overdue == id)?;
-        self.overdue.remove(at);
-        Some(None)
+        let at = self.overdue.iter().position(is)?;
+        Some(self.overdue.remove(at))
     }
 
     /// Counts a success.

@@ -34,8 +34,9 @@
 //!
 //! A service of any other kind is guarded by [`Breaker::plain_layer`], whose rejection is
 //! [`BreakerError::Rejected`]. A plain breaker round another one wants
-//! `outer.plain_layer().classify(ErrorChain)`, with [`ErrorChain`], which sees the inner one's
-//! rejection in its error and holds it against nobody. What is no service at all by [`Breaker::try_acquire`].
+//! `outer.plain_layer().classify(ErrorChain)`:
+//! [`ErrorChain`](buttress_core::protocol::ErrorChain) sees the inner one's rejection in its error and
+//! holds it against nobody. What is no service at all by [`Breaker::try_acquire`].
 //!
 //! # What it promises
 //!

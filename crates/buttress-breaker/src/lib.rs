@@ -36,7 +36,7 @@
 //! [`BreakerError::Rejected`]. A plain breaker round another one wants
 //! `outer.plain_layer().classify(ErrorChain)`:
 //! [`ErrorChain`](buttress_core::protocol::ErrorChain) sees the inner one's rejection in its error and
-//! holds it against nobody. What is no service at all by [`Breaker::try_acquire`].
+//! holds it against nobody. What is no service at all is guarded by [`Breaker::try_acquire`].
 //!
 //! # What it promises
 //!

@@ -22,8 +22,11 @@ use hyper_util::rt::TokioExecutor;
 
 const SIZE: u64 = 256 << 20;
 const CHUNK: &[u8] = &[7; 64 << 10];
-/// What may lie between the two ends: the kernel's socket buffers and a few buffers of each hop.
-const MOST_UNDER_WAY: u64 = 32 << 20;
+/// What may lie between the two ends: mostly the kernel's socket buffers, of two connections, which
+/// grow to tens of MiB each where the machine is busy.
+const MOST_UNDER_WAY: u64 = 96 << 20;
+/// What this process itself may grow by, client and upstream included.
+const MOST_HELD: u64 = 48 << 20;
 
 /// `SIZE` bytes in chunks, counted as they are taken.
 struct Counted {
@@ -92,7 +95,7 @@ async fn a_download_of_256_mib_passes_in_constant_memory() {
     assert!(ahead <= MOST_UNDER_WAY, "{ahead} bytes were under way");
     if let (Some(before), Some(after)) = (before, peak_resident()) {
         assert!(
-            after - before <= 2 * MOST_UNDER_WAY,
+            after - before <= MOST_HELD,
             "memory grew by {} bytes",
             after - before
         );

@@ -1,5 +1,7 @@
 //! What an endpoint's own lock guards: its circuit, the rules that trip it, its evidence.
 
+mod by_hand;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -363,41 +365,6 @@ impl State {
         }
     }
 
-    /// Throws the endpoint out until [`State::restore`].
-    pub(crate) fn force_out(&mut self, now: Instant) -> Option<Decision> {
-        self.circuit.force_open(now)?;
-        self.tally.ejected(Rule::ByHand);
-        Some(by_hand(Action::Forced))
-    }
-
-    /// Takes the endpoint out for good, until [`State::restore`].
-    pub(crate) fn drain(&mut self) -> Option<Decision> {
-        let news = !std::mem::replace(&mut self.draining, true);
-        news.then(|| by_hand(Action::Forced))
-    }
-
-    /// Lets the endpoint back, whatever keeps it out.
-    pub(crate) fn restore(&mut self, now: Instant) -> Option<Decision> {
-        self.let_back(now).then(|| by_hand(Action::Forced))
-    }
-
-    /// Lets the endpoint back because the pool cannot do without it any more.
-    pub(crate) fn yield_to_budget(&mut self, now: Instant) -> Option<Decision> {
-        let limit = self.config.max_ejected;
-        let verdict = Verdict::new("max_ejected", Action::Closed).evidence(1.0, limit, 0);
-        self.let_back(now).then_some(Decision(verdict))
-    }
-
-    fn let_back(&mut self, now: Instant) -> bool {
-        let was_out = self.endpoint_state() != EndpointState::Active;
-        self.circuit.release(now);
-        (self.held, self.draining, self.spared) = (false, false, false);
-        if was_out {
-            self.start_afresh(now);
-        }
-        was_out
-    }
-
     pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {
         let span = |config: &Config| config.rules.failure_rate.map(|rate| rate.window);
         if span(config) != span(&self.config) {
@@ -425,8 +392,4 @@ impl State {
 fn acting(mut verdict: Verdict, action: Action) -> Verdict {
     verdict.action = action;
     verdict
-}
-
-fn by_hand(action: Action) -> Decision {
-    Decision(Verdict::new(Rule::ByHand.name(), action))
 }

@@ -1,0 +1,49 @@
+//! What operators do to an endpoint, and the budget that takes some of it back.
+
+use buttress_core::clock::Instant;
+use buttress_core::verdict::{Action, Verdict};
+
+use super::{Decision, State};
+use crate::snapshot::EndpointState;
+use crate::tally::Rule;
+
+impl State {
+    /// Throws the endpoint out until [`State::restore`].
+    pub(crate) fn force_out(&mut self, now: Instant) -> Option<Decision> {
+        self.circuit.force_open(now)?;
+        self.tally.ejected(Rule::ByHand);
+        Some(by_hand(Action::Forced))
+    }
+
+    /// Takes the endpoint out for good, until [`State::restore`].
+    pub(crate) fn drain(&mut self) -> Option<Decision> {
+        let news = !std::mem::replace(&mut self.draining, true);
+        news.then(|| by_hand(Action::Forced))
+    }
+
+    /// Lets the endpoint back, whatever keeps it out.
+    pub(crate) fn restore(&mut self, now: Instant) -> Option<Decision> {
+        self.let_back(now).then(|| by_hand(Action::Forced))
+    }
+
+    /// Lets the endpoint back because the pool cannot do without it any more.
+    pub(crate) fn yield_to_budget(&mut self, now: Instant) -> Option<Decision> {
+        let limit = self.config.max_ejected;
+        let verdict = Verdict::new("max_ejected", Action::Closed).evidence(1.0, limit, 0);
+        self.let_back(now).then_some(Decision(verdict))
+    }
+
+    fn let_back(&mut self, now: Instant) -> bool {
+        let was_out = self.endpoint_state() != EndpointState::Active;
+        self.circuit.release(now);
+        (self.held, self.draining, self.spared) = (false, false, false);
+        if was_out {
+            self.start_afresh(now);
+        }
+        was_out
+    }
+}
+
+fn by_hand(action: Action) -> Decision {
+    Decision(Verdict::new(Rule::ByHand.name(), action))
+}

@@ -11,6 +11,11 @@ mod gateway;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// The gateway's own: what is compared with it allocates as it does.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What a comparison may fail with; it is printed and ends the program.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -4,6 +4,9 @@
 //! proxies serve the same number of requests in every round and take turns at going first. What is
 //! compared is the CPU time of the proxy's process, which neither the speed of the load nor an
 //! idle moment can improve. With `--awake` the peers' sleep is taken out of it as well.
+//!
+//! Like is compared with like: both proxies have the same release profile, the same allocator and,
+//! pinned to one core, tokio's single-threaded scheduler. What differs is what the gateway does.
 
 mod bare_proxy;
 mod cpu;
@@ -77,8 +80,10 @@ impl Part {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             std::process::exit(0);
         });
-        // One worker for each core allowed, as in the gateway.
-        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+        // A part is pinned to one core, where the gateway runs on this scheduler as well.
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         match self {
             Self::Origin { listen } => runtime.block_on(origin::serve(listen)),
             Self::BareProxy { listen, upstream } => {

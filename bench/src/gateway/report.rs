@@ -31,7 +31,7 @@ impl Report {
         let bare = self.throughput(|round| round.bare);
         let subject = self.throughput(|round| round.subject);
         if json {
-            self.write_json(out, "bare-hyper", bare, None)?;
+            self.write_json(out, "bare", bare, None)?;
             self.write_json(out, self.subject, subject, Some(ratio))?;
         } else {
             self.write_table(out, bare, subject, ratio)?;
@@ -64,7 +64,7 @@ impl Report {
             "{:<12} {:>10} {:>9} {:>9} {:>16}",
             "proxy", "median", "min", "max", "request"
         )?;
-        for (name, spread) in [("bare-hyper", bare), (self.subject, subject)] {
+        for (name, spread) in [("bare", bare), (self.subject, subject)] {
             writeln!(
                 out,
                 "{name:<12} {:>10.0} {:>9.0} {:>9.0} {:>13.2} µs",
@@ -77,7 +77,7 @@ impl Report {
         writeln!(out)?;
         writeln!(
             out,
-            "{} ÷ bare-hyper: {:.3} (median of {} rounds, {:.3} to {:.3}; peers {})",
+            "{} ÷ bare: {:.3} (median of {} rounds, {:.3} to {:.3}; peers {})",
             self.subject,
             ratio.median,
             self.rounds.len(),

@@ -1,9 +1,13 @@
-//! A map that a client cannot grow.
+//! Maps that a client cannot grow: [`Bounded`] keeps what it has, [`Evicting`] lets go of what idles.
 
 #![expect(
     clippy::disallowed_types,
     reason = "this is the one place where a map is bounded"
 )]
+
+mod evicting;
+
+pub use evicting::{Evicting, Limits, MayGo};
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

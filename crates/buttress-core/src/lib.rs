@@ -21,6 +21,7 @@
 //! | [`health`], [`verdict`] | what a room knows of a thing, and why |
 //! | [`events`], [`metric`], [`trace_context`] | what readers are given |
 //! | [`bounded`] | maps that a client cannot grow |
+//! | [`spawn`] | work that outlives a request, capped and counted |
 //! | [`deadline`], [`config`] | marking a passed deadline; refusing a bad configuration |
 //!
 //! # What it promises
@@ -51,6 +52,7 @@ pub mod protocol;
 pub mod reject;
 pub mod rng;
 pub mod settle;
+pub mod spawn;
 pub mod trace_context;
 pub mod verdict;
 pub mod window;

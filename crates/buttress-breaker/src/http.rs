@@ -16,9 +16,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use crate::inner::Inner;
 use crate::permit::Permit;
 use crate::readying::{Readied, Readying};
-use crate::service::BreakerService;
+use crate::service::{BreakerService, Guarding};
 
 /// The body of a guarded response: the inner service's own, watched to its end.
 pub type ResponseBody<B, C, E> = JudgedBody<B, C, Permit, E>;
@@ -39,27 +40,26 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let permit = match self.breaker.try_acquire() {
-            Ok(permit) => permit,
-            Err(rejected) => {
-                self.let_go();
-                return ResponseFuture::rejected(rejected, is_grpc(request.headers()));
-            }
-        };
-        let classify = self.classify.clone();
-        if !self.take_readiness() {
-            return ResponseFuture::readying(self.take_inner(), request, permit, classify);
+        match self.acquire() {
+            Ok(permit) => self.start(permit, request),
+            Err(rejected) => ResponseFuture::rejected(rejected, is_grpc(request.headers())),
         }
-        let method_is_head = is_head(request.method());
-        let mut guard = Guard::new(permit);
-        guard.enter();
-        let future = self.inner.call(request);
-        guard.leave();
-        ResponseFuture {
-            state: State::Calling {
-                judged: Judge::guarded(future, classify, guard, method_is_head),
-            },
-        }
+    }
+}
+
+impl<S, C, ReqB, ResB> Guarding<Request<ReqB>> for BreakerService<S, Http, C>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Clone,
+    C: ClassifyHttp<S::Error> + Clone,
+    ResB: Body,
+{
+    fn admit(&mut self, _: &Request<ReqB>) -> Result<Permit, Rejected> {
+        self.acquire()
+    }
+
+    #[inline]
+    fn start(&mut self, permit: Permit, request: Request<ReqB>) -> Self::Future {
+        ResponseFuture::start(&mut self.inner, permit, self.classify.clone(), request)
     }
 }
 
@@ -93,11 +93,36 @@ pin_project! {
 }
 
 impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
-    const fn rejected(rejected: Rejected, grpc: bool) -> Self {
+    pub(crate) const fn rejected(rejected: Rejected, grpc: bool) -> Self {
         Self {
             state: State::Rejected {
                 rejected: Some(rejected),
                 grpc,
+            },
+        }
+    }
+
+    /// Calls `inner`, or readies it first where it is not.
+    pub(crate) fn start(
+        inner: &mut Inner<S>,
+        permit: Permit,
+        classify: C,
+        request: Request<ReqB>,
+    ) -> Self
+    where
+        S: Clone,
+    {
+        if !inner.take_readiness() {
+            return Self::readying(inner.take(), request, permit, classify);
+        }
+        let method_is_head = is_head(request.method());
+        let mut guard = Guard::new(permit);
+        guard.enter();
+        let future = inner.service.call(request);
+        guard.leave();
+        Self {
+            state: State::Calling {
+                judged: Judge::guarded(future, classify, guard, method_is_head),
             },
         }
     }

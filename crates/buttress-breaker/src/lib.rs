@@ -51,6 +51,7 @@
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
+//! | What answers a rejection gets the request as it came and is never charged to the breaker. | `tests/fallback.rs` |
 //! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/contract.rs`, `tests/probes.rs` |
 //!
 //! # What it costs
@@ -92,8 +93,10 @@
 
 mod breaker;
 mod config;
+pub mod fallback;
 mod gate;
 mod handle;
+mod inner;
 mod layer;
 mod machine;
 mod metrics;
@@ -109,13 +112,14 @@ pub mod plain;
 
 pub use breaker::Breaker;
 pub use config::{Config, Rule, Window};
+pub use fallback::{Fallback, FallbackLayer, FallbackService};
 pub use handle::{BreakerHandle, Event, Snapshot};
 pub use layer::BreakerLayer;
 pub use machine::{Calls, TransitionCount};
 pub use permit::Permit;
 pub use plain::BreakerError;
 pub use rules::WindowCounts;
-pub use service::BreakerService;
+pub use service::{BreakerService, Guarding};
 
 /// What the circuit under a breaker is set to, and the states it has.
 pub use buttress_core::circuit::{Backoff, Jitter, Settings, State};

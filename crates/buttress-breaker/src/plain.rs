@@ -14,9 +14,10 @@ use buttress_core::settle::Guard;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use crate::inner::Inner;
 use crate::permit::Permit;
 use crate::readying::{Readied, Readying};
-use crate::service::BreakerService;
+use crate::service::{BreakerService, Guarding};
 
 /// The error of a guarded service of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,22 +95,26 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        let permit = match self.breaker.try_acquire() {
-            Ok(permit) => permit,
-            Err(rejected) => {
-                self.let_go();
-                return ResponseFuture::rejected(rejected);
-            }
-        };
-        if !self.take_readiness() {
-            let readying = Readying::new(self.take_inner(), request, permit);
-            return ResponseFuture::readying(readying, self.classify.clone());
+        match self.acquire() {
+            Ok(permit) => self.start(permit, request),
+            Err(rejected) => ResponseFuture::rejected(rejected),
         }
-        let mut guard = Guard::new(permit);
-        guard.enter();
-        let future = self.inner.call(request);
-        guard.leave();
-        ResponseFuture::calling(future, self.classify.clone(), guard)
+    }
+}
+
+impl<S, C, R> Guarding<R> for BreakerService<S, Plain, C>
+where
+    S: Service<R> + Clone,
+    C: ClassifyResult<S::Response, S::Error> + Clone,
+{
+    #[inline]
+    fn admit(&mut self, _: &R) -> Result<Permit, Rejected> {
+        self.acquire()
+    }
+
+    #[inline]
+    fn start(&mut self, permit: Permit, request: R) -> Self::Future {
+        ResponseFuture::start(&mut self.inner, permit, self.classify.clone(), request)
     }
 }
 
@@ -138,12 +143,28 @@ pin_project! {
 }
 
 impl<S: Service<R>, R, C> ResponseFuture<S, R, C> {
-    const fn rejected(rejected: Rejected) -> Self {
+    pub(crate) const fn rejected(rejected: Rejected) -> Self {
         Self {
             state: State::Rejected {
                 rejected: Some(rejected),
             },
         }
+    }
+
+    /// Calls `inner`, or readies it first where it is not.
+    #[inline]
+    pub(crate) fn start(inner: &mut Inner<S>, permit: Permit, classify: C, request: R) -> Self
+    where
+        S: Clone,
+    {
+        if !inner.take_readiness() {
+            return Self::readying(Readying::new(inner.take(), request, permit), classify);
+        }
+        let mut guard = Guard::new(permit);
+        guard.enter();
+        let future = inner.service.call(request);
+        guard.leave();
+        Self::calling(future, classify, guard)
     }
 
     const fn readying(readying: Readying<S, R>, classify: C) -> Self {

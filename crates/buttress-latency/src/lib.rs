@@ -43,7 +43,8 @@
 //! difference of two readings. Merging is addition, and loses nothing.
 //!
 //! A quantile comes with its evidence ([`Quantile`]): the value, how far it can be off, how many
-//! samples it rests on. With fewer samples than `1 / (1 - q)` it is unknown and says how many it would
+//! samples it rests on; [`Snapshot::minimum`] and [`Snapshot::maximum`] are exact of all that was
+//! recorded, of a window as far as its buckets tell. With fewer samples than `1 / (1 - q)` it is unknown and says how many it would
 //! take: a P99.9 of twelve calls is no number.
 //!
 //! # What it measures
@@ -75,7 +76,8 @@
 //! - Every quantile is within 0.6 % of that of `HdrHistogram` and within 0.55 % of the sample's, from
 //!   1 µs to 4096 s: `tests/oracle.rs`. Every edge is exact to the nanosecond: `bucket` tests.
 //! - What is shorter or longer is counted and visible, not dropped: `recorder` tests.
-//! - Merging is commutative and associative: `tests/oracle.rs`.
+//! - Merging is commutative and associative: `tests/oracle.rs`. With the feature `serde` snapshots can
+//!   be added up elsewhere; what is read is what was written, or refused: `tests/serde.rs`.
 //! - Every record is in exactly one slice of each window, whatever races, and though nobody reads for
 //!   long: `tests/windows.rs`.
 //! - Every exchange is recorded exactly once and leaves nothing in flight, dropped at any poll,

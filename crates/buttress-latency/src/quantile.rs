@@ -10,6 +10,7 @@ pub const PERCENTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 /// A quantile, and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Quantile {
     /// The share of durations that do not exceed it, from 0 to 1.
@@ -22,9 +23,12 @@ pub struct Quantile {
 
 /// What is known of a quantile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Estimate {
-    /// It lies from `shortest` to `longest`, at most 0.542 % (and half a nanosecond) from `value`.
+    /// It lies from `shortest` to `longest`, at most 0.542 % (and half a nanosecond) from `value`. An
+    /// extreme that is known exactly is all three.
     Within {
         /// The value that is relatively nearest to both ends.
         value: Duration,
@@ -44,13 +48,40 @@ pub enum Estimate {
     },
 }
 
-impl Quantile {
+impl Estimate {
     /// The value, if it is known to within half a percent.
-    pub fn value(&self) -> Option<Duration> {
-        match self.estimate {
-            Estimate::Within { value, .. } => Some(value),
+    pub const fn value(&self) -> Option<Duration> {
+        match self {
+            Self::Within { value, .. } => Some(*value),
             _ => None,
         }
+    }
+
+    pub(crate) const fn exactly(value: Duration) -> Self {
+        Self::Within {
+            value,
+            shortest: value,
+            longest: value,
+        }
+    }
+
+    /// Of an extreme that is counted in `slot`, and is `nanos` if that is known.
+    pub(crate) fn of_extreme(slot: Slot, nanos: Option<u64>) -> Self {
+        let (first, last) = slot.range();
+        match nanos {
+            // A record that races is seen in its bucket before it is seen to be an extreme.
+            Some(nanos) if (first..=last).contains(&nanos) => {
+                Self::exactly(Duration::from_nanos(nanos))
+            }
+            _ => estimate(slot),
+        }
+    }
+}
+
+impl Quantile {
+    /// The value, if it is known to within half a percent.
+    pub const fn value(&self) -> Option<Duration> {
+        self.estimate.value()
     }
 
     /// How far the value can be from the truth, as a share of the truth.
@@ -63,6 +94,9 @@ impl Quantile {
         else {
             return None;
         };
+        if shortest == longest {
+            return Some(0.0);
+        }
         let error = |truth: Duration| value.abs_diff(truth).as_secs_f64() / truth.as_secs_f64();
         Some(error(shortest).max(error(longest)))
     }
@@ -83,11 +117,16 @@ impl Quantile {
         let q = if q.is_nan() { 0.0 } else { q.clamp(0.0, 1.0) };
         let count = snapshot.count();
         let needed = samples_needed(q);
-        let estimate = if count < needed {
-            Estimate::Unknown { needed }
+        let known = if count < needed {
+            None
+        } else if q <= 0.0 {
+            snapshot.minimum()
+        } else if q >= 1.0 {
+            snapshot.maximum()
         } else {
-            estimate(slot_at(snapshot, rank(q, count)))
+            Some(estimate(slot_at(snapshot, rank(q, count))))
         };
+        let estimate = known.unwrap_or(Estimate::Unknown { needed });
         Self { q, count, estimate }
     }
 }

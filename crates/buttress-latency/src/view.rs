@@ -12,6 +12,7 @@ use crate::window::WindowSnapshot;
 
 /// All that a [`crate::LatencyHandle`] knows at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LatencySnapshot {
     /// Each route, by name.
@@ -24,9 +25,11 @@ pub struct LatencySnapshot {
 
 /// One route: its series added up.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RouteSnapshot {
     /// The route template or name; empty where none was given, `_OVERFLOW` for those beyond the cap.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "text"))]
     pub route: Arc<str>,
     /// Exchanges under way.
     pub in_flight: u64,
@@ -38,15 +41,18 @@ pub struct RouteSnapshot {
 
 /// One series.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SeriesSnapshot {
     /// The route template or name.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "text"))]
     pub route: Arc<str>,
     /// The method, `_OTHER` if it is not a known one; `None` of plain calls.
     pub method: Option<&'static str>,
     /// `http`, `https` or `_OTHER`; `None` of plain calls.
     pub scheme: Option<&'static str>,
     /// The status; `None` where no head came.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "status"))]
     pub status: Option<StatusCode>,
     /// `success`, `failure`, `ignored`, `abandoned`; `_OTHER` for the overflow.
     pub outcome: &'static str,
@@ -60,6 +66,7 @@ pub struct SeriesSnapshot {
 
 /// The quantiles that matter.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Percentiles {
     /// Half are faster.
@@ -148,4 +155,20 @@ impl SeriesSnapshot {
             windows,
         }
     }
+}
+
+/// Written as its number.
+#[cfg(feature = "serde")]
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "what serde hands over"
+)]
+fn status<S: serde::Serializer>(status: &Option<StatusCode>, to: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&status.map(|status| status.as_u16()), to)
+}
+
+#[cfg(feature = "serde")]
+fn text<S: serde::Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
 }

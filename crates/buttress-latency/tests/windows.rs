@@ -5,11 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use buttress_core::clock::{Instant, ManualClock};
-use buttress_latency::{RollingRecorder, Snapshot, Windows};
+use buttress_latency::{Estimate, RollingRecorder, Snapshot, Windows};
 use proptest::prelude::*;
 
 const THREADS: u64 = 4;
 const RECORDS: u64 = 50_000;
+
+/// What a window that holds all of `total` is: its extremes are those of its buckets.
+fn difference(total: &Snapshot) -> Snapshot {
+    total.since(&Snapshot::default())
+}
 
 /// Writers race with each other, with ticks and with a reader; no time passes that would let a
 /// slice leave the longest window.
@@ -38,7 +43,11 @@ fn windows_sum_to_the_cumulative_count_under_racing_writers() {
             let mut last = 0;
             while !done.load(Ordering::Relaxed) {
                 let (total, windows) = rolling.read(time.now());
-                assert_eq!(windows[1].counts, total, "within the hour nothing leaves");
+                assert_eq!(
+                    windows[1].counts,
+                    difference(&total),
+                    "within the hour nothing leaves"
+                );
                 assert!(windows[0].counts.count() <= total.count());
                 assert!(total.count() >= last, "counters only grow");
                 last = total.count();
@@ -51,7 +60,7 @@ fn windows_sum_to_the_cumulative_count_under_racing_writers() {
     });
     let (total, windows) = rolling.read(time.now());
     assert_eq!(total.count(), THREADS * RECORDS);
-    assert_eq!(windows[1].counts, total);
+    assert_eq!(windows[1].counts, difference(&total));
 }
 
 /// The deltas of consecutive windows, read as they end, add up to everything.
@@ -70,7 +79,7 @@ fn nothing_is_lost_or_counted_twice_at_ticks() {
         seen += &rolling.windows(time.now().saturating_add(Duration::from_millis(999)))[0].counts;
         time.advance(Duration::from_secs(1));
     }
-    assert_eq!(seen, rolling.total());
+    assert_eq!(seen, difference(&rolling.total()));
     assert_eq!(seen.count(), 10_000);
 }
 
@@ -84,6 +93,40 @@ fn an_idle_service_reads_as_empty() {
         assert!(window.counts.is_empty(), "{window:?}");
     }
     assert_eq!(rolling.total().count(), 1);
+}
+
+/// The bounds of the buckets, even where the recorder knows better.
+#[test]
+fn the_extremes_of_a_window_are_those_of_its_records_as_far_as_buckets_tell() {
+    let time = ManualClock::new();
+    let rolling = RollingRecorder::new(&Windows::default(), time.now());
+    rolling.record(time.now(), Duration::from_millis(1));
+    rolling.record(time.now(), Duration::from_secs(100));
+    time.advance(Duration::from_secs(30));
+    for millis in [20, 50, 80] {
+        rolling.record(time.now(), Duration::from_millis(millis));
+    }
+    let within = |estimate: Option<Estimate>| match estimate.unwrap() {
+        Estimate::Within {
+            shortest, longest, ..
+        } => shortest..=longest,
+        other => panic!("{other:?}"),
+    };
+    let (total, windows) = rolling.read(time.now());
+    let counts = &windows[0].counts;
+    assert!(within(counts.minimum()).contains(&Duration::from_millis(20)));
+    assert!(within(counts.maximum()).contains(&Duration::from_millis(80)));
+    assert_eq!(counts.quantile(0.0).estimate, counts.minimum().unwrap());
+    assert_eq!(
+        total.minimum().unwrap().value(),
+        Some(Duration::from_millis(1))
+    );
+    assert_eq!(
+        total.maximum().unwrap().value(),
+        Some(Duration::from_secs(100))
+    );
+    time.advance(Duration::from_secs(30));
+    assert_eq!(rolling.windows(time.now())[0].counts.maximum(), None);
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! | `otlp` | `telemetry` | spans over OTLP/gRPC; brings tonic |
 //! | `admin` | `admin` | metrics, health and status as plain HTTP |
 //! | `full` | all of them | |
+//! | `serde` | those that are on | snapshots that can be written and read |
 //!
 //! A feature only adds names: enabling one changes no behaviour.
 //!

@@ -29,9 +29,19 @@ impl Slot {
         Self((self.0 + 1).min(ABOVE.0))
     }
 
-    /// The slot that ends with `nanos`, a classic bound.
+    /// The slot that ends with `nanos`, if that is a classic bound; else the lowest of its bucket.
     pub(crate) fn ending_at(nanos: u64) -> Self {
         Self::of_bucket(bucket_by_search(nanos))
+    }
+
+    /// The slot of which `nanos` is the longest duration, if there is one between below and above.
+    #[cfg(feature = "serde")]
+    pub(crate) fn with_longest(nanos: u64) -> Option<Self> {
+        let in_range = nanos > LOWEST_NANOS && nanos <= HIGHEST_NANOS;
+        let lower = in_range.then(|| Self::ending_at(nanos))?;
+        [lower, lower.next()]
+            .into_iter()
+            .find(|slot| slot.range().1 == nanos)
     }
 
     /// The shortest and the longest duration that are counted here.

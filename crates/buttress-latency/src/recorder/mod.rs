@@ -7,14 +7,14 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::bucket::{ABOVE, BELOW, OCTAVE_BUCKETS, OCTAVES, SPLITS};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Extremes, Snapshot};
 use shard::Shard;
 pub(crate) use stripes::Striped;
 
 /// Counts durations in exact base-2 scale-6 buckets.
 ///
-/// [`Recorder::record`] is wait-free after the first touch of an octave: two relaxed additions in a
-/// shard that threads share only where there are more of them than shards. Reading adds the shards
+/// [`Recorder::record`] is wait-free after the first touch of an octave: two relaxed additions and a
+/// look at the extremes, in a shard that threads share only where there are more of them than shards. Reading adds the shards
 /// up; nothing is ever reset, so that any number of readers may difference what they read.
 ///
 /// ```
@@ -52,8 +52,8 @@ impl Recorder {
 
     /// Counts `duration`.
     ///
-    /// Shorter than a microsecond or longer than 4096 s it is counted as below or above; to the sum
-    /// a single record adds 104 days at most.
+    /// Shorter than a microsecond or longer than 4096 s it is counted as below or above; in the sum
+    /// and as the longest a single record is 104 days at most.
     #[inline]
     pub fn record(&self, duration: Duration) {
         // Saturates far beyond the range, without the division of 128 bits that `as_nanos` costs.
@@ -65,7 +65,7 @@ impl Recorder {
     /// All that has been counted.
     ///
     /// Records that race with it are in this snapshot or in the next, each once; a record may be
-    /// counted here and its share of the sum in the next.
+    /// counted here, and its share of the sum or its being the longest in the next.
     pub fn snapshot(&self) -> Snapshot {
         let shards = self.shards.all();
         let mut snapshot = Snapshot::default();
@@ -73,6 +73,8 @@ impl Recorder {
         self.read_buckets(&mut snapshot);
         snapshot.push(ABOVE, shards.iter().map(Shard::above).sum());
         snapshot.set_sum(shards.iter().map(Shard::sum).fold(0, u64::saturating_add));
+        let extremes = shards.iter().map(Shard::extremes);
+        snapshot.set_extremes(extremes.fold(Extremes::default(), Extremes::and));
         snapshot
     }
 
@@ -113,6 +115,7 @@ impl fmt::Debug for Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantile::Estimate;
 
     #[test]
     fn nothing_is_lost_between_racing_threads() {
@@ -146,6 +149,25 @@ mod tests {
             (snapshot.below(), snapshot.above(), snapshot.count()),
             (1, 2, 3)
         );
+    }
+
+    #[test]
+    fn the_shortest_and_the_longest_are_exact_wherever_they_lie() {
+        let recorder = Recorder::new();
+        assert_eq!(recorder.snapshot().minimum(), None);
+        for millis in [40, 7, 900] {
+            recorder.record(Duration::from_millis(millis));
+        }
+        let exactly = |duration| Some(Estimate::exactly(duration));
+        let snapshot = recorder.snapshot();
+        assert_eq!(snapshot.minimum(), exactly(Duration::from_millis(7)));
+        assert_eq!(snapshot.maximum(), exactly(Duration::from_millis(900)));
+        recorder.record(Duration::from_nanos(3));
+        recorder.record(Duration::from_secs(9_000));
+        let snapshot = recorder.snapshot();
+        assert_eq!(snapshot.minimum(), exactly(Duration::from_nanos(3)));
+        assert_eq!(snapshot.maximum(), exactly(Duration::from_secs(9_000)));
+        assert_eq!(snapshot.quantile(1.0).error_bound(), Some(0.0));
     }
 
     #[test]

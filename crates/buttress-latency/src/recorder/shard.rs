@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::bucket::{OCTAVE_BUCKETS, OCTAVES, Place, SPLIT_COUNT, place};
+use crate::snapshot::Extremes;
 
 /// Aligned to two cache lines, because processors fetch them in pairs.
 #[repr(align(128))]
@@ -14,6 +15,9 @@ pub(super) struct Shard {
     below: AtomicU64,
     above: AtomicU64,
     sum: AtomicU64,
+    /// `u64::MAX` until there is one.
+    shortest: AtomicU64,
+    longest: AtomicU64,
 }
 
 #[repr(align(128))]
@@ -27,6 +31,8 @@ impl Default for Shard {
             below: AtomicU64::new(0),
             above: AtomicU64::new(0),
             sum: AtomicU64::new(0),
+            shortest: AtomicU64::new(u64::MAX),
+            longest: AtomicU64::new(0),
         }
     }
 }
@@ -37,6 +43,23 @@ impl Shard {
     pub(super) fn record(&self, nanos: u64) {
         self.counter(place(nanos)).fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(nanos, Ordering::Relaxed);
+        // Looked at before they are written: an extreme is rare, and reading it shares its line.
+        if nanos < self.shortest.load(Ordering::Relaxed) {
+            self.lower(nanos);
+        }
+        if nanos > self.longest.load(Ordering::Relaxed) {
+            self.raise(nanos);
+        }
+    }
+
+    #[cold]
+    fn lower(&self, nanos: u64) {
+        self.shortest.fetch_min(nanos, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn raise(&self, nanos: u64) {
+        self.longest.fetch_max(nanos, Ordering::Relaxed);
     }
 
     #[inline]
@@ -85,6 +108,11 @@ impl Shard {
 
     pub(super) fn sum(&self) -> u64 {
         self.sum.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn extremes(&self) -> Extremes {
+        let shortest = self.shortest.load(Ordering::Relaxed);
+        Extremes::exactly(shortest, self.longest.load(Ordering::Relaxed))
     }
 }
 

@@ -52,6 +52,7 @@ pub struct RollingRecorder {
 
 /// One rolling window, read.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct WindowSnapshot {
     /// How long the window is.

@@ -10,7 +10,7 @@ use buttress_core::clock::Instant;
 use super::packed::Packed;
 use super::{Span, WindowSnapshot};
 use crate::bucket::{SLOTS, Slot};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Extremes, Snapshot};
 
 /// A window over the cumulative counts of a recorder.
 #[derive(Debug)]
@@ -122,6 +122,9 @@ impl Ring {
             snapshot.push(Slot(slot), count);
         }
         snapshot.set_sum(sum);
+        if !snapshot.is_empty() {
+            snapshot.set_extremes(Extremes::UNKNOWN);
+        }
         snapshot
     }
 

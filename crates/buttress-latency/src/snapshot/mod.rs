@@ -1,14 +1,20 @@
 //! What has been counted, as plain integers.
 
+mod extremes;
+#[cfg(feature = "serde")]
+mod wire;
+
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
 use crate::bucket::{ABOVE, BELOW, CLASSIC_NANOS, Slot};
-use crate::quantile::Quantile;
+use crate::quantile::{Estimate, Quantile};
+pub(crate) use extremes::Extremes;
 
 /// Counts of durations: of a [`crate::Recorder`], of a window, or of several added up.
 ///
-/// Adding is exact, in any order: replicas, routes and endpoints can be merged at will.
+/// Adding is exact, in any order: replicas, routes and endpoints can be merged at will. Only a
+/// number that would pass 2^64 stays there.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,17 +27,24 @@ use crate::quantile::Quantile;
 /// assert_eq!(both.count(), 2);
 /// assert_eq!(both.sum(), Duration::from_millis(10));
 /// ```
+///
+/// With the feature `serde` it is written as integers that explain themselves: nanoseconds, and for
+/// each bucket that holds anything the longest duration it takes with its count. What is read is
+/// checked; what no recorder can have counted is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "wire::Wire", try_from = "wire::Wire"))]
 pub struct Snapshot {
     /// The slots that hold anything, ascending.
     counts: Vec<(Slot, u64)>,
     sum: u64,
+    extremes: Extremes,
 }
 
 impl Snapshot {
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
+        total(&self.counts)
     }
 
     /// Whether none was counted.
@@ -42,6 +55,19 @@ impl Snapshot {
     /// Their sum.
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.sum)
+    }
+
+    /// The shortest, if anything was counted: exact of all that a recorder counted, of a window as
+    /// far as its bucket tells.
+    pub fn minimum(&self) -> Option<Estimate> {
+        let (slot, _) = self.counts.first()?;
+        Some(Estimate::of_extreme(*slot, self.extremes.shortest()))
+    }
+
+    /// The longest, known as well as [the shortest](Self::minimum).
+    pub fn maximum(&self) -> Option<Estimate> {
+        let (slot, _) = self.counts.last()?;
+        Some(Estimate::of_extreme(*slot, self.extremes.longest()))
     }
 
     /// How many were shorter than all buckets, about a microsecond.
@@ -60,9 +86,8 @@ impl Snapshot {
         let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         let within = self
             .counts
-            .iter()
-            .take_while(|(slot, _)| slot.range().1 <= bound);
-        within.map(|(_, count)| count).sum()
+            .partition_point(|(slot, _)| slot.range().1 <= bound);
+        total(self.counts.get(..within).unwrap_or_default())
     }
 
     /// The duration that the share `q` of all does not exceed, with what it rests on.
@@ -81,9 +106,11 @@ impl Snapshot {
             other.counts.iter().copied(),
             u64::saturating_add,
         );
+        self.extremes = self.extremes.and(other.extremes);
     }
 
-    /// What has been counted since `earlier`, an older snapshot of the same recorder.
+    /// What has been counted since `earlier`, an older snapshot of the same recorder. The shortest and
+    /// the longest of a difference are known by their buckets.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         self.minus(earlier.counts.iter().copied(), earlier.sum)
@@ -91,23 +118,30 @@ impl Snapshot {
 
     /// What has been counted since there were these `counts` with this `sum`.
     pub(crate) fn minus(&self, counts: impl Iterator<Item = (Slot, u64)>, sum: u64) -> Self {
+        let counts = combine(&self.counts, counts, u64::saturating_sub);
+        let extremes = if counts.is_empty() {
+            Extremes::default()
+        } else {
+            Extremes::UNKNOWN
+        };
         Self {
-            counts: combine(&self.counts, counts, u64::saturating_sub),
+            counts,
             sum: self.sum.saturating_sub(sum),
+            extremes,
         }
     }
 
     /// The upper bounds in seconds of a classic histogram with the number at or below each.
     pub fn classic(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         let mut counts = self.counts.iter().peekable();
-        let mut so_far = 0;
+        let mut so_far = 0_u64;
         crate::CLASSIC_BOUNDS
             .into_iter()
             .zip(CLASSIC_NANOS)
             .map(move |(seconds, nanos)| {
                 let last = Slot::ending_at(nanos);
                 while let Some((_, count)) = counts.next_if(|(slot, _)| *slot <= last) {
-                    so_far += count;
+                    so_far = count.saturating_add(so_far);
                 }
                 (seconds, so_far)
             })
@@ -123,7 +157,7 @@ impl Snapshot {
                 continue;
             };
             match native.last_mut() {
-                Some(last) if last.0 == index => last.1 += count,
+                Some(last) if last.0 == index => last.1 = last.1.saturating_add(*count),
                 _ => native.push((index, *count)),
             }
         }
@@ -146,6 +180,10 @@ impl Snapshot {
         self.sum = nanos;
     }
 
+    pub(crate) const fn set_extremes(&mut self, extremes: Extremes) {
+        self.extremes = extremes;
+    }
+
     pub(crate) const fn sum_nanos(&self) -> u64 {
         self.sum
     }
@@ -157,6 +195,12 @@ impl Snapshot {
             .and_then(|at| self.counts.get(at))
             .map_or(0, |(_, count)| *count)
     }
+}
+
+fn total(counts: &[(Slot, u64)]) -> u64 {
+    counts
+        .iter()
+        .fold(0, |sum, (_, count)| sum.saturating_add(*count))
 }
 
 /// Both lists as one, slot by slot; what comes to nothing is left out.

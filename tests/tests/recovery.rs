@@ -137,8 +137,22 @@ async fn a_route_whose_endpoints_all_fail_trips_its_breaker_and_recovers() {
     first.set(WELL);
     second.set(WELL);
     time.advance(LONG);
-    assert_eq!(send(&time, &stand, 50).await, 50);
+    let good = send(&time, &stand, 50).await;
+    assert!(
+        (4..20).contains(&good),
+        "{good} of 50 at 5 % and two probes"
+    );
+    assert_eq!(breaker.snapshot().state, State::Ramping);
+    for _ in 0..40 {
+        time.advance(Duration::from_millis(200));
+        assert_eq!(
+            send(&time, &stand, 1).await,
+            1,
+            "who calls seldom is served"
+        );
+    }
     assert_eq!(breaker.snapshot().state, State::Closed);
+    assert_eq!(send(&time, &stand, 50).await, 50);
     let pool = stand.rooms.pools[0].router.snapshot();
     assert_eq!(health_of(&pool), HealthStatus::Healthy);
 }

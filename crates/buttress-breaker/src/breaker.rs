@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use buttress_core::circuit::{Admission, State, Ticket};
+use buttress_core::circuit::{Admission, Circuit, State, Ticket};
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::config::ConfigError;
 use buttress_core::events::Events;
@@ -66,7 +66,7 @@ pub(crate) struct Shared {
 const NO_THRESHOLD: u64 = u64::MAX;
 
 impl Breaker {
-    /// A closed breaker. `name` is what metrics, events and log lines call it.
+    /// A breaker, closed unless [`Config::start`] says otherwise. `name` is what metrics, events and log lines call it.
     pub fn new(name: impl Into<Arc<str>>, config: Config) -> Result<Self, ConfigError> {
         let name = name.into();
         if name.is_empty() {
@@ -75,7 +75,9 @@ impl Breaker {
             return Err(ConfigError::new("name", problem));
         }
         config.validate()?;
-        let machine = Machine::new(config.circuit, config.rules, config.clock.now());
+        let now = config.clock.now();
+        let circuit = Circuit::starting(config.start, config.circuit, now, &config.rng);
+        let machine = Machine::new(circuit, config.rules, now);
         let shared = Shared {
             gate: Gate::new(machine.face()),
             rejected: AtomicU64::new(0),
@@ -90,7 +92,7 @@ impl Breaker {
             health: HealthSignal::new(),
             waiters: Waiters::default(),
         };
-        shared.health.publish(health_of(State::Closed));
+        shared.health.publish(health_of(config.start));
         Ok(Self(Arc::new(shared)))
     }
 
@@ -168,7 +170,7 @@ impl Breaker {
         let now = self.0.clock.now();
         let (admission, state) = self
             .0
-            .with(|machine| (machine.admit(now), machine.circuit.state()));
+            .with(|machine| (machine.admit(now, &self.0.rng), machine.circuit.state()));
         match admission {
             Admission::Admitted(ticket) => Ok(self.permit(ticket)),
             Admission::Rejected(wait) => Err(self.reject(reason(state)).retry_after(wait)),
@@ -302,6 +304,7 @@ fn threshold(slow_after: Option<Duration>) -> u64 {
 const fn reason(state: State) -> &'static str {
     match state {
         State::HalfOpen => "probes_busy",
+        State::Ramping => "ramping",
         State::ForcedOpen => "forced_open",
         _ => "circuit_open",
     }
@@ -310,8 +313,8 @@ const fn reason(state: State) -> &'static str {
 /// What a breaker's state says of the health of what it guards.
 const fn health_of(state: State) -> HealthStatus {
     match state {
-        State::Closed | State::ForcedClosed => HealthStatus::Healthy,
-        State::HalfOpen => HealthStatus::Degraded,
+        State::Closed | State::ForcedClosed | State::Observing => HealthStatus::Healthy,
+        State::HalfOpen | State::Ramping => HealthStatus::Degraded,
         _ => HealthStatus::Unhealthy,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buttress_core::circuit::Settings;
+use buttress_core::circuit::{Settings, State};
 use buttress_core::clock::Clock;
 use buttress_core::config::ConfigError;
 use buttress_core::rng::Rng;
@@ -38,8 +38,11 @@ pub struct Config {
     /// of the response: how long the body takes is also the client's doing. Default: none, and then
     /// no clock is read for it.
     pub slow_after: Option<Duration>,
-    /// How long the circuit stays open and how it probes.
+    /// How long the circuit stays open, how it probes, and how it lets traffic back.
     pub circuit: Settings,
+    /// The state that a breaker is made in: closed, open, or one that is set by hand. It stays as it
+    /// is when the breaker is reconfigured. Default: closed.
+    pub start: State,
     /// How long an admitted call may wait for the service behind to become ready, where that was not
     /// waited for before (it was open then). Default 5 s.
     pub ready_deadline: Duration,
@@ -100,6 +103,7 @@ impl Default for Config {
             rules: vec![rate, Rule::ConsecutiveFailures(10)],
             slow_after: None,
             circuit: Settings::default(),
+            start: State::Closed,
             ready_deadline: Duration::from_secs(5),
             clock: Clock::default(),
             rng: Rng::default(),
@@ -127,10 +131,17 @@ impl Config {
         self
     }
 
-    /// How long the circuit stays open and how it probes.
+    /// How long the circuit stays open, how it probes, and how it lets traffic back.
     #[must_use]
     pub fn circuit(mut self, circuit: Settings) -> Self {
         self.circuit = circuit;
+        self
+    }
+
+    /// The state that a breaker is made in.
+    #[must_use]
+    pub const fn start(mut self, state: State) -> Self {
+        self.start = state;
         self
     }
 
@@ -169,6 +180,14 @@ impl Config {
         if self.slow_after.is_some_and(|threshold| threshold.is_zero()) {
             let problem = "0 would make every call slow; use a duration, or none";
             return Err(ConfigError::new("slow_after", problem));
+        }
+        if matches!(self.start, State::HalfOpen | State::Ramping) {
+            let problem = format!(
+                "{} only follows being open; use closed, open, forced_open, forced_closed or \
+                 observing",
+                self.start
+            );
+            return Err(ConfigError::new("start", problem));
         }
         for rule in &self.rules {
             rule.validate()?;
@@ -306,6 +325,8 @@ mod tests {
                 "rules.failure_rate.window and slow_after",
             ),
             (Config::new().slow_after(Duration::ZERO), "slow_after"),
+            (Config::new().start(State::HalfOpen), "start"),
+            (Config::new().start(State::Ramping), "start"),
             (
                 Config::new().ready_deadline(Duration::ZERO),
                 "ready_deadline",

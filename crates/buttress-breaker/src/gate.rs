@@ -50,6 +50,7 @@ const GENERATION_SHIFT: u32 = 20;
 
 const CLOSED: u64 = (State::Closed.index() as u64) << STATE_SHIFT;
 const FORCED_CLOSED: u64 = (State::ForcedClosed.index() as u64) << STATE_SHIFT;
+const OBSERVING: u64 = (State::Observing.index() as u64) << STATE_SHIFT;
 const OPEN: u64 = (State::Open.index() as u64) << STATE_SHIFT;
 
 impl Gate {
@@ -65,7 +66,7 @@ impl Gate {
     pub(crate) fn is_closed(&self) -> bool {
         matches!(
             self.word.load(Ordering::Relaxed) & STATE,
-            CLOSED | FORCED_CLOSED
+            CLOSED | FORCED_CLOSED | OBSERVING
         )
     }
 
@@ -73,7 +74,8 @@ impl Gate {
     #[inline]
     pub(crate) fn pass(&self) -> Option<u64> {
         let word = self.word.load(Ordering::Acquire);
-        matches!(word & STATE, CLOSED | FORCED_CLOSED).then_some(word >> GENERATION_SHIFT)
+        matches!(word & STATE, CLOSED | FORCED_CLOSED | OBSERVING)
+            .then_some(word >> GENERATION_SHIFT)
     }
 
     /// Until when nothing passes, of an open circuit.
@@ -160,13 +162,16 @@ mod tests {
         assert_eq!(gate.pass(), None);
         assert_eq!(gate.open_until(), Some(Instant::from_nanos(7)));
         assert!(!gate.is_closed());
-        for state in [State::HalfOpen, State::ForcedOpen] {
+        for state in [State::HalfOpen, State::Ramping, State::ForcedOpen] {
             gate.publish(face(state, 5, false));
             assert_eq!((gate.pass(), gate.open_until()), (None, None));
             assert!(!gate.is_closed());
         }
-        gate.publish(face(State::ForcedClosed, 6, true));
-        assert_eq!(gate.pass(), Some(6));
+        for state in [State::ForcedClosed, State::Observing] {
+            gate.publish(face(state, 6, true));
+            assert_eq!(gate.pass(), Some(6));
+            assert!(gate.is_closed());
+        }
     }
 
     #[test]

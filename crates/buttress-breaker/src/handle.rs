@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buttress_core::circuit::{State, Transition};
+use buttress_core::circuit::{IllegalTransition, State, Transition};
 use buttress_core::config::ConfigError;
 use buttress_core::events::Subscription;
 use buttress_core::health::HealthSignal;
@@ -12,7 +12,7 @@ use buttress_core::verdict::Verdict;
 use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::gate::remaining;
-use crate::machine::{Calls, Change, Machine, TransitionCount};
+use crate::machine::{Calls, Change, TransitionCount};
 use crate::rules::WindowCounts;
 
 /// Reads a [`Breaker`] and takes it in hand. Cheap to clone; never on the path of a request.
@@ -21,14 +21,15 @@ pub struct BreakerHandle {
     breaker: Breaker,
 }
 
-/// A change of state with its reason, as subscribers get it, in the order in which it happened.
+/// A change of state with its reason, as subscribers get it, in the order in which it happened; or,
+/// of a breaker that is [`State::Observing`], what would have been one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
     /// The breaker's name.
     pub name: Arc<str>,
-    /// What changed.
-    pub transition: Transition,
+    /// What changed; `None` if a rule fired that is only observed.
+    pub transition: Option<Transition>,
     /// Why.
     pub verdict: Verdict,
 }
@@ -57,9 +58,14 @@ pub struct Snapshot {
     pub windows: Vec<WindowCounts>,
     /// How long an open circuit rejects yet.
     pub retry_after: Option<Duration>,
+    /// How often in a row it has opened without proving healthy in between.
+    pub attempt: u32,
+    /// The share of calls that a ramping circuit lets pass.
+    pub share: Option<f64>,
     /// How often each state was left for another.
     pub transitions: Vec<TransitionCount>,
-    /// Why the present state was entered; `None` before the first transition.
+    /// Why the present state was entered, or what was last observed in it; `None` before the first
+    /// transition.
     pub verdict: Option<Verdict>,
 }
 
@@ -94,6 +100,8 @@ impl BreakerHandle {
             consecutive_failures: machine.rules.consecutive(),
             windows: machine.rules.counts(now),
             retry_after: machine.open_until().and_then(|until| remaining(until, now)),
+            attempt: machine.circuit.attempt(),
+            share: machine.circuit.share(),
             transitions: machine.transitions().to_vec(),
             verdict: machine.verdict.clone(),
         })
@@ -105,29 +113,40 @@ impl BreakerHandle {
     }
 
     /// What the breaker says of the health of what it guards, kept up to date: closed is healthy,
-    /// half-open degraded, open unhealthy.
+    /// half-open and ramping degraded, open unhealthy.
     pub fn health(&self) -> HealthSignal {
         self.breaker.shared().health().clone()
     }
 
+    /// Sets the state by hand. `None` if it was that already; an error, and nothing has changed, if it may
+    /// not follow the present one ([`State::may_become`]) or would be a ramp where none is set.
+    pub fn transition_to(&self, to: State) -> Result<Option<Transition>, IllegalTransition> {
+        let shared = self.breaker.shared();
+        let now = shared.clock().now();
+        shared.with(|machine| machine.by_hand(to, now, shared.rng()))
+    }
+
     /// Rejects everything until [`BreakerHandle::release`]; `false` if it did already.
     pub fn force_open(&self) -> bool {
-        let now = self.breaker.shared().clock().now();
-        self.by_hand(|machine| machine.by_hand(|circuit| circuit.force_open(now)))
+        self.set(State::ForcedOpen)
     }
 
     /// Admits everything, whatever its outcomes, until [`BreakerHandle::release`]; `false` if it did
     /// already.
     pub fn force_closed(&self) -> bool {
-        let now = self.breaker.shared().clock().now();
-        self.by_hand(|machine| machine.by_hand(|circuit| circuit.force_closed(now)))
+        self.set(State::ForcedClosed)
     }
 
-    /// Ends a forced state, or any other: the breaker starts afresh, closed, its windows empty;
+    /// Admits everything until [`BreakerHandle::release`], and reports each rule that would have opened the
+    /// circuit: once, until its evidence is gone; `false` if it did already.
+    pub fn observe(&self) -> bool {
+        self.set(State::Observing)
+    }
+
+    /// Ends a state set by hand, or any other: the breaker starts afresh, closed, its windows empty;
     /// `false` if it was closed.
     pub fn release(&self) -> bool {
-        let now = self.breaker.shared().clock().now();
-        self.by_hand(|machine| machine.by_hand(|circuit| circuit.release(now)))
+        self.set(State::Closed)
     }
 
     /// Replaces the configuration of the live breaker, whole or, if it makes no sense, not at all.
@@ -142,8 +161,10 @@ impl BreakerHandle {
         Ok(())
     }
 
-    fn by_hand(&self, change: impl FnOnce(&mut Machine) -> bool) -> bool {
-        self.breaker.shared().with(change)
+    /// Sets a state that may follow any other; whether that changed anything.
+    fn set(&self, state: State) -> bool {
+        self.transition_to(state)
+            .is_ok_and(|changed| changed.is_some())
     }
 }
 

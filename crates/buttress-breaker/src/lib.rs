@@ -122,4 +122,7 @@ pub use rules::WindowCounts;
 pub use service::{BreakerService, Guarding};
 
 /// What the circuit under a breaker is set to, and the states it has.
-pub use buttress_core::circuit::{Backoff, Jitter, Settings, State};
+pub use buttress_core::circuit::{
+    Backoff, HalfOpenLimit, HealthyRun, IllegalTransition, Jitter, Probing, Ramp, Settings, State,
+    Step,
+};

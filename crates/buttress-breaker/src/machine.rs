@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use buttress_core::circuit::{Admission, Circuit, Settings, Settled, State, Ticket, Transition};
+use buttress_core::circuit::{
+    Admission, Cause, Circuit, Evidence, IllegalTransition, Settings, Settled, State, Ticket,
+    Transition,
+};
 use buttress_core::clock::Instant;
 use buttress_core::events;
 use buttress_core::outcome::Outcome;
@@ -44,10 +47,10 @@ pub struct TransitionCount {
     pub count: u64,
 }
 
-/// A change that has yet to be told.
+/// A change that has yet to be told, or what would have been one.
 #[derive(Debug)]
 pub(crate) struct Change {
-    pub(crate) transition: Transition,
+    pub(crate) transition: Option<Transition>,
     pub(crate) verdict: Verdict,
 }
 
@@ -59,7 +62,8 @@ pub(crate) struct Machine {
     pub(crate) calls: Calls,
     pub(crate) stale: u64,
     pub(crate) verdict: Option<Verdict>,
-    successes_to_close: u32,
+    /// The rule whose firing was reported while observing, as long as it goes on.
+    reported: Option<&'static str>,
     until: Instant,
     /// One entry for each pair of states and rule: a closed set.
     transitions: Vec<TransitionCount>,
@@ -71,20 +75,23 @@ pub(crate) struct Machine {
 mod rule {
     pub(super) const OPEN_TIME: &str = "open_time";
     pub(super) const PROBE: &str = "probe";
+    pub(super) const HALF_OPEN_LIMIT: &str = "half_open_limit";
+    pub(super) const RAMP: &str = "ramp";
     pub(super) const MANUAL: &str = "manual";
+    pub(super) const RESTORED: &str = "restored";
 }
 
 impl Machine {
-    pub(crate) fn new(settings: Settings, rules: Vec<Rule>, now: Instant) -> Self {
-        let successes_to_close = settings.successes_to_close.get();
+    pub(crate) fn new(circuit: Circuit, rules: Vec<Rule>, now: Instant) -> Self {
+        let remaining = circuit.remaining(now);
         Self {
-            circuit: Circuit::new(settings, now),
+            circuit,
             rules: Rules::new(rules),
             calls: Calls::default(),
             stale: 0,
             verdict: None,
-            successes_to_close,
-            until: now,
+            reported: None,
+            until: now.saturating_add(remaining),
             transitions: Vec::new(),
             untold: VecDeque::new(),
         }
@@ -96,6 +103,8 @@ impl Machine {
         let state = self.circuit.state();
         let quiet = match state {
             State::Closed => self.rules.is_indifferent(),
+            // What was reported is over as soon as its evidence is.
+            State::Observing => self.reported.is_none() && self.rules.is_indifferent(),
             State::ForcedClosed => true,
             _ => false,
         };
@@ -111,17 +120,19 @@ impl Machine {
     #[inline]
     pub(crate) fn absorb(&mut self, successes: u64) {
         self.calls.success = self.calls.success.saturating_add(successes);
-        if self.circuit.state() == State::Closed {
+        if matches!(self.circuit.state(), State::Closed | State::Observing) {
             self.rules.succeeded(successes);
+            self.circuit.succeeded(successes);
         }
     }
 
-    pub(crate) fn admit(&mut self, now: Instant) -> Admission {
-        let (admission, transition) = self.circuit.admit(now);
-        match transition {
-            Some(closed) if closed.to == State::Closed => self.probed(closed),
-            Some(probing) => self.changed(probing, Verdict::new(rule::OPEN_TIME, Action::Probing)),
-            None => {}
+    pub(crate) fn admit(&mut self, now: Instant, rng: &Rng) -> Admission {
+        if let Some(expired) = self.circuit.expire(now) {
+            self.changed(expired);
+        }
+        let (admission, transition) = self.circuit.admit(now, rng);
+        if let Some(transition) = transition {
+            self.changed(transition);
         }
         admission
     }
@@ -131,15 +142,17 @@ impl Machine {
         if self.is_unjudged(ticket) {
             return;
         }
-        match self.circuit.settle(ticket, outcome, now, rng) {
+        match self.circuit.settle(ticket, outcome, None, now, rng) {
             Settled::Counted => {
                 if self.rules.record(outcome, now) {
                     self.judge(now, rng);
                 }
             }
             Settled::Stale => self.stale = self.stale.saturating_add(1),
-            Settled::Probe(Some(transition)) => self.probed(transition),
-            Settled::Probe(None) => {}
+            Settled::Probe(Some(transition)) | Settled::Ramp(Some(transition)) => {
+                self.changed(transition);
+            }
+            Settled::Probe(None) | Settled::Ramp(None) => {}
         }
     }
 
@@ -150,38 +163,41 @@ impl Machine {
             && ticket.generation() == self.circuit.generation()
     }
 
-    /// Opens the circuit if it is closed and a rule fires.
+    /// Opens the circuit if it is closed and a rule fires; reports it, once, if it is observed.
     fn judge(&mut self, now: Instant, rng: &Rng) {
-        let Some(fired) = self.rules.judge(now) else {
-            return;
-        };
+        let fired = self.rules.judge(now);
+        if self.circuit.state() == State::Observing {
+            return self.report(fired);
+        }
+        let Some(fired) = fired else { return };
         if let Some(transition) = self.circuit.trip(now, rng, None) {
-            self.changed(transition, fired.verdict(&transition));
+            let opened = Action::Opened(transition.open_for.unwrap_or_default());
+            self.record(transition, fired.verdict(opened));
         }
     }
 
-    fn probed(&mut self, transition: Transition) {
-        let needed = self.successes_to_close;
-        let verdict = if transition.to == State::Closed {
-            let succeeded = f64::from(needed);
-            Verdict::new(rule::PROBE, Action::Closed).evidence(succeeded, succeeded, needed.into())
-        } else {
-            let opened = Action::Opened(transition.open_for.unwrap_or_default());
-            Verdict::new(rule::PROBE, opened).evidence(1.0, 1.0, 1)
-        };
-        self.changed(transition, verdict);
+    fn report(&mut self, fired: Option<Fired>) {
+        let rule = fired.map(|fired| fired.rule);
+        let news = rule != std::mem::replace(&mut self.reported, rule);
+        if let Some(fired) = fired.filter(|_| news) {
+            let verdict = fired.verdict(Action::Suppressed("observing".into()));
+            self.verdict = Some(verdict.clone());
+            self.tell(None, verdict);
+        }
     }
 
-    /// Changes the state by hand; `false` if that changed nothing.
+    /// Sets the state by hand; whether that changed anything.
     pub(crate) fn by_hand(
         &mut self,
-        change: impl FnOnce(&mut Circuit) -> Option<Transition>,
-    ) -> bool {
-        let Some(transition) = change(&mut self.circuit) else {
-            return false;
-        };
-        self.changed(transition, Verdict::new(rule::MANUAL, Action::Forced));
-        true
+        to: State,
+        now: Instant,
+        rng: &Rng,
+    ) -> Result<Option<Transition>, IllegalTransition> {
+        let transition = self.circuit.transition_to(to, now, rng)?;
+        if let Some(transition) = transition {
+            self.changed(transition);
+        }
+        Ok(transition)
     }
 
     /// Replaces settings and rules, keeps everything else, and judges what is known by the new rules.
@@ -192,10 +208,9 @@ impl Machine {
         now: Instant,
         rng: &Rng,
     ) {
-        self.successes_to_close = settings.successes_to_close.get();
         self.circuit.reconfigure(settings);
         self.rules.replaced_by(rules);
-        if self.circuit.state() == State::Closed {
+        if matches!(self.circuit.state(), State::Closed | State::Observing) {
             self.judge(now, rng);
         }
     }
@@ -222,15 +237,25 @@ impl Machine {
         next
     }
 
-    fn changed(&mut self, transition: Transition, verdict: Verdict) {
+    /// A change that the circuit itself gives the reason of.
+    fn changed(&mut self, transition: Transition) {
+        self.record(transition, verdict(&transition));
+    }
+
+    fn record(&mut self, transition: Transition, verdict: Verdict) {
         self.until = transition
             .at
             .saturating_add(transition.open_for.unwrap_or_default());
-        if transition.to == State::Closed {
+        if matches!(transition.to, State::Closed | State::Observing) {
             self.rules.clear();
         }
+        self.reported = None;
         self.count(&transition, &verdict);
         self.verdict = Some(verdict.clone());
+        self.tell(Some(transition), verdict);
+    }
+
+    fn tell(&mut self, transition: Option<Transition>, verdict: Verdict) {
         // Told at once, unless a subscriber's waker hangs: then the oldest give way.
         if self.untold.len() == events::CAPACITY {
             self.untold.pop_front();
@@ -272,11 +297,37 @@ impl Calls {
     }
 }
 
+/// The reason that the circuit gives.
+fn verdict(transition: &Transition) -> Verdict {
+    let (rule, evidence) = match transition.cause {
+        Cause::OpenTime => (rule::OPEN_TIME, None),
+        Cause::Probes(evidence) => (rule::PROBE, Some(evidence)),
+        Cause::HalfOpenLimit => (rule::HALF_OPEN_LIMIT, None),
+        Cause::Ramp(evidence) => (rule::RAMP, Some(evidence)),
+        Cause::Restored => (rule::RESTORED, None),
+        _ => (rule::MANUAL, None),
+    };
+    let action = match transition.to {
+        _ if transition.cause == Cause::ByHand => Action::Forced,
+        State::Open => Action::Opened(transition.open_for.unwrap_or_default()),
+        State::HalfOpen => Action::Probing,
+        State::Ramping => Action::Ramping,
+        State::Closed => Action::Closed,
+        _ => Action::Forced,
+    };
+    let Evidence {
+        observed,
+        threshold,
+        samples,
+        ..
+    } = evidence.unwrap_or_default();
+    Verdict::new(rule, action).evidence(observed, threshold, samples.into())
+}
+
 impl Fired {
-    fn verdict(self, transition: &Transition) -> Verdict {
-        let opened = Action::Opened(transition.open_for.unwrap_or_default());
+    fn verdict(self, action: Action) -> Verdict {
         let verdict =
-            Verdict::new(self.rule, opened).evidence(self.observed, self.threshold, self.samples);
+            Verdict::new(self.rule, action).evidence(self.observed, self.threshold, self.samples);
         match self.window {
             Some(window) => verdict.over(window),
             None => verdict,

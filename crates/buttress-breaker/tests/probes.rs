@@ -23,6 +23,7 @@ fn of(n: u32) -> NonZeroU32 {
 fn with_probes(time: &ManualClock, probes: u32, to_close: u32) -> Breaker {
     let settings = Settings::default()
         .open_for(Backoff::constant(OPEN_FOR))
+        .ramp(None)
         .probe_deadline(PROBE_DEADLINE)
         .max_probes(of(probes))
         .successes_to_close(of(to_close));
@@ -234,7 +235,10 @@ fn every_change_is_told_in_order_with_its_reason_and_published_as_health() {
     assert_eq!(health.status(), HealthStatus::Healthy);
     let told: Vec<_> = std::iter::from_fn(|| events.try_recv())
         .map(|received| match received {
-            Received::Event(event) => (event.transition.to, event.verdict.rule.into_owned()),
+            Received::Event(event) => (
+                event.transition.unwrap().to,
+                event.verdict.rule.into_owned(),
+            ),
             Received::Lagged(lost) => panic!("lost {lost}"),
         })
         .collect();

@@ -34,6 +34,8 @@ pub enum Action {
     Opened(Duration),
     /// Probes are let through.
     Probing,
+    /// Traffic rises.
+    Ramping,
     /// The circuit was closed; traffic flows.
     Closed,
     /// Held open or closed by hand, or released again.
@@ -113,6 +115,7 @@ impl fmt::Display for Action {
         match self {
             Self::Opened(duration) => write!(f, "opened for {duration:.1?}"),
             Self::Probing => f.write_str("probing"),
+            Self::Ramping => f.write_str("ramping up"),
             Self::Closed => f.write_str("closed"),
             Self::Forced => f.write_str("set by hand"),
             Self::Held => f.write_str("held out"),

@@ -71,6 +71,9 @@ impl Pair {
             }
             Op::Release => {
                 let transition = self.circuit.release(self.now);
+                if transition.is_some() {
+                    self.model.attempt = 0;
+                }
                 self.moved_by_hand(transition, State::Closed);
             }
             Op::Reconfigure(settings) => self.reconfigure(settings),
@@ -83,7 +86,7 @@ impl Pair {
         let expected = self.model.admits(self.now);
         assert_eq!(self.circuit.would_admit(self.now), expected);
         let closes = self.model.closes_on_admission(self.now);
-        let (admission, transition) = self.circuit.admit(self.now);
+        let (admission, transition) = self.circuit.admit(self.now, &self.rng);
         self.model.reap(self.now);
         if closes {
             self.expect_transition(transition, State::Closed);
@@ -145,11 +148,13 @@ impl Pair {
         let i = i % self.model.tickets.len();
         let (meaning, to) = self.model.settle(i, outcome, self.now);
         let ticket = &self.model.tickets[i].ticket;
-        let settled = self.circuit.settle(ticket, outcome, self.now, &self.rng);
+        let settled = self
+            .circuit
+            .settle(ticket, outcome, None, self.now, &self.rng);
         let (seen, transition) = match settled {
             Settled::Counted => (Meaning::Counted, None),
             Settled::Stale => (Meaning::Stale, None),
-            Settled::Probe(transition) => (Meaning::Probe, transition),
+            Settled::Probe(transition) | Settled::Ramp(transition) => (Meaning::Probe, transition),
         };
         assert_eq!(seen, meaning);
         match to {
@@ -170,6 +175,9 @@ impl Pair {
 
     fn opened(&mut self, transition: Option<Transition>, at_least: Option<Duration>) {
         let open_for = transition.unwrap().open_for.unwrap();
+        if self.model.is_proven(self.now) {
+            self.model.attempt = 0;
+        }
         let backoff = &self.model.settings.open_for;
         let doubled = backoff.base() * 2_u32.pow(self.model.attempt.min(10));
         let full = doubled.min(backoff.cap());
@@ -234,7 +242,7 @@ impl Pair {
     fn traffic_flows_again(&self) {
         let mut later = self.circuit.clone();
         let patience = self.longest_open.saturating_add(self.longest_probe);
-        let (admission, _) = later.admit(self.now.saturating_add(patience));
+        let (admission, _) = later.admit(self.now.saturating_add(patience), &self.rng);
         let admitted = matches!(admission, Admission::Admitted(_));
         assert_eq!(admitted, self.model.state != State::ForcedOpen, "wedged");
     }
@@ -269,7 +277,7 @@ proptest! {
         let before = format!("{:?}", pair.circuit);
         let old = |given: &&Given| given.generation != pair.model.generation;
         for given in pair.model.tickets.iter().filter(old) {
-            let settled = pair.circuit.settle(&given.ticket, outcome, pair.now, &pair.rng);
+            let settled = pair.circuit.settle(&given.ticket, outcome, None, pair.now, &pair.rng);
             prop_assert_eq!(settled, Settled::Stale);
         }
         prop_assert_eq!(format!("{:?}", pair.circuit), before);
@@ -279,12 +287,12 @@ proptest! {
 #[test]
 fn a_probe_that_never_ends_gives_its_place_back_at_its_deadline_and_not_before() {
     let open_for = Backoff::constant(Duration::from_secs(5));
-    let settings = Settings::default().open_for(open_for);
+    let settings = Settings::default().open_for(open_for).ramp(None);
     let rng = Rng::seeded(1);
     let mut circuit = Circuit::new(settings.clone(), Instant::ORIGIN);
     circuit.trip(Instant::ORIGIN, &rng, None).unwrap();
     let probing = Instant::ORIGIN.saturating_add(Duration::from_secs(5));
-    let (Admission::Admitted(hung), _) = circuit.admit(probing) else {
+    let (Admission::Admitted(hung), _) = circuit.admit(probing, &rng) else {
         panic!("the first probe was rejected");
     };
     let deadline = probing.saturating_add(settings.probe_deadline);
@@ -294,6 +302,7 @@ fn a_probe_that_never_ends_gives_its_place_back_at_its_deadline_and_not_before()
     let settled = circuit.settle(
         &hung,
         Outcome::Failure(FailureKind::Deadline),
+        None,
         deadline,
         &rng,
     );
@@ -303,7 +312,7 @@ fn a_probe_that_never_ends_gives_its_place_back_at_its_deadline_and_not_before()
 /// A half-open circuit that two good probes close, its first probe, and when its lease runs out.
 fn probing() -> (Circuit, Ticket, Instant) {
     let open_for = Backoff::constant(Duration::from_secs(5));
-    let settings = Settings::default().open_for(open_for);
+    let settings = Settings::default().open_for(open_for).ramp(None);
     let mut circuit = Circuit::new(settings.clone(), Instant::ORIGIN);
     circuit
         .trip(Instant::ORIGIN, &Rng::seeded(1), None)
@@ -314,7 +323,7 @@ fn probing() -> (Circuit, Ticket, Instant) {
 }
 
 fn admitted(circuit: &mut Circuit, now: Instant) -> Ticket {
-    let (Admission::Admitted(ticket), _) = circuit.admit(now) else {
+    let (Admission::Admitted(ticket), _) = circuit.admit(now, &Rng::seeded(1)) else {
         panic!("rejected");
     };
     ticket
@@ -326,11 +335,11 @@ fn good_answers_that_outlast_their_leases_close_the_circuit() {
     let second = admitted(&mut circuit, deadline);
     let later = deadline.saturating_add(Duration::from_secs(3_600));
     let rng = Rng::seeded(1);
-    let settled = circuit.settle(&first, Outcome::Success, later, &rng);
+    let settled = circuit.settle(&first, Outcome::Success, None, later, &rng);
     assert_eq!(settled, Settled::Probe(None));
-    let settled = circuit.settle(&first, Outcome::Success, later, &rng);
+    let settled = circuit.settle(&first, Outcome::Success, None, later, &rng);
     assert_eq!(settled, Settled::Stale, "one probe counted twice");
-    let Settled::Probe(Some(closed)) = circuit.settle(&second, Outcome::Success, later, &rng)
+    let Settled::Probe(Some(closed)) = circuit.settle(&second, Outcome::Success, None, later, &rng)
     else {
         panic!("two good probes did not close the circuit");
     };
@@ -345,7 +354,7 @@ fn answers_that_begin_well_and_never_end_close_the_circuit_at_their_deadlines() 
     assert!(second.is_probe());
     circuit.answered(&second, deadline);
     let later = deadline.saturating_add(Duration::from_secs(30));
-    let (admission, transition) = circuit.admit(later);
+    let (admission, transition) = circuit.admit(later, &Rng::seeded(1));
     assert_eq!(transition.unwrap().to, State::Closed);
     assert!(matches!(admission, Admission::Admitted(ticket) if !ticket.is_probe()));
 }
@@ -354,7 +363,7 @@ fn answers_that_begin_well_and_never_end_close_the_circuit_at_their_deadlines() 
 fn an_answer_that_begins_after_its_lease_has_run_out_is_not_believed_before_it_ends() {
     let (mut circuit, first, deadline) = probing();
     circuit.answered(&first, deadline);
-    let settled = circuit.settle(&first, Outcome::Abandoned, deadline, &Rng::seeded(1));
+    let settled = circuit.settle(&first, Outcome::Abandoned, None, deadline, &Rng::seeded(1));
     assert_eq!(settled, Settled::Stale);
 }
 

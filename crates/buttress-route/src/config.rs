@@ -17,7 +17,8 @@ pub struct Config {
     pub pool: Arc<str>,
     /// When an endpoint is ejected.
     pub rules: Rules,
-    /// How long it stays out, and how it is probed. Default: as [`Settings`].
+    /// How long it stays out, and how it is probed. Default: as [`Settings`]. A ramp and a limit of
+    /// half-open are not heeded: the pool weighs what is back.
     pub circuit: Settings,
     /// The largest share of the pool that may be out at once. Where there are two endpoints or more
     /// one may always be ejected unless this is 0, and one always stays. Default 0.5.
@@ -131,7 +132,7 @@ impl Default for Config {
         Self {
             pool: Arc::from("default"),
             rules: Rules::default(),
-            circuit: Settings::default(),
+            circuit: Settings::default().ramp(None),
             max_ejected: 0.5,
             decay: Duration::from_secs(10),
             noise_band: 0.25,

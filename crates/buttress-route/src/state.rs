@@ -5,7 +5,7 @@ mod by_hand;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buttress_core::circuit::{self, Admission, Circuit, Settled, Ticket, Transition};
+use buttress_core::circuit::{self, Admission, Circuit, Settings, Settled, Ticket, Transition};
 use buttress_core::clock::Instant;
 use buttress_core::health::HealthSignal;
 use buttress_core::outcome::{FailureKind, Outcome};
@@ -74,7 +74,7 @@ pub(crate) struct Decision(pub(crate) Verdict);
 impl State {
     pub(crate) fn new(config: Arc<Config>, signals: Vec<HealthSignal>, now: Instant) -> Self {
         Self {
-            circuit: Circuit::new(config.circuit.clone(), now),
+            circuit: Circuit::new(of_an_endpoint(&config), now),
             evidence: Evidence::new(config.decay, now),
             tally: Tally::default(),
             signals,
@@ -166,10 +166,13 @@ impl State {
     }
 
     fn judge(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        match self
-            .circuit
-            .settle(&call.ticket, call.outcome, now, slot.rng())
-        {
+        match self.circuit.settle(
+            &call.ticket,
+            call.outcome,
+            call.retry_after,
+            now,
+            slot.rng(),
+        ) {
             Settled::Counted => self.count(call, slot, now),
             Settled::Stale => {
                 if call.ticket.is_probe() {
@@ -178,6 +181,8 @@ impl State {
                 None
             }
             Settled::Probe(transition) => self.probed(call.outcome, transition, now),
+            // There is no ramp.
+            Settled::Ramp(_) => None,
         }
     }
 
@@ -304,7 +309,7 @@ impl State {
         // On trial: if the first outcome is a failure, nobody waits for four more.
         let limit = self.config.rules.consecutive_failures;
         self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
-        let needed = self.config.circuit.successes_to_close.get();
+        let needed = self.config.circuit.probing.needed();
         let (seen, samples) = (f64::from(needed), u64::from(needed));
         let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
         Decision(verdict.evidence(seen, seen, samples))
@@ -320,7 +325,7 @@ impl State {
         if self.held || self.draining || self.circuit.state().is_closed() {
             return (None, decision);
         }
-        let (admission, transition) = self.circuit.admit(now);
+        let (admission, transition) = self.circuit.admit(now, slot.rng());
         let decision = transition.map(|it| match it.to {
             circuit::State::Closed => self.closed_by_probes(now),
             _ => Decision(Verdict::new("open_time_over", Action::Probing)),
@@ -370,7 +375,7 @@ impl State {
         if span(config) != span(&self.config) {
             self.window = span(config).map(TimeWindow::new);
         }
-        self.circuit.reconfigure(config.circuit.clone());
+        self.circuit.reconfigure(of_an_endpoint(config));
         self.evidence.set_decay(config.decay);
         self.config = Arc::clone(config);
     }
@@ -387,6 +392,14 @@ impl State {
             window.clear();
         }
     }
+}
+
+/// The pool weighs an endpoint that is back, and sends it few requests while it is slow or fails: it needs
+/// no ramp, and no limit that would close or open it behind the pool's back.
+fn of_an_endpoint(config: &Config) -> Settings {
+    let mut settings = config.circuit.clone().ramp(None);
+    settings.half_open_limit = None;
+    settings
 }
 
 fn acting(mut verdict: Verdict, action: Action) -> Verdict {

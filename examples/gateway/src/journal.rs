@@ -35,9 +35,13 @@ impl Journal {
         for route in rooms.routes.iter() {
             let (events, last) = (route.breaker.subscribe(), last.clone());
             listeners.spawn(listen(events, dropped.clone(), move |event: buttress::breaker::Event| {
-                let (from, to) = (event.transition.from.as_str(), event.transition.to.as_str());
                 let verdict = &event.verdict;
-                tracing::info!(breaker = %event.name, from, to, %verdict, "breaker changed state");
+                if let Some(changed) = event.transition {
+                    let (from, to) = (changed.from.as_str(), changed.to.as_str());
+                    tracing::info!(breaker = %event.name, from, to, %verdict, "breaker changed state");
+                } else {
+                    tracing::info!(breaker = %event.name, %verdict, "breaker would have opened");
+                }
                 last.set(format!("breaker {}: {verdict}", event.name));
             }));
         }

@@ -16,7 +16,7 @@ pub const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
 pub const OPEN_FOR: Duration = Duration::from_secs(5);
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Opens after two failures in a row, for exactly [`OPEN_FOR`].
+/// Opens after two failures in a row, for exactly [`OPEN_FOR`], and closes without a ramp.
 pub fn config(time: &ManualClock) -> Config {
     let open_for = Backoff::constant(OPEN_FOR).jitter(Jitter::None);
     Config::new()
@@ -24,6 +24,7 @@ pub fn config(time: &ManualClock) -> Config {
         .circuit(
             Settings::default()
                 .open_for(open_for)
+                .ramp(None)
                 .probe_deadline(PROBE_DEADLINE),
         )
         .clock(time.clock())

@@ -1,18 +1,31 @@
 //! How long to stay away, by how often in a row one had to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::ConfigError;
 use crate::rng::Rng;
 
-/// `base × factor^attempt`, at most `cap`, with jitter.
+/// `base × factor^attempt`, or a table by attempt; at most `cap`, with jitter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {
-    base: Duration,
-    factor: f64,
+    schedule: Schedule,
     cap: Duration,
     jitter: Jitter,
 }
+
+#[derive(Clone, Debug, PartialEq)]
+enum Schedule {
+    Rising {
+        base: Duration,
+        factor: f64,
+    },
+    /// The last one repeats.
+    Table(Arc<[Duration]>),
+}
+
+/// The longest table.
+const MAX_TABLE: usize = 64;
 
 /// How a duration is spread, so that many do not come back at once.
 ///
@@ -41,8 +54,10 @@ impl Backoff {
     /// The same duration every time, without jitter.
     pub const fn constant(duration: Duration) -> Self {
         Self {
-            base: duration,
-            factor: 1.0,
+            schedule: Schedule::Rising {
+                base: duration,
+                factor: 1.0,
+            },
             cap: duration,
             jitter: Jitter::None,
         }
@@ -52,17 +67,31 @@ impl Backoff {
     /// is shorter than `base` ([`Jitter::Upward`]).
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
         Self {
-            base,
-            factor: 2.0,
+            schedule: Schedule::Rising { base, factor: 2.0 },
             cap,
             jitter: Jitter::Upward,
         }
     }
 
-    /// With this factor between attempts; at least 1.
+    /// These durations, one for each attempt; the last one repeats. From 1 to 64, none of them 0,
+    /// without jitter. The longest is the cap.
+    ///
+    /// It is a table and no function, because it is looked up under a lock.
+    pub fn by_attempt(durations: impl IntoIterator<Item = Duration>) -> Self {
+        let table: Arc<[_]> = durations.into_iter().take(MAX_TABLE + 1).collect();
+        Self {
+            cap: table.iter().copied().max().unwrap_or_default(),
+            schedule: Schedule::Table(table),
+            jitter: Jitter::None,
+        }
+    }
+
+    /// With this factor between attempts, at least 1, where no table says otherwise.
     #[must_use]
     pub const fn factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
+        if let Schedule::Rising { factor: old, .. } = &mut self.schedule {
+            *old = factor;
+        }
         self
     }
 
@@ -74,8 +103,8 @@ impl Backoff {
     }
 
     /// The first duration, before jitter.
-    pub const fn base(&self) -> Duration {
-        self.base
+    pub fn base(&self) -> Duration {
+        self.full(0)
     }
 
     /// No duration is longer than this.
@@ -85,11 +114,7 @@ impl Backoff {
 
     /// The duration for `attempt`, counted from 0.
     pub fn duration(&self, attempt: u32, rng: &Rng) -> Duration {
-        let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
-        let seconds = self.base.as_secs_f64() * self.factor.powi(exponent);
-        let full = Duration::try_from_secs_f64(seconds)
-            .unwrap_or(self.cap)
-            .min(self.cap);
+        let full = self.full(attempt);
         let share = match self.jitter {
             Jitter::None => return full,
             Jitter::Upward => 1.0 + rng.unit() / 4.0,
@@ -105,22 +130,61 @@ impl Backoff {
             .map_or(most, |spread| spread.max(least).min(most))
     }
 
+    /// The duration for `attempt` before jitter.
+    fn full(&self, attempt: u32) -> Duration {
+        match &self.schedule {
+            Schedule::Rising { base, .. } if attempt == 0 => (*base).min(self.cap),
+            Schedule::Rising { base, factor } => {
+                let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
+                let seconds = base.as_secs_f64() * factor.powi(exponent);
+                Duration::try_from_secs_f64(seconds)
+                    .unwrap_or(self.cap)
+                    .min(self.cap)
+            }
+            Schedule::Table(table) => {
+                let at = usize::try_from(attempt).unwrap_or(usize::MAX);
+                let found = table.get(at).or_else(|| table.last());
+                found.copied().unwrap_or_default()
+            }
+        }
+    }
+
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.base.is_zero() {
+        match &self.schedule {
+            Schedule::Rising { base, factor } => self.validate_rising(*base, *factor),
+            Schedule::Table(table) => validate_table(table),
+        }
+    }
+
+    fn validate_rising(&self, base: Duration, factor: f64) -> Result<(), ConfigError> {
+        if base.is_zero() {
             let problem = "an open time of 0 never opens; use at least a millisecond";
             return Err(ConfigError::new("open_for.base", problem));
         }
-        if self.cap < self.base {
-            let problem = format!("{:?} is below the base of {:?}", self.cap, self.base);
+        if self.cap < base {
+            let problem = format!("{:?} is below the base of {base:?}", self.cap);
             return Err(ConfigError::new("open_for.cap", problem));
         }
-        if !(self.factor.is_finite() && self.factor >= 1.0) {
-            let problem = format!("{} would shrink the open time; use 1 or more", self.factor);
+        if !(factor.is_finite() && factor >= 1.0) {
+            let problem = format!("{factor} would shrink the open time; use 1 or more");
             return Err(ConfigError::new("open_for.factor", problem));
         }
         Ok(())
     }
+}
+
+fn validate_table(table: &[Duration]) -> Result<(), ConfigError> {
+    const FIELD: &str = "open_for.by_attempt";
+    if table.is_empty() || table.len() > MAX_TABLE {
+        let problem = format!("no table has fewer than 1 or more than {MAX_TABLE} durations");
+        return Err(ConfigError::new(FIELD, problem));
+    }
+    if table.iter().any(Duration::is_zero) {
+        let problem = "an open time of 0 never opens; use at least a millisecond";
+        return Err(ConfigError::new(FIELD, problem));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -137,6 +201,19 @@ mod tests {
             .collect();
         assert_eq!(seconds, [5, 10, 20, 40, 60, 60]);
         assert_eq!(backoff.duration(u32::MAX, &rng), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_table_is_looked_up_by_attempt_and_its_last_duration_repeats() {
+        let table = [3, 1, 7, 2].map(Duration::from_secs);
+        let backoff = Backoff::by_attempt(table);
+        let rng = Rng::seeded(1);
+        let seconds = [0, 1, 2, 3, 4, u32::MAX].map(|n| backoff.duration(n, &rng).as_secs());
+        assert_eq!(seconds, [3, 1, 7, 2, 2, 2]);
+        assert_eq!((backoff.base(), backoff.cap()), (table[0], table[2]));
+        let jittered = backoff.jitter(Jitter::Upward);
+        let drawn = jittered.duration(1, &rng).as_secs_f64();
+        assert!((1.0..=1.25).contains(&drawn), "{drawn}");
     }
 
     #[test]
@@ -174,6 +251,15 @@ mod tests {
                 "open_for.cap",
             ),
             (Backoff::default().factor(f64::NAN), "open_for.factor"),
+            (Backoff::by_attempt([]), "open_for.by_attempt"),
+            (
+                Backoff::by_attempt([Duration::from_secs(1), Duration::ZERO]),
+                "open_for.by_attempt",
+            ),
+            (
+                Backoff::by_attempt(std::iter::repeat(Duration::from_secs(1))),
+                "open_for.by_attempt",
+            ),
         ];
         for (backoff, field) in refused {
             assert_eq!(backoff.validate().unwrap_err().field(), field);

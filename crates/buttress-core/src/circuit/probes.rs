@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Settings;
+use super::{Evidence, Probing, Settings};
 use crate::clock::Instant;
 use crate::outcome::Outcome;
 
@@ -16,7 +16,8 @@ pub(super) struct Probes {
     /// Those whose place was given to others, oldest first.
     overdue: Vec<Lease>,
     next_id: u64,
-    successes: u32,
+    good: u32,
+    bad: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,30 +35,28 @@ impl Probes {
         live.count() < max(settings)
     }
 
-    /// Whether [`Probes::reap`] would find enough successes at `now` to close the circuit.
+    /// Whether, after [`Probes::reap`] at `now`, enough would have ended well.
     pub(super) fn would_close(&self, now: Instant, settings: &Settings) -> bool {
         let answered = |lease: &&Lease| lease.expires <= now && lease.answered;
         let more = self.leases.iter().filter(answered).count();
         let more = u32::try_from(more).unwrap_or(u32::MAX);
-        more > 0 && self.successes.saturating_add(more) >= settings.successes_to_close.get()
+        self.good.saturating_add(more) >= settings.probing.needed()
     }
 
-    /// Takes back the places of leases that have run out; whether a probe among them had been
-    /// answered, which is a success: some answers have no end.
-    pub(super) fn reap(&mut self, now: Instant) -> bool {
-        let before = self.successes;
+    /// Takes back the places of leases that have run out. A probe among them that had been answered
+    /// has succeeded: some answers have no end.
+    pub(super) fn reap(&mut self, now: Instant) {
         self.leases.retain(|lease| {
             let live = lease.expires > now;
             match lease.answered {
                 _ if live => {}
-                true => self.successes = self.successes.saturating_add(1),
+                true => self.good = self.good.saturating_add(1),
                 false => self.overdue.push(*lease),
             }
             live
         });
         let forgotten = self.overdue.len().saturating_sub(OVERDUE);
         self.overdue.drain(..forgotten);
-        self.successes != before
     }
 
     /// Leases a place, or says after how long one comes free at the latest. To be called after
@@ -110,14 +109,37 @@ impl Probes {
         Some(self.overdue.remove(at))
     }
 
-    /// Counts a success.
-    pub(super) fn succeeded(&mut self) {
-        self.successes = self.successes.saturating_add(1);
+    /// Counts what a probe showed.
+    pub(super) fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => self.good = self.good.saturating_add(1),
+            // Slow was what someone complained of, or the slow threshold would not be set.
+            Outcome::Failure(_) | Outcome::Slow => self.bad = self.bad.saturating_add(1),
+            Outcome::Ignored | Outcome::Abandoned => {}
+        }
     }
 
-    /// Whether enough have succeeded to close the circuit.
+    /// Whether enough have ended well.
     pub(super) fn suffice(&self, settings: &Settings) -> bool {
-        self.successes >= settings.successes_to_close.get()
+        self.good >= settings.probing.needed()
+    }
+
+    /// Whether more have ended badly than is borne.
+    pub(super) fn condemn(&self, settings: &Settings) -> bool {
+        self.bad > settings.probing.bearable()
+    }
+
+    /// What the probes showed so far.
+    pub(super) fn evidence(&self, settings: &Settings) -> Evidence {
+        let (good, bad) = (f64::from(self.good), f64::from(self.bad));
+        let calls = self.good.saturating_add(self.bad);
+        match settings.probing {
+            Probing::Rate { max_bad_ratio, .. } => {
+                Evidence::new(bad / f64::from(calls.max(1)), max_bad_ratio, calls)
+            }
+            Probing::Successes(_) if self.bad > 0 => Evidence::new(bad, 1.0, self.bad),
+            Probing::Successes(needed) => Evidence::new(good, needed.get().into(), self.good),
+        }
     }
 }
 

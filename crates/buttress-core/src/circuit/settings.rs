@@ -1,9 +1,9 @@
-//! How long a circuit stays open, and how it probes.
+//! How long a circuit stays open, how it probes, and how it lets traffic back.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::Backoff;
+use super::{Backoff, Ramp, State};
 use crate::config::ConfigError;
 
 /// What a [`super::Circuit`] is set to.
@@ -13,21 +13,161 @@ pub struct Settings {
     /// How long the circuit stays open, by how often in a row it has. Default: 5 s, doubling up to
     /// 60 s, each up to a quarter longer.
     pub open_for: Backoff,
+    /// An upstream that asks to be left alone for a shorter time than that is believed down to
+    /// this. Default: never. One that asks for longer is always believed, up to the cap.
+    pub shortest_asked: Option<Duration>,
     /// How many probes may be in flight at once. Default 1.
     pub max_probes: NonZeroU32,
-    /// How many probes have to succeed, with none failing, to close the circuit. Default 2.
-    pub successes_to_close: NonZeroU32,
+    /// What ends half-open well. Default: two successes.
+    pub probing: Probing,
     /// After how long a probe gives its place back although it has not ended. Default 30 s.
     pub probe_deadline: Duration,
+    /// How long the circuit may be half-open. Default: as long as it takes, for no probe can hold it
+    /// up for longer than its deadline.
+    pub half_open_limit: Option<HalfOpenLimit>,
+    /// How traffic rises after half-open. Default: [`Ramp::default`]. `None`: all at once.
+    pub ramp: Option<Ramp>,
+    /// What a circuit without a ramp has to show, closed, to be thought healthy: then it opens for
+    /// the first open time again, and until then for longer than the last time.
+    pub healthy_run: HealthyRun,
+}
+
+/// What ends half-open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Probing {
+    /// This many probes that succeed end it well; a single one that fails or is slow opens the circuit
+    /// again.
+    Successes(NonZeroU32),
+    /// The first `probes` to end are judged together, as early as it is clear how.
+    Rate {
+        /// How many probes are judged.
+        probes: NonZeroU32,
+        /// With more than this share of them failed or slow the circuit opens again. At least 0, below
+        /// 1.
+        max_bad_ratio: f64,
+    },
+}
+
+/// For how long a circuit may be half-open, and what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HalfOpenLimit {
+    /// For how long. Not zero.
+    pub after: Duration,
+    /// [`State::Open`] for who would rather be safe, [`State::Closed`] for who would rather be
+    /// served, by way of the ramp if there is one.
+    ///
+    /// Where fewer calls come in the time than half-open takes to be judged, a circuit that opens again
+    /// never closes.
+    pub then: State,
+}
+
+/// What a closed circuit has to show to be thought healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthyRun {
+    /// Closed for so long without a trip. Default: the first open time, before jitter.
+    pub lasts: Option<Duration>,
+    /// And so many successes. Default 10.
+    pub successes: u32,
+}
+
+impl Probing {
+    /// How many probes have to end well if none ends badly.
+    pub fn needed(&self) -> u32 {
+        match *self {
+            Self::Successes(n) => n.get(),
+            Self::Rate { probes, .. } => probes.get() - self.bearable(),
+        }
+    }
+
+    /// How many may end badly.
+    pub(super) fn bearable(&self) -> u32 {
+        match *self {
+            Self::Successes(_) => 0,
+            Self::Rate {
+                probes,
+                max_bad_ratio,
+            } => {
+                // A share that was written as a decimal is that decimal: 0.3 of ten is three.
+                let bearable = f64::from(probes.get()) * max_bad_ratio + 1e-9;
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a cast of a float saturates; whole probes are counted"
+                )]
+                let bearable = bearable as u32;
+                bearable.min(probes.get() - 1)
+            }
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        match *self {
+            Self::Rate { max_bad_ratio, .. } if !(0.0..1.0).contains(&max_bad_ratio) => {
+                let problem = format!(
+                    "{max_bad_ratio} is no share of probes that is borne; use 0 or more, below 1"
+                );
+                Err(ConfigError::new("probing.max_bad_ratio", problem))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl HalfOpenLimit {
+    /// Half-open for at most `after`, and then `then`: open or closed.
+    pub const fn new(after: Duration, then: State) -> Self {
+        Self { after, then }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.after.is_zero() {
+            let problem = "0 leaves no time to probe; use at least the time a probe may take";
+            return Err(ConfigError::new("half_open_limit.after", problem));
+        }
+        if !matches!(self.then, State::Open | State::Closed) {
+            let problem = format!(
+                "{} does not follow half-open; use open or closed",
+                self.then
+            );
+            return Err(ConfigError::new("half_open_limit.then", problem));
+        }
+        Ok(())
+    }
+}
+
+impl Default for HealthyRun {
+    fn default() -> Self {
+        Self {
+            lasts: None,
+            successes: 10,
+        }
+    }
+}
+
+impl HealthyRun {
+    /// Closed for `lasts`, with `successes`.
+    pub const fn new(lasts: Duration, successes: u32) -> Self {
+        Self {
+            lasts: Some(lasts),
+            successes,
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             open_for: Backoff::default(),
+            shortest_asked: None,
             max_probes: NonZeroU32::MIN,
-            successes_to_close: NonZeroU32::MIN.saturating_add(1),
+            probing: Probing::Successes(NonZeroU32::MIN.saturating_add(1)),
             probe_deadline: Duration::from_secs(30),
+            half_open_limit: None,
+            ramp: Some(Ramp::default()),
+            healthy_run: HealthyRun::default(),
         }
     }
 }
@@ -40,6 +180,13 @@ impl Settings {
         self
     }
 
+    /// An upstream that asks for a shorter open time is believed, down to this.
+    #[must_use]
+    pub fn shortest_asked(mut self, shortest: Duration) -> Self {
+        self.shortest_asked = Some(shortest);
+        self
+    }
+
     /// How many probes may be in flight at once.
     #[must_use]
     pub fn max_probes(mut self, max_probes: NonZeroU32) -> Self {
@@ -47,10 +194,16 @@ impl Settings {
         self
     }
 
-    /// How many probes have to succeed to close the circuit.
+    /// How many probes have to succeed, with none failing, to end half-open.
     #[must_use]
-    pub fn successes_to_close(mut self, successes: NonZeroU32) -> Self {
-        self.successes_to_close = successes;
+    pub fn successes_to_close(self, successes: NonZeroU32) -> Self {
+        self.probing(Probing::Successes(successes))
+    }
+
+    /// What ends half-open well.
+    #[must_use]
+    pub fn probing(mut self, probing: Probing) -> Self {
+        self.probing = probing;
         self
     }
 
@@ -61,6 +214,27 @@ impl Settings {
         self
     }
 
+    /// How long the circuit may be half-open, and what follows.
+    #[must_use]
+    pub fn half_open_limit(mut self, limit: HalfOpenLimit) -> Self {
+        self.half_open_limit = Some(limit);
+        self
+    }
+
+    /// How traffic rises after half-open; `None` lets all of it back at once.
+    #[must_use]
+    pub fn ramp(mut self, ramp: impl Into<Option<Ramp>>) -> Self {
+        self.ramp = ramp.into();
+        self
+    }
+
+    /// What a circuit without a ramp has to show to be thought healthy.
+    #[must_use]
+    pub fn healthy_run(mut self, run: HealthyRun) -> Self {
+        self.healthy_run = run;
+        self
+    }
+
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.probe_deadline.is_zero() {
@@ -68,6 +242,116 @@ impl Settings {
                 "0 would forfeit every probe at once; use at least the time a call may take";
             return Err(ConfigError::new("probe_deadline", problem));
         }
+        if self
+            .shortest_asked
+            .is_some_and(|shortest| shortest.is_zero())
+        {
+            let problem = "0 would let an upstream keep the circuit from opening; use at least a \
+                           millisecond, or none";
+            return Err(ConfigError::new("shortest_asked", problem));
+        }
+        self.probing.validate()?;
+        self.half_open_limit
+            .as_ref()
+            .map_or(Ok(()), HalfOpenLimit::validate)?;
+        self.ramp.as_ref().map_or(Ok(()), Ramp::validate)?;
         self.open_for.validate()
+    }
+
+    /// Within the bounds: the open time of this attempt, or what was asked for.
+    pub(super) fn open_time(&self, drawn: Duration, asked: Option<Duration>) -> Duration {
+        let Some(asked) = asked else { return drawn };
+        let asked = asked.min(self.open_for.cap());
+        match self.shortest_asked {
+            Some(shortest) if asked < drawn => asked.max(shortest.min(drawn)),
+            _ => asked.max(drawn),
+        }
+    }
+
+    /// How long a closed circuit has to last to be thought healthy.
+    pub(super) fn healthy_after(&self) -> Duration {
+        self.healthy_run.lasts.unwrap_or(self.open_for.base())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(n: u32) -> NonZeroU32 {
+        NonZeroU32::new(n).unwrap()
+    }
+
+    fn rate(probes: u32, max_bad_ratio: f64) -> Probing {
+        Probing::Rate {
+            probes: of(probes),
+            max_bad_ratio,
+        }
+    }
+
+    #[test]
+    fn a_rate_bears_as_many_bad_probes_as_its_share_says() {
+        let cases = [
+            (rate(4, 0.25), 1),
+            (rate(10, 0.3), 3),
+            (rate(10, 0.29), 2),
+            (rate(1, 0.9), 0),
+            (rate(3, 0.0), 0),
+            (rate(7, 0.999_999_999_999), 6),
+            (Probing::Successes(of(5)), 0),
+        ];
+        for (probing, bearable) in cases {
+            assert_eq!(probing.bearable(), bearable, "{probing:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_lengthens_within_the_cap_and_shortens_only_where_that_is_set() {
+        let second = Duration::from_secs;
+        let settings = Settings::default();
+        let time = |asked| settings.open_time(second(5), Some(second(asked))).as_secs();
+        assert_eq!([time(0), time(5), time(20), time(1 << 40)], [5, 5, 20, 60]);
+        let settings = settings.clone().shortest_asked(second(2));
+        let time = |asked| settings.open_time(second(5), Some(second(asked))).as_secs();
+        assert_eq!([time(0), time(3), time(20), time(1 << 40)], [2, 3, 20, 60]);
+        assert_eq!(settings.open_time(second(1), Some(second(0))), second(1));
+        assert_eq!(settings.open_time(second(5), None), second(5));
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_name() {
+        let second = Duration::from_secs(1);
+        let limit =
+            |after, then| Settings::default().half_open_limit(HalfOpenLimit::new(after, then));
+        let refused = [
+            (
+                Settings::default().probe_deadline(Duration::ZERO),
+                "probe_deadline",
+            ),
+            (
+                Settings::default().shortest_asked(Duration::ZERO),
+                "shortest_asked",
+            ),
+            (
+                Settings::default().probing(rate(3, 1.0)),
+                "probing.max_bad_ratio",
+            ),
+            (
+                Settings::default().probing(rate(3, f64::NAN)),
+                "probing.max_bad_ratio",
+            ),
+            (limit(Duration::ZERO, State::Open), "half_open_limit.after"),
+            (limit(second, State::Ramping), "half_open_limit.then"),
+            (Settings::default().ramp(Ramp::new([])), "ramp.steps"),
+            (
+                Settings::default().open_for(Backoff::constant(Duration::ZERO)),
+                "open_for.base",
+            ),
+        ];
+        for (settings, field) in refused {
+            assert_eq!(settings.validate().unwrap_err().field(), field);
+        }
+        assert_eq!(limit(second, State::Closed).validate(), Ok(()));
+        assert_eq!(Settings::default().validate(), Ok(()));
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct Model {
     pub(super) since: Instant,
     pub(super) open_until: Instant,
     successes: u32,
+    good_closed: u32,
     pub(super) tickets: Vec<Given>,
 }
 
@@ -50,6 +51,7 @@ impl Model {
             since: now,
             open_until: now,
             successes: 0,
+            good_closed: 0,
             tickets: Vec::new(),
         }
     }
@@ -59,9 +61,15 @@ impl Model {
         self.generation += 1;
         self.since = now;
         self.successes = 0;
-        if to == State::Closed {
-            self.attempt = 0;
-        }
+        self.good_closed = 0;
+    }
+
+    /// Whether a closed circuit has proved healthy, for as long and by as many successes as is set.
+    pub(super) fn is_proven(&self, now: Instant) -> bool {
+        let run = self.settings.healthy_run;
+        let lasts = run.lasts.unwrap_or(self.settings.open_for.base());
+        let lasted = now.saturating_since(self.since) >= lasts;
+        self.state == State::Closed && lasted && self.good_closed >= run.successes
     }
 
     pub(super) fn probes_in_flight(&self, now: Instant) -> usize {
@@ -94,8 +102,8 @@ impl Model {
     /// Whether answered probes whose leases have run out close the circuit.
     pub(super) fn closes_on_admission(&self, now: Instant) -> bool {
         let more = self.reapable(now);
-        let enough = self.successes + more >= self.settings.successes_to_close.get();
-        self.state == State::HalfOpen && more > 0 && enough
+        let enough = self.successes + more >= self.settings.probing.needed();
+        self.state == State::HalfOpen && enough
     }
 
     pub(super) fn reap(&mut self, now: Instant) {
@@ -127,7 +135,10 @@ impl Model {
             return (Meaning::Stale, None);
         }
         match (self.state, given.lease) {
-            (State::Closed, None) => (Meaning::Counted, None),
+            (State::Closed, None) => {
+                self.good_closed += u32::from(outcome == Outcome::Success);
+                (Meaning::Counted, None)
+            }
             (State::HalfOpen, Some(expires)) if !twice => {
                 let heard = match outcome {
                     _ if expires > now => outcome,
@@ -147,7 +158,7 @@ impl Model {
         match outcome {
             Outcome::Success => {
                 self.successes += 1;
-                (self.successes >= self.settings.successes_to_close.get()).then_some(State::Closed)
+                (self.successes >= self.settings.probing.needed()).then_some(State::Closed)
             }
             Outcome::Failure(_) | Outcome::Slow => Some(State::Open),
             _ => None,

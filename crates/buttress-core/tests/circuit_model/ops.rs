@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use buttress_core::circuit::{Backoff, Jitter, Settings};
+use buttress_core::circuit::{Backoff, HealthyRun, Jitter, Settings};
 use buttress_core::outcome::{FailureKind, Outcome};
 use proptest::prelude::*;
 
@@ -63,12 +63,17 @@ prop_compose! {
         probes in 1_u32..4,
         successes in 1_u32..4,
         deadline in (1_u64..=30).prop_map(Duration::from_secs),
+        run in proptest::option::of((1_u64..5, 0_u32..3)),
     ) -> Settings {
         Settings::default()
             .open_for(Backoff::exponential(base, base + more).jitter(jitter))
             .max_probes(NonZeroU32::new(probes).unwrap())
             .successes_to_close(NonZeroU32::new(successes).unwrap())
             .probe_deadline(deadline)
+            .ramp(None)
+            .healthy_run(run.map_or(HealthyRun::default(), |(lasts, successes)| {
+                HealthyRun::new(Duration::from_secs(lasts), successes)
+            }))
     }
 }
 

@@ -1,0 +1,57 @@
+//! Asking to make a call, and telling how it ended.
+
+use std::time::Duration;
+
+use super::Transition;
+
+/// The right to make one call, and what is needed to judge its outcome later.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "an admitted call must be settled"]
+pub struct Ticket {
+    pub(super) generation: u64,
+    pub(super) lease: Option<u64>,
+}
+
+impl Ticket {
+    /// A ticket for an ordinary call of `generation`; for owners that admit closed traffic without
+    /// taking their lock.
+    pub const fn ordinary(generation: u64) -> Self {
+        Self {
+            generation,
+            lease: None,
+        }
+    }
+
+    /// The generation in which the call was admitted.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the call is a probe.
+    pub const fn is_probe(&self) -> bool {
+        self.lease.is_some()
+    }
+}
+
+/// The answer of [`super::Circuit::admit`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// The call may be made.
+    Admitted(Ticket),
+    /// It may not; another attempt makes sense after this long.
+    Rejected(Duration),
+}
+
+/// What an outcome meant to the circuit.
+#[derive(Debug, PartialEq)]
+pub enum Settled {
+    /// An ordinary call of the present generation: the owner's trip rules should see it.
+    Counted,
+    /// A call of an earlier generation, or a probe that outlived its lease and did not end well: for
+    /// statistics only.
+    Stale,
+    /// A probe; `Some` if it changed the state.
+    Probe(Option<Transition>),
+    /// A call of the ramp; `Some` if it changed the state.
+    Ramp(Option<Transition>),
+}

@@ -478,7 +478,7 @@ mod tests {
         world.map.sweep(world.now);
         world.pass(IDLE.saturating_sub(Duration::from_nanos(1)));
         world.map.sweep(world.now);
-        assert_eq!(world.gone(), []);
+        assert_eq!(world.gone(), Vec::<u32>::new());
         world.pass(Duration::from_nanos(1));
         world.map.sweep(world.now);
         assert_eq!(world.gone(), [1]);

@@ -17,9 +17,11 @@ use buttress_core::rng::Rng;
 use crate::config::Config;
 use crate::gate::{Gate, remaining};
 use crate::handle::{BreakerHandle, Event};
+use crate::inflight::{Entered, InFlight};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
 use crate::permit::Permit;
+use crate::rules::{Asking, thresholds};
 use crate::waiters::Waiters;
 
 /// A circuit breaker. Cheap to clone; all clones are the same breaker.
@@ -46,8 +48,11 @@ use crate::waiters::Waiters;
 #[derive(Clone)]
 pub struct Breaker(Arc<Shared>);
 
+/// The gate stands first, next to the counts of the `Arc`.
+#[repr(C)]
 pub(crate) struct Shared {
     gate: Gate,
+    in_flight: InFlight,
     rejected: AtomicU64,
     slow_after: AtomicU64,
     ready_deadline: AtomicU64,
@@ -75,13 +80,16 @@ impl Breaker {
             return Err(ConfigError::new("name", problem));
         }
         config.validate()?;
+        let slow_after = config.slow_threshold();
+        let in_flight = InFlight::new(&thresholds(&config.rules));
         let now = config.clock.now();
         let circuit = Circuit::starting(config.start, config.circuit, now, &config.rng);
-        let machine = Machine::new(circuit, config.rules, now);
+        let machine = Machine::new(circuit, config.rules, slow_after, now);
         let shared = Shared {
             gate: Gate::new(machine.face()),
             rejected: AtomicU64::new(0),
-            slow_after: AtomicU64::new(threshold(config.slow_after)),
+            in_flight,
+            slow_after: AtomicU64::new(threshold(slow_after)),
             ready_deadline: AtomicU64::new(nanos(config.ready_deadline)),
             clock: config.clock,
             rng: config.rng,
@@ -113,9 +121,24 @@ impl Breaker {
     /// Closed: no lock, and no clock unless a slow threshold is set. Open: no lock, one clock read.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
-        match self.0.gate.pass() {
-            Some(generation) => Ok(self.permit(Ticket::ordinary(generation))),
-            None => self.reject_or_ask(),
+        let gate = &self.0.gate;
+        let Some(generation) = gate.pass() else {
+            return self.reject_or_ask();
+        };
+        if !gate.is_timed() {
+            let ticket = Ticket::ordinary(generation);
+            return Ok(Permit::new(
+                self.clone(),
+                ticket,
+                Instant::NEVER,
+                Entered::default(),
+            ));
+        }
+        let now = self.0.clock.now();
+        if now < gate.settled_until() {
+            Ok(self.permit(Ticket::ordinary(generation), now))
+        } else {
+            self.ask(now)
         }
     }
 
@@ -154,36 +177,40 @@ impl Breaker {
     /// Kept out of line, so that the healthy path stays small enough to be inlined.
     #[inline(never)]
     fn reject_or_ask(&self) -> Result<Permit, Rejected> {
-        let left = self
-            .0
-            .gate
-            .open_until()
-            .and_then(|until| remaining(until, self.0.clock.now()));
-        match left {
+        let now = self.0.clock.now();
+        let until = self.0.gate.open_until();
+        match until.and_then(|until| remaining(until, now)) {
             Some(wait) => Err(self.reject("circuit_open").retry_after(wait)),
-            None => self.ask(),
+            None => self.ask(now),
         }
     }
 
     #[cold]
-    fn ask(&self) -> Result<Permit, Rejected> {
-        let now = self.0.clock.now();
-        let (admission, state) = self
-            .0
-            .with(|machine| (machine.admit(now, &self.0.rng), machine.circuit.state()));
+    fn ask(&self, now: Instant) -> Result<Permit, Rejected> {
+        let (admission, state) = self.0.with_at(now, |machine| {
+            (machine.admit(now, &self.0.rng), machine.circuit.state())
+        });
         match admission {
-            Admission::Admitted(ticket) => Ok(self.permit(ticket)),
+            Admission::Admitted(ticket) if self.0.gate.is_timed() => Ok(self.permit(ticket, now)),
+            Admission::Admitted(ticket) => Ok(Permit::new(
+                self.clone(),
+                ticket,
+                Instant::NEVER,
+                Entered::default(),
+            )),
             Admission::Rejected(wait) => Err(self.reject(reason(state)).retry_after(wait)),
         }
     }
 
+    /// A permit for a call whose time is taken from `now` on.
     #[inline]
-    fn permit(&self, ticket: Ticket) -> Permit {
-        let started = match self.0.slow_after() {
-            Some(_) => self.0.clock.now(),
-            None => Instant::NEVER,
+    fn permit(&self, ticket: Ticket, now: Instant) -> Permit {
+        let entered = if ticket.is_probe() {
+            Entered::default()
+        } else {
+            self.0.in_flight.enter(now, ticket.generation())
         };
-        Permit::new(self.clone(), ticket, started)
+        Permit::new(self.clone(), ticket, now, entered)
     }
 }
 
@@ -196,6 +223,11 @@ impl Shared {
     #[inline]
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    #[inline]
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     pub(crate) fn rng(&self) -> &Rng {
@@ -231,10 +263,18 @@ impl Shared {
     /// Replaces what is replaceable of the configuration, which has been validated.
     pub(crate) fn reconfigure(&self, config: Config) {
         let now = self.clock.now();
-        self.with(|machine| {
-            machine.reconfigure(config.circuit, config.rules, now, &self.rng);
+        let slow_after = config.slow_threshold();
+        self.with_at(now, |machine| {
+            machine.reconfigure(
+                config.circuit,
+                config.rules,
+                slow_after,
+                now,
+                &self.in_flight,
+                &self.rng,
+            );
             self.slow_after
-                .store(threshold(config.slow_after), Ordering::Relaxed);
+                .store(threshold(slow_after), Ordering::Relaxed);
             self.ready_deadline
                 .store(nanos(config.ready_deadline), Ordering::Relaxed);
         });
@@ -246,6 +286,7 @@ impl Shared {
         let mut machine = self.lock();
         machine.absorb(self.gate.shut());
         let result = f(&mut machine);
+        let asking = machine.take_questions();
         self.gate.publish(machine.face());
         let news = machine.has_untold();
         if news {
@@ -258,7 +299,25 @@ impl Shared {
             }
             self.tell();
         }
+        if let Some(asking) = asking {
+            self.ask_user(&asking);
+        }
         result
+    }
+
+    /// Asks the user's own rules, under no lock.
+    #[cold]
+    fn ask_user(&self, asking: &Asking) {
+        let answers = asking.answers();
+        self.with(|machine| machine.answer(asking, &answers, &self.rng));
+    }
+
+    /// [`Shared::with`] for what happens at `now`: what time has brought since comes first.
+    pub(crate) fn with_at<T>(&self, now: Instant, f: impl FnOnce(&mut Machine) -> T) -> T {
+        self.with(|machine| {
+            machine.look(now, &self.in_flight, &self.rng);
+            f(machine)
+        })
     }
 
     /// Publishes what has changed, in order and under no lock that anyone waits for.

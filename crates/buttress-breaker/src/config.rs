@@ -7,8 +7,7 @@ use buttress_core::clock::Clock;
 use buttress_core::config::ConfigError;
 use buttress_core::rng::Rng;
 
-/// The longest window over calls: a bit for each, so 128 KiB.
-const MAX_CALLS: u32 = 1 << 20;
+use crate::rules::{self, Rule, Window};
 
 /// What a [`crate::Breaker`] is set to.
 ///
@@ -35,8 +34,8 @@ pub struct Config {
     /// ten thousand million calls.
     pub rules: Vec<Rule>,
     /// A success that takes longer than this counts as `Slow`. Over HTTP it is the time to the head
-    /// of the response: how long the body takes is also the client's doing. Default: none, and then
-    /// no clock is read for it.
+    /// of the response: how long the body takes is also the client's doing. Default: the shortest
+    /// [`Rule::slower_than`] of the rules; none of them asks, and no clock is read for it.
     pub slow_after: Option<Duration>,
     /// How long the circuit stays open, how it probes, and how it lets traffic back.
     pub circuit: Settings,
@@ -50,46 +49,6 @@ pub struct Config {
     pub clock: Clock,
     /// The randomness of the open time's jitter. Stays as the clock does.
     pub rng: Rng,
-}
-
-/// What opens a circuit. A [`Rule`] is judged when a call ends.
-///
-/// `Success` and `Slow` count as good calls, `Failure` as a bad one; `Ignored` and `Abandoned` do
-/// not count.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Rule {
-    /// This many calls in a row failed. At least 1.
-    ConsecutiveFailures(u32),
-    /// Of the calls in a window, this share or more failed.
-    FailureRate {
-        /// The share: above 0, at most 1.
-        ratio: f64,
-        /// With fewer calls in the window nothing is concluded. At least 1, at most the window.
-        min_calls: u32,
-        /// Which calls are looked at.
-        window: Window,
-    },
-}
-
-/// Which calls a rate looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Window {
-    /// The last calls, exactly: the oldest leaves when a new one comes. From 1 to 1,048,576.
-    Calls(u32),
-    /// The calls of the last stretch of time, in sixteen buckets. At least 1 ms.
-    Time(Duration),
-}
-
-impl Rule {
-    /// The name in verdicts, metrics and log lines.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::ConsecutiveFailures(_) => "consecutive_failures",
-            Self::FailureRate { .. } => "failure_rate",
-        }
-    }
 }
 
 impl Default for Config {
@@ -166,12 +125,14 @@ impl Config {
         self
     }
 
+    /// The threshold of the outcome `Slow`.
+    pub(crate) fn slow_threshold(&self) -> Option<Duration> {
+        let shortest = || rules::thresholds(&self.rules).first().copied();
+        self.slow_after.or_else(shortest)
+    }
+
     /// Refuses what makes no sense, naming the fields and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.rules.is_empty() {
-            let problem = "without a rule the circuit never opens; give at least one";
-            return Err(ConfigError::new("rules", problem));
-        }
         if self.ready_deadline.is_zero() {
             let problem = "0 would refuse every probe whose service is not ready at once; use at \
                            least the time a permit or a connection takes";
@@ -189,89 +150,8 @@ impl Config {
             );
             return Err(ConfigError::new("start", problem));
         }
-        for rule in &self.rules {
-            rule.validate()?;
-            rule.validate_against(self.slow_after)?;
-        }
+        rules::validate(&self.rules, self.slow_after)?;
         self.circuit.validate()
-    }
-}
-
-impl Rule {
-    fn validate(&self) -> Result<(), ConfigError> {
-        match *self {
-            Self::ConsecutiveFailures(0) => Err(ConfigError::new(
-                "rules.consecutive_failures",
-                "0 failures would always open; use 1 or more",
-            )),
-            Self::ConsecutiveFailures(_) => Ok(()),
-            Self::FailureRate {
-                ratio,
-                min_calls,
-                window,
-            } => validate_rate(ratio, min_calls).and_then(|()| window.validate(min_calls)),
-        }
-    }
-
-    fn validate_against(&self, slow_after: Option<Duration>) -> Result<(), ConfigError> {
-        match (self, slow_after) {
-            (
-                Self::FailureRate {
-                    window: Window::Time(span),
-                    ..
-                },
-                Some(slow),
-            ) if *span < slow => {
-                let problem = format!(
-                    "a window of {span:?} ends before a call is slow ({slow:?}); use a longer \
-                     window or a shorter threshold"
-                );
-                Err(ConfigError::new(
-                    "rules.failure_rate.window and slow_after",
-                    problem,
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn validate_rate(ratio: f64, min_calls: u32) -> Result<(), ConfigError> {
-    if !(ratio > 0.0 && ratio <= 1.0) {
-        let problem = format!("{ratio} is no share of calls; use a number above 0, at most 1");
-        return Err(ConfigError::new("rules.failure_rate.ratio", problem));
-    }
-    if min_calls == 0 {
-        let problem = "0 would judge an empty window; use 1 or more";
-        return Err(ConfigError::new("rules.failure_rate.min_calls", problem));
-    }
-    Ok(())
-}
-
-impl Window {
-    fn validate(self, min_calls: u32) -> Result<(), ConfigError> {
-        const FIELD: &str = "rules.failure_rate.window";
-        match self {
-            Self::Calls(n) if n == 0 || n > MAX_CALLS => {
-                let problem = format!("{n} calls; use 1 to {MAX_CALLS}");
-                Err(ConfigError::new(FIELD, problem))
-            }
-            Self::Calls(n) if min_calls > n => {
-                let problem = format!(
-                    "{min_calls} calls never fit into a window of {n}; use a minimum of at most \
-                     {n}, or a longer window"
-                );
-                Err(ConfigError::new(
-                    "rules.failure_rate.min_calls and window",
-                    problem,
-                ))
-            }
-            Self::Time(span) if span < Duration::from_millis(1) => {
-                let problem = format!("{span:?} is too short to hold calls; use at least 1ms");
-                Err(ConfigError::new(FIELD, problem))
-            }
-            Self::Calls(_) | Self::Time(_) => Ok(()),
-        }
     }
 }
 

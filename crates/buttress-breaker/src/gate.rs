@@ -1,4 +1,4 @@
-//! The face of the machine that a healthy call sees: one atomic word.
+//! The face of the machine that a healthy call sees: one atomic word, and until when it holds.
 //!
 //! The machine behind it is under a lock. Whoever takes the lock first [`Gate::shut`]s the gate and
 //! before leaving [`Gate::publish`]es what the machine now is. While the gate is shut, or whenever a
@@ -9,6 +9,13 @@
 //! successes out in the same atomic step that stops further ones, so the machine sees each of them
 //! once, before whatever its next lock holder does. That nothing depends on their order among
 //! themselves is what `Rules::is_indifferent` says.
+//!
+//! Windows of time change by themselves where one of their buckets ends, and a call in flight becomes
+//! slow. The first such moment is [`Gate::settled_until`]: before it every counted success belongs to
+//! the buckets in which the gate was published, and the machine takes it into those. Whoever comes at or
+//! after that moment takes the lock, which rolls the windows and publishes the next one. A success whose
+//! clock was read before that moment and whose swap comes after it is counted in the next bucket, as if it
+//! had ended those nanoseconds later: the swap is when it takes effect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,9 +31,17 @@ use buttress_core::clock::Instant;
 /// ```
 ///
 /// Forty-four bits of generation outlast a transition every microsecond for half a year.
+///
+/// What a healthy call reads stands together, in the order of use: behind the counts of the `Arc` that
+/// holds it, so that two threads on one breaker contend for one line of memory.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Gate {
     word: AtomicU64,
+    /// Before this, in nanoseconds, no window changes and no call becomes slow.
+    settled_until: AtomicU64,
+    /// A call that takes longer than this is slow to somebody.
+    brisk: AtomicU64,
     /// While open: until when, in nanoseconds. Written before the word, so that whoever reads an
     /// open word reads its time or a later one.
     until: AtomicU64,
@@ -40,6 +55,9 @@ pub(crate) struct Face {
     /// Successes may be counted in the gate.
     pub(crate) quiet: bool,
     pub(crate) until: Instant,
+    pub(crate) settled_until: Instant,
+    /// `Duration::MAX` if nobody asks how long calls take.
+    pub(crate) brisk: Duration,
 }
 
 const PENDING: u64 = 0xffff;
@@ -57,6 +75,8 @@ impl Gate {
     pub(crate) fn new(face: Face) -> Self {
         Self {
             word: AtomicU64::new(face.word()),
+            settled_until: AtomicU64::new(face.settled_until.as_nanos()),
+            brisk: AtomicU64::new(nanos(face.brisk)),
             until: AtomicU64::new(face.until.as_nanos()),
         }
     }
@@ -83,6 +103,24 @@ impl Gate {
     pub(crate) fn open_until(&self) -> Option<Instant> {
         let is_open = self.word.load(Ordering::Acquire) & STATE == OPEN;
         is_open.then(|| Instant::from_nanos(self.until.load(Ordering::Relaxed)))
+    }
+
+    /// Before this no window changes and no call in flight becomes slow.
+    #[inline]
+    pub(crate) fn settled_until(&self) -> Instant {
+        Instant::from_nanos(self.settled_until.load(Ordering::Relaxed))
+    }
+
+    /// Whether anybody asks how long calls take.
+    #[inline]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.brisk.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// Whether a call that takes `age` is slow to nobody.
+    #[inline]
+    pub(crate) fn is_brisk(&self, age: Duration) -> bool {
+        age <= Duration::from_nanos(self.brisk.load(Ordering::Relaxed))
     }
 
     /// Counts a success of `generation`; `false` if the machine has to be told instead.
@@ -122,8 +160,15 @@ impl Gate {
     #[inline]
     pub(crate) fn publish(&self, face: Face) {
         self.until.store(face.until.as_nanos(), Ordering::Relaxed);
+        self.settled_until
+            .store(face.settled_until.as_nanos(), Ordering::Relaxed);
+        self.brisk.store(nanos(face.brisk), Ordering::Relaxed);
         self.word.store(face.word(), Ordering::Release);
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Face {
@@ -151,6 +196,8 @@ mod tests {
             generation,
             quiet,
             until: Instant::from_nanos(7),
+            settled_until: Instant::NEVER,
+            brisk: Duration::MAX,
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub consecutive_failures: u32,
     /// What the windows of the rules hold; of an open circuit, what they held when it opened.
     pub windows: Vec<WindowCounts>,
+    /// How often a rule of the user's own has panicked; it then counted as not firing.
+    pub rule_panics: u64,
     /// How long an open circuit rejects yet.
     pub retry_after: Option<Duration>,
     /// How often in a row it has opened without proving healthy in between.
@@ -89,7 +91,7 @@ impl BreakerHandle {
         let shared = self.breaker.shared();
         let now = shared.clock().now();
         let (name, rejected) = (Arc::clone(self.name()), shared.rejected());
-        shared.with(|machine| Snapshot {
+        shared.with_at(now, |machine| Snapshot {
             name,
             rejected,
             state: machine.circuit.state(),
@@ -99,6 +101,7 @@ impl BreakerHandle {
             stale: machine.stale,
             consecutive_failures: machine.rules.consecutive(),
             windows: machine.rules.counts(now),
+            rule_panics: machine.rule_panics,
             retry_after: machine.open_until().and_then(|until| remaining(until, now)),
             attempt: machine.circuit.attempt(),
             share: machine.circuit.share(),

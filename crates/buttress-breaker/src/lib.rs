@@ -96,6 +96,7 @@ mod config;
 pub mod fallback;
 mod gate;
 mod handle;
+mod inflight;
 mod inner;
 mod layer;
 mod machine;
@@ -111,14 +112,14 @@ pub mod http;
 pub mod plain;
 
 pub use breaker::Breaker;
-pub use config::{Config, Rule, Window};
+pub use config::Config;
 pub use fallback::{Fallback, FallbackLayer, FallbackService};
 pub use handle::{BreakerHandle, Event, Snapshot};
 pub use layer::BreakerLayer;
 pub use machine::{Calls, TransitionCount};
 pub use permit::Permit;
 pub use plain::BreakerError;
-pub use rules::WindowCounts;
+pub use rules::{CustomRule, Evidence, Rule, Trip, TripRule, Window, WindowCounts};
 pub use service::{BreakerService, Guarding};
 
 /// What the circuit under a breaker is set to, and the states it has.

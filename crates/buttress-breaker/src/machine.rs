@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use buttress_core::circuit::{
     Admission, Cause, Circuit, Evidence, IllegalTransition, Settings, Settled, State, Ticket,
@@ -13,9 +14,9 @@ use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
 use buttress_core::verdict::{Action, Verdict};
 
-use crate::config::Rule;
 use crate::gate::Face;
-use crate::rules::{Fired, Rules};
+use crate::inflight::{InFlight, overdue_before};
+use crate::rules::{Answers, Asking, Fired, Rule, Rules, Sample};
 
 /// Calls by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,16 @@ pub(crate) struct Machine {
     /// The rule whose firing was reported while observing, as long as it goes on.
     reported: Option<&'static str>,
     until: Instant,
+    /// The last look at what time does: successes that the gate counts belong to its buckets.
+    looked_at: Instant,
+    /// Until when those buckets last and no call in flight becomes slow.
+    settled_until: Instant,
+    /// The threshold of the outcome `Slow`.
+    slow_after: Option<Duration>,
+    /// What the user's own rules have to be asked once the lock is free.
+    asking: Option<Asking>,
+    /// How often one of them has panicked.
+    pub(crate) rule_panics: u64,
     /// One entry for each pair of states and rule: a closed set.
     transitions: Vec<TransitionCount>,
     /// Changes to be told once the lock is free, oldest first.
@@ -82,7 +93,12 @@ mod rule {
 }
 
 impl Machine {
-    pub(crate) fn new(circuit: Circuit, rules: Vec<Rule>, now: Instant) -> Self {
+    pub(crate) fn new(
+        circuit: Circuit,
+        rules: Vec<Rule>,
+        slow_after: Option<Duration>,
+        now: Instant,
+    ) -> Self {
         let remaining = circuit.remaining(now);
         Self {
             circuit,
@@ -92,6 +108,12 @@ impl Machine {
             verdict: None,
             reported: None,
             until: now.saturating_add(remaining),
+            looked_at: now,
+            // Whoever comes first looks.
+            settled_until: now,
+            slow_after,
+            asking: None,
+            rule_panics: 0,
             transitions: Vec::new(),
             untold: VecDeque::new(),
         }
@@ -102,9 +124,11 @@ impl Machine {
     pub(crate) fn face(&self) -> Face {
         let state = self.circuit.state();
         let quiet = match state {
-            State::Closed => self.rules.is_indifferent(),
+            State::Closed => self.rules.is_indifferent(self.looked_at),
             // What was reported is over as soon as its evidence is.
-            State::Observing => self.reported.is_none() && self.rules.is_indifferent(),
+            State::Observing => {
+                self.reported.is_none() && self.rules.is_indifferent(self.looked_at)
+            }
             State::ForcedClosed => true,
             _ => false,
         };
@@ -113,15 +137,60 @@ impl Machine {
             generation: self.circuit.generation(),
             quiet,
             until: self.until,
+            settled_until: self.settled_until,
+            brisk: self.brisk(),
         }
+    }
+
+    /// What takes longer is slow to somebody.
+    fn brisk(&self) -> Duration {
+        let shortest = self.rules.thresholds().first().copied();
+        let slow_after = self.slow_after.unwrap_or(Duration::MAX);
+        shortest.unwrap_or(Duration::MAX).min(slow_after)
+    }
+
+    /// Does what the passing of time up to `now` brings: calls in flight become slow, buckets leave
+    /// their windows. To be called before whatever happens at `now`.
+    #[inline]
+    pub(crate) fn look(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) {
+        if now >= self.settled_until {
+            self.pass_time(now, in_flight, rng);
+        }
+    }
+
+    fn pass_time(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) {
+        let next_slow = self.count_overdue(now, in_flight, rng);
+        self.rules.roll(now, self.is_judged());
+        self.looked_at = now;
+        self.settled_until = self.rules.settled_until(now).min(next_slow);
+    }
+
+    /// Takes the calls into evidence that have become slow in flight, judges, and says when the next
+    /// will be.
+    fn count_overdue(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) -> Instant {
+        let Self { circuit, rules, .. } = self;
+        let judged = matches!(circuit.state(), State::Closed | State::Observing);
+        let times = (self.settled_until, now);
+        let thresholds = rules.thresholds().to_vec();
+        let mut news = false;
+        let next = in_flight.take_overdue(&thresholds, times, circuit.generation(), |overdue| {
+            if judged {
+                rules.overdue(overdue.place, overdue.calls, overdue.due);
+                news = true;
+            }
+        });
+        if news {
+            self.judge(now, rng);
+        }
+        next
     }
 
     /// Takes in the successes that the gate counted.
     #[inline]
     pub(crate) fn absorb(&mut self, successes: u64) {
         self.calls.success = self.calls.success.saturating_add(successes);
-        if matches!(self.circuit.state(), State::Closed | State::Observing) {
-            self.rules.succeeded(successes);
+        if self.is_judged() {
+            self.rules.succeeded(successes, self.looked_at);
             self.circuit.succeeded(successes);
         }
     }
@@ -137,14 +206,16 @@ impl Machine {
         admission
     }
 
-    pub(crate) fn settle(&mut self, ticket: &Ticket, outcome: Outcome, now: Instant, rng: &Rng) {
+    /// The end of an admitted call, at `now`.
+    pub(crate) fn settle(&mut self, ticket: &Ticket, sample: &Sample, now: Instant, rng: &Rng) {
+        let outcome = self.outcome(sample);
         self.calls.count(outcome);
         if self.is_unjudged(ticket) {
             return;
         }
         match self.circuit.settle(ticket, outcome, None, now, rng) {
             Settled::Counted => {
-                if self.rules.record(outcome, now) {
+                if self.rules.record(sample, now) {
                     self.judge(now, rng);
                 }
             }
@@ -154,6 +225,20 @@ impl Machine {
             }
             Settled::Probe(None) | Settled::Ramp(None) => {}
         }
+    }
+
+    /// What a call counts as: a success that took too long is slow.
+    fn outcome(&self, sample: &Sample) -> Outcome {
+        let slow = self.slow_after.zip(sample.age);
+        match sample.outcome {
+            Outcome::Success if slow.is_some_and(|(after, age)| age > after) => Outcome::Slow,
+            outcome => outcome,
+        }
+    }
+
+    /// Whether calls are evidence for the rules.
+    fn is_judged(&self) -> bool {
+        matches!(self.circuit.state(), State::Closed | State::Observing)
     }
 
     /// Whether `ticket` was given while the circuit was held closed, as it still is: its outcome is
@@ -166,6 +251,29 @@ impl Machine {
     /// Opens the circuit if it is closed and a rule fires; reports it, once, if it is observed.
     fn judge(&mut self, now: Instant, rng: &Rng) {
         let fired = self.rules.judge(now);
+        if fired.is_none() {
+            self.asking = self.rules.questions(self.circuit.generation(), now);
+        }
+        if self.asking.is_none() {
+            self.fire(fired, now, rng);
+        }
+    }
+
+    /// What the user's own rules have to be asked, to be answered by [`Machine::answer`].
+    #[inline]
+    pub(crate) fn take_questions(&mut self) -> Option<Asking> {
+        self.asking.take()
+    }
+
+    /// Takes the answers of the user's own rules, if nothing has changed since they were asked.
+    pub(crate) fn answer(&mut self, asked: &Asking, answers: &Answers, rng: &Rng) {
+        self.rule_panics = self.rule_panics.saturating_add(answers.panics);
+        if asked.generation == self.circuit.generation() {
+            self.fire(answers.fired, asked.at, rng);
+        }
+    }
+
+    fn fire(&mut self, fired: Option<Fired>, now: Instant, rng: &Rng) {
         if self.circuit.state() == State::Observing {
             return self.report(fired);
         }
@@ -205,12 +313,22 @@ impl Machine {
         &mut self,
         settings: Settings,
         rules: Vec<Rule>,
+        slow_after: Option<Duration>,
         now: Instant,
+        in_flight: &InFlight,
         rng: &Rng,
     ) {
         self.circuit.reconfigure(settings);
+        self.slow_after = slow_after;
+        let before = self.rules.thresholds().to_vec();
         self.rules.replaced_by(rules);
-        if matches!(self.circuit.state(), State::Closed | State::Observing) {
+        if *self.rules.thresholds() != before {
+            let shortest = before.first().copied();
+            let counted = shortest.map(|shortest| overdue_before(shortest, now));
+            in_flight.set(self.rules.thresholds(), counted.unwrap_or(Instant::ORIGIN));
+        }
+        self.pass_time(now, in_flight, rng);
+        if self.is_judged() {
             self.judge(now, rng);
         }
     }

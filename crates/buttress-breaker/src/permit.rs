@@ -1,11 +1,15 @@
 //! The right to make one call.
 
+use std::time::Duration;
+
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::settle::Settle;
 
 use crate::breaker::Breaker;
+use crate::inflight::Entered;
+use crate::rules::Sample;
 
 /// The right to make one call, from [`Breaker::try_acquire`].
 ///
@@ -18,19 +22,34 @@ pub struct Permit {
     ticket: Ticket,
     /// `NEVER` where nobody asks how long the call takes.
     started: Instant,
-    /// Whether the answer came late, where that was seen before the end.
-    slow: Option<bool>,
+    entered: Entered,
+    /// What is known once the answer has come, where that was seen before the end.
+    timed: Option<Timed>,
     recorded: bool,
+}
+
+/// How long a call took to answer.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    age: Duration,
+    /// The thresholds it was counted for while in flight.
+    overdue: u8,
 }
 
 impl Permit {
     #[inline]
-    pub(crate) const fn new(breaker: Breaker, ticket: Ticket, started: Instant) -> Self {
+    pub(crate) const fn new(
+        breaker: Breaker,
+        ticket: Ticket,
+        started: Instant,
+        entered: Entered,
+    ) -> Self {
         Self {
             breaker,
             ticket,
             started,
-            slow: None,
+            entered,
+            timed: None,
             recorded: false,
         }
     }
@@ -53,20 +72,43 @@ impl Permit {
     #[inline]
     fn finish(&mut self, outcome: Outcome) {
         self.recorded = true;
-        let outcome = match outcome {
-            Outcome::Success if self.is_slow() => Outcome::Slow,
-            outcome => outcome,
-        };
-        let quick = outcome == Outcome::Success
-            && !self.ticket.is_probe()
-            && self
-                .breaker
-                .shared()
-                .gate()
-                .succeed(self.ticket.generation());
-        if !quick {
-            self.tell_machine(outcome);
+        let shared = self.breaker.shared();
+        let gate = shared.gate();
+        let timed = self.started != Instant::NEVER;
+        if !timed && gate.settled_until() == Instant::NEVER {
+            let quick = self.is_plain_success(outcome) && gate.succeed(self.ticket.generation());
+            if !quick {
+                self.tell_machine(outcome, None, shared.clock().now());
+            }
+            return;
         }
+        let now = shared.clock().now();
+        let timed = timed.then(|| self.take_time(now));
+        let quick = self.is_plain_success(outcome)
+            && timed.is_none_or(|timed| timed.overdue == 0 && gate.is_brisk(timed.age))
+            && now < gate.settled_until()
+            && gate.succeed(self.ticket.generation());
+        if !quick {
+            self.tell_machine(outcome, timed, now);
+        }
+    }
+
+    #[inline]
+    fn is_plain_success(&self, outcome: Outcome) -> bool {
+        outcome == Outcome::Success && !self.ticket.is_probe()
+    }
+
+    /// Ends the time of the call, unless it has ended before.
+    #[inline]
+    fn take_time(&self, now: Instant) -> Timed {
+        self.timed.unwrap_or_else(|| Timed {
+            age: now.saturating_since(self.started),
+            overdue: self.breaker.shared().in_flight().leave(
+                self.entered,
+                self.started,
+                self.ticket.generation(),
+            ),
+        })
     }
 
     #[cold]
@@ -77,27 +119,23 @@ impl Permit {
     }
 
     #[inline(never)]
-    fn tell_machine(&self, outcome: Outcome) {
+    fn tell_machine(&self, outcome: Outcome, timed: Option<Timed>, now: Instant) {
         let shared = self.breaker.shared();
-        let now = shared.clock().now();
-        shared.with(|machine| machine.settle(&self.ticket, outcome, now, shared.rng()));
+        let sample = Sample {
+            outcome,
+            age: timed.map(|timed| timed.age),
+            overdue: timed.map_or(0, |timed| timed.overdue),
+        };
+        shared.with_at(now, |machine| {
+            machine.settle(&self.ticket, &sample, now, shared.rng());
+        });
     }
 
-    #[inline]
+    /// Whether the slow threshold had passed when the answer came.
     fn is_slow(&self) -> bool {
-        match self.slow {
-            Some(slow) => slow,
-            None => self.started != Instant::NEVER && self.is_late(),
-        }
-    }
-
-    /// Whether the slow threshold has passed by now.
-    #[inline(never)]
-    fn is_late(&self) -> bool {
-        let shared = self.breaker.shared();
-        shared.slow_after().is_some_and(|threshold| {
-            shared.clock().now().saturating_since(self.started) > threshold
-        })
+        let threshold = self.breaker.shared().slow_after();
+        let age = self.timed.map(|timed| timed.age);
+        threshold.zip(age).is_some_and(|(after, age)| age > after)
     }
 }
 
@@ -116,7 +154,10 @@ impl Settle for Permit {
 
     #[cfg(feature = "http")]
     fn head(&mut self, _head: &buttress_core::classify::Head<'_>) {
-        self.slow = Some(self.is_slow());
+        if self.started != Instant::NEVER {
+            let now = self.breaker.shared().clock().now();
+            self.timed = Some(self.take_time(now));
+        }
     }
 }
 

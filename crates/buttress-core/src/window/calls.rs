@@ -51,6 +51,16 @@ impl CallWindow {
         };
     }
 
+    /// Records `n` calls alike.
+    ///
+    /// # Cost
+    ///
+    /// That of as many records as the window is long, at most.
+    pub fn record_many(&mut self, bad: bool, n: u64) {
+        // After as many calls alike as it spans a window changes no more.
+        (0..n.min(self.len.into())).for_each(|_| self.record(bad));
+    }
+
     /// What the window holds now.
     pub fn counts(&self) -> Counts {
         Counts {

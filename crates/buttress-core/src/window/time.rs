@@ -28,11 +28,9 @@ struct Bucket {
 impl TimeWindow {
     /// A window over `span`. Spans below [`BUCKETS`] nanoseconds count as that.
     pub fn new(span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let width = (nanos / BUCKETS as u64).max(1);
         Self {
             buckets: [Bucket::default(); BUCKETS],
-            width,
+            width: width_of(span),
         }
     }
 
@@ -42,8 +40,9 @@ impl TimeWindow {
         self.add(now, Counts { total: 1, bad });
     }
 
-    fn add(&mut self, now: Instant, counts: Counts) {
-        let epoch = self.epoch(now);
+    /// Records many calls that ended at `at`.
+    pub fn add(&mut self, at: Instant, counts: Counts) {
+        let epoch = self.epoch(at);
         let slot = usize::try_from(epoch % BUCKETS as u64).unwrap_or(0);
         let Some(bucket) = self.buckets.get_mut(slot) else {
             return;
@@ -65,14 +64,49 @@ impl TimeWindow {
     pub fn counts(&self, now: Instant) -> Counts {
         let last = self.epoch(now);
         let first = last.saturating_sub(BUCKETS as u64 - 1);
-        let fresh = self
-            .buckets
-            .iter()
-            .filter(|b| (first..=last).contains(&b.epoch));
-        fresh.fold(Counts::default(), |sum, bucket| Counts {
+        self.sum(|bucket| (first..=last).contains(&bucket.epoch))
+    }
+
+    /// All that the buckets hold, whatever of it has left the window since.
+    pub fn held(&self) -> Counts {
+        self.sum(|_| true)
+    }
+
+    fn sum(&self, counts: impl Fn(&Bucket) -> bool) -> Counts {
+        let counted = self.buckets.iter().filter(|bucket| counts(bucket));
+        counted.fold(Counts::default(), |sum, bucket| Counts {
             total: sum.total.saturating_add(bucket.counts.total),
             bad: sum.bad.saturating_add(bucket.counts.bad),
         })
+    }
+
+    /// When the bucket of `now` ends. Until then nothing leaves the window.
+    pub fn bucket_end(&self, now: Instant) -> Instant {
+        Instant::from_nanos(self.epoch(now).saturating_add(1).saturating_mul(self.width))
+    }
+
+    /// Takes out the buckets that the window at `now` no longer covers, oldest first, each with its
+    /// beginning.
+    pub fn take_left(&mut self, now: Instant) -> impl Iterator<Item = (Instant, Counts)> + use<> {
+        let first = self.epoch(now).saturating_sub(BUCKETS as u64 - 1);
+        let mut left = [Bucket::default(); BUCKETS];
+        for (bucket, left) in self.buckets.iter_mut().zip(&mut left) {
+            if bucket.epoch < first {
+                *left = std::mem::take(bucket);
+            }
+        }
+        left.sort_unstable_by_key(|bucket| bucket.epoch);
+        let width = self.width;
+        let held = left.into_iter().filter(|bucket| bucket.counts.total > 0);
+        held.map(move |bucket| {
+            let start = bucket.epoch.saturating_mul(width);
+            (Instant::from_nanos(start), bucket.counts)
+        })
+    }
+
+    /// Whether this is a window over `span`.
+    pub fn is_of(&self, span: Duration) -> bool {
+        self.width == width_of(span)
     }
 
     /// The stretch of time the window spans.
@@ -99,6 +133,11 @@ impl TimeWindow {
     fn epoch(&self, now: Instant) -> u64 {
         now.as_nanos() / self.width
     }
+}
+
+fn width_of(span: Duration) -> u64 {
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    (nanos / BUCKETS as u64).max(1)
 }
 
 #[cfg(test)]

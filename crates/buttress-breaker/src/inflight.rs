@@ -1,0 +1,308 @@
+//! Calls in flight, counted by when they began, so that one counts as slow when its threshold passes
+//! and not when it returns.
+//!
+//! For each slow threshold there is a ring of buckets of start times, each a power of two nanoseconds
+//! wide and at most a sixteenth of the threshold. A call enters the bucket of its start and leaves it at
+//! its end, by one compare-and-swap each. Once the youngest call of a bucket is past the threshold the
+//! whole bucket is overdue, and whoever holds the machine's lock takes it out and counts it.
+//!
+//! Why each call counts once: a bucket is one word of count and tag, and the tag says which bucket it is
+//! (start, generation, plan). Taking it out swaps the word for an empty one. A call that ends either
+//! lowers the count under its tag before that, and then nobody counted it, or finds its tag gone, and then
+//! it was counted. A word that still counts calls of the present generation is never written over: who
+//! cannot enter is not counted here, and counts at its end by its age.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+
+use crate::rules::MAX_THRESHOLDS;
+
+/// The buckets of a ring. A threshold is less than 32 bucket widths, so that half of them are in use.
+const BUCKETS: usize = 64;
+/// A word: count (24), number of the bucket (20), generation (12), plan (8), from the lowest bit.
+const COUNT: u64 = (1 << 24) - 1;
+const EPOCH_SHIFT: u32 = 24;
+const EPOCH: u64 = (1 << 20) - 1;
+const GENERATION_SHIFT: u32 = 44;
+const GENERATION: u64 = (1 << 12) - 1;
+const PLAN_SHIFT: u32 = 56;
+
+/// The rings of one breaker.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    /// What the rings are set to: number of the plan (8 bits), then for each ring in use one more than the
+    /// binary logarithm of its bucket's width (8 bits each).
+    plan: AtomicU64,
+    /// Calls that began before this had been counted when the plan changed.
+    counted_before: AtomicU64,
+    rings: [OnceLock<Box<Ring>>; MAX_THRESHOLDS],
+}
+
+#[derive(Debug)]
+struct Ring([AtomicU64; BUCKETS]);
+
+/// Where a call has been entered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entered {
+    /// The rings, a bit each.
+    rings: u8,
+    plan: u8,
+}
+
+/// Calls that became slow while in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    /// The place of the threshold.
+    pub(crate) place: u8,
+    /// How many.
+    pub(crate) calls: u64,
+    /// When the last of them did.
+    pub(crate) due: Instant,
+}
+
+impl InFlight {
+    pub(crate) fn new(thresholds: &[Duration]) -> Self {
+        let in_flight = Self {
+            plan: AtomicU64::new(0),
+            counted_before: AtomicU64::new(0),
+            rings: [const { OnceLock::new() }; MAX_THRESHOLDS],
+        };
+        in_flight.set(thresholds, Instant::ORIGIN);
+        in_flight
+    }
+
+    /// Counts calls by these thresholds from now on. Those in flight are forgotten and count at their
+    /// end, if they began after `counted_before`. Only for whoever holds the machine's lock.
+    pub(crate) fn set(&self, thresholds: &[Duration], counted_before: Instant) {
+        self.counted_before
+            .fetch_max(counted_before.as_nanos(), Ordering::Relaxed);
+        let number = (self.plan.load(Ordering::Relaxed) & 0xff).wrapping_add(1) & 0xff;
+        let mut plan = number;
+        for (place, threshold) in thresholds.iter().enumerate().take(MAX_THRESHOLDS) {
+            if let Some(ring) = self.rings.get(place) {
+                ring.get_or_init(Ring::empty).clear();
+            }
+            plan |= u64::from(shift_of(*threshold) + 1) << (8 * (place + 1));
+        }
+        self.plan.store(plan, Ordering::Release);
+    }
+
+    /// Counts a call of `generation` that begins at `start`.
+    #[inline]
+    pub(crate) fn enter(&self, start: Instant, generation: u64) -> Entered {
+        let plan = Plan(self.plan.load(Ordering::Acquire));
+        let mut rings = 0;
+        for (place, ring) in self.rings.iter().enumerate() {
+            let (Some(shift), Some(ring)) = (plan.shift(place), ring.get()) else {
+                break;
+            };
+            let slot = Slot::of(start.as_nanos() >> shift, generation, plan);
+            rings |= u8::from(ring.enter(slot)) << place;
+        }
+        Entered {
+            rings,
+            plan: plan.number(),
+        }
+    }
+
+    /// Takes out a call that was entered; the thresholds that it had passed before, and has been counted
+    /// for, are set in the answer.
+    #[inline]
+    pub(crate) fn leave(&self, entered: Entered, start: Instant, generation: u64) -> u8 {
+        let plan = Plan(self.plan.load(Ordering::Acquire));
+        if plan.number() != entered.plan {
+            let counted = start.as_nanos() < self.counted_before.load(Ordering::Relaxed);
+            return if counted && entered.rings != 0 {
+                u8::MAX
+            } else {
+                0
+            };
+        }
+        let mut overdue = 0;
+        for (place, ring) in self.rings.iter().enumerate() {
+            let (Some(shift), Some(ring)) = (plan.shift(place), ring.get()) else {
+                break;
+            };
+            let slot = Slot::of(start.as_nanos() >> shift, generation, plan);
+            let missed = entered.rings & (1 << place) != 0 && !ring.leave(slot);
+            overdue |= u8::from(missed) << place;
+        }
+        overdue
+    }
+
+    /// Takes out what is overdue at `now` of `generation`, and says when to look again. No call has
+    /// entered that began after `latest`, the time that was said last, but by the distance of two threads'
+    /// clocks. Only for whoever holds the machine's lock.
+    pub(crate) fn take_overdue(
+        &self,
+        thresholds: &[Duration],
+        (latest, now): (Instant, Instant),
+        generation: u64,
+        mut overdue: impl FnMut(Overdue),
+    ) -> Instant {
+        let plan = Plan(self.plan.load(Ordering::Relaxed));
+        let mut next = Instant::NEVER;
+        for (place, (ring, threshold)) in (0_u8..).zip(self.rings.iter().zip(thresholds)) {
+            let (Some(shift), Some(ring)) = (plan.shift(place.into()), ring.get()) else {
+                break;
+            };
+            let look = Look {
+                present: Slot::of(0, generation, plan).tag,
+                shift,
+                threshold: *threshold,
+                latest,
+                now,
+            };
+            let tell = |calls, due| overdue(Overdue { place, calls, due });
+            next = next.min(ring.take_overdue(&look, tell));
+        }
+        next
+    }
+}
+
+/// Up to which start calls are overdue at `now`.
+pub(crate) fn overdue_before(threshold: Duration, now: Instant) -> Instant {
+    let shift = shift_of(threshold);
+    let late = now.saturating_sub(threshold).as_nanos();
+    Instant::from_nanos(late >> shift << shift)
+}
+
+/// The binary logarithm of the widest bucket that is at most a sixteenth of `threshold`.
+fn shift_of(threshold: Duration) -> u32 {
+    let nanos = u64::try_from(threshold.as_nanos()).unwrap_or(u64::MAX);
+    (nanos / 16).max(1).ilog2()
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plan(u64);
+
+impl Plan {
+    #[inline]
+    const fn number(self) -> u8 {
+        (self.0 & 0xff) as u8
+    }
+
+    #[inline]
+    fn shift(self, place: usize) -> Option<u32> {
+        let shift = (self.0 >> (8 * (place + 1))) & 0xff;
+        (shift as u32).checked_sub(1)
+    }
+}
+
+/// A bucket and its tag.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    at: usize,
+    tag: u64,
+}
+
+impl Slot {
+    #[inline]
+    fn of(epoch: u64, generation: u64, plan: Plan) -> Self {
+        let tag = (epoch & EPOCH) << EPOCH_SHIFT
+            | (generation & GENERATION) << GENERATION_SHIFT
+            | u64::from(plan.number()) << PLAN_SHIFT;
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
+        let at = (epoch % BUCKETS as u64) as usize;
+        Self { at, tag }
+    }
+
+    /// Whether the calls that `word` counts are of an earlier generation or plan than this.
+    fn outlives(self, word: u64) -> bool {
+        let generation = |tag: u64| tag >> GENERATION_SHIFT & GENERATION;
+        let behind = generation(self.tag).wrapping_sub(generation(word)) & GENERATION;
+        word >> PLAN_SHIFT != self.tag >> PLAN_SHIFT || (1..=GENERATION / 2).contains(&behind)
+    }
+}
+
+/// One look at a ring.
+struct Look {
+    /// Number of the plan and generation, as in a word.
+    present: u64,
+    shift: u32,
+    threshold: Duration,
+    /// No call has begun long after this: whoever did would have looked first.
+    latest: Instant,
+    now: Instant,
+}
+
+impl Look {
+    /// Whether `word` counts calls of the present generation and plan.
+    const fn is_present(&self, word: u64) -> bool {
+        (word ^ self.present) >> GENERATION_SHIFT == 0
+    }
+
+    /// The whole number of the bucket of which `word` has the lowest bits.
+    const fn epoch(&self, word: u64) -> u64 {
+        // A clock read by another thread may be a little ahead.
+        let last = (self.latest.as_nanos() >> self.shift).saturating_add(BUCKETS as u64 / 2);
+        last.saturating_sub(last.wrapping_sub(word >> EPOCH_SHIFT) & EPOCH)
+    }
+
+    /// When all calls that began in the bucket of `epoch` are slow.
+    fn due(&self, epoch: u64) -> Instant {
+        let end = epoch.saturating_add(1).saturating_mul(1 << self.shift);
+        Instant::from_nanos(end).saturating_add(self.threshold)
+    }
+}
+
+impl Ring {
+    fn empty() -> Box<Self> {
+        Box::new(Self([const { AtomicU64::new(0) }; BUCKETS]))
+    }
+
+    fn clear(&self) {
+        for word in &self.0 {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn enter(&self, slot: Slot) -> bool {
+        self.change(slot.at, |word| {
+            if word & !COUNT == slot.tag {
+                (word & COUNT < COUNT).then_some(word.wrapping_add(1))
+            } else {
+                (word & COUNT == 0 || slot.outlives(word)).then_some(slot.tag | 1)
+            }
+        })
+    }
+
+    #[inline]
+    fn leave(&self, slot: Slot) -> bool {
+        self.change(slot.at, |word| {
+            (word & !COUNT == slot.tag && word & COUNT > 0).then(|| word.wrapping_sub(1))
+        })
+    }
+
+    #[inline]
+    fn change(&self, at: usize, to: impl Fn(u64) -> Option<u64>) -> bool {
+        self.0.get(at).is_some_and(|word| {
+            word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
+                .is_ok()
+        })
+    }
+
+    fn take_overdue(&self, look: &Look, mut tell: impl FnMut(u64, Instant)) -> Instant {
+        let mut next = look.due(look.now.as_nanos() >> look.shift);
+        for word in &self.0 {
+            let seen = word.load(Ordering::Acquire);
+            if seen & COUNT == 0 {
+                continue;
+            }
+            let due = look.due(look.epoch(seen));
+            if look.is_present(seen) && due > look.now {
+                next = next.min(due);
+                continue;
+            }
+            let taken = word.swap(0, Ordering::AcqRel);
+            if look.is_present(taken) && taken & COUNT > 0 {
+                tell(taken & COUNT, due);
+            }
+        }
+        next
+    }
+}

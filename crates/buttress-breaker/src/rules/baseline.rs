@@ -1,0 +1,114 @@
+//! What is usual for a dependency, and whether what is seen is certainly more.
+
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+use buttress_core::window::Counts;
+
+/// Standard deviations of the confidence bound. Every call is a new look at the evidence, so that
+/// the two of a single test would be passed by chance too often.
+const DEVIATIONS: f64 = 3.0;
+
+/// A failure rate learned from calls that weigh less the older they are.
+#[derive(Clone, Debug)]
+pub(super) struct Baseline {
+    total: f64,
+    bad: f64,
+    /// The time up to which the weights are reckoned.
+    at: Instant,
+}
+
+impl Baseline {
+    pub(super) const fn new() -> Self {
+        Self {
+            total: 0.0,
+            bad: 0.0,
+            at: Instant::ORIGIN,
+        }
+    }
+
+    /// Learns `counts` of a bucket that began at `at`; what is known already decays over `memory`.
+    pub(super) fn learn(&mut self, at: Instant, counts: Counts, memory: Duration) {
+        let passed = at.saturating_since(self.at).as_secs_f64();
+        let kept = (-passed / memory.as_secs_f64()).exp();
+        self.total = self.total.mul_add(kept, counts.total as f64);
+        self.bad = self.bad.mul_add(kept, counts.bad as f64);
+        self.at = self.at.max(at);
+    }
+
+    /// Lets time pass without anything being forgotten.
+    pub(super) fn freeze(&mut self, until: Instant) {
+        self.at = self.at.max(until);
+    }
+
+    /// The learned rate; `None` if it rests on fewer than `min_calls`.
+    pub(super) fn rate(&self, min_calls: u32) -> Option<f64> {
+        (self.total >= f64::from(min_calls)).then(|| self.bad / self.total)
+    }
+}
+
+/// The lower end of Wilson's score interval of a share.
+pub(super) fn lower_bound(counts: Counts) -> f64 {
+    if counts.bad == 0 {
+        return 0.0;
+    }
+    let (n, share) = (counts.total as f64, counts.ratio());
+    let z2 = DEVIATIONS * DEVIATIONS;
+    let middle = share + z2 / (2.0 * n);
+    let spread = share.mul_add(1.0 - share, z2 / (4.0 * n)) / n;
+    (DEVIATIONS.mul_add(-spread.sqrt(), middle) / (1.0 + z2 / n)).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(bad: u64, total: u64) -> Counts {
+        Counts { total, bad }
+    }
+
+    #[test]
+    fn the_bound_solves_the_equation_that_defines_it() {
+        for (bad, total) in [(1, 20), (5, 20), (20, 20), (300, 1_000)] {
+            let bound = lower_bound(counts(bad, total));
+            let off = bad as f64 / total as f64 - bound;
+            let deviation = (bound * (1.0 - bound) / total as f64).sqrt();
+            assert!((off - 3.0 * deviation).abs() < 1e-9, "{bad} of {total}");
+        }
+    }
+
+    #[test]
+    fn more_good_calls_never_raise_the_bound() {
+        for bad in 1..30 {
+            for total in bad..200 {
+                let (here, there) = (counts(bad, total), counts(bad, total + 1));
+                assert!(lower_bound(there) <= lower_bound(here));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_learned_weighs_a_third_after_its_memory() {
+        let memory = Duration::from_secs(10);
+        let mut baseline = Baseline::new();
+        let start = Instant::from_nanos(1_000_000_000_000);
+        baseline.learn(start, counts(100, 100), memory);
+        baseline.learn(start.saturating_add(memory), counts(0, 100), memory);
+        let expected = 100.0 / std::f64::consts::E;
+        let rate = baseline.rate(1).unwrap();
+        assert!((rate - expected / (expected + 100.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_frozen_baseline_forgets_nothing_and_few_calls_teach_nothing() {
+        let memory = Duration::from_secs(10);
+        let mut baseline = Baseline::new();
+        let start = Instant::from_nanos(1_000_000_000_000);
+        baseline.learn(start, counts(1, 10), memory);
+        assert_eq!(baseline.rate(11), None);
+        let later = start.saturating_add(memory * 100);
+        baseline.freeze(later);
+        baseline.learn(later, counts(0, 0), memory);
+        assert_eq!(baseline.rate(10), Some(0.1));
+    }
+}

@@ -1,0 +1,306 @@
+//! Trip rules: what they are, the evidence they keep, and what they make of it.
+
+mod baseline;
+mod custom;
+mod kept;
+mod rule;
+mod tally;
+mod validate;
+
+pub use custom::{CustomRule, Evidence, Trip, TripRule};
+pub use kept::WindowCounts;
+pub use rule::{Rule, Window};
+
+pub(crate) use custom::{Answers, Asking};
+pub(crate) use tally::Sample;
+pub(crate) use validate::{MAX_THRESHOLDS, thresholds, validate};
+
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+use buttress_core::outcome::Outcome;
+
+use kept::Kept;
+
+/// All rules of one breaker with their evidence, in the order in which they are asked.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    kept: Vec<Kept>,
+    /// The different slow thresholds, shortest first.
+    thresholds: Vec<Duration>,
+    consecutive: u32,
+}
+
+/// A rule that fired, with its evidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fired {
+    pub(crate) rule: &'static str,
+    pub(crate) observed: f64,
+    pub(crate) threshold: f64,
+    pub(crate) samples: u64,
+    pub(crate) window: Option<Duration>,
+}
+
+impl Rules {
+    pub(crate) fn new(rules: Vec<Rule>) -> Self {
+        let mut new = Self {
+            kept: Vec::new(),
+            thresholds: Vec::new(),
+            consecutive: 0,
+        };
+        new.replaced_by(rules);
+        new
+    }
+
+    /// These rules with the evidence of the present ones: each takes the first window of its kind
+    /// that no other has taken.
+    pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>) {
+        self.thresholds = thresholds(&rules);
+        let places = &self.thresholds;
+        let mut old = std::mem::take(&mut self.kept);
+        self.kept = rules
+            .into_iter()
+            .map(|rule| Kept::taking(rule, places, &mut old))
+            .collect();
+    }
+
+    /// Takes one call that ended into evidence; `false` if it is none.
+    pub(crate) fn record(&mut self, sample: &Sample, now: Instant) -> bool {
+        let mut told = self.count_row(sample.outcome);
+        for kept in &mut self.kept {
+            told |= kept.record(sample, now);
+        }
+        told
+    }
+
+    fn count_row(&mut self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Failure(_) => self.consecutive = self.consecutive.saturating_add(1),
+            Outcome::Success | Outcome::Slow => self.consecutive = 0,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes `n` calls into evidence that passed the threshold at `place` at `due`, in flight.
+    pub(crate) fn overdue(&mut self, place: u8, n: u64, due: Instant) {
+        for kept in &mut self.kept {
+            kept.overdue(place, n, due);
+        }
+    }
+
+    /// Takes `n` successes into evidence that [`Rules::is_indifferent`] let pass uncounted, and that
+    /// ended in the buckets of `at`.
+    pub(crate) fn succeeded(&mut self, n: u64, at: Instant) {
+        if n == 0 {
+            return;
+        }
+        self.consecutive = 0;
+        for kept in &mut self.kept {
+            kept.succeeded(n, at);
+        }
+    }
+
+    /// Whether successes may be taken into evidence later, many at once: none that ends in the
+    /// buckets of `now` can make a rule fire.
+    ///
+    /// A success never raises a rate, nor the certainty that it is high. It can only complete the
+    /// minimum, so what matters is whether the rate that the first one to do so leaves would fire.
+    pub(crate) fn is_indifferent(&self, now: Instant) -> bool {
+        self.kept.iter().all(|kept| kept.is_indifferent(now))
+    }
+
+    /// Until when no window changes by the passing of time alone.
+    pub(crate) fn settled_until(&self, now: Instant) -> Instant {
+        let ends = self.kept.iter().map(|kept| kept.settled_until(now));
+        ends.min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Lets go of what has left the windows by `now`; if `learn`, it teaches what is usual.
+    pub(crate) fn roll(&mut self, now: Instant, learn: bool) {
+        for kept in &mut self.kept {
+            kept.roll(now, learn);
+        }
+    }
+
+    /// The first rule that fires on the evidence at `now`.
+    pub(crate) fn judge(&self, now: Instant) -> Option<Fired> {
+        self.kept
+            .iter()
+            .find_map(|kept| kept.judge(self.consecutive, now))
+    }
+
+    /// What the user's own rules have to be asked, if there are any.
+    pub(crate) fn questions(&self, generation: u64, now: Instant) -> Option<Asking> {
+        let mut questions = self
+            .kept
+            .iter()
+            .filter_map(|kept| kept.question(self.consecutive, now))
+            .peekable();
+        questions.peek()?;
+        Some(Asking {
+            questions: questions.collect(),
+            generation,
+            at: now,
+        })
+    }
+
+    /// Forgets all evidence, but not what is usual.
+    pub(crate) fn clear(&mut self) {
+        self.consecutive = 0;
+        for kept in &mut self.kept {
+            kept.clear();
+        }
+    }
+
+    /// The different slow thresholds, shortest first: their places.
+    pub(crate) fn thresholds(&self) -> &[Duration] {
+        &self.thresholds
+    }
+
+    pub(crate) fn consecutive(&self) -> u32 {
+        self.consecutive
+    }
+
+    /// What the windows hold at `now`.
+    pub(crate) fn counts(&self, now: Instant) -> Vec<WindowCounts> {
+        self.kept
+            .iter()
+            .filter_map(|kept| kept.counts(now))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buttress_core::outcome::FailureKind;
+    use buttress_core::window::Counts;
+
+    const NOW: Instant = Instant::from_nanos(3_600_000_000_000);
+    const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
+
+    fn ended(outcome: Outcome) -> Sample {
+        Sample {
+            outcome,
+            age: None,
+            overdue: 0,
+        }
+    }
+
+    fn rate(min_calls: u32, window: Window) -> Rules {
+        Rules::new(vec![Rule::FailureRate {
+            ratio: 0.5,
+            min_calls,
+            window,
+        }])
+    }
+
+    fn record_all(rules: &mut Rules, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            rules.record(&ended(*outcome), NOW);
+        }
+    }
+
+    #[test]
+    fn failures_in_a_row_fire_and_a_success_or_a_slow_call_breaks_the_row() {
+        let mut rules = Rules::new(vec![Rule::ConsecutiveFailures(2)]);
+        record_all(
+            &mut rules,
+            &[BAD, Outcome::Success, BAD, Outcome::Slow, BAD],
+        );
+        assert_eq!(rules.judge(NOW), None);
+        rules.record(&ended(BAD), NOW);
+        assert_eq!(rules.judge(NOW).unwrap().rule, "consecutive_failures");
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_upstream_neither_counts_nor_breaks_a_row() {
+        let mut rules = Rules::new(vec![Rule::ConsecutiveFailures(2)]);
+        record_all(
+            &mut rules,
+            &[BAD, Outcome::Ignored, Outcome::Abandoned, BAD],
+        );
+        assert!(rules.judge(NOW).is_some());
+    }
+
+    #[test]
+    fn a_rate_fires_at_its_threshold_and_not_below_its_minimum() {
+        let mut rules = rate(4, Window::Calls(10));
+        record_all(&mut rules, &[BAD, BAD, Outcome::Success]);
+        assert_eq!(rules.judge(NOW), None);
+        rules.record(&ended(Outcome::Success), NOW);
+        let fired = rules.judge(NOW).unwrap();
+        assert_eq!((fired.observed, fired.samples), (0.5, 4));
+    }
+
+    #[test]
+    fn a_healthy_past_of_any_length_does_not_dull_a_rate_over_calls() {
+        let mut rules = rate(10, Window::Calls(10));
+        rules.succeeded(10_000, NOW);
+        record_all(&mut rules, &[BAD; 4]);
+        assert_eq!(rules.judge(NOW), None);
+        rules.record(&ended(BAD), NOW);
+        assert!(rules.judge(NOW).is_some());
+    }
+
+    #[test]
+    fn failures_that_have_left_a_window_of_time_fire_no_more() {
+        let span = Duration::from_secs(10);
+        let mut rules = rate(1, Window::Time(span));
+        rules.record(&ended(BAD), NOW);
+        assert!(rules.judge(NOW).is_some());
+        assert_eq!(rules.judge(NOW.saturating_add(span)), None);
+        assert_eq!(rules.judge(Instant::NEVER), None);
+    }
+
+    #[test]
+    fn successes_may_wait_unless_one_could_complete_a_minimum_with_too_many_failures() {
+        for window in [Window::Calls(10), Window::Time(Duration::from_secs(10))] {
+            let mut rules = rate(4, window);
+            assert!(rules.is_indifferent(NOW));
+            rules.record(&ended(BAD), NOW);
+            assert!(rules.is_indifferent(NOW), "1 of 4 is less than half");
+            rules.record(&ended(BAD), NOW);
+            assert!(!rules.is_indifferent(NOW), "2 of 4 would fire");
+            rules.succeeded(3, NOW);
+            assert!(rules.is_indifferent(NOW));
+        }
+    }
+
+    #[test]
+    fn the_first_rule_to_fire_is_named() {
+        let row = Rule::ConsecutiveFailures(1);
+        let share = Rule::FailureRate {
+            ratio: 1.0,
+            min_calls: 1,
+            window: Window::Calls(1),
+        };
+        for (rules, name) in [
+            (vec![row.clone(), share.clone()], "consecutive_failures"),
+            (vec![share, row], "failure_rate"),
+        ] {
+            let mut rules = Rules::new(rules);
+            rules.record(&ended(BAD), NOW);
+            assert_eq!(rules.judge(NOW).unwrap().rule, name);
+        }
+    }
+
+    #[test]
+    fn replaced_rules_take_over_the_windows_of_their_kind() {
+        let mut rules = rate(4, Window::Calls(10));
+        record_all(&mut rules, &[BAD, BAD, Outcome::Success]);
+        rules.replaced_by(vec![
+            Rule::ConsecutiveFailures(9),
+            Rule::FailureRate {
+                ratio: 0.9,
+                min_calls: 1,
+                window: Window::Calls(2),
+            },
+        ]);
+        let [kept] = rules.counts(NOW)[..] else {
+            panic!("one window");
+        };
+        assert_eq!(kept.counts, Counts { total: 2, bad: 1 });
+    }
+}

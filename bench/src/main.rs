@@ -7,6 +7,7 @@
 //! Linux only: cores are pinned and CPU clocks read by its system calls.
 
 mod gateway;
+mod layers;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,12 @@ struct Arguments {
 enum Comparison {
     /// The whole gateway beside a bare hyper proxy: requests per CPU-second of each
     Gateway(gateway::Options),
+    /// The circuit breaker beside recloser, failsafe and tower-resilience: a call of each
+    #[command(disable_help_flag = true)]
+    Breaker(layers::Options),
+    /// The correlation layer beside tower-http's request IDs: what each adds to an exchange
+    #[command(disable_help_flag = true)]
+    Correlation(layers::Options),
     /// A part that a comparison runs as a process of its own
     #[command(hide = true, subcommand)]
     Part(gateway::Part),
@@ -39,6 +46,8 @@ enum Comparison {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().comparison {
         Comparison::Gateway(options) => gateway::compare(&options),
+        Comparison::Breaker(options) => layers::compare("breaker", &options),
+        Comparison::Correlation(options) => layers::compare("correlation", &options),
         Comparison::Part(part) => part.run(),
     };
     match outcome {

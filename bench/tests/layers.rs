@@ -1,0 +1,87 @@
+//! The comparisons of single layers print what their readers parse. No figure is judged here.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The lines that `arguments` make the program print.
+fn lines(arguments: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_layers"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn text(line: &Value, key: &str) -> String {
+    line[key].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_bench_of_the_breaker_has_a_line_for_us_in_the_agreed_form() {
+    let lines = lines(&["breaker", "--json", "--rounds", "1"]);
+    let mut ours = BTreeSet::new();
+    for line in &lines {
+        if line["impl"] == "buttress" {
+            ours.insert(text(line, "bench"));
+        }
+        if line["bench"].as_str().unwrap().starts_with("memory/") {
+            assert!(line["bytes"].as_u64().unwrap() > 0);
+            continue;
+        }
+        let keys: Vec<&str> = line
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let expected = ["allocs", "bench", "impl", "median_ns", "min_ns", "threads"];
+        assert_eq!(BTreeSet::from_iter(keys), BTreeSet::from(expected));
+        assert!(line["median_ns"].as_f64().unwrap() > 0.0);
+    }
+    let expected = [
+        "closed/consecutive",
+        "closed/count",
+        "closed/failing",
+        "closed/slow",
+        "closed/time",
+        "memory/breaker",
+        "open/reject",
+    ];
+    assert_eq!(ours, BTreeSet::from(expected.map(str::to_owned)));
+}
+
+#[test]
+fn a_healthy_call_and_a_rejection_allocate_nothing() {
+    for line in lines(&["breaker", "--json", "--rounds", "1"]) {
+        if text(&line, "impl").starts_with("buttress")
+            && line.get("allocs").is_some()
+            && line.get("bytes").is_none()
+        {
+            assert_eq!(line["allocs"], 0, "{line}");
+        }
+    }
+}
+
+#[test]
+fn an_id_costs_one_allocation_for_each_extension_and_none_for_being_accepted() {
+    let allocations = |bench: &str, name: &str| {
+        let lines = lines(&["correlation", "--json", "--rounds", "1"]);
+        let line = lines
+            .iter()
+            .find(|line| line["bench"] == bench && line["impl"] == name);
+        line.unwrap()["allocs"].as_f64().unwrap()
+    };
+    let accepted = allocations("correlation/accepted/full", "buttress");
+    assert!(accepted <= 2.0, "{accepted} allocations");
+    // The header value is the third.
+    let minted = allocations("correlation/minted/full", "buttress");
+    assert!(minted <= 3.0, "{minted} allocations");
+}

@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     /// Whoever holds this tells what has changed; nobody waits for it.
     telling: Mutex<()>,
     events: Events<Event>,
+    /// Those of all breakers of a registry or a keyed layer.
+    common: Option<Arc<Events<Event>>>,
     health: HealthSignal,
     waiters: Waiters,
 }
@@ -73,7 +75,15 @@ const NO_THRESHOLD: u64 = u64::MAX;
 impl Breaker {
     /// A breaker, closed unless [`Config::start`] says otherwise. `name` is what metrics, events and log lines call it.
     pub fn new(name: impl Into<Arc<str>>, config: Config) -> Result<Self, ConfigError> {
-        let name = name.into();
+        Self::among(name.into(), config, None)
+    }
+
+    /// A closed breaker whose events are told to the listeners of `common` too.
+    pub(crate) fn among(
+        name: Arc<str>,
+        config: Config,
+        common: Option<Arc<Events<Event>>>,
+    ) -> Result<Self, ConfigError> {
         if name.is_empty() {
             let problem =
                 "a breaker without a name cannot be told from others; name what it guards";
@@ -97,6 +107,7 @@ impl Breaker {
             machine: Mutex::new(machine),
             telling: Mutex::new(()),
             events: Events::new(),
+            common,
             health: HealthSignal::new(),
             waiters: Waiters::default(),
         };
@@ -172,6 +183,11 @@ impl Breaker {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    /// Whether this is the only clone: no permit, handle, layer or service holds another.
+    pub(crate) fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     /// Kept out of line, so that the healthy path stays small enough to be inlined.
@@ -320,6 +336,15 @@ impl Shared {
         })
     }
 
+    /// Lets `f` see the machine, and tells nothing: for whoever holds a lock of their own.
+    pub(crate) fn peek<T>(&self, f: impl FnOnce(&Machine) -> T) -> T {
+        let mut machine = self.lock();
+        machine.absorb(self.gate.shut());
+        let result = f(&machine);
+        self.gate.publish(machine.face());
+        result
+    }
+
     /// Publishes what has changed, in order and under no lock that anyone waits for.
     ///
     /// If somebody else is at it, they publish ours as well: they look again after they are done.
@@ -332,6 +357,9 @@ impl Shared {
                 Err(TryLockError::WouldBlock) => return,
             };
             while let Some(change) = self.next_untold() {
+                if let Some(common) = &self.common {
+                    common.publish(|| Event::new(&self.name, change.clone()));
+                }
                 self.events.publish(|| Event::new(&self.name, change));
             }
             drop(turn);

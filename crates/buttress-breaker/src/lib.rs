@@ -51,6 +51,7 @@
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
+//! | A breaker for each key: bounded, never unprotected, and gone only when nothing is lost. | `tests/keyed.rs` |
 //! | What answers a rejection gets the request as it came and is never charged to the breaker. | `tests/fallback.rs` |
 //! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/contract.rs`, `tests/probes.rs` |
 //!
@@ -98,6 +99,7 @@ mod gate;
 mod handle;
 mod inflight;
 mod inner;
+pub mod keyed;
 mod layer;
 mod machine;
 mod metrics;
@@ -115,6 +117,7 @@ pub use breaker::Breaker;
 pub use config::Config;
 pub use fallback::{Fallback, FallbackLayer, FallbackService};
 pub use handle::{BreakerHandle, Event, Snapshot};
+pub use keyed::{KeyedBreaker, KeyedBreakerLayer, KeyedConfig, KeyedHandle};
 pub use layer::BreakerLayer;
 pub use machine::{Calls, TransitionCount};
 pub use permit::Permit;
@@ -127,3 +130,6 @@ pub use buttress_core::circuit::{
     Backoff, HalfOpenLimit, HealthyRun, IllegalTransition, Jitter, Probing, Ramp, Settings, State,
     Step,
 };
+
+/// How much a [`KeyedBreaker`] keeps, and for how long.
+pub use buttress_core::bounded::Limits;

@@ -49,7 +49,7 @@ pub struct TransitionCount {
 }
 
 /// A change that has yet to be told, or what would have been one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) transition: Option<Transition>,
     pub(crate) verdict: Verdict,
@@ -403,6 +403,19 @@ impl Machine {
 }
 
 impl Calls {
+    /// Adds what somebody else has counted.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (count, more) in [
+            (&mut self.success, other.success),
+            (&mut self.failure, other.failure),
+            (&mut self.slow, other.slow),
+            (&mut self.ignored, other.ignored),
+            (&mut self.abandoned, other.abandoned),
+        ] {
+            *count = count.saturating_add(more);
+        }
+    }
+
     fn count(&mut self, outcome: Outcome) {
         let count = match outcome {
             Outcome::Success => &mut self.success,

@@ -6,33 +6,58 @@ use buttress_core::circuit::State;
 use buttress_core::metric::{Collect, Family, Kind, Label, Value};
 
 use crate::handle::{BreakerHandle, Snapshot};
+use crate::machine::Calls;
 
 impl Collect for BreakerHandle {
     fn collect(&self, into: &mut Vec<Family>) {
-        let snapshot = self.snapshot();
-        into.extend([
-            state(&snapshot),
-            calls(&snapshot),
-            rejected(&snapshot),
-            transitions(&snapshot),
-        ]);
+        into.extend(families(&[self.snapshot()], None));
     }
 }
 
-fn state(snapshot: &Snapshot) -> Family {
-    let value = Value::State {
+/// What one breaker, or several as one, have counted.
+#[derive(Clone)]
+pub(crate) struct Series<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) calls: Calls,
+    pub(crate) rejected: u64,
+}
+
+/// The families of these breakers, and of the `rest`, which has no state.
+pub(crate) fn families(breakers: &[Snapshot], rest: Option<&Series<'_>>) -> [Family; 4] {
+    let help = "State of a circuit breaker: 1 for the present one, 0 for the others.";
+    let mut states = Family::new("buttress_breaker_state", Kind::StateSet, help);
+    let help = "Calls that a circuit breaker admitted and that have ended, by outcome.";
+    let mut calls = Family::new("buttress_breaker_calls", Kind::Counter, help);
+    let help = "Calls that a circuit breaker refused; they never reached what it guards.";
+    let mut rejected = Family::new("buttress_breaker_rejected", Kind::Counter, help);
+    let help = "Changes of a circuit breaker's state, by the rule that decided.";
+    let mut transitions = Family::new("buttress_breaker_transitions", Kind::Counter, help);
+    for each in breakers {
+        states.push(vec![breaker(&each.name)], state(each));
+        push_transitions(&mut transitions, each);
+    }
+    let each = breakers.iter().map(|each| Series {
+        name: &each.name,
+        calls: each.calls,
+        rejected: each.rejected,
+    });
+    for series in each.chain(rest.cloned()) {
+        push_calls(&mut calls, &series);
+        rejected.push(vec![breaker(series.name)], Value::Counter(series.rejected));
+    }
+    [states, calls, rejected, transitions]
+}
+
+fn state(snapshot: &Snapshot) -> Value {
+    Value::State {
         label: "state",
         states: State::NAMES,
         current: snapshot.state.index(),
-    };
-    let help = "State of a circuit breaker: 1 for the present one, 0 for the others.";
-    Family::new("buttress_breaker_state", Kind::StateSet, help).with(vec![breaker(snapshot)], value)
+    }
 }
 
-fn calls(snapshot: &Snapshot) -> Family {
-    let help = "Calls that a circuit breaker admitted and that have ended, by outcome.";
-    let mut family = Family::new("buttress_breaker_calls", Kind::Counter, help);
-    let calls = &snapshot.calls;
+fn push_calls(family: &mut Family, series: &Series<'_>) {
+    let calls = series.calls;
     for (outcome, count) in [
         ("success", calls.success),
         ("failure", calls.failure),
@@ -40,35 +65,25 @@ fn calls(snapshot: &Snapshot) -> Family {
         ("ignored", calls.ignored),
         ("abandoned", calls.abandoned),
     ] {
-        let labels = vec![breaker(snapshot), ("outcome", Cow::Borrowed(outcome))];
+        let labels = vec![breaker(series.name), ("outcome", Cow::Borrowed(outcome))];
         family.push(labels, Value::Counter(count));
     }
-    family
 }
 
-fn rejected(snapshot: &Snapshot) -> Family {
-    let help = "Calls that a circuit breaker refused; they never reached what it guards.";
-    Family::new("buttress_breaker_rejected", Kind::Counter, help)
-        .with(vec![breaker(snapshot)], Value::Counter(snapshot.rejected))
-}
-
-fn transitions(snapshot: &Snapshot) -> Family {
-    let help = "Changes of a circuit breaker's state, by the rule that decided.";
-    let mut family = Family::new("buttress_breaker_transitions", Kind::Counter, help);
+fn push_transitions(family: &mut Family, snapshot: &Snapshot) {
     for counted in &snapshot.transitions {
         let labels = vec![
-            breaker(snapshot),
+            breaker(&snapshot.name),
             ("from", Cow::Borrowed(counted.from.as_str())),
             ("to", Cow::Borrowed(counted.to.as_str())),
             ("rule", counted.rule.clone()),
         ];
         family.push(labels, Value::Counter(counted.count));
     }
-    family
 }
 
-fn breaker(snapshot: &Snapshot) -> Label {
-    ("breaker", Cow::Owned(snapshot.name.to_string()))
+fn breaker(name: &str) -> Label {
+    ("breaker", Cow::Owned(name.to_owned()))
 }
 
 #[cfg(test)]

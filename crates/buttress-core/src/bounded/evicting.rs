@@ -23,8 +23,8 @@ pub struct Limits {
 /// Whether an entry may go. Asked under a lock of the map: it must be quick, and must not call it.
 pub trait MayGo {
     /// Whether nothing that matters would be lost with this entry, which nobody has asked for during
-    /// `idle`.
-    fn may_go(&self, idle: Duration, now: Instant) -> bool;
+    /// `idle`: at least the [`Limits::idle_after`] of the map.
+    fn may_go(&self, idle: Duration, limits: &Limits, now: Instant) -> bool;
 }
 
 /// A concurrent map with a hard cap, out of which entries go that nobody has asked for during a time
@@ -268,7 +268,7 @@ impl<K: Eq + Hash, V: MayGo + Clone> Evicting<K, V> {
     }
 
     fn look_after(&self, shard: &Shard<K, V>, now: Instant) {
-        let gone = shard.sweep(now, self.limits.idle_after);
+        let gone = shard.sweep(now, &self.limits);
         if !gone.is_empty() {
             self.len.fetch_sub(gone.len(), Ordering::Relaxed);
             self.evicted.fetch_add(gone.len() as u64, Ordering::Relaxed);
@@ -292,12 +292,12 @@ impl<K: Eq + Hash, V: MayGo + Clone> Shard<K, V> {
     }
 
     /// Takes out what idles and may go.
-    fn sweep(&self, now: Instant, idle_after: Duration) -> Vec<(Hashed<K>, Entry<V>)> {
+    fn sweep(&self, now: Instant, limits: &Limits) -> Vec<(Hashed<K>, Entry<V>)> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let gone = entries
             .extract_if(|_, entry| {
                 let idle = entry.idle(now);
-                idle >= idle_after && entry.value.may_go(idle, now)
+                idle >= limits.idle_after && entry.value.may_go(idle, limits, now)
             })
             .collect::<Vec<_>>();
         if !gone.is_empty() && entries.len() < entries.capacity() / 4 {
@@ -405,7 +405,7 @@ mod tests {
     struct Thing(u32, bool);
 
     impl MayGo for Thing {
-        fn may_go(&self, _: Duration, _: Instant) -> bool {
+        fn may_go(&self, _: Duration, _: &Limits, _: Instant) -> bool {
             self.1
         }
     }

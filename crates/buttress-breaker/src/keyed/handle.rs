@@ -1,0 +1,134 @@
+//! What reads the breakers of all keys and takes them in hand.
+
+use std::sync::Arc;
+
+use buttress_core::circuit::State;
+use buttress_core::config::ConfigError;
+use buttress_core::events::Subscription;
+
+use super::breakers::KeyedBreaker;
+use super::key::Key;
+use crate::breaker::Breaker;
+use crate::config::Config;
+use crate::handle::{BreakerHandle, Event, Snapshot};
+
+/// Reads the breakers of all keys and takes them in hand. Cheap to clone; never on the path of a
+/// request.
+#[derive(Clone, Debug)]
+pub struct KeyedHandle<K> {
+    breakers: KeyedBreaker<K>,
+}
+
+/// The breakers of all keys at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct KeyedSnapshot<K> {
+    /// What comes before the key in the name of each.
+    pub name: Arc<str>,
+    /// Each key with its breaker, in no order.
+    pub breakers: Vec<(K, Snapshot)>,
+    /// The breaker that all other keys share.
+    pub overflow: Snapshot,
+    /// How often a key was given the overflow breaker.
+    pub overflowed: u64,
+    /// How many breakers went for idleness.
+    pub evicted: u64,
+}
+
+impl<K: Key> KeyedHandle<K> {
+    pub(super) const fn new(breakers: KeyedBreaker<K>) -> Self {
+        Self { breakers }
+    }
+
+    /// The breakers.
+    pub const fn breakers(&self) -> &KeyedBreaker<K> {
+        &self.breakers
+    }
+
+    /// All breakers at this moment. It visits each of them: with many keys, milliseconds.
+    pub fn snapshot(&self) -> KeyedSnapshot<K> {
+        let shared = self.breakers.shared();
+        let entries = shared.map.entries().into_iter();
+        KeyedSnapshot {
+            name: Arc::clone(&shared.name),
+            breakers: entries
+                .map(|(key, slot)| (key, slot.breaker.handle().snapshot()))
+                .collect(),
+            overflow: self.overflow().snapshot(),
+            overflowed: shared.map.overflowed(),
+            evicted: shared.map.evicted(),
+        }
+    }
+
+    /// The keys that have a breaker of their own, in no order.
+    pub fn keys(&self) -> Vec<K> {
+        let entries = self.breakers.shared().map.entries();
+        entries.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// How many keys have a breaker of their own.
+    pub fn len(&self) -> usize {
+        self.breakers.shared().map.len()
+    }
+
+    /// Whether no key has a breaker of its own.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The breaker of `key`, if it has one of its own. While this handle is held it stays.
+    pub fn get(&self, key: K) -> Option<BreakerHandle> {
+        let slot = self.breakers.shared().map.get(key)?;
+        Some(slot.breaker.handle())
+    }
+
+    /// The breaker that keys without one of their own share.
+    pub fn overflow(&self) -> BreakerHandle {
+        self.overflow_breaker().handle()
+    }
+
+    /// Every change of state of any of them from now on. What changes one breaker is in order.
+    pub fn subscribe(&self) -> Subscription<Event> {
+        self.breakers.shared().events.subscribe()
+    }
+
+    /// Rejects everything until [`KeyedHandle::release`], for keys to come as well.
+    pub fn force_open(&self) {
+        self.breakers.shared().hold(Some(State::ForcedOpen));
+    }
+
+    /// Admits everything until [`KeyedHandle::release`], for keys to come as well.
+    pub fn force_closed(&self) {
+        self.breakers.shared().hold(Some(State::ForcedClosed));
+    }
+
+    /// Judges and reports but rejects nothing until [`KeyedHandle::release`], for keys to come as well.
+    pub fn observe(&self) {
+        self.breakers.shared().hold(Some(State::Observing));
+    }
+
+    /// Ends a forced state, or any other: every breaker starts afresh, closed.
+    pub fn release(&self) {
+        self.breakers.shared().hold(None);
+    }
+
+    /// Replaces the configuration of every breaker, and of those to come, whole or, if it makes no
+    /// sense, not at all. What each of them knows stays, as by [`BreakerHandle::reconfigure`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as every other handle takes it"
+    )]
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        self.breakers.shared().reconfigure(&config)
+    }
+
+    /// Lets go at once of every breaker that idles and may go, instead of when a new key comes.
+    pub fn sweep(&self) {
+        let shared = self.breakers.shared();
+        shared.map.sweep(shared.now());
+    }
+
+    fn overflow_breaker(&self) -> &Breaker {
+        &self.breakers.shared().map.overflow().breaker
+    }
+}

@@ -1,0 +1,376 @@
+//! A breaker for each key: bounded, never unprotected, and gone only when nothing is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use buttress_breaker::{
+    Breaker, BreakerError, Config, KeyedBreaker, KeyedConfig, Limits, Permit, Rule, State,
+};
+use buttress_core::clock::ManualClock;
+use buttress_core::events::Received;
+use buttress_core::metric::{Collect, Family, Value};
+use buttress_core::outcome::Outcome;
+use proptest::prelude::*;
+use support::{BAD, OPEN_FOR, config};
+use tokio_test::{assert_ready_err, assert_ready_ok, task};
+use tower::limit::ConcurrencyLimitLayer;
+use tower::{Layer, Service, ServiceBuilder, service_fn};
+
+const IDLE: Duration = Duration::from_secs(60);
+
+fn keyed(time: &ManualClock, cap: usize) -> KeyedBreaker<u32> {
+    let limits = Limits::default().cap(cap).idle_after(IDLE);
+    let config = KeyedConfig::default()
+        .breaker(config(time))
+        .limits(limits)
+        .series(2);
+    KeyedBreaker::new("tenants", config).unwrap()
+}
+
+fn end(breaker: &Breaker, outcome: Outcome) {
+    breaker.try_acquire().unwrap().record(outcome);
+}
+
+fn trip(breakers: &KeyedBreaker<u32>, key: u32) {
+    (0..2).for_each(|_| end(&breakers.get(key), BAD));
+    assert_eq!(breakers.get(key).state(), State::Open);
+}
+
+fn family(breakers: &KeyedBreaker<u32>, name: &str) -> Family {
+    let mut families = Vec::new();
+    breakers.handle().collect(&mut families);
+    families.into_iter().find(|it| it.name == name).unwrap()
+}
+
+fn sum(family: &Family) -> u64 {
+    let counted = family.points.iter().map(|point| match point.value {
+        Value::Counter(count) => count,
+        _ => 0,
+    });
+    counted.sum()
+}
+
+#[test]
+fn a_key_that_fails_is_cut_off_alone() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    trip(&breakers, 1);
+    assert!(breakers.get(1).try_acquire().is_err());
+    end(&breakers.get(2), Outcome::Success);
+    assert_eq!(&**breakers.get(1).name(), "tenants/1");
+    let mut keys = breakers.handle().keys();
+    keys.sort_unstable();
+    assert_eq!(keys, [1, 2]);
+}
+
+#[test]
+fn keys_beyond_the_cap_are_protected_together_and_counted() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 2);
+    for key in [1, 2] {
+        end(&breakers.get(key), Outcome::Success);
+    }
+    end(&breakers.get(3), BAD);
+    end(&breakers.get(4), BAD);
+    for key in [3, 4, 5] {
+        assert!(
+            breakers.get(key).try_acquire().is_err(),
+            "{key} is not unprotected"
+        );
+    }
+    assert!(breakers.get(1).try_acquire().is_ok());
+    let handle = breakers.handle();
+    assert_eq!(handle.len(), 2);
+    assert_eq!(handle.snapshot().overflowed, 5);
+    assert_eq!(handle.overflow().snapshot().state, State::Open);
+    let counted = family(&breakers, "buttress_series_overflow");
+    assert_eq!(counted.points[0].labels[0].1, "breaker");
+    assert_eq!(sum(&counted), 5);
+}
+
+#[test]
+fn an_idle_breaker_goes_and_one_that_is_held_or_not_closed_stays() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    let handle = breakers.handle();
+    end(&breakers.get(1), Outcome::Success);
+    trip(&breakers, 2);
+    let in_flight = breakers.get(3).try_acquire().unwrap();
+    let held = handle.get(3).is_some().then(|| breakers.get(4).handle());
+    breakers.get(5).handle().force_closed();
+    end(&breakers.get(6), BAD);
+    time.advance(IDLE);
+    handle.sweep();
+    let keys = |expected: &[u32]| {
+        let mut keys = handle.keys();
+        keys.sort_unstable();
+        assert_eq!(keys, expected);
+    };
+    keys(&[2, 3, 4, 5, 6]);
+    // What was seen of 6 is too old to weigh, and the others are still not closed or not alone.
+    time.advance(IDLE * 5);
+    handle.sweep();
+    keys(&[2, 3, 4, 5]);
+    in_flight.record(Outcome::Success);
+    drop(held);
+    handle.release();
+    time.advance(IDLE);
+    handle.sweep();
+    keys(&[]);
+    assert_eq!(handle.snapshot().evicted, 6);
+}
+
+#[test]
+fn a_flood_of_keys_that_fail_fills_the_map_for_six_idle_times_at_most() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 100);
+    (0..100).for_each(|key| end(&breakers.get(key), BAD));
+    time.advance(IDLE * 6);
+    // Each new key that finds no room looks after one more shard of 64.
+    let own = (1_000..1_100).filter(|key| {
+        let breaker = breakers.get(*key);
+        end(&breaker, Outcome::Success);
+        **breaker.name() == format!("tenants/{key}")
+    });
+    assert!(own.count() >= 36);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Begin(u32),
+    End(bool),
+    Advance(u64),
+    Sweep,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => (0..8_u32).prop_map(Op::Begin),
+        4 => any::<bool>().prop_map(Op::End),
+        2 => (0..400_u64).prop_map(Op::Advance),
+        1 => Just(Op::Sweep),
+    ];
+    proptest::collection::vec(op, 1..200)
+}
+
+proptest! {
+    /// Whatever happens, a key whose circuit is open or whose call is in flight has the very breaker
+    /// that it had: its generation never goes back.
+    #[test]
+    fn no_breaker_goes_that_is_not_closed_or_has_a_call_in_flight(ops in ops()) {
+        let time = ManualClock::new();
+        let breakers = keyed(&time, 4);
+        let handle = breakers.handle();
+        let mut permits: Vec<(Option<u32>, Permit)> = Vec::new();
+        for op in ops {
+            let kept: BTreeMap<u32, u64> = handle
+                .snapshot()
+                .breakers
+                .into_iter()
+                .filter(|(key, it)| {
+                    it.state != State::Closed || permits.iter().any(|(of, _)| *of == Some(*key))
+                })
+                .map(|(key, it)| (key, it.generation))
+                .collect();
+            match op {
+                Op::Begin(key) => {
+                    let breaker = breakers.get(key);
+                    let of = (**breaker.name() == format!("tenants/{key}")).then_some(key);
+                    permits.extend(breaker.try_acquire().ok().map(|permit| (of, permit)));
+                }
+                Op::End(well) if !permits.is_empty() => {
+                    let (_, permit) = permits.swap_remove(0);
+                    permit.record(if well { Outcome::Success } else { BAD });
+                }
+                Op::End(_) => {}
+                Op::Advance(seconds) => time.advance(Duration::from_secs(seconds)),
+                Op::Sweep => handle.sweep(),
+            }
+            let now: BTreeMap<u32, u64> = handle
+                .snapshot()
+                .breakers
+                .into_iter()
+                .map(|(key, it)| (key, it.generation))
+                .collect();
+            prop_assert!(now.len() <= 4);
+            for (key, generation) in kept {
+                prop_assert!(now.get(&key).is_some_and(|now| *now >= generation), "{key} is gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_are_reconfigured_and_held_at_once_and_those_to_come_as_well() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 2);
+    let handle = breakers.handle();
+    end(&breakers.get(1), BAD);
+    let refused = handle.reconfigure(config(&time).rules([]));
+    assert_eq!(refused.unwrap_err().field(), "rules");
+    assert_eq!(breakers.get(1).state(), State::Closed, "the old rules hold");
+    let one = Config::clone(&config(&time)).rules([Rule::ConsecutiveFailures(1)]);
+    handle.reconfigure(one).unwrap();
+    assert_eq!(
+        breakers.get(1).state(),
+        State::Open,
+        "what was seen is judged by the new rule"
+    );
+    for key in [2, 3] {
+        end(&breakers.get(key), BAD);
+        assert_eq!(breakers.get(key).state(), State::Open, "{key}");
+    }
+    let fresh = keyed(&time, 2);
+    fresh.get(1);
+    fresh.handle().force_open();
+    for key in [1, 2, 3] {
+        assert_eq!(fresh.get(key).state(), State::ForcedOpen, "{key}");
+    }
+    fresh.handle().release();
+    assert!([1, 2, 3].map(|key| fresh.get(key).state()) == [State::Closed; 3]);
+}
+
+#[test]
+fn breakers_that_are_made_to_observe_go_when_they_idle_as_others_do() {
+    let time = ManualClock::new();
+    let observing = KeyedConfig::default()
+        .breaker(config(&time).start(State::Observing))
+        .limits(Limits::default().idle_after(IDLE));
+    let breakers = KeyedBreaker::<u32>::new("shadow", observing).unwrap();
+    end(&breakers.get(1), Outcome::Success);
+    end(&breakers.get(2), Outcome::Success);
+    breakers.get(2).handle().force_open();
+    breakers.get(2).handle().observe();
+    time.advance(IDLE);
+    breakers.handle().sweep();
+    assert_eq!(
+        breakers.handle().keys(),
+        [2],
+        "what somebody has set by hand stays"
+    );
+}
+
+#[test]
+fn one_subscription_tells_of_every_breaker() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 1);
+    let mut events = breakers.handle().subscribe();
+    trip(&breakers, 1);
+    trip(&breakers, 2);
+    let mut name = || match events.try_recv() {
+        Some(Received::Event(event)) => event.name.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([name(), name()], ["tenants/1", "tenants/overflow"]);
+}
+
+#[test]
+fn the_metrics_have_no_more_series_than_asked_for_and_lose_no_call() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 100);
+    (0..50).for_each(|key| end(&breakers.get(key), Outcome::Success));
+    // Two keys, the overflow breaker, and all others together.
+    assert_eq!(
+        family(&breakers, "buttress_breaker_calls").points.len(),
+        4 * 5
+    );
+    assert_eq!(family(&breakers, "buttress_breaker_state").points.len(), 3);
+    assert_eq!(sum(&family(&breakers, "buttress_breaker_calls")), 50);
+    let closed = &family(&breakers, "buttress_breaker_keys").points[0];
+    assert_eq!(closed.value, Value::Gauge(50.0));
+    time.advance(IDLE);
+    breakers.handle().sweep();
+    assert!(breakers.handle().is_empty());
+    assert_eq!(sum(&family(&breakers, "buttress_breaker_calls")), 50);
+}
+
+#[test]
+fn a_name_holds_no_more_of_a_key_than_a_line_of_text() {
+    let breakers = KeyedBreaker::<String>::new("paths", KeyedConfig::default()).unwrap();
+    let name = breakers.get("ä".repeat(10_000)).name().to_string();
+    assert!(name.starts_with("paths/ä") && name.ends_with('…'), "{name}");
+    assert!(name.len() < 150);
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense_is_refused_by_name() {
+    let refused = |name: &str, config: KeyedConfig| {
+        let made = KeyedBreaker::<u32>::new(name, config);
+        made.unwrap_err().field().to_string()
+    };
+    let limits = Limits::default().cap(0);
+    assert_eq!(
+        refused("x", KeyedConfig::default().limits(limits)),
+        "limits.cap"
+    );
+    let no_rule = Config::default().rules([]);
+    assert_eq!(
+        refused("x", KeyedConfig::default().breaker(no_rule)),
+        "rules"
+    );
+    assert_eq!(refused("", KeyedConfig::default()), "name");
+}
+
+#[test]
+fn a_service_asks_the_breaker_of_the_requests_key_and_readies_its_inner_service_once() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    let failing = service_fn(|n: u32| std::future::ready(if n == 1 { Err("no") } else { Ok(n) }));
+    let limited = ServiceBuilder::new()
+        .layer(ConcurrencyLimitLayer::new(1))
+        .service(failing);
+    let mut service = breakers.plain_layer(|n: &u32| *n).layer(limited);
+    let ready = |service: &mut _| assert_ready_ok!(poll_ready(service));
+    for _ in 0..2 {
+        ready(&mut service);
+        let error = assert_ready_err!(task::spawn(service.call(1)).poll());
+        assert_eq!(error, BreakerError::Inner("no"));
+    }
+    ready(&mut service);
+    let error = assert_ready_err!(task::spawn(service.call(1)).poll());
+    assert_eq!(error.rejected().unwrap().retry_after, Some(OPEN_FOR));
+    // The rejected call has given its permit back: there is only one.
+    let mut other = service.clone();
+    ready(&mut other);
+    assert_eq!(assert_ready_ok!(task::spawn(other.call(2)).poll()), 2);
+}
+
+fn poll_ready<S: Service<u32>>(service: &mut S) -> std::task::Poll<Result<(), S::Error>> {
+    task::spawn(std::future::poll_fn(|cx| service.poll_ready(cx))).poll()
+}
+
+#[test]
+fn a_key_function_that_panics_harms_its_own_request_alone() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    let inner = service_fn(|n: u32| std::future::ready(Ok::<_, Infallible>(n)));
+    let key = |n: &u32| {
+        assert!(*n != 1, "in the key function");
+        *n
+    };
+    let mut service = breakers.plain_layer(key).layer(inner);
+    assert_ready_ok!(poll_ready(&mut service));
+    assert!(catch_unwind(AssertUnwindSafe(|| service.call(1))).is_err());
+    assert_eq!(assert_ready_ok!(task::spawn(service.call(2)).poll()), 2);
+}
+
+#[test]
+fn layers_services_and_futures_have_the_auto_traits_of_what_they_wrap() {
+    fn all<T: Send + Sync + Unpin + Clone + 'static>(_: &T) {}
+    fn future<T: Send + Sync + Unpin + 'static>(_: &T) {}
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    let inner = service_fn(|n: u32| std::future::ready(Ok::<_, Infallible>(n)));
+    let layer = breakers.plain_layer(|n: &u32| *n);
+    let mut service = layer.layer(inner);
+    all(&breakers);
+    all(&breakers.handle());
+    all(&layer);
+    all(&service);
+    future(&service.call(1));
+}

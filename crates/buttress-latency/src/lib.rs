@@ -75,15 +75,18 @@
 //!
 //! - Every quantile is within 0.6 % of that of `HdrHistogram` and within 0.55 % of the sample's, from
 //!   1 µs to 4096 s: `tests/oracle.rs`. Every edge is exact to the nanosecond: `bucket` tests.
+//! - Recorder and windows know what a sorted list of the same records knows, and what they do not know
+//!   they say: `tests/model.rs`.
 //! - What is shorter or longer is counted and visible, not dropped: `recorder` tests.
 //! - Merging is commutative and associative: `tests/oracle.rs`. With the feature `serde` snapshots can
 //!   be added up elsewhere; what is read is what was written, or refused: `tests/serde.rs`.
 //! - Every record is in exactly one slice of each window, whatever races, and though nobody reads for
-//!   long: `tests/windows.rs`.
+//!   long: `tests/windows.rs`, and over every interleaving of a few threads `loom_tests`.
+//! - Snapshot, histograms and gauges show the same integers: `tests/views.rs`.
 //! - Every exchange is recorded exactly once and leaves nothing in flight, dropped at any poll,
 //!   panicked or answered; frames, trailers and size hints are unchanged: `tests/http.rs`.
-//! - No client can make more series than the cap; what overflows is merged and counted:
-//!   `tests/http.rs`.
+//! - No client can make more series than the cap; what overflows is merged and counted, and memory stays
+//!   flat under a million invented names: `tests/http.rs`, `tests/cardinality.rs`.
 //! - It works under a buffer, a limit and load shedding: `tests/contract.rs`.
 //!
 //! # What it costs
@@ -112,6 +115,8 @@ mod bucket;
 mod config;
 mod handle;
 mod layer;
+#[cfg(all(loom, test))]
+mod loom_tests;
 mod metrics;
 mod plain;
 mod quantile;
@@ -120,6 +125,7 @@ mod series;
 mod service;
 mod settle;
 mod snapshot;
+mod sync;
 mod view;
 mod window;
 

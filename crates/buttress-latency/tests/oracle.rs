@@ -76,6 +76,29 @@ fn constant_quantiles_are_right() {
     check("constant", |_| 0.012_345);
 }
 
+/// All at the edges of buckets, on either side by turns: as far from each other's middle as can be.
+#[test]
+fn quantiles_of_samples_beside_the_edges_are_right() {
+    check("edges", |rng| {
+        let index = rng.next_u64() % 1_000;
+        let edge = ((index as f64 - 600.0) / 64.0).exp2();
+        edge + if rng.next_u64() % 2 == 0 { 1e-9 } else { 0.0 }
+    });
+}
+
+/// Nearly all alike, and the rest where the last quantiles have to find it.
+#[test]
+fn quantiles_of_one_rare_outlier_among_constants_are_right() {
+    let drawn = std::cell::Cell::new(0_u32);
+    check("outliers", |rng| {
+        drawn.set(drawn.get() + 1);
+        match drawn.get() % 1_000 {
+            0 => 1_000.0 * (1.0 + unit(rng)),
+            _ => 0.000_002,
+        }
+    });
+}
+
 #[test]
 fn a_classic_count_is_exact() {
     let recorder = Recorder::new();

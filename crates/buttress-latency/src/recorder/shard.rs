@@ -1,10 +1,11 @@
 //! The counters of one stripe, on cache lines of their own.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::array;
+use std::sync::atomic::Ordering;
 
 use crate::bucket::{OCTAVE_BUCKETS, OCTAVES, Place, SPLIT_COUNT, place};
 use crate::snapshot::Extremes;
+use crate::sync::{AtomicU64, OnceLock};
 
 /// Aligned to two cache lines, because processors fetch them in pairs.
 #[repr(align(128))]
@@ -26,8 +27,8 @@ struct Octave([AtomicU64; OCTAVE_BUCKETS]);
 impl Default for Shard {
     fn default() -> Self {
         Self {
-            octaves: [const { OnceLock::new() }; OCTAVES],
-            upper: [const { AtomicU64::new(0) }; SPLIT_COUNT],
+            octaves: array::from_fn(|_| OnceLock::new()),
+            upper: array::from_fn(|_| AtomicU64::new(0)),
             below: AtomicU64::new(0),
             above: AtomicU64::new(0),
             sum: AtomicU64::new(0),
@@ -118,5 +119,5 @@ impl Shard {
 
 #[cold]
 fn first_touch(octave: &OnceLock<Box<Octave>>) -> &Octave {
-    octave.get_or_init(|| Box::new(Octave([const { AtomicU64::new(0) }; OCTAVE_BUCKETS])))
+    octave.get_or_init(|| Box::new(Octave(array::from_fn(|_| AtomicU64::new(0)))))
 }

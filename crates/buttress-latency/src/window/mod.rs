@@ -9,14 +9,15 @@ mod plan;
 mod ring;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
 use crate::recorder::Recorder;
 use crate::snapshot::Snapshot;
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 pub(crate) use plan::Span;
 pub use plan::Windows;
 use ring::{Ring, Total};

@@ -1,0 +1,96 @@
+//! Every interleaving of a few writers, a fold and a reader. CONTRIBUTING.md says how to run them.
+//!
+//! All records share one shard and one octave, where they can disturb each other most.
+
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::{Recorder, RollingRecorder, Snapshot, Windows};
+
+const SHORT: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_millis(21);
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+/// A window of a second, cut into ten slices.
+fn second() -> Windows {
+    Windows::new([Duration::from_secs(1)]).unwrap()
+}
+
+/// As many preemptions as find what one writer, one folder and one reader can do to each other.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.max_branches = 20_000;
+    builder.check(model);
+}
+
+#[test]
+fn two_writers_lose_nothing_and_what_a_reader_sees_only_grows() {
+    explore(|| {
+        let recorder = Arc::new(Recorder::new());
+        let writers = [SHORT, LONG].map(|duration| {
+            let recorder = Arc::clone(&recorder);
+            thread::spawn(move || recorder.record(duration))
+        });
+        let seen = recorder.snapshot();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        let all = recorder.snapshot();
+        assert_eq!((all.count(), all.sum()), (2, SHORT + LONG));
+        assert_eq!(all.minimum().unwrap().value(), Some(SHORT));
+        assert_eq!(all.maximum().unwrap().value(), Some(LONG));
+        assert_eq!(all.since(&seen).count() + seen.count(), 2);
+    });
+}
+
+#[test]
+fn a_record_that_races_with_the_end_of_its_slice_is_in_one_slice() {
+    explore(|| {
+        let rolling = Arc::new(RollingRecorder::new(&second(), at(0)));
+        rolling.record(at(10), SHORT);
+        // One still belongs to the first slice, one is the first after it and folds.
+        let writers = [(90, SHORT), (110, LONG)].map(|(millis, duration)| {
+            let rolling = Arc::clone(&rolling);
+            thread::spawn(move || rolling.record(at(millis), duration))
+        });
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        let (total, windows) = rolling.read(at(120));
+        assert_eq!(total.count(), 3);
+        let window = windows.first().unwrap();
+        assert_eq!(window.counts, total.since(&Snapshot::default()));
+        // When the first slice has left, what is in neither it nor the rest would be lost.
+        let later = rolling.windows(at(1_050)).remove(0);
+        assert!((1..=2).contains(&later.counts.count()), "{later:?}");
+    });
+}
+
+#[test]
+fn a_reader_among_a_writer_and_a_fold_sees_a_window_that_is_the_total() {
+    explore(|| {
+        let rolling = Arc::new(RollingRecorder::new(&second(), at(0)));
+        let writer = {
+            let rolling = Arc::clone(&rolling);
+            thread::spawn(move || {
+                rolling.record(at(90), LONG);
+                rolling.record(at(110), SHORT);
+            })
+        };
+        let (total, windows) = rolling.read(at(120));
+        let difference = total.since(&Snapshot::default());
+        assert_eq!(windows.first().unwrap().counts, difference);
+        writer.join().unwrap();
+        let (total, windows) = rolling.read(at(130));
+        assert_eq!(total.count(), 2);
+        let difference = total.since(&Snapshot::default());
+        assert_eq!(windows.first().unwrap().counts, difference);
+    });
+}

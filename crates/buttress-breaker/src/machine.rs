@@ -72,6 +72,8 @@ pub(crate) struct Machine {
     settled_until: Instant,
     /// The threshold of the outcome `Slow`.
     slow_after: Option<Duration>,
+    /// Until when the upstream asked to be left alone, in this generation.
+    asked_until: Instant,
     /// What the user's own rules have to be asked once the lock is free.
     asking: Option<Asking>,
     /// How often one of them has panicked.
@@ -112,6 +114,7 @@ impl Machine {
             // Whoever comes first looks.
             settled_until: now,
             slow_after,
+            asked_until: Instant::ORIGIN,
             asking: None,
             rule_panics: 0,
             transitions: Vec::new(),
@@ -213,7 +216,13 @@ impl Machine {
         if self.is_unjudged(ticket) {
             return;
         }
-        match self.circuit.settle(ticket, outcome, None, now, rng) {
+        if let Some(wait) = sample.asked
+            && ticket.generation() == self.circuit.generation()
+        {
+            self.asked_until = self.asked_until.max(now.saturating_add(wait));
+        }
+        let asked = self.asked(now);
+        match self.circuit.settle(ticket, outcome, asked, now, rng) {
             Settled::Counted => {
                 if self.rules.record(sample, now) {
                     self.judge(now, rng);
@@ -225,6 +234,12 @@ impl Machine {
             }
             Settled::Probe(None) | Settled::Ramp(None) => {}
         }
+    }
+
+    /// For how long the upstream still asks to be left alone.
+    fn asked(&self, now: Instant) -> Option<Duration> {
+        let left = self.asked_until.saturating_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     /// What a call counts as: a success that took too long is slow.
@@ -278,7 +293,7 @@ impl Machine {
             return self.report(fired);
         }
         let Some(fired) = fired else { return };
-        if let Some(transition) = self.circuit.trip(now, rng, None) {
+        if let Some(transition) = self.circuit.trip(now, rng, self.asked(now)) {
             let opened = Action::Opened(transition.open_for.unwrap_or_default());
             self.record(transition, fired.verdict(opened));
         }
@@ -368,6 +383,7 @@ impl Machine {
             self.rules.clear();
         }
         self.reported = None;
+        self.asked_until = Instant::ORIGIN;
         self.count(&transition, &verdict);
         self.verdict = Some(verdict.clone());
         self.tell(Some(transition), verdict);

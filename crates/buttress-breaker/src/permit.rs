@@ -25,6 +25,8 @@ pub struct Permit {
     entered: Entered,
     /// What is known once the answer has come, where that was seen before the end.
     timed: Option<Timed>,
+    /// For how long the upstream asks to be left alone.
+    asked: Option<Duration>,
     recorded: bool,
 }
 
@@ -50,6 +52,7 @@ impl Permit {
             started,
             entered,
             timed: None,
+            asked: None,
             recorded: false,
         }
     }
@@ -62,6 +65,15 @@ impl Permit {
     /// The call ended in `outcome`. A `Success` over the slow threshold counts as `Slow`.
     #[inline]
     pub fn record(mut self, outcome: Outcome) {
+        self.finish(outcome);
+    }
+
+    /// [`Permit::record`] of a failure after which the upstream is to be left alone for `open_for`, as a
+    /// `Retry-After` asks: should the circuit open while that is not over, it stays open for as long,
+    /// within the cap of its open time. Of several such waits the longest holds. It does not open the
+    /// circuit by itself, and means nothing where `outcome` is no failure.
+    pub fn record_after(mut self, outcome: Outcome, open_for: Duration) {
+        self.asked = Some(open_for);
         self.finish(outcome);
     }
 
@@ -125,6 +137,7 @@ impl Permit {
             outcome,
             age: timed.map(|timed| timed.age),
             overdue: timed.map_or(0, |timed| timed.overdue),
+            asked: self.asked.filter(|_| outcome.is_failure()),
         };
         shared.with_at(now, |machine| {
             machine.settle(&self.ticket, &sample, now, shared.rng());
@@ -150,6 +163,10 @@ impl Settle for Permit {
         if self.ticket.is_probe() && !self.is_slow() {
             self.probe_answered();
         }
+    }
+
+    fn asked(&mut self, wait: Duration) {
+        self.asked = Some(wait);
     }
 
     #[cfg(feature = "http")]

@@ -1,5 +1,11 @@
 //! Deciding the outcome of an HTTP exchange.
 
+mod wait;
+
+pub use wait::asked_wait;
+
+use std::time::Duration;
+
 use http::header::RETRY_AFTER;
 use http::{Extensions, HeaderMap, HeaderName, Response, StatusCode};
 
@@ -65,6 +71,11 @@ pub trait ClassifyHttp<E> {
 
     /// What an error of the service says.
     fn error(&self, error: &E) -> Outcome;
+
+    /// For how long the upstream asks to be left alone, in the head or the trailers of a failure.
+    fn wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        asked_wait(headers)
+    }
 }
 
 /// The default: what a gateway holds against an upstream.

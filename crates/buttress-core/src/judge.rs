@@ -98,6 +98,9 @@ impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
         guard.enter();
         guard.head(&head);
         let judgement = classify.head(&head);
+        if let Judgement::Now(outcome) = judgement {
+            ask(&mut guard, &classify, outcome, Some(head.headers));
+        }
         guard.leave();
         let decided = match judgement {
             Judgement::Now(outcome) if S::AT_HEAD => {
@@ -140,6 +143,20 @@ impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
     }
 }
 
+/// Passes on for how long a failing upstream asks to be left alone.
+#[inline]
+fn ask<C, S, E>(guard: &mut Guard<S>, classify: &C, outcome: Outcome, told: Option<&HeaderMap>)
+where
+    C: ClassifyHttp<E>,
+    S: Settle,
+{
+    if outcome.is_failure()
+        && let Some(wait) = told.and_then(|headers| classify.wait(headers))
+    {
+        guard.asked(wait);
+    }
+}
+
 /// Waits at the end of a body to settle its exchange.
 #[derive(Debug)]
 pub struct Ending<C, S: Settle, E> {
@@ -158,6 +175,7 @@ impl<C: ClassifyHttp<E>, S: Settle, E> Ending<C, S, E> {
         }
         self.guard.enter();
         let outcome = self.classify.end(trailers);
+        ask(&mut self.guard, &self.classify, outcome, trailers);
         self.guard.leave();
         outcome
     }

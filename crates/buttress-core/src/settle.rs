@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::time::Duration;
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
@@ -19,6 +20,12 @@ pub trait Settle {
     /// The answer has begun, and well, and its end may be long in coming. Called at most once, before
     /// [`Settle::settle`].
     fn answered(&mut self) {}
+
+    /// The exchange fails, and the upstream asks to be left alone for this long. Called at most once,
+    /// before [`Settle::settle`].
+    fn asked(&mut self, wait: Duration) {
+        let _ = wait;
+    }
 
     /// The head of an HTTP response has come. Called at most once, before [`Settle::settle`].
     #[cfg(feature = "http")]
@@ -100,6 +107,13 @@ impl<S: Settle> Guard<S> {
     pub fn answered(&mut self) {
         if let Some(settle) = &mut self.settle {
             settle.answered();
+        }
+    }
+
+    /// Tells what is guarded for how long the upstream asks to be left alone.
+    pub fn asked(&mut self, wait: Duration) {
+        if let Some(settle) = &mut self.settle {
+            settle.asked(wait);
         }
     }
 

@@ -105,8 +105,9 @@ impl Kept {
         ends.min().unwrap_or(Instant::NEVER)
     }
 
-    /// Learns what is usual from what has left the window by `now`, unless what the window held then
-    /// would have opened the circuit, or the bucket itself is certainly out of the usual.
+    /// Learns what is usual from what has left the window by `now`, unless what the window held then,
+    /// or the bucket that left by itself, is certainly out of the usual: even where the calls are too few
+    /// to open the circuit.
     pub(super) fn roll(&mut self, now: Instant, learn: bool) {
         let Rule::Adaptive {
             baseline: memory, ..
@@ -119,7 +120,7 @@ impl Kept {
             return;
         };
         let seen = tally.held();
-        let usual = learn && seen.ratio() < limit;
+        let usual = learn && lower_bound(seen) <= limit;
         for (at, counts) in tally.take_left(now) {
             if usual && lower_bound(counts) <= limit {
                 baseline.learn(at, counts, memory);

@@ -185,6 +185,7 @@ mod tests {
             outcome,
             age: None,
             overdue: 0,
+            asked: None,
         }
     }
 

@@ -61,8 +61,8 @@ pub enum Rule {
     /// It fires when the lower end of Wilson's score interval of the window's failure rate, at three
     /// standard deviations, is above `factor` × the learned rate, held between `floor` and
     /// `ceiling`. The usual rate is learned from the calls that have left the window, weighed less
-    /// the older they are, and only while the circuit is closed and the window is below what would
-    /// open it. Before anything has been learned the floor holds.
+    /// the older they are, and only while the circuit is closed and the window is not certainly above
+    /// the threshold, be the calls in it ever so few. Before anything has been learned the floor holds.
     ///
     /// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
     /// Journal of the American Statistical Association 22 (1927).

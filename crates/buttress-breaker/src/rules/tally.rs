@@ -17,6 +17,8 @@ pub(crate) struct Sample {
     pub(crate) age: Option<Duration>,
     /// The thresholds that it passed while in flight, and has been counted for: a bit for each.
     pub(crate) overdue: u8,
+    /// For how long the upstream asks to be left alone.
+    pub(crate) asked: Option<Duration>,
 }
 
 /// What is bad about a call.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use buttress_core::circuit::{Admission, Circuit, State, Ticket};
@@ -21,6 +21,7 @@ use crate::inflight::{Entered, InFlight};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
 use crate::permit::Permit;
+use crate::prober::Prober;
 use crate::rules::{Asking, thresholds};
 use crate::waiters::Waiters;
 
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     common: Option<Arc<Events<Event>>>,
     health: HealthSignal,
     waiters: Waiters,
+    /// Probes in the place of user calls, where it was asked for.
+    prober: Option<Box<Prober>>,
 }
 
 /// No threshold is set.
@@ -93,9 +96,10 @@ impl Breaker {
         let slow_after = config.slow_threshold();
         let in_flight = InFlight::new(&thresholds(&config.rules));
         let now = config.clock.now();
+        let deadline = config.circuit.probe_deadline;
         let circuit = Circuit::starting(config.start, config.circuit, now, &config.rng);
         let machine = Machine::new(circuit, config.rules, slow_after, now);
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|me| Shared {
             gate: Gate::new(machine.face()),
             rejected: AtomicU64::new(0),
             in_flight,
@@ -110,9 +114,12 @@ impl Breaker {
             common,
             health: HealthSignal::new(),
             waiters: Waiters::default(),
-        };
+            prober: (config.probe)
+                .map(|probe| Box::new(Prober::new(probe, deadline, Weak::clone(me)))),
+        });
         shared.health.publish(health_of(config.start));
-        Ok(Self(Arc::new(shared)))
+        shared.wake_prober(config.start);
+        Ok(Self(shared))
     }
 
     /// What metrics, events and log lines call it.
@@ -185,6 +192,13 @@ impl Breaker {
         &self.0
     }
 
+    /// The permit of a probe that began at `started`.
+    pub(crate) fn probed(&self, ticket: Ticket, started: Instant) -> Permit {
+        let timed = self.0.gate.is_timed();
+        let started = if timed { started } else { Instant::NEVER };
+        Permit::new(self.clone(), ticket, started, Entered::default())
+    }
+
     /// Whether this is the only clone: no permit, handle, layer or service holds another.
     pub(crate) fn is_unshared(&self) -> bool {
         Arc::strong_count(&self.0) == 1
@@ -203,8 +217,18 @@ impl Breaker {
 
     #[cold]
     fn ask(&self, now: Instant) -> Result<Permit, Rejected> {
+        let prober = self.0.prober().filter(|prober| prober.is_running());
         let (admission, state) = self.0.with_at(now, |machine| {
-            (machine.admit(now, &self.0.rng), machine.circuit.state())
+            let state = machine.circuit.state();
+            match prober {
+                Some(prober) if matches!(state, State::Open | State::HalfOpen) => {
+                    (Admission::Rejected(prober.deadline()), None)
+                }
+                _ => {
+                    let admission = machine.admit(now, &self.0.rng);
+                    (admission, Some(machine.circuit.state()))
+                }
+            }
         });
         match admission {
             Admission::Admitted(ticket) if self.0.gate.is_timed() => Ok(self.permit(ticket, now)),
@@ -214,7 +238,9 @@ impl Breaker {
                 Instant::NEVER,
                 Entered::default(),
             )),
-            Admission::Rejected(wait) => Err(self.reject(reason(state)).retry_after(wait)),
+            Admission::Rejected(wait) => Err(self
+                .reject(state.map_or("probing", reason))
+                .retry_after(wait)),
         }
     }
 
@@ -262,6 +288,18 @@ impl Shared {
         &self.waiters
     }
 
+    pub(crate) fn prober(&self) -> Option<&Prober> {
+        self.prober.as_deref()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.peek(|machine| machine.circuit.state())
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.peek(|machine| machine.circuit.generation())
+    }
+
     pub(crate) fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)
     }
@@ -280,6 +318,9 @@ impl Shared {
     pub(crate) fn reconfigure(&self, config: Config) {
         let now = self.clock.now();
         let slow_after = config.slow_threshold();
+        if let Some(prober) = self.prober() {
+            prober.reconfigure(config.circuit.probe_deadline);
+        }
         self.with_at(now, |machine| {
             machine.reconfigure(
                 config.circuit,
@@ -304,21 +345,28 @@ impl Shared {
         let result = f(&mut machine);
         let asking = machine.take_questions();
         self.gate.publish(machine.face());
-        let news = machine.has_untold();
+        let (news, state) = (machine.has_untold(), machine.circuit.state());
         if news {
-            self.health.publish(health_of(machine.circuit.state()));
+            self.health.publish(health_of(state));
         }
         drop(machine);
         if news {
             if !self.gate.is_closed() {
                 self.waiters.wake_all();
             }
+            self.wake_prober(state);
             self.tell();
         }
         if let Some(asking) = asking {
             self.ask_user(&asking);
         }
         result
+    }
+
+    fn wake_prober(&self, state: State) {
+        if let Some(prober) = &self.prober {
+            prober.changed(state);
+        }
     }
 
     /// Asks the user's own rules, under no lock.
@@ -379,7 +427,7 @@ impl Shared {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -403,6 +451,12 @@ const fn health_of(state: State) -> HealthStatus {
         State::Closed | State::ForcedClosed | State::Observing => HealthStatus::Healthy,
         State::HalfOpen | State::Ramping => HealthStatus::Degraded,
         _ => HealthStatus::Unhealthy,
+    }
+}
+
+impl From<Arc<Shared>> for Breaker {
+    fn from(shared: Arc<Shared>) -> Self {
+        Self(shared)
     }
 }
 

@@ -6,6 +6,9 @@ use buttress_core::circuit::{Settings, State};
 use buttress_core::clock::Clock;
 use buttress_core::config::ConfigError;
 use buttress_core::rng::Rng;
+use buttress_core::spawn::Spawn;
+
+use crate::prober::ProbeFn;
 
 use crate::rules::{self, Rule, Window};
 
@@ -45,6 +48,9 @@ pub struct Config {
     /// How long an admitted call may wait for the service behind to become ready, where that was not
     /// waited for before (it was open then). Default 5 s.
     pub ready_deadline: Duration,
+    /// What probes in the place of user calls, and where it runs. It is taken when the breaker is made,
+    /// and stays when it is reconfigured. Default: none; user calls probe.
+    pub probe: Option<(ProbeFn, Spawn)>,
     /// The clock. It is taken when the breaker is made, and stays when it is reconfigured.
     pub clock: Clock,
     /// The randomness of the open time's jitter. Stays as the clock does.
@@ -64,6 +70,7 @@ impl Default for Config {
             circuit: Settings::default(),
             start: State::Closed,
             ready_deadline: Duration::from_secs(5),
+            probe: None,
             clock: Clock::default(),
             rng: Rng::default(),
         }
@@ -111,6 +118,13 @@ impl Config {
         self
     }
 
+    /// Probes by `probe`, on `spawn`, instead of by user calls.
+    #[must_use]
+    pub fn probe(mut self, probe: ProbeFn, spawn: Spawn) -> Self {
+        self.probe = Some((probe, spawn));
+        self
+    }
+
     /// The clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -149,6 +163,9 @@ impl Config {
                 self.start
             );
             return Err(ConfigError::new("start", problem));
+        }
+        if let Some((probe, _)) = &self.probe {
+            probe.validate()?;
         }
         rules::validate(&self.rules, self.slow_after)?;
         self.circuit.validate()

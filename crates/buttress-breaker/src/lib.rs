@@ -51,6 +51,7 @@
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
+//! | A probe function stands for user calls while the circuit is half-open, and ends with the last handle. | `tests/probe_fn.rs` |
 //! | A breaker for each key: bounded, never unprotected, and gone only when nothing is lost. | `tests/keyed.rs` |
 //! | What answers a rejection gets the request as it came and is never charged to the breaker. | `tests/fallback.rs` |
 //! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/contract.rs`, `tests/probes.rs` |
@@ -104,6 +105,7 @@ mod layer;
 mod machine;
 mod metrics;
 mod permit;
+mod prober;
 mod readying;
 mod rules;
 mod service;
@@ -122,6 +124,7 @@ pub use layer::BreakerLayer;
 pub use machine::{Calls, TransitionCount};
 pub use permit::Permit;
 pub use plain::BreakerError;
+pub use prober::ProbeFn;
 pub use rules::{CustomRule, Evidence, Rule, Trip, TripRule, Window, WindowCounts};
 pub use service::{BreakerService, Guarding};
 

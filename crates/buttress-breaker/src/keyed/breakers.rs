@@ -50,8 +50,8 @@ pub struct KeyedConfig {
 ///
 /// A look-up: one hash of the key, keyed at random, a read lock of one of 64 shards and a reference
 /// count; about 40 ns among 100,000 keys of which a hundred are in use, and as much more as the
-/// memory takes to bring a key and a breaker that are in no cache. A key takes about 1.4 KiB at the
-/// defaults, 132 MiB for 100,000 of them (`cargo run --release -p buttress-breaker --example
+/// memory takes to bring a key and a breaker that are in no cache. A key takes about 2.1 KiB at the
+/// defaults, 202 MiB for 100,000 of them (`cargo run --release -p buttress-breaker --example
 /// keyed_cost`).
 ///
 /// ```

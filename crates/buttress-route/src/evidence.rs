@@ -129,6 +129,20 @@ impl Evidence {
         (self.answers > 1e-6).then(|| self.latency_sum / self.answers)
     }
 
+    /// The mean latency if a score stands on nothing else: nothing failed of late, nothing is slower
+    /// than usual, and there is enough to believe it.
+    #[inline]
+    pub(crate) fn steady_latency(&self) -> Option<f64> {
+        #[expect(
+            clippy::float_cmp,
+            reason = "without a failure both are made by the same steps"
+        )]
+        let spotless = self.calls == self.successes;
+        let mean = self.latency_sum / self.answers;
+        let usual = self.run.iter().any(|latency| *latency <= mean);
+        (spotless && usual && self.sureness >= ENOUGH_ANSWERS).then_some(mean)
+    }
+
     /// The mean latency with how far it is to be believed at `now`. A pool's median must not be that
     /// of endpoints which took no traffic since, or they would be held against a time that is over.
     pub(crate) fn latency_at(&self, now: Instant) -> Option<(f64, f64)> {
@@ -214,7 +228,8 @@ impl Evidence {
 }
 
 fn nanos(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e9).max(SHORTEST)
+    let (seconds, rest) = (duration.as_secs(), duration.subsec_nanos());
+    (seconds as f64 * 1e9 + f64::from(rest)).max(SHORTEST)
 }
 
 #[cfg(test)]

@@ -108,24 +108,27 @@ fn endpoint<S>(member: &Member<S>, recent: f64, now: Instant) -> EndpointSnapsho
     let slot: &Arc<Slot> = &member.slot;
     let own = slot.recent_picks(now);
     let cost = slot.cost(now, member.load_factor) / 1e9;
-    slot.with_state(|state| EndpointSnapshot {
-        id: Arc::clone(&slot.id),
-        state: state.endpoint_state(),
-        since: state.since,
-        suspect: state.is_suspect(),
-        retry_after: state.retry_after(now),
-        weight: member.weight,
-        in_flight: slot.in_flight(),
-        picks: slot.picks(),
-        share: if recent > 0.0 { own / recent } else { 0.0 },
-        outcomes: state.tally.outcomes,
-        success_ratio: state.evidence.success_ratio(now),
-        latency: state.evidence.mean().map(duration),
-        cost,
-        ejections: state.tally.ejections(),
-        suppressed: state.tally.suppressions(),
-        probes: state.tally.probes(),
-        last_verdict: state.last_verdict.clone(),
+    slot.with_state(|state| {
+        let in_flight = slot.in_flight();
+        EndpointSnapshot {
+            id: Arc::clone(&slot.id),
+            state: state.endpoint_state(),
+            since: state.since,
+            suspect: state.is_suspect(),
+            retry_after: state.retry_after(now),
+            weight: member.weight,
+            in_flight,
+            picks: state.picks(in_flight),
+            share: if recent > 0.0 { own / recent } else { 0.0 },
+            outcomes: state.tally.outcomes,
+            success_ratio: state.evidence.success_ratio(now),
+            latency: state.evidence.mean().map(duration),
+            cost,
+            ejections: state.tally.ejections(),
+            suppressed: state.tally.suppressions(),
+            probes: state.tally.probes(),
+            last_verdict: state.last_verdict.clone(),
+        }
     })
 }
 

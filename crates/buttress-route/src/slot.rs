@@ -20,6 +20,11 @@ use crate::state::{Call, Decision, State};
 
 /// What an idle endpoint shows a pick is at most this old; the end of a request shows it anew.
 const REFRESH: Duration = Duration::from_millis(10);
+/// What a busy one shows is at most this old, and sooner shown anew if anything but answers like those
+/// before came to it, or if they have moved the mean by more than [`UNNOTICED`].
+const SHOWN_FOR: Duration = Duration::from_millis(1);
+/// Far inside the noise band.
+const UNNOTICED: f64 = 1.0 / 64.0;
 
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -42,12 +47,14 @@ struct Shown {
     in_flight: AtomicU32,
     /// When the first request was sent that nothing has been heard since; 0 if there is none.
     unanswered_since: AtomicU64,
-    picks: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Inner {
     state: State,
+    /// What the shown score stands on, as long as that alone matters to it, and until when.
+    shown: Option<f64>,
+    shown_until: Instant,
     /// Decayed picks, and how many picks they account for.
     recent: f64,
     counted: u64,
@@ -86,10 +93,11 @@ impl Slot {
                 scored_at: AtomicU64::new(0),
                 in_flight: AtomicU32::new(0),
                 unanswered_since: AtomicU64::new(0),
-                picks: AtomicU64::new(0),
             },
             inner: Mutex::new(Inner {
                 state,
+                shown: None,
+                shown_until: now,
                 recent: 0.0,
                 counted: 0,
                 counted_at: now,
@@ -144,7 +152,6 @@ impl Slot {
     /// A request is on its way.
     pub(crate) fn begin(&self, now: Instant) {
         self.shown.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.shown.picks.fetch_add(1, Ordering::Relaxed);
         if self.shown.unanswered_since.load(Ordering::Relaxed) == 0 {
             // Whoever else has just begun will do as well.
             self.shown
@@ -162,10 +169,13 @@ impl Slot {
 
     /// A call has ended.
     pub(crate) fn settle(self: &Arc<Self>, call: &Call, now: Instant) {
-        self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
         // An answer, or a wait that the evidence now holds.
         self.heard();
-        self.change(now, |state| state.settle(call, self, now));
+        self.change(now, |state| {
+            // With the tally that counts it from here on, or readers would see a pick undone.
+            self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
+            state.settle(call, self, now)
+        });
     }
 
     /// The answer to a probe has begun, and well.
@@ -193,12 +203,11 @@ impl Slot {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        inner.count_picks(self.shown.picks.load(Ordering::Relaxed), now);
-        let state = &mut inner.state;
-        self.give_up_listening(state, now);
-        let before = state.endpoint_state();
-        let decision = state.heed_signals(self, now);
-        let event = self.conclude(state, before, decision, now);
+        inner.count_picks(self.in_flight(), now);
+        self.give_up_listening(&mut inner.state, now);
+        let before = inner.state.endpoint_state();
+        let decision = inner.state.heed_signals(self, now);
+        let event = self.conclude(&mut inner, before, decision, now);
         drop(inner);
         self.publish(event);
     }
@@ -221,22 +230,24 @@ impl Slot {
     ) {
         let event = {
             let mut inner = self.lock();
-            let state = &mut inner.state;
-            let before = state.endpoint_state();
-            let decision = change(state);
-            self.conclude(state, before, decision, now)
+            let before = inner.state.endpoint_state();
+            let decision = change(&mut inner.state);
+            self.conclude(&mut inner, before, decision, now)
         };
         self.publish(event);
     }
 
     fn conclude(
         self: &Arc<Self>,
-        state: &mut State,
+        inner: &mut Inner,
         before: EndpointState,
         decision: Option<Decision>,
         now: Instant,
     ) -> Option<Event> {
-        self.show(state.score(now, self.reference()), now);
+        if decision.is_some() || !inner.is_as_shown(now) {
+            self.show(inner, now);
+        }
+        let state = &mut inner.state;
         let after = state.endpoint_state();
         let changed = before != after;
         if changed || after != EndpointState::Active {
@@ -275,7 +286,10 @@ impl Slot {
         }
     }
 
-    fn show(&self, score: Score, now: Instant) {
+    fn show(&self, inner: &mut Inner, now: Instant) {
+        inner.shown = inner.state.steady_latency();
+        inner.shown_until = now.saturating_add(SHOWN_FOR);
+        let score = inner.state.score(now, self.reference());
         self.shown.score.store(pack(score), Ordering::Relaxed);
         self.shown
             .scored_at
@@ -312,12 +326,8 @@ impl Slot {
     /// The decayed number of picks.
     pub(crate) fn recent_picks(&self, now: Instant) -> f64 {
         let mut inner = self.lock();
-        inner.count_picks(self.shown.picks.load(Ordering::Relaxed), now);
+        inner.count_picks(self.in_flight(), now);
         inner.recent
-    }
-
-    pub(crate) fn picks(&self) -> u64 {
-        self.shown.picks.load(Ordering::Relaxed)
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -350,7 +360,18 @@ impl Slot {
 }
 
 impl Inner {
-    fn count_picks(&mut self, picks: u64, now: Instant) {
+    /// Whether a score of `now` would be about the one that is shown.
+    #[inline]
+    fn is_as_shown(&self, now: Instant) -> bool {
+        now < self.shown_until
+            && self.shown.is_some_and(|shown| {
+                let steady = self.state.steady_latency();
+                steady.is_some_and(|mean| (mean - shown).abs() <= shown * UNNOTICED)
+            })
+    }
+
+    fn count_picks(&mut self, in_flight: u32, now: Instant) {
+        let picks = self.state.picks(in_flight);
         let passed = now.saturating_since(self.counted_at).as_secs_f64();
         let decay = self.state.config.decay.as_secs_f64();
         self.recent *= (-passed / decay).exp();

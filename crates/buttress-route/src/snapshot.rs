@@ -164,6 +164,20 @@ pub struct Outcomes {
     pub abandoned: u64,
 }
 
+impl Outcomes {
+    /// All of them.
+    pub(crate) fn total(&self) -> u64 {
+        let all = [
+            self.success,
+            self.failure,
+            self.slow,
+            self.ignored,
+            self.abandoned,
+        ];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
+}
+
 impl PoolSnapshot {
     /// The endpoint `id`, if the pool has it.
     pub fn endpoint(&self, id: &str) -> Option<&EndpointSnapshot> {

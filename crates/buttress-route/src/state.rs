@@ -149,6 +149,16 @@ impl State {
         score
     }
 
+    /// The mean latency, if the score stands on nothing else.
+    pub(crate) fn steady_latency(&self) -> Option<f64> {
+        self.evidence.steady_latency().filter(|_| !self.warned)
+    }
+
+    /// How many calls there were, of which so many have not ended.
+    pub(crate) fn picks(&self, in_flight: u32) -> u64 {
+        (self.tally.outcomes.total()).saturating_add(u64::from(in_flight))
+    }
+
     /// A call has ended.
     pub(crate) fn settle(
         &mut self,

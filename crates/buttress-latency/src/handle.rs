@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buttress_core::config::ConfigError;
 
 use crate::config::Config;
-use crate::series::{Registry, Route};
+use crate::series::{Group, Registry, Route};
 use crate::view::{LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
 
 /// All that has been recorded, for readers; and what layers record through. Cheap to clone.
@@ -92,7 +92,7 @@ fn empty(route: &Arc<str>) -> RouteSnapshot {
 }
 
 fn in_flight(route: &Route) -> u64 {
-    route.groups().map(|(_, group)| group.in_flight()).sum()
+    route.groups().map(Group::in_flight).sum()
 }
 
 fn labels(series: &SeriesSnapshot) -> impl Ord + '_ {

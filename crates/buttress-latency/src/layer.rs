@@ -10,8 +10,9 @@ use std::marker::PhantomData;
 use tower_layer::Layer;
 
 use crate::handle::LatencyHandle;
-use crate::series::Route;
+use crate::series::{self, Kind, Route, Scheme};
 use crate::service::Latency;
+use crate::settle::Recording;
 
 /// Measures how long the exchanges of a service take.
 ///
@@ -128,24 +129,34 @@ impl<C> LatencyLayer<Http, C> {
 }
 
 impl Routing {
-    /// The route of a request with this head.
-    pub(crate) fn of<B>(&self, request: &Request<B>) -> Arc<Route> {
+    /// The exchange that this request begins.
+    #[inline]
+    pub(crate) fn start<B>(&self, request: &Request<B>) -> Recording {
         match self {
-            Self::Bound(route) => Arc::clone(route),
+            Self::Bound(route) => start(route, request),
             Self::By(handle, route_of) => match route_of(&RequestHead::of(request)) {
-                Some(name) => handle.registry().route(&name),
-                None => Arc::clone(handle.registry().unrouted()),
+                Some(name) => start(&handle.registry().route(&name), request),
+                None => start(handle.registry().unrouted(), request),
             },
         }
     }
 
-    /// The route of what has no head.
-    pub(crate) fn without_head(&self) -> Arc<Route> {
-        match self {
-            Self::Bound(route) => Arc::clone(route),
-            Self::By(handle, _) => Arc::clone(handle.registry().unrouted()),
-        }
+    /// The exchange that a call without a head begins.
+    #[inline]
+    pub(crate) fn start_plain(&self) -> Recording {
+        let route = match self {
+            Self::Bound(route) => route,
+            Self::By(handle, _) => handle.registry().unrouted(),
+        };
+        Recording::start(route.group(Kind::Plain))
     }
+}
+
+#[inline]
+fn start<B>(route: &Route, request: &Request<B>) -> Recording {
+    let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
+    let kind = Kind::Http(series::Method::of(request.method()), scheme);
+    Recording::start(route.group(kind))
 }
 
 impl<'a> RequestHead<'a> {

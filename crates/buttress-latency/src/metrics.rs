@@ -45,8 +45,8 @@ impl LatencyHandle {
                     response's body.";
         let mut family = Family::new("http_server_active_requests", MetricKind::Gauge, help);
         for each in self.registry().all_routes() {
-            for (kind, group) in each.groups() {
-                let Kind::Http(method, scheme) = kind else {
+            for group in each.groups() {
+                let Kind::Http(method, scheme) = group.kind() else {
                     continue;
                 };
                 let mut labels = vec![

@@ -10,7 +10,6 @@ use buttress_core::settle::Guard;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::series::Kind;
 use crate::service::Latency;
 use crate::settle::Recording;
 
@@ -38,9 +37,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let route = self.routing.without_head();
         let classify = self.classify.clone();
-        let mut guard = Guard::new(Recording::start(route, Kind::Plain));
+        let mut guard = Guard::new(self.routing.start_plain());
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();

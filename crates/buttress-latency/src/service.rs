@@ -16,7 +16,6 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::layer::Routing;
-use crate::series::{Kind, Method, Scheme};
 use crate::settle::Recording;
 
 /// A measured service; made by [`crate::LatencyLayer`].
@@ -85,13 +84,10 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let route = self.routing.of(&request);
-        let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
-        let kind = Kind::Http(Method::of(request.method()), scheme);
         let method_is_head = is_head(request.method());
         let classify = self.classify.clone();
         // From here on every exit is recorded, a panic of `call` among them.
-        let mut guard = Guard::new(Recording::start(route, kind));
+        let mut guard = Guard::new(self.routing.start(&request));
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();

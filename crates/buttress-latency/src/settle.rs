@@ -10,27 +10,25 @@ use buttress_core::settle::Settle;
 use http::StatusCode;
 
 use crate::config::Exchange;
-use crate::series::{Ending, Kind, Route};
+use crate::series::{Ending, Group};
 
 /// An exchange that is being timed. It is recorded when it ends, however it does.
 #[derive(Debug)]
 pub struct Recording {
-    route: Arc<Route>,
-    kind: Kind,
+    /// Counts it in flight.
+    group: Arc<Group>,
     started: Instant,
     status: Option<StatusCode>,
     rejected: Option<&'static str>,
 }
 
 impl Recording {
-    /// An exchange of `kind` on `route` begins.
-    pub(crate) fn start(route: Arc<Route>, kind: Kind) -> Self {
-        let started = route.shared().clock.now();
-        route.group(kind).enter();
+    /// An exchange of `group` begins.
+    #[inline]
+    pub(crate) fn start(group: &Arc<Group>) -> Self {
         Self {
-            route,
-            kind,
-            started,
+            group: Arc::clone(group),
+            started: group.shared().clock.now(),
             status: None,
             rejected: None,
         }
@@ -52,26 +50,21 @@ impl Settle for Recording {
     }
 
     fn settle(self, outcome: Outcome) {
-        let shared = self.route.shared();
+        let shared = self.group.shared();
         let now = shared.clock.now();
         let duration = now.saturating_since(self.started);
-        let ending = Ending::of(self.kind, outcome, self.status, self.rejected);
-        self.route.record(self.kind, ending, now, duration);
+        let kind = self.group.kind();
+        let ending = Ending::of(kind, outcome, self.status, self.rejected);
+        self.group.record(ending, now, duration);
         if let Some(observer) = &shared.observer {
             observer.show(&Exchange {
-                route: Some(&**self.route.name()).filter(|name| !name.is_empty()),
-                method: self.kind.method(),
+                route: Some(&**self.group.route()).filter(|name| !name.is_empty()),
+                method: kind.method(),
                 status: self.status,
                 outcome,
                 error_type: ending.error_type(),
                 duration,
             });
         }
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        self.route.group(self.kind).leave();
     }
 }

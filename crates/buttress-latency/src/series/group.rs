@@ -1,58 +1,85 @@
 //! What exchanges of one route and kind share: the gauge and the way to their series.
+//!
+//! An exchange under way is a reference to its group, so the gauge is their number and costs nothing
+//! beside the reference.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::{Ending, Series};
-use crate::recorder::Striped;
+use buttress_core::clock::Instant;
+
+use super::route::Home;
+use super::{Ending, Key, Kind, Series, Shared};
 
 /// Endings beyond these are found by a look-up each time.
 const CACHED: usize = 16;
 
 pub(crate) struct Group {
-    in_flight: Striped<Padded>,
+    home: Arc<Home>,
+    kind: Kind,
     cached: [OnceLock<(Ending, Arc<Series>)>; CACHED],
 }
 
-/// Alone on its cache lines.
-#[derive(Default)]
-#[repr(align(128))]
-struct Padded(AtomicU64);
-
 impl Group {
-    pub(super) fn new() -> Self {
-        Self {
-            in_flight: Striped::new(),
+    pub(super) fn new(home: &Arc<Home>, kind: Kind) -> Arc<Self> {
+        Arc::new(Self {
+            home: Arc::clone(home),
+            kind,
             cached: [const { OnceLock::new() }; CACHED],
+        })
+    }
+
+    pub(crate) fn route(&self) -> &Arc<str> {
+        &self.home.name
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.home.shared
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How many exchanges have begun and not ended: all references but the route's own.
+    pub(crate) fn in_flight(self: &Arc<Self>) -> u64 {
+        Arc::strong_count(self).saturating_sub(1) as u64
+    }
+
+    /// Counts an exchange that took `duration` and ended `now` in `ending`.
+    #[inline]
+    pub(crate) fn record(&self, ending: Ending, now: Instant, duration: Duration) {
+        match self.cached(&ending) {
+            Some(series) => series.rolling.record(now, duration),
+            None => self.find(ending, now).rolling.record(now, duration),
         }
     }
 
-    /// An exchange begins.
-    #[inline]
-    pub(crate) fn enter(&self) {
-        self.in_flight.mine().0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An exchange ends, on whatever thread: the stripes wrap, and their sum is right.
-    #[inline]
-    pub(crate) fn leave(&self) {
-        self.in_flight.mine().0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// How many have begun and not ended.
-    pub(crate) fn in_flight(&self) -> u64 {
-        let stripes = self.in_flight.all().iter();
-        let sum = stripes.fold(0_u64, |sum, stripe| {
-            sum.wrapping_add(stripe.0.load(Ordering::Relaxed))
-        });
-        // A reader may see an end before its beginning.
-        u64::try_from(sum.cast_signed()).unwrap_or(0)
+    #[cold]
+    fn find(&self, ending: Ending, now: Instant) -> Arc<Series> {
+        let shared = self.shared();
+        let all = &shared.series;
+        if self.home.overflow {
+            return Arc::clone(all.overflow());
+        }
+        let key = Key {
+            route: Arc::clone(self.route()),
+            kind: self.kind,
+            ending,
+        };
+        let make = |key: &Key| Series::new(key.clone(), &shared.windows, now);
+        let series = all.get_or_insert_with(&key, make);
+        // The overflow series is not remembered, so that every record that it takes is counted.
+        if !Arc::ptr_eq(&series, all.overflow()) {
+            self.remember(ending, &series);
+        }
+        series
     }
 
     /// The series of `ending` if it has been found before.
     #[inline]
-    pub(super) fn cached(&self, ending: &Ending) -> Option<&Series> {
+    fn cached(&self, ending: &Ending) -> Option<&Series> {
         for slot in self.probe(ending) {
             let (cached, series) = slot.get()?;
             if cached == ending {
@@ -63,7 +90,7 @@ impl Group {
     }
 
     /// Remembers `series` if there is room.
-    pub(super) fn remember(&self, ending: Ending, series: &Arc<Series>) {
+    fn remember(&self, ending: Ending, series: &Arc<Series>) {
         for slot in self.probe(&ending) {
             let (cached, _) = slot.get_or_init(|| (ending, Arc::clone(series)));
             if *cached == ending {
@@ -87,7 +114,8 @@ impl Group {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
-            .field("in_flight", &self.in_flight())
+            .field("route", self.route())
+            .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }

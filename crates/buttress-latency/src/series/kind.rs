@@ -35,12 +35,6 @@ impl Kind {
     /// How many there are.
     pub(crate) const COUNT: usize = 1 + METHODS.len() * SCHEMES.len();
 
-    /// Every one, in the order of [`Kind::index`].
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let http = |method: Method| SCHEMES.into_iter().map(move |s| Self::Http(method, s));
-        std::iter::once(Self::Plain).chain(METHODS.into_iter().flat_map(http))
-    }
-
     /// The method's name.
     pub(crate) const fn method(self) -> Option<&'static str> {
         match self {
@@ -134,10 +128,15 @@ impl Scheme {
 mod tests {
     use super::*;
 
+    fn all() -> impl Iterator<Item = Kind> {
+        let http = |method: Method| SCHEMES.into_iter().map(move |s| Kind::Http(method, s));
+        std::iter::once(Kind::Plain).chain(METHODS.into_iter().flat_map(http))
+    }
+
     #[test]
     fn every_kind_has_the_number_of_its_place() {
-        assert!(Kind::all().enumerate().all(|(n, kind)| kind.index() == n));
-        assert_eq!(Kind::all().count(), Kind::COUNT);
+        assert!(all().enumerate().all(|(n, kind)| kind.index() == n));
+        assert_eq!(all().count(), Kind::COUNT);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn candidates() -> Result<Vec<Candidate>, Error> {
         ("closed/count", count(), Origin::Good),
         ("closed/consecutive", consecutive(), Origin::Good),
         ("closed/time", time(), Origin::Good),
-        ("closed/slow", count().slow_after(SLOW), Origin::Good),
+        ("closed/slow", slow(), Origin::Good),
         ("closed/failing", count(), Origin::Flaky),
         ("open/reject", consecutive(), Origin::Down),
     ];
@@ -61,17 +61,31 @@ fn time() -> Config {
     rate(Window::Time(SPAN))
 }
 
+fn slow() -> Config {
+    let window = Window::Calls(WINDOW);
+    let slow = Rule::SlowRate {
+        slower_than: SLOW,
+        ratio: 0.5,
+        min_calls: 20,
+        window,
+    };
+    Config::default().rules([failures(window), slow])
+}
+
 fn consecutive() -> Config {
     Config::default().rules([Rule::ConsecutiveFailures(ROW)])
 }
 
 fn rate(window: Window) -> Config {
-    let rule = Rule::FailureRate {
+    Config::default().rules([failures(window)])
+}
+
+const fn failures(window: Window) -> Rule {
+    Rule::FailureRate {
         ratio: 0.5,
         min_calls: 20,
         window,
-    };
-    Config::default().rules([rule])
+    }
 }
 
 /// Asks before each call and tells after it.

@@ -6,7 +6,7 @@
 //! | `closed/count` | a success; the rule is a failure rate over the last 100 calls |
 //! | `closed/consecutive` | a success; the rule is 5 failures in a row |
 //! | `closed/time` | a success; the rule is a failure rate over 10 s |
-//! | `closed/slow` | a success whose time is taken; slow calls count in the rule |
+//! | `closed/slow` | a success whose time is taken; the rules are failures and slow calls, over the last 100 |
 //! | `closed/failing` | every fourth call fails, below the threshold of a half |
 //! | `open/reject` | the circuit is open and stays so |
 //! | `memory/breaker` | bytes that one breaker with its default rules holds |

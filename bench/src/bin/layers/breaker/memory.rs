@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::{buttress, failsafe, recloser, tower_resilience};
+use super::{buttress, failsafe, keyed, recloser, tower_resilience};
 use crate::Error;
 use crate::report::{Memory, Row};
 
@@ -17,6 +17,7 @@ pub(super) fn rows() -> Result<Vec<Row>, Error> {
             "tower-resilience",
             tower_resilience::breaker,
         )?,
+        held("memory/keyed-100k", "buttress", keyed::breakers)?,
     ])
 }
 

@@ -9,7 +9,10 @@
 //! | `closed/slow` | a success whose time is taken; the rules are failures and slow calls, over the last 100 |
 //! | `closed/failing` | every fourth call fails, below the threshold of a half |
 //! | `open/reject` | the circuit is open and stays so |
+//! | `keyed/lookup` | one of 100,000 breakers is found by its key, each in its turn |
+//! | `keyed/lookup-few` | the same, where a hundred of them are in use |
 //! | `memory/breaker` | bytes that one breaker with its default rules holds |
+//! | `memory/keyed-100k` | bytes that 100,000 of them, found by key, hold |
 //!
 //! The implementation named `buttress` is a Tower service, as that of each peer is; `buttress-bare`
 //! is a breaker that is asked before a call and told after it. recloser and failsafe are no services:
@@ -20,6 +23,7 @@
 
 mod buttress;
 mod failsafe;
+mod keyed;
 mod memory;
 mod origin;
 mod recloser;
@@ -44,13 +48,15 @@ const SLOW: Duration = Duration::from_secs(1);
 const ROW: u32 = 5;
 
 /// The order of the rows.
-const BENCHES: [&str; 6] = [
+const BENCHES: [&str; 8] = [
     "closed/count",
     "closed/consecutive",
     "closed/time",
     "closed/slow",
     "closed/failing",
     "open/reject",
+    "keyed/lookup",
+    "keyed/lookup-few",
 ];
 
 /// Measures and prints.
@@ -67,6 +73,7 @@ pub(crate) fn compare(options: Options) -> Result<(), Error> {
 /// Of every bench first ours, then the peers'.
 fn candidates() -> Result<Vec<Candidate>, Error> {
     let mut all = buttress::candidates()?;
+    all.extend(keyed::candidates()?);
     all.extend(recloser::candidates()?);
     all.extend(failsafe::candidates()?);
     all.extend(tower_resilience::candidates()?);

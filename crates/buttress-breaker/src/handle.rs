@@ -126,7 +126,7 @@ impl BreakerHandle {
     pub fn transition_to(&self, to: State) -> Result<Option<Transition>, IllegalTransition> {
         let shared = self.breaker.shared();
         let now = shared.clock().now();
-        shared.with(|machine| machine.by_hand(to, now, shared.rng()))
+        shared.with_at(now, |machine| machine.by_hand(to, now, shared.rng()))
     }
 
     /// Rejects everything until [`BreakerHandle::release`]; `false` if it did already.

@@ -84,25 +84,24 @@ impl Permit {
     #[inline]
     fn finish(&mut self, outcome: Outcome) {
         self.recorded = true;
-        let shared = self.breaker.shared();
-        let gate = shared.gate();
-        let timed = self.started != Instant::NEVER;
-        if !timed && gate.settled_until() == Instant::NEVER {
-            let quick = self.is_plain_success(outcome) && gate.succeed(self.ticket.generation());
-            if !quick {
-                self.tell_machine(outcome, None, shared.clock().now());
+        let gate = self.breaker.shared().gate();
+        let settled_until = gate.settled_until();
+        if self.started == Instant::NEVER && settled_until == Instant::NEVER {
+            if !(self.is_plain_success(outcome) && gate.succeed(self.ticket.generation())) {
+                self.tell_machine(outcome, None, self.breaker.shared().clock().now());
             }
             return;
         }
-        let now = shared.clock().now();
-        let timed = timed.then(|| self.take_time(now));
-        let quick = self.is_plain_success(outcome)
-            && timed.is_none_or(|timed| timed.overdue == 0 && gate.is_brisk(timed.age))
-            && now < gate.settled_until()
-            && gate.succeed(self.ticket.generation());
-        if !quick {
-            self.tell_machine(outcome, timed, now);
+        let now = self.breaker.shared().clock().now();
+        let mut timed = self.timed;
+        if now < settled_until {
+            timed = self.take_time(now);
+            let brisk = timed.is_none_or(|timed| timed.overdue == 0 && gate.is_brisk(timed.age));
+            if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
+                return;
+            }
         }
+        self.tell_machine(outcome, timed, now);
     }
 
     #[inline]
@@ -110,16 +109,16 @@ impl Permit {
         outcome == Outcome::Success && !self.ticket.is_probe()
     }
 
-    /// Ends the time of the call, unless it has ended before.
+    /// Ends the time of the call, to be done once; `None` if nobody asks for it.
     #[inline]
-    fn take_time(&self, now: Instant) -> Timed {
-        self.timed.unwrap_or_else(|| Timed {
+    fn take_time(&self, now: Instant) -> Option<Timed> {
+        if self.timed.is_some() || self.started == Instant::NEVER {
+            return self.timed;
+        }
+        let in_flight = self.breaker.shared().in_flight();
+        Some(Timed {
             age: now.saturating_since(self.started),
-            overdue: self.breaker.shared().in_flight().leave(
-                self.entered,
-                self.started,
-                self.ticket.generation(),
-            ),
+            overdue: in_flight.leave(self.entered, self.started, self.ticket.generation()),
         })
     }
 
@@ -133,13 +132,15 @@ impl Permit {
     #[inline(never)]
     fn tell_machine(&self, outcome: Outcome, timed: Option<Timed>, now: Instant) {
         let shared = self.breaker.shared();
-        let sample = Sample {
-            outcome,
-            age: timed.map(|timed| timed.age),
-            overdue: timed.map_or(0, |timed| timed.overdue),
-            asked: self.asked.filter(|_| outcome.is_failure()),
-        };
         shared.with_at(now, |machine| {
+            // After the look: what was overdue by now has been counted as that.
+            let timed = timed.or_else(|| self.take_time(now));
+            let sample = Sample {
+                outcome,
+                age: timed.map(|timed| timed.age),
+                overdue: timed.map_or(0, |timed| timed.overdue),
+                asked: self.asked.filter(|_| outcome.is_failure()),
+            };
             machine.settle(&self.ticket, &sample, now, shared.rng());
         });
     }
@@ -171,10 +172,15 @@ impl Settle for Permit {
 
     #[cfg(feature = "http")]
     fn head(&mut self, _head: &buttress_core::classify::Head<'_>) {
-        if self.started != Instant::NEVER {
-            let now = self.breaker.shared().clock().now();
-            self.timed = Some(self.take_time(now));
+        if self.started == Instant::NEVER {
+            return;
         }
+        let shared = self.breaker.shared();
+        let now = shared.clock().now();
+        if now >= shared.gate().settled_until() {
+            shared.with_at(now, |_| ());
+        }
+        self.timed = self.take_time(now);
     }
 }
 

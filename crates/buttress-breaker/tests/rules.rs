@@ -171,7 +171,9 @@ fn a_slow_call_that_fails_later_still_counts_for_the_rules_about_failures() {
     let breaker = Breaker::new("test", config(&time).rules(rules)).unwrap();
     let hanging = begin(&breaker, 1);
     outlast(&time, SECOND);
-    hanging.into_iter().for_each(|permit| permit.record(BAD));
+    for permit in hanging {
+        permit.record(BAD);
+    }
     let windows = breaker.handle().snapshot().windows;
     let bad: Vec<_> = windows.iter().map(|held| held.counts.bad).collect();
     assert_eq!(bad, [1, 1]);

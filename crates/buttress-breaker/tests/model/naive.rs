@@ -1,0 +1,361 @@
+//! A breaker that keeps everything that ever happened, and recounts it for every question.
+
+#![allow(unreachable_pub, reason = "a part of one test binary")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use buttress_breaker::{Rule, State, Window};
+use buttress_core::outcome::{FailureKind, Outcome};
+
+use crate::support::{OPEN_FOR, PROBE_DEADLINE};
+
+/// Buckets of the window of time, and how wide each is.
+const BUCKETS: u64 = 16;
+
+/// What a rule counts as bad; slow in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Failures,
+    Timeouts,
+    Slow(u64),
+    FailuresOrSlow(u64),
+}
+
+pub struct Model {
+    pub rules: Vec<Rule>,
+    pub state: State,
+    pub generation: u64,
+    pub now: u64,
+    pub entered: u64,
+    /// Of the present closed phase, by kind: when each counted call counted, and whether it was bad.
+    record: BTreeMap<Kind, Vec<(u64, bool)>>,
+    pub row: u32,
+    /// Calls in flight.
+    calls: Vec<Call>,
+    leases: Vec<(u64, u64)>,
+    next_id: u64,
+    good_probes: u32,
+    pub rejected: u64,
+    pub stale: u64,
+    usual: Usual,
+}
+
+#[derive(Clone)]
+pub struct Call {
+    pub id: u64,
+    generation: u64,
+    pub is_probe: bool,
+    start: u64,
+    /// The thresholds it has passed in flight and been counted for.
+    overdue: Vec<u64>,
+}
+
+/// What has been learned: weights of all calls and of bad ones, as of a time.
+#[derive(Clone, Copy, Default)]
+struct Usual {
+    total: f64,
+    bad: f64,
+    at: u64,
+}
+
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap()
+}
+
+pub fn kind(rule: &Rule) -> Option<Kind> {
+    match rule {
+        Rule::FailureRate { .. } | Rule::Adaptive { .. } => Some(Kind::Failures),
+        Rule::SlowRate { slower_than, .. } => Some(Kind::Slow(nanos(*slower_than))),
+        Rule::FailureOrSlowRate { slower_than, .. } => {
+            Some(Kind::FailuresOrSlow(nanos(*slower_than)))
+        }
+        Rule::Timeouts { .. } => Some(Kind::Timeouts),
+        _ => None,
+    }
+}
+
+fn lower_bound(total: u64, bad: u64) -> f64 {
+    if bad == 0 {
+        return 0.0;
+    }
+    let (n, p, z) = (total as f64, bad as f64 / total as f64, 3.0);
+    let spread = (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    (p + z * z / (2.0 * n) - z * spread) / (1.0 + z * z / n)
+}
+
+impl Model {
+    pub fn new(rules: Vec<Rule>, now: u64) -> Self {
+        Self {
+            rules,
+            state: State::Closed,
+            generation: 0,
+            now,
+            entered: now,
+            record: BTreeMap::new(),
+            row: 0,
+            calls: Vec::new(),
+            leases: Vec::new(),
+            next_id: 0,
+            good_probes: 0,
+            rejected: 0,
+            stale: 0,
+            usual: Usual::default(),
+        }
+    }
+
+    pub fn enter(&mut self, state: State) {
+        (self.state, self.entered) = (state, self.now);
+        self.generation += 1;
+        self.leases.clear();
+        self.good_probes = 0;
+        if state == State::Closed {
+            self.record.clear();
+            self.row = 0;
+        }
+    }
+
+    fn thresholds(&self) -> Vec<u64> {
+        let asked = self.rules.iter().filter_map(Rule::slower_than);
+        let mut thresholds: Vec<u64> = asked.map(nanos).collect();
+        thresholds.sort_unstable();
+        thresholds.dedup();
+        thresholds
+    }
+
+    /// What time has brought up to now: calls in flight became slow, others have left the windows.
+    pub fn look(&mut self) {
+        let mut passed = Vec::new();
+        for threshold in self.thresholds() {
+            let width = 1_u64 << (threshold / 16).ilog2();
+            for call in &mut self.calls {
+                let end = (call.start / width).saturating_add(1).saturating_mul(width);
+                let due = end.saturating_add(threshold);
+                let known = call.overdue.contains(&threshold);
+                if due <= self.now && !known && !call.is_probe {
+                    call.overdue.push(threshold);
+                    passed.push((threshold, due, call.generation));
+                }
+            }
+        }
+        passed.retain(|(.., generation)| {
+            self.state == State::Closed && *generation == self.generation
+        });
+        for (threshold, due, _) in &passed {
+            for kind in [Kind::Slow(*threshold), Kind::FailuresOrSlow(*threshold)] {
+                self.record.entry(kind).or_default().push((*due, true));
+            }
+        }
+        if !passed.is_empty() {
+            self.judge();
+        }
+        self.learn();
+    }
+
+    /// The call if admitted.
+    pub fn admit(&mut self) -> Option<Call> {
+        self.look();
+        if self.state == State::Open && self.now >= self.entered.saturating_add(nanos(OPEN_FOR)) {
+            self.enter(State::HalfOpen);
+        }
+        self.leases.retain(|(_, until)| *until > self.now);
+        let is_probe = match self.state {
+            State::Closed | State::ForcedClosed => false,
+            State::HalfOpen if self.leases.is_empty() => true,
+            _ => {
+                self.rejected += 1;
+                return None;
+            }
+        };
+        self.next_id += 1;
+        if is_probe {
+            let until = self.now.saturating_add(nanos(PROBE_DEADLINE));
+            self.leases.push((self.next_id, until));
+        }
+        let call = Call {
+            id: self.next_id,
+            generation: self.generation,
+            is_probe,
+            start: self.now,
+            overdue: Vec::new(),
+        };
+        self.calls.push(call.clone());
+        Some(call)
+    }
+
+    pub fn end(&mut self, id: u64, outcome: Outcome) {
+        self.look();
+        let at = self.calls.iter().position(|call| call.id == id).unwrap();
+        let call = self.calls.remove(at);
+        let age = self.now - call.start;
+        let told = match outcome {
+            Outcome::Success if self.thresholds().first().is_some_and(|t| age > *t) => {
+                Outcome::Slow
+            }
+            outcome => outcome,
+        };
+        let live = self
+            .leases
+            .iter()
+            .any(|(lease, until)| *lease == id && *until > self.now);
+        // After its deadline a probe is believed only if it ended well.
+        let believed = !call.is_probe || live || told == Outcome::Success;
+        let current = call.generation == self.generation && believed;
+        self.leases.retain(|(lease, _)| *lease != id);
+        match (self.state, told) {
+            _ if !current => self.stale += 1,
+            (State::Closed, _) => self.count(&call, outcome, age),
+            (State::HalfOpen, Outcome::Failure(_) | Outcome::Slow) => self.enter(State::Open),
+            (State::HalfOpen, Outcome::Success) => {
+                self.good_probes += 1;
+                if self.good_probes == 2 {
+                    self.enter(State::Closed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, call: &Call, outcome: Outcome, age: u64) {
+        let failed = outcome.is_failure();
+        let told = failed || matches!(outcome, Outcome::Success | Outcome::Slow);
+        if told {
+            self.row = if failed { self.row + 1 } else { 0 };
+        }
+        let mut kinds = vec![Kind::Failures, Kind::Timeouts];
+        for threshold in self.thresholds() {
+            kinds.extend([Kind::Slow(threshold), Kind::FailuresOrSlow(threshold)]);
+        }
+        let mut news = told;
+        for kind in kinds {
+            let bad = match kind {
+                Kind::Failures => told.then_some(failed),
+                Kind::Timeouts => {
+                    told.then_some(outcome == Outcome::Failure(FailureKind::Deadline))
+                }
+                Kind::Slow(after) | Kind::FailuresOrSlow(after) => {
+                    let slow = age > after || outcome == Outcome::Slow;
+                    let bad = slow || (failed && kind != Kind::Slow(after));
+                    let counts = told || (outcome == Outcome::Abandoned && slow);
+                    (counts && !call.overdue.contains(&after)).then_some(bad)
+                }
+            };
+            if let Some(bad) = bad {
+                let asked = self.rules.iter().any(|rule| self::kind(rule) == Some(kind));
+                news |= asked;
+                self.record.entry(kind).or_default().push((self.now, bad));
+            }
+        }
+        if news {
+            self.judge();
+        }
+    }
+
+    pub fn judge(&mut self) {
+        if self.rules.iter().any(|rule| self.fires(rule)) {
+            self.enter(State::Open);
+        }
+    }
+
+    fn fires(&self, rule: &Rule) -> bool {
+        let (total, bad) = self.count_of(rule);
+        let share = bad as f64 / total.max(1) as f64;
+        match *rule {
+            Rule::ConsecutiveFailures(n) => self.row >= n,
+            _ if bad == 0 => false,
+            Rule::FailureRate {
+                ratio, min_calls, ..
+            }
+            | Rule::SlowRate {
+                ratio, min_calls, ..
+            }
+            | Rule::FailureOrSlowRate {
+                ratio, min_calls, ..
+            } => total >= u64::from(min_calls) && share >= ratio,
+            Rule::Timeouts { n, .. } => bad >= u64::from(n),
+            Rule::Adaptive { min_calls, .. } => {
+                total >= u64::from(min_calls) && lower_bound(total, bad) > self.limit(rule)
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    /// All and bad calls in the window of `rule`.
+    pub fn count_of(&self, rule: &Rule) -> (u64, u64) {
+        let none = Vec::new();
+        let record = kind(rule).and_then(|kind| self.record.get(&kind));
+        let record = record.unwrap_or(&none).iter();
+        let seen: Vec<bool> = match rule.window() {
+            Some(Window::Calls(n)) => record.rev().take(n as usize).map(|(_, bad)| *bad).collect(),
+            Some(Window::Time(span)) => {
+                let bucket = |at: u64| at / (nanos(span) / BUCKETS);
+                let fresh = |at: u64| bucket(at) + BUCKETS > bucket(self.now);
+                let fresh = record.filter(|(at, _)| fresh(*at));
+                fresh.map(|(_, bad)| *bad).collect()
+            }
+            _ => Vec::new(),
+        };
+        let bad = seen.iter().filter(|bad| **bad).count();
+        (seen.len() as u64, bad as u64)
+    }
+
+    /// At which share the adaptive `rule` fires at present.
+    pub fn limit(&self, rule: &Rule) -> f64 {
+        let &Rule::Adaptive {
+            factor,
+            floor,
+            ceiling,
+            min_calls,
+            ..
+        } = rule
+        else {
+            unreachable!()
+        };
+        let known = self.usual.total >= f64::from(min_calls);
+        let usual = if known {
+            self.usual.bad / self.usual.total
+        } else {
+            0.0
+        };
+        (factor * usual).clamp(floor, ceiling)
+    }
+
+    /// Moves what has left the window of an adaptive rule into what is usual.
+    fn learn(&mut self) {
+        let adaptive = |rule: &&Rule| matches!(rule, Rule::Adaptive { .. });
+        let Some(rule) = self.rules.iter().find(adaptive).cloned() else {
+            return;
+        };
+        let Rule::Adaptive {
+            window, baseline, ..
+        } = rule
+        else {
+            unreachable!()
+        };
+        let limit = self.limit(&rule);
+        let width = nanos(window) / BUCKETS;
+        let record = self.record.entry(Kind::Failures).or_default();
+        let sums = |calls: &[(u64, bool)]| {
+            let bad = calls.iter().filter(|(_, bad)| *bad).count();
+            (calls.len() as u64, bad as u64)
+        };
+        let (total, bad) = sums(record);
+        let learns = self.state == State::Closed && lower_bound(total, bad) <= limit;
+        let mut left = BTreeMap::<u64, Vec<(u64, bool)>>::new();
+        let stays = |at: u64| at / width + BUCKETS > self.now / width;
+        for call in record.iter().filter(|(at, _)| !stays(*at)) {
+            left.entry(call.0 / width).or_default().push(*call);
+        }
+        record.retain(|(at, _)| stays(*at));
+        for (bucket, calls) in left {
+            let ((total, bad), at) = (sums(&calls), bucket * width);
+            if learns && lower_bound(total, bad) <= limit {
+                let passed = Duration::from_nanos(at.saturating_sub(self.usual.at));
+                let kept = (-passed.as_secs_f64() / baseline.as_secs_f64()).exp();
+                self.usual.total = self.usual.total * kept + total as f64;
+                self.usual.bad = self.usual.bad * kept + bad as f64;
+            }
+            self.usual.at = self.usual.at.max(at);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The breaker: admits calls, hears how they ended, and is told what to do.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use buttress_core::circuit::{Admission, Circuit, State, Ticket};
@@ -23,6 +23,7 @@ use crate::machine::Machine;
 use crate::permit::Permit;
 use crate::prober::Prober;
 use crate::rules::{Asking, thresholds};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::waiters::Waiters;
 
 /// A circuit breaker. Cheap to clone; all clones are the same breaker.

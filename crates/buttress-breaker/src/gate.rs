@@ -17,11 +17,13 @@
 //! clock was read before that moment and whose swap comes after it is counted in the next bucket, as if it
 //! had ended those nanoseconds later: the swap is when it takes effect.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buttress_core::circuit::State;
 use buttress_core::clock::Instant;
+
+use crate::sync::AtomicU64;
 
 /// State and generation as one word, and the end of the open time.
 ///

@@ -13,12 +13,13 @@
 //! cannot enter is not counted here, and counts at its end by its age.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
 use crate::rules::MAX_THRESHOLDS;
+use crate::sync::AtomicU64;
 
 /// The buckets of a ring. A threshold is less than 32 bucket widths, so that half of them are in use.
 const BUCKETS: usize = 64;
@@ -251,7 +252,7 @@ impl Look {
 
 impl Ring {
     fn empty() -> Box<Self> {
-        Box::new(Self([const { AtomicU64::new(0) }; BUCKETS]))
+        Box::new(Self(std::array::from_fn(|_| AtomicU64::new(0))))
     }
 
     fn clear(&self) {

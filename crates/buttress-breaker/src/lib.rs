@@ -102,6 +102,8 @@ mod inflight;
 mod inner;
 pub mod keyed;
 mod layer;
+#[cfg(all(loom, test))]
+mod loom_tests;
 mod machine;
 mod metrics;
 mod permit;
@@ -109,6 +111,7 @@ mod prober;
 mod readying;
 mod rules;
 mod service;
+mod sync;
 mod waiters;
 
 #[cfg(feature = "http")]

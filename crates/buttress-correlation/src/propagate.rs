@@ -71,9 +71,7 @@ impl PropagateLayer {
 
     /// Whether `id`, and nothing else, is in the header already.
     fn carries(&self, headers: &HeaderMap, id: &CorrelationId) -> bool {
-        let mut values = headers.get_all(&self.header).iter();
-        let first = values.next();
-        first.is_some_and(|value| value.as_bytes() == id.as_bytes()) && values.next().is_none()
+        matches!(only(&self.header, headers), Some(Ok(value)) if value.as_bytes() == id.as_bytes())
     }
 
     fn unknown(&self, headers: &HeaderMap) -> HeaderValue {

@@ -80,13 +80,27 @@ fn sent<'a>(
     None
 }
 
+/// So many headers are compared by name faster than one name is hashed to look it up: most names
+/// differ in length already.
+const FEW: usize = 12;
+
 /// The value of `name`, if it is there; an error if it is there more than once.
 #[inline]
 pub(crate) fn only<'a>(
     name: &HeaderName,
     headers: &'a HeaderMap,
 ) -> Option<Result<&'a HeaderValue, InvalidId>> {
-    let mut values = headers.get_all(name).iter();
+    if headers.len() > FEW {
+        return single(headers.get_all(name).iter());
+    }
+    let named = headers.iter().filter(|(present, _)| *present == name);
+    single(named.map(|(_, value)| value))
+}
+
+#[inline]
+fn single<'a>(
+    mut values: impl Iterator<Item = &'a HeaderValue>,
+) -> Option<Result<&'a HeaderValue, InvalidId>> {
     let value = values.next()?;
     Some(match values.next() {
         Some(_) => Err(InvalidId::Repeated),
@@ -101,7 +115,9 @@ fn write(config: &Config, headers: &mut HeaderMap, value: &HeaderValue) {
 
 fn remove_others(config: &Config, headers: &mut HeaderMap) {
     for name in &config.also_read {
-        headers.remove(name);
+        if only(name, headers).is_some() {
+            headers.remove(name);
+        }
     }
 }
 

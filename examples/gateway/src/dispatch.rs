@@ -20,13 +20,12 @@ use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::called::Called;
-use crate::ingress::Arrival;
 use crate::problem::Problem;
 use crate::refuse::Refuse;
 use crate::routes::RouteId;
 use crate::upstream::OWN;
 
-/// Sends each request to the service of its route, by the [`Arrival`] in its extensions.
+/// Sends each request to the service of its route, by the [`Arrival`](crate::ingress::Arrival) that its body holds.
 #[derive(Debug)]
 pub struct Dispatch<S> {
     routes: Arc<[S]>,
@@ -87,8 +86,7 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> DispatchFuture<S> {
-        let arrival = request.extensions().get::<Arrival>();
-        let route = arrival.and_then(|arrival| arrival.0.ok());
+        let route = request.body().arrival().0.ok();
         let service = route.and_then(|id| self.service(id));
         let state = match service {
             Some(service) => State::Routed {

@@ -1,9 +1,9 @@
 //! The first thing every request meets: it is made plain before any layer sees it.
 //!
 //! [`Ingress`] refuses what no proxy should pass on, finds the route, strips what is for this hop,
-//! and tells the upstream who the client is, in this order. It does not answer: it puts an
-//! [`Arrival`] into the request's extensions, so that a layer inside it (correlation, latency) sees
-//! refused requests as well. [`crate::dispatch`] answers them innermost.
+//! and tells the upstream who the client is, in this order. It does not answer: it gives the
+//! request's body an [`Arrival`], so that a layer inside it (correlation, latency) sees refused
+//! requests as well. [`crate::dispatch`] answers them innermost.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,9 +20,16 @@ use crate::problem::Problem;
 use crate::routes::{RouteId, Routes};
 use crate::target;
 
-/// Where a request goes, or why it goes nowhere. [`Ingress`] puts one into every request.
+/// Where a request goes, or why it goes nowhere. [`Ingress`] gives one to every request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival(pub Result<RouteId, Problem>);
+
+impl Default for Arrival {
+    /// Nowhere.
+    fn default() -> Self {
+        Self(Err(Problem::NoRoute))
+    }
+}
 
 /// Makes requests plain for the service inside it.
 #[derive(Clone, Debug)]
@@ -74,10 +81,12 @@ impl Rules {
             .and_then(|_| RequestBody::check(request.body(), limits))
             .err();
         let verdict = refused.map_or(routed, Err);
-        request.extensions_mut().insert(Arrival(verdict));
-        request.map(|incoming| match verdict {
-            Ok(_) => RequestBody::new(incoming, limits),
-            Err(_) => RequestBody::empty(),
+        request.map(|incoming| {
+            let body = match verdict {
+                Ok(_) => RequestBody::new(incoming, limits),
+                Err(_) => RequestBody::empty(),
+            };
+            body.bound(Arrival(verdict))
         })
     }
 

@@ -9,7 +9,6 @@ use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::headers::X_CORRELATION_ID;
-use crate::ingress::Arrival;
 use crate::problem::Problem;
 
 /// Answers with the problem that a request arrived with.
@@ -26,10 +25,8 @@ impl Service<Request<RequestBody>> for Refuse {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let arrival = request.extensions().get::<Arrival>();
-        let problem = arrival
-            .and_then(|arrival| arrival.0.err())
-            .unwrap_or(Problem::NoRoute);
+        let problem = request.body().arrival().0.err();
+        let problem = problem.unwrap_or(Problem::NoRoute);
         let id = request.headers().get(&X_CORRELATION_ID);
         ready(Ok(problem.response(id.and_then(|id| id.to_str().ok()))))
     }

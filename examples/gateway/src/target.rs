@@ -100,12 +100,18 @@ fn is_bracketed(rest: &[u8]) -> bool {
 fn is_port(port: &[u8]) -> bool {
     match port {
         [] | [b':'] => true,
-        [b':', digits @ ..] => {
-            digits.iter().all(u8::is_ascii_digit)
-                && std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
-        }
+        [b':', digits @ ..] => is_port_number(digits),
         _ => false,
     }
+}
+
+/// At most 65,535, in digits alone.
+fn is_port_number(digits: &[u8]) -> bool {
+    let port = digits.iter().try_fold(0_u32, |port, digit| {
+        let port = port * 10 + u32::from(digit.is_ascii_digit().then_some(digit - b'0')?);
+        (port <= u32::from(u16::MAX)).then_some(port)
+    });
+    port.is_some()
 }
 
 fn without_port(host: &str) -> &str {
@@ -119,8 +125,13 @@ fn without_port(host: &str) -> &str {
 /// Whether a path holds a backslash, or a segment that a server could read as `.` or `..`: plain or
 /// encoded, behind or before an encoded separator, with parameters.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
-    let mut rest = path.as_bytes();
-    let mut begins = true;
+    // Most paths hold none of these, and to know that takes no look at their segments.
+    let is_suspect = |byte| matches!(byte, b'.' | b'%' | b'\\');
+    let Some(first) = path.bytes().position(is_suspect) else {
+        return false;
+    };
+    let (before, mut rest) = path.as_bytes().split_at(first);
+    let mut begins = before.last().is_none_or(|&byte| byte == b'/');
     loop {
         (begins, rest) = match rest {
             [] => return false,

@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use http::{HeaderName, Request};
+use http::{HeaderMap, HeaderName, Request};
 use tower_service::Service;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -33,11 +33,18 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Untraced<S> {
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if !self.believes {
+        if !self.believes && has_trace(request.headers()) {
             let headers = request.headers_mut();
             headers.remove(&TRACEPARENT);
             headers.remove(&TRACESTATE);
         }
         self.inner.call(request)
     }
+}
+
+/// Most requests have none. To compare the few names that are there costs less than two hashes.
+fn has_trace(headers: &HeaderMap) -> bool {
+    headers
+        .keys()
+        .any(|name| *name == TRACEPARENT || *name == TRACESTATE)
 }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::idle::IdleTimer;
 use super::pace::Pace;
 use super::watch::UploadWatch;
+use crate::ingress::Arrival;
 use crate::problem::Problem;
 
 /// What an upload is held to.
@@ -26,10 +27,12 @@ pub struct UploadLimits {
 
 /// A client's body: streamed, held to its [`UploadLimits`], and watched by whoever sends it on.
 ///
-/// A request without a body allocates nothing and knows no timer.
+/// A request without a body allocates nothing and knows no timer. Where the request goes is told
+/// here and not in its extensions, where it would cost an allocation and a look-up.
 #[derive(Debug, Default)]
 pub struct RequestBody {
     upload: Option<Box<Upload>>,
+    arrival: Arrival,
 }
 
 #[derive(Debug)]
@@ -42,9 +45,9 @@ struct Upload {
 }
 
 impl RequestBody {
-    /// No body.
-    pub const fn empty() -> Self {
-        Self { upload: None }
+    /// No body, of a request that goes nowhere.
+    pub fn empty() -> Self {
+        Self::default()
     }
 
     /// Refuses a body at once where its declared length is over the limit.
@@ -70,7 +73,19 @@ impl RequestBody {
         };
         Self {
             upload: Some(Box::new(upload)),
+            arrival: Arrival::default(),
         }
+    }
+
+    /// The same body, of a request that goes where `arrival` says.
+    #[must_use]
+    pub fn bound(self, arrival: Arrival) -> Self {
+        Self { arrival, ..self }
+    }
+
+    /// Where its request goes.
+    pub const fn arrival(&self) -> Arrival {
+        self.arrival
     }
 
     /// A view of the upload for whoever sends the body on; `None` where there is no body.

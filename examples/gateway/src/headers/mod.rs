@@ -141,7 +141,7 @@ fn forward(headers: &mut HeaderMap, found: Marks, policy: ForwardedPolicy, peer:
 fn replace(headers: &mut HeaderMap, peer: &Peer) {
     headers.insert(&X_FORWARDED_FOR, peer.ip.clone());
     headers.insert(&X_FORWARDED_PROTO, HTTP);
-    match headers.get(&HOST).cloned() {
+    match host(headers) {
         Some(host) => drop(headers.insert(&X_FORWARDED_HOST, host)),
         None => drop(headers.remove(&X_FORWARDED_HOST)),
     }
@@ -150,9 +150,15 @@ fn replace(headers: &mut HeaderMap, peer: &Peer) {
 fn append(headers: &mut HeaderMap, peer: &Peer) {
     headers.append(&X_FORWARDED_FOR, peer.ip.clone());
     headers.entry(&X_FORWARDED_PROTO).or_insert(HTTP);
-    if let Some(host) = headers.get(&HOST).cloned() {
+    if let Some(host) = host(headers) {
         headers.entry(&X_FORWARDED_HOST).or_insert(host);
     }
+}
+
+/// Most clients send it first.
+fn host(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut hosts = headers.iter().filter(|(name, _)| *name == HOST);
+    hosts.next().map(|(_, value)| value.clone())
 }
 
 /// Who is at the other end of a connection: its address, and the address as a header once for all

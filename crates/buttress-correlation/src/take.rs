@@ -72,7 +72,7 @@ fn sent<'a>(
     headers: &HeaderMap,
 ) -> Option<(&'a HeaderName, Result<CorrelationId, InvalidId>)> {
     let names = std::iter::once(&config.header).chain(&config.also_read);
-    for name in names {
+    for name in names.filter(|name| has(name, headers)) {
         if let Some(value) = only(name, headers) {
             return Some((name, value.and_then(CorrelationId::try_from)));
         }
@@ -80,32 +80,30 @@ fn sent<'a>(
     None
 }
 
-/// So many headers are compared by name faster than one name is hashed to look it up: most names
-/// differ in length already.
-const FEW: usize = 12;
-
 /// The value of `name`, if it is there; an error if it is there more than once.
 #[inline]
 pub(crate) fn only<'a>(
     name: &HeaderName,
     headers: &'a HeaderMap,
 ) -> Option<Result<&'a HeaderValue, InvalidId>> {
-    if headers.len() > FEW {
-        return single(headers.get_all(name).iter());
-    }
-    let named = headers.iter().filter(|(present, _)| *present == name);
-    single(named.map(|(_, value)| value))
-}
-
-#[inline]
-fn single<'a>(
-    mut values: impl Iterator<Item = &'a HeaderValue>,
-) -> Option<Result<&'a HeaderValue, InvalidId>> {
+    let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     Some(match values.next() {
         Some(_) => Err(InvalidId::Repeated),
         None => Ok(value),
     })
+}
+
+/// So many names are compared faster than one is hashed to look it up: most differ in length already.
+const FEW: usize = 12;
+
+/// Whether `name` is there, for a name that mostly is not.
+#[inline]
+fn has(name: &HeaderName, headers: &HeaderMap) -> bool {
+    if headers.keys_len() > FEW {
+        return headers.contains_key(name);
+    }
+    headers.keys().any(|present| present == name)
 }
 
 fn write(config: &Config, headers: &mut HeaderMap, value: &HeaderValue) {
@@ -115,7 +113,7 @@ fn write(config: &Config, headers: &mut HeaderMap, value: &HeaderValue) {
 
 fn remove_others(config: &Config, headers: &mut HeaderMap) {
     for name in &config.also_read {
-        if only(name, headers).is_some() {
+        if has(name, headers) {
             headers.remove(name);
         }
     }

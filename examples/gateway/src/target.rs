@@ -109,7 +109,7 @@ fn is_port(port: &[u8]) -> bool {
 fn is_port_number(digits: &[u8]) -> bool {
     let port = digits.iter().try_fold(0_u32, |port, digit| {
         let port = port * 10 + u32::from(digit.is_ascii_digit().then_some(digit - b'0')?);
-        (port <= u32::from(u16::MAX)).then_some(port)
+        u16::try_from(port).is_ok().then_some(port)
     });
     port.is_some()
 }

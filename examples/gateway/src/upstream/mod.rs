@@ -17,6 +17,7 @@
 //! Where the gateway itself is out of descriptors or local ports nothing is charged to anybody: it
 //! answers `503` and marks it as a refusal of its own.
 
+mod connect;
 mod future;
 mod mark;
 
@@ -26,16 +27,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{HostPolicy, Pool, Protocol};
+
+use connect::Connector;
 
 pub use future::OriginFuture;
 pub use mark::OWN;
@@ -86,18 +88,19 @@ pub struct Origin(Arc<Shared>);
 // Cloned for each request, so behind one pointer.
 #[derive(Debug)]
 struct Shared {
-    client: Client<HttpConnector, RequestBody>,
+    client: Client<Connector, RequestBody>,
     authority: Authority,
+    /// The authority of the URIs that the client is given.
+    key: Authority,
+    /// The endpoint's own `Host`.
+    host: HeaderValue,
     config: OriginConfig,
 }
 
 impl Origin {
     /// A client towards `authority`. It connects when it is first called.
     pub fn new(authority: Authority, config: OriginConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(Duration::from_secs(60)));
-        connector.set_connect_timeout(Some(config.connect_timeout));
+        let connector = Connector::new(&authority, config.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -107,10 +110,19 @@ impl Origin {
             .http2_keep_alive_interval(PING_EVERY)
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .http2_adaptive_window(true)
+            // It would look for a `Host` in every request; `aim` knows when there is none.
+            .set_host(false)
             .build(connector);
+        let key = match config.protocol {
+            Protocol::Http1 => Authority::from_static(connect::KEY),
+            // Sent as `:authority`.
+            Protocol::Http2 => authority.clone(),
+        };
         Self(Arc::new(Shared {
             client,
+            host: host(&authority),
             authority,
+            key,
             config,
         }))
     }
@@ -122,20 +134,26 @@ impl Origin {
 
     /// Turns a request towards the endpoint: its authority, and of the client's only the path.
     fn aim(&self, request: &mut Request<RequestBody>) {
-        let mut parts = Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.0.authority.clone());
+        let Shared {
+            config, key, host, ..
+        } = &*self.0;
         let target = std::mem::take(request.uri_mut());
         let path = target.into_parts().path_and_query;
-        parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
-        // All three parts are there, which is all that can be asked of them.
-        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-        *request.version_mut() = match self.0.config.protocol {
-            Protocol::Http1 => Version::HTTP_11,
-            Protocol::Http2 => Version::HTTP_2,
-        };
-        if self.0.config.protocol == Protocol::Http2 || self.0.config.host == HostPolicy::Upstream {
-            request.headers_mut().remove(&HOST);
+        let path = path.unwrap_or(PathAndQuery::from_static("/"));
+        *request.uri_mut() = connect::uri(key.clone(), path);
+        let headers = request.headers_mut();
+        match config.protocol {
+            Protocol::Http1 => {
+                // A client of HTTP/1.0 may name no host. Most others name it first.
+                if config.host == HostPolicy::Upstream || headers.keys().all(|name| *name != HOST) {
+                    headers.insert(HOST, host.clone());
+                }
+                *request.version_mut() = Version::HTTP_11;
+            }
+            Protocol::Http2 => {
+                headers.remove(&HOST);
+                *request.version_mut() = Version::HTTP_2;
+            }
         }
     }
 }
@@ -159,6 +177,16 @@ impl Service<Request<RequestBody>> for Origin {
     }
 }
 
+/// The `Host` of an authority, without the port that goes without saying.
+fn host(authority: &Authority) -> HeaderValue {
+    let host = match authority.port_u16() {
+        None | Some(80) => HeaderValue::from_str(authority.host()),
+        Some(port) => HeaderValue::from_str(&format!("{}:{port}", authority.host())),
+    };
+    // An authority holds only visible ASCII.
+    host.unwrap_or(HeaderValue::from_static(""))
+}
+
 /// Says that a body of unknown length is chunked. The client does so by itself, but takes it that
 /// a `GET` has none, and would drop it.
 fn frame(request: &mut Request<RequestBody>) {
@@ -173,18 +201,32 @@ fn frame(request: &mut Request<RequestBody>) {
 mod tests {
     use super::*;
 
-    fn aimed(uri: &str, config: impl FnOnce(&mut OriginConfig)) -> Request<RequestBody> {
+    const ENDPOINT: &str = "127.0.0.1:9001";
+
+    fn config() -> OriginConfig {
         let second = Duration::from_secs(1);
-        let mut of = OriginConfig {
+        OriginConfig {
             protocol: Protocol::Http1,
             host: HostPolicy::Preserve,
             connect_timeout: second,
             head_timeout: second,
             body_idle_timeout: second,
             keep_alive: second,
-        };
+        }
+    }
+
+    fn h2(config: &mut OriginConfig) {
+        config.protocol = Protocol::Http2;
+    }
+
+    fn aimed(
+        at: &'static str,
+        uri: &str,
+        config: impl FnOnce(&mut OriginConfig),
+    ) -> Request<RequestBody> {
+        let mut of = self::config();
         config(&mut of);
-        let origin = Origin::new(Authority::from_static("127.0.0.1:9001"), of);
+        let origin = Origin::new(Authority::from_static(at), of);
         let mut request = Request::builder().uri(uri).header(HOST, "shop.example");
         request = request.version(Version::HTTP_10);
         let mut request = request.body(RequestBody::empty()).unwrap();
@@ -195,24 +237,47 @@ mod tests {
     #[test]
     fn only_path_and_query_come_from_the_client() {
         for (sent, aim) in [
-            ("/a?b=c", "http://127.0.0.1:9001/a?b=c"),
-            ("http://evil.example:1/x", "http://127.0.0.1:9001/x"),
-            ("https://evil.example", "http://127.0.0.1:9001/"),
-            ("//evil.example/x", "http://127.0.0.1:9001//evil.example/x"),
-            ("evil.example:443", "http://127.0.0.1:9001/"),
+            ("/a?b=c", "/a?b=c"),
+            ("http://evil.example:1/x", "/x"),
+            ("https://evil.example", "/"),
+            ("//evil.example/x", "//evil.example/x"),
+            ("evil.example:443", "/"),
         ] {
-            let request = aimed(sent, |_| ());
-            assert_eq!(request.uri().to_string(), aim, "{sent}");
+            let request = aimed(ENDPOINT, sent, |_| ());
+            assert_eq!(
+                request.uri().to_string(),
+                format!("http://_{aim}"),
+                "{sent}"
+            );
             assert_eq!(request.version(), Version::HTTP_11);
+            let request = aimed(ENDPOINT, sent, h2);
+            let whole = format!("http://{ENDPOINT}{aim}");
+            assert_eq!(request.uri().to_string(), whole, "{sent}");
+            assert_eq!(request.version(), Version::HTTP_2);
         }
     }
 
     #[test]
     fn the_host_an_upstream_sees_follows_the_policy() {
-        assert_eq!(aimed("/", |_| ()).headers()[HOST], "shop.example");
-        let own = aimed("/", |config| config.host = HostPolicy::Upstream);
-        assert!(!own.headers().contains_key(HOST));
-        let h2 = aimed("/", |config| config.protocol = Protocol::Http2);
+        let preserved = aimed(ENDPOINT, "/", |_| ());
+        assert_eq!(preserved.headers()[HOST], "shop.example");
+        for (endpoint, host) in [
+            (ENDPOINT, ENDPOINT),
+            ("shop.internal:80", "shop.internal"),
+            ("[::1]:9001", "[::1]:9001"),
+        ] {
+            let own = aimed(endpoint, "/", |config| config.host = HostPolicy::Upstream);
+            assert_eq!(own.headers()[HOST], host);
+        }
+        let h2 = aimed(ENDPOINT, "/", h2);
         assert!(!h2.headers().contains_key(HOST));
+    }
+
+    #[test]
+    fn a_request_that_names_no_host_gets_the_endpoints_own() {
+        let origin = Origin::new(Authority::from_static(ENDPOINT), config());
+        let mut request = Request::new(RequestBody::empty());
+        origin.aim(&mut request);
+        assert_eq!(request.headers()[HOST], ENDPOINT);
     }
 }

@@ -33,6 +33,11 @@ pin_project! {
 }
 
 impl IdleTimer {
+    /// Whether it was ever waited for.
+    pub(crate) const fn is_made(&self) -> bool {
+        self.wait.is_some()
+    }
+
     /// Nothing came: ready once the wait, begun with the first such call, is longer than `limit`.
     pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         let wait = self.wait.get_or_insert_with(|| Box::pin(Wait::new(limit)));

@@ -1,16 +1,18 @@
 //! The bodies that pass through the gateway: streamed both ways, each with an end to every wait.
 //!
 //! Neither is boxed per request: a request without a body is a marker, a response is hyper's own
-//! body beside the timer by which its head was waited for.
+//! body beside a timer that is made when it first pauses.
 
 mod idle;
 mod pace;
 mod request;
 mod response;
+mod spare;
 mod watch;
 
 pub(crate) use idle::{IdleTimer, now};
 pub use request::{RequestBody, UploadError, UploadLimits};
 pub use response::{BodyError, ResponseBody};
+pub(crate) use spare::SpareTimers;
 pub(crate) use watch::Excuse;
 pub use watch::UploadWatch;

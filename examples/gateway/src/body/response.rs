@@ -36,10 +36,9 @@ impl ResponseBody {
         }
     }
 
-    /// What an upstream sends; cut with an error where it pauses for longer than `idle`. The timer
-    /// may have served already.
-    pub(crate) fn streamed(incoming: Incoming, idle: Duration, mut timer: IdleTimer) -> Self {
-        timer.moved();
+    /// What an upstream sends; cut with an error where it pauses for longer than `idle`.
+    pub(crate) fn streamed(incoming: Incoming, idle: Duration) -> Self {
+        let timer = IdleTimer::default();
         Self {
             source: Source::Upstream {
                 incoming,

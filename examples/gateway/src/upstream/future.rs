@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 
-use super::OriginConfig;
+use super::Origin;
 use super::mark::{Cause, Lack, mark};
 use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
@@ -31,9 +31,7 @@ pin_project! {
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
         excuse: Excuse,
-        timer: IdleTimer,
-        head_timeout: Duration,
-        body_idle_timeout: Duration,
+        head: HeadTimer,
     }
 }
 
@@ -41,15 +39,13 @@ impl OriginFuture {
     pub(super) fn new(
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
-        config: &OriginConfig,
+        origin: Origin,
     ) -> Self {
         Self {
             response,
             upload,
             excuse: Excuse::default(),
-            timer: IdleTimer::default(),
-            head_timeout: config.head_timeout,
-            body_idle_timeout: config.body_idle_timeout,
+            head: HeadTimer::new(origin),
         }
     }
 
@@ -58,16 +54,18 @@ impl OriginFuture {
     /// The upload is looked at only then, so that its frames set no timer.
     fn poll_late(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
+        let limit = this.head.limit();
         loop {
-            ready!(this.timer.poll_waiting(cx, *this.head_timeout));
+            let timer = this.head.timer();
+            ready!(timer.poll_waiting(cx, limit));
             let excused = this
                 .upload
                 .as_ref()
-                .is_some_and(|upload| this.excuse.holds(upload, *this.head_timeout));
+                .is_some_and(|upload| this.excuse.holds(upload, limit));
             if !excused {
                 return Poll::Ready(());
             }
-            this.timer.moved();
+            timer.moved();
         }
     }
 }
@@ -79,8 +77,7 @@ impl Future for OriginFuture {
         let this = self.as_mut().project();
         let cause = match this.response.poll(cx) {
             Poll::Ready(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
-                let timer = std::mem::take(this.timer);
-                return Poll::Ready(Ok(pass(response, *this.body_idle_timeout, timer)));
+                return Poll::Ready(Ok(pass(response, this.head.body_idle_timeout())));
             }
             // Nothing that this gateway sends asks for another protocol.
             Poll::Ready(Ok(_)) => Cause::Transport,
@@ -95,8 +92,45 @@ impl Future for OriginFuture {
     }
 }
 
-fn pass(response: Response<Incoming>, idle: Duration, timer: IdleTimer) -> Response<ResponseBody> {
-    let mut response = response.map(|body| ResponseBody::streamed(body, idle, timer));
+/// By what the head is waited for: one of the endpoint's timers, from the first wait on.
+#[derive(Debug)]
+struct HeadTimer {
+    origin: Origin,
+    timer: Option<IdleTimer>,
+}
+
+impl HeadTimer {
+    const fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            timer: None,
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        self.origin.0.config.head_timeout
+    }
+
+    fn body_idle_timeout(&self) -> Duration {
+        self.origin.0.config.body_idle_timeout
+    }
+
+    fn timer(&mut self) -> &mut IdleTimer {
+        let spare = &self.origin.0.timers;
+        self.timer.get_or_insert_with(|| spare.take())
+    }
+}
+
+impl Drop for HeadTimer {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.origin.0.timers.put(timer);
+        }
+    }
+}
+
+fn pass(response: Response<Incoming>, idle: Duration) -> Response<ResponseBody> {
+    let mut response = response.map(|body| ResponseBody::streamed(body, idle));
     strip_response(response.headers_mut());
     response
 }

@@ -34,7 +34,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{RequestBody, ResponseBody, SpareTimers};
 use crate::config::{HostPolicy, Pool, Protocol};
 
 use connect::Connector;
@@ -95,6 +95,8 @@ struct Shared {
     /// The endpoint's own `Host`.
     host: HeaderValue,
     config: OriginConfig,
+    /// By which heads are waited for.
+    timers: SpareTimers,
 }
 
 impl Origin {
@@ -124,6 +126,7 @@ impl Origin {
             authority,
             key,
             config,
+            timers: SpareTimers::default(),
         }))
     }
 
@@ -173,7 +176,7 @@ impl Service<Request<RequestBody>> for Origin {
         if upload.is_some() && self.0.config.protocol == Protocol::Http1 {
             frame(&mut request);
         }
-        OriginFuture::new(self.0.client.request(request), upload, &self.0.config)
+        OriginFuture::new(self.0.client.request(request), upload, self.clone())
     }
 }
 

@@ -10,7 +10,8 @@
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Backoff, Circuit, Jitter, Settings, Settled, State, Ticket, Transition,
+    Admission, Backoff, Circuit, HalfOpenLimit, Jitter, Probing, Ramp, Saved, Settings, Settled,
+    State, Ticket, Transition,
 };
 use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
@@ -23,7 +24,7 @@ mod model;
 mod ops;
 
 use model::{Given, Meaning, Model};
-use ops::{Op, op, outcome, settings};
+use ops::{Op, op, outcome, settings, state};
 
 /// The circuit and its model, driven side by side.
 struct Pair {
@@ -32,21 +33,23 @@ struct Pair {
     rng: Rng,
     now: Instant,
     told: Duration,
-    longest_open: Duration,
-    longest_probe: Duration,
+    patience: Duration,
+    /// What the circuit said has changed in this step.
+    moves: Vec<Transition>,
 }
 
 impl Pair {
-    fn new(settings: Settings, seed: u64) -> Self {
+    fn new(settings: Settings, start: State, seed: u64) -> Self {
         let now = Instant::from_nanos(3_600_000_000_000);
+        let rng = Rng::seeded(seed);
         Self {
-            longest_open: settings.open_for.cap(),
-            longest_probe: settings.probe_deadline,
-            circuit: Circuit::new(settings.clone(), now),
-            model: Model::new(settings, now),
-            rng: Rng::seeded(seed),
+            patience: patience(&settings),
+            circuit: Circuit::starting(start, settings.clone(), now, &rng),
+            model: Model::new(settings, start, seed, now),
+            rng,
             now,
             told: Duration::ZERO,
+            moves: Vec::new(),
         }
     }
 
@@ -54,54 +57,58 @@ impl Pair {
         match op {
             Op::Admit => self.admit(),
             Op::Answered(i) => self.answered(i),
-            Op::Settle(i, outcome) => self.settle(i, outcome),
+            Op::Settle(i, outcome, asked) => self.settle(i, outcome, asked),
             Op::Advance(by) => self.now = self.now.saturating_add(by),
             Op::AdvanceAsTold { short } => {
                 let by = self.told.saturating_sub(Duration::from_nanos(short.into()));
                 self.now = self.now.saturating_add(by);
             }
-            Op::Trip(at_least) => self.trip(at_least),
-            Op::ForceOpen => {
-                let transition = self.circuit.force_open(self.now);
-                self.moved_by_hand(transition, State::ForcedOpen);
+            Op::Trip(asked) => {
+                let tripped = self.circuit.trip(self.now, &self.rng, asked);
+                self.moves.extend(tripped);
+                self.model.trip(asked, self.now);
             }
-            Op::ForceClosed => {
-                let transition = self.circuit.force_closed(self.now);
-                self.moved_by_hand(transition, State::ForcedClosed);
+            Op::To(state) => self.by_hand(state),
+            Op::Reconfigure(settings) => {
+                self.patience = self.patience.max(patience(&settings));
+                self.circuit.reconfigure(settings.clone());
+                self.model.settings = settings;
             }
-            Op::Release => {
-                let transition = self.circuit.release(self.now);
-                if transition.is_some() {
-                    self.model.attempt = 0;
-                }
-                self.moved_by_hand(transition, State::Closed);
+            Op::Restart(passed) => {
+                let saved = self.circuit.save(self.now);
+                let expected = self.model.remaining(self.now);
+                let expected = Saved::new(self.model.state, expected, self.model.attempt);
+                assert_eq!(saved, expected);
+                self.restart(&saved, passed);
             }
-            Op::Reconfigure(settings) => self.reconfigure(settings),
+            Op::Forge(state, remaining, attempt) => {
+                self.restart(&Saved::new(state, remaining, attempt), Duration::ZERO);
+            }
         }
         self.agree();
         self.traffic_flows_again();
     }
 
     fn admit(&mut self) {
-        let expected = self.model.admits(self.now);
-        assert_eq!(self.circuit.would_admit(self.now), expected);
-        let closes = self.model.closes_on_admission(self.now);
+        let would = self.circuit.would_admit(self.now);
+        self.moves.extend(self.circuit.expire(self.now));
+        self.model.expire(self.now);
         let (admission, transition) = self.circuit.admit(self.now, &self.rng);
-        self.model.reap(self.now);
-        if closes {
-            self.expect_transition(transition, State::Closed);
-        } else if self.model.state == State::Open && expected {
-            self.expect_transition(transition, State::HalfOpen);
-        } else {
-            assert_eq!(transition, None);
-        }
+        self.moves.extend(transition);
+        let expected = self.model.admit(self.now);
+        assert_eq!(
+            would,
+            expected.is_ok(),
+            "what it would do, and what it does"
+        );
         match admission {
             Admission::Admitted(ticket) => {
-                assert!(expected, "admitted against the model");
+                assert_eq!(expected, Ok(()));
                 self.given(ticket);
             }
             Admission::Rejected(wait) => {
-                assert!(!expected, "rejected against the model");
+                let expected = expected.expect_err("rejected against the model");
+                assert_eq!(wait, expected.unwrap_or(wait));
                 self.told = wait;
                 self.told_the_truth(wait);
             }
@@ -141,123 +148,100 @@ impl Pair {
         }
     }
 
-    fn settle(&mut self, i: usize, outcome: Outcome) {
-        if self.model.tickets.is_empty() {
+    fn settle(&mut self, i: usize, outcome: Outcome, asked: Option<Duration>) {
+        let Some(i) = i.checked_rem(self.model.tickets.len()) else {
             return;
-        }
-        let i = i % self.model.tickets.len();
-        let (meaning, to) = self.model.settle(i, outcome, self.now);
+        };
+        let meaning = self.model.settle(i, outcome, asked, self.now);
         let ticket = &self.model.tickets[i].ticket;
-        let settled = self
-            .circuit
-            .settle(ticket, outcome, None, self.now, &self.rng);
-        let (seen, transition) = match settled {
+        let circuit = &mut self.circuit;
+        let (seen, transition) = match circuit.settle(ticket, outcome, asked, self.now, &self.rng) {
             Settled::Counted => (Meaning::Counted, None),
             Settled::Stale => (Meaning::Stale, None),
-            Settled::Probe(transition) | Settled::Ramp(transition) => (Meaning::Probe, transition),
+            Settled::Probe(transition) => (Meaning::Probe, transition),
+            Settled::Ramp(transition) => (Meaning::Ramp, transition),
         };
         assert_eq!(seen, meaning);
-        match to {
-            Some(State::Open) => self.opened(transition, None),
-            Some(to) => self.expect_transition(transition, to),
-            None => assert_eq!(transition, None),
+        self.moves.extend(transition);
+    }
+
+    fn by_hand(&mut self, to: State) {
+        let from = self.model.state;
+        let allowed = self.model.by_hand(to, self.now);
+        match self.circuit.transition_to(to, self.now, &self.rng) {
+            Ok(transition) => {
+                assert!(allowed, "{from} became {to}");
+                self.moves.extend(transition);
+            }
+            Err(illegal) => {
+                assert!(!allowed, "{illegal}");
+                assert_eq!((illegal.from, illegal.to), (from, to));
+            }
         }
     }
 
-    fn trip(&mut self, at_least: Option<Duration>) {
-        let transition = self.circuit.trip(self.now, &self.rng, at_least);
-        if self.model.state == State::Closed {
-            self.opened(transition, at_least);
-        } else {
-            assert_eq!(transition, None, "only a closed circuit trips");
-        }
+    fn restart(&mut self, saved: &Saved, passed: Duration) {
+        self.circuit = Circuit::new(self.model.settings.clone(), self.now);
+        let restored = self.circuit.restore(saved, passed, self.now);
+        self.moves.extend(restored);
+        self.model.restart(saved, passed, self.now);
     }
 
-    fn opened(&mut self, transition: Option<Transition>, at_least: Option<Duration>) {
-        let open_for = transition.unwrap().open_for.unwrap();
-        if self.model.is_proven(self.now) {
-            self.model.attempt = 0;
-        }
-        let backoff = &self.model.settings.open_for;
-        let doubled = backoff.base() * 2_u32.pow(self.model.attempt.min(10));
-        let full = doubled.min(backoff.cap());
-        let asked = at_least.unwrap_or_default().min(backoff.cap());
-        let upward = *backoff == backoff.clone().jitter(Jitter::Upward);
-        let at_most = if upward {
-            (full + full / 4).min(backoff.cap())
-        } else {
-            full
-        };
+    fn agree(&mut self) {
+        let moves = |t: Transition| (t.from, t.to, t.at, t.open_for);
+        let moves: Vec<_> = self.moves.drain(..).map(moves).collect();
+        assert_eq!(moves, std::mem::take(&mut self.model.moves));
         assert!(
-            open_for <= at_most.max(asked),
-            "{open_for:?} of {full:?}, asked {asked:?}"
+            moves.iter().all(|(from, to, ..)| from != to),
+            "told of no change"
         );
-        let at_least = match () {
-            () if upward => full,
-            () if *backoff == backoff.clone().jitter(Jitter::None) => full,
-            () if *backoff == backoff.clone().jitter(Jitter::Equal) => full / 2,
-            () => Duration::ZERO,
-        };
-        assert!(
-            open_for >= at_least.max(asked),
-            "{open_for:?} of {full:?}, asked {asked:?}"
-        );
-        self.model.attempt += 1;
-        self.model.open_until = self.now.saturating_add(open_for);
-        self.expect_transition(transition, State::Open);
-    }
-
-    fn moved_by_hand(&mut self, transition: Option<Transition>, to: State) {
-        if self.model.state == to {
-            assert_eq!(transition, None);
-        } else {
-            self.expect_transition(transition, to);
-        }
-    }
-
-    fn expect_transition(&mut self, transition: Option<Transition>, to: State) {
-        let transition = transition.expect("a transition");
-        let expected = (self.model.state, to, self.now);
-        assert_eq!((transition.from, transition.to, transition.at), expected);
-        assert_eq!(transition.open_for.is_some(), to == State::Open);
-        self.model.enter(to, self.now);
-    }
-
-    fn reconfigure(&mut self, settings: Settings) {
-        self.longest_open = self.longest_open.max(settings.open_for.cap());
-        self.longest_probe = self.longest_probe.max(settings.probe_deadline);
-        self.circuit.reconfigure(settings.clone());
-        self.model.settings = settings;
-    }
-
-    fn agree(&self) {
         let (circuit, model) = (&self.circuit, &self.model);
         assert_eq!(circuit.state(), model.state);
         assert_eq!(circuit.generation(), model.generation);
         assert_eq!(circuit.attempt(), model.attempt);
         assert_eq!(circuit.since(), model.since);
+        assert_eq!(circuit.remaining(self.now), model.remaining(self.now));
+        assert_eq!(circuit.share().is_some(), self.is_on_a_step());
+    }
+
+    fn is_on_a_step(&self) -> bool {
+        self.model.state == State::Ramping && self.model.is_on_a_step()
     }
 
     /// Whatever has happened, and whatever never ends.
     fn traffic_flows_again(&self) {
         let mut later = self.circuit.clone();
-        let patience = self.longest_open.saturating_add(self.longest_probe);
-        let (admission, _) = later.admit(self.now.saturating_add(patience), &self.rng);
+        let then = self.now.saturating_add(self.patience);
+        later.expire(then);
+        let (admission, _) = later.admit(then, &Rng::seeded(1));
         let admitted = matches!(admission, Admission::Admitted(_));
         assert_eq!(admitted, self.model.state != State::ForcedOpen, "wedged");
     }
 }
 
+/// The longest open time, a probe's deadline or the end of half-open, and the longest wait in the ramp.
+fn patience(settings: &Settings) -> Duration {
+    let limit = settings
+        .half_open_limit
+        .map_or(Duration::ZERO, |limit| limit.after);
+    let ramp = settings
+        .ramp
+        .as_ref()
+        .map_or(Duration::ZERO, Ramp::patience);
+    settings.open_for.cap() + settings.probe_deadline.max(limit) + ramp
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
 
     #[test]
     fn the_circuit_does_what_its_model_does_and_never_wedges(
         settings in settings(),
+        start in state(),
         seed: u64,
         ops in proptest::collection::vec(op(), 1..120),
     ) {
-        let mut pair = Pair::new(settings, seed);
+        let mut pair = Pair::new(settings, start, seed);
         for op in ops {
             pair.apply(op);
         }
@@ -270,7 +254,7 @@ proptest! {
         ops in proptest::collection::vec(op(), 1..60),
         outcome in outcome(),
     ) {
-        let mut pair = Pair::new(settings, seed);
+        let mut pair = Pair::new(settings, State::Closed, seed);
         for op in ops {
             pair.apply(op);
         }

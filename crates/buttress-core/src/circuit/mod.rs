@@ -157,10 +157,14 @@ impl Circuit {
         match &self.phase {
             Phase::Closed { .. } | Phase::ForcedClosed | Phase::Observing => true,
             Phase::Open { until } => now >= *until,
-            Phase::HalfOpen { probes, .. } if probes.would_close(now, &self.settings) => true,
-            Phase::HalfOpen { probes, limit } => match limit {
-                Some(limit) if now >= limit.at => now >= limit.admits_at(),
-                _ => probes.has_room(now, &self.settings),
+            Phase::HalfOpen { probes, limit } => match limit.filter(|limit| now >= limit.at) {
+                Some(limit) => {
+                    now >= limit.admits_at() || probes.would_suffice(limit.at, &self.settings)
+                }
+                None => {
+                    probes.has_room(now, &self.settings)
+                        || probes.would_suffice(now, &self.settings)
+                }
             },
             Phase::Ramping(progress) => match &self.settings.ramp {
                 Some(ramp) => progress.would_pass(ramp, now),

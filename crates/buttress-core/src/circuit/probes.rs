@@ -36,7 +36,7 @@ impl Probes {
     }
 
     /// Whether, after [`Probes::reap`] at `now`, enough would have ended well.
-    pub(super) fn would_close(&self, now: Instant, settings: &Settings) -> bool {
+    pub(super) fn would_suffice(&self, now: Instant, settings: &Settings) -> bool {
         let answered = |lease: &&Lease| lease.expires <= now && lease.answered;
         let more = self.leases.iter().filter(answered).count();
         let more = u32::try_from(more).unwrap_or(u32::MAX);

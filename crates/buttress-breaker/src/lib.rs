@@ -91,6 +91,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `http` (default) | `BreakerLayer<Http>`: rejections become responses, outcomes end with the body |
+//! | `serde` | [`SavedBreaker`] can be written down, in any format |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod breaker;
@@ -110,6 +111,7 @@ mod permit;
 mod prober;
 mod readying;
 mod rules;
+mod saved;
 mod service;
 mod sync;
 mod waiters;
@@ -129,6 +131,7 @@ pub use permit::Permit;
 pub use plain::BreakerError;
 pub use prober::ProbeFn;
 pub use rules::{CustomRule, Evidence, Rule, Trip, TripRule, Window, WindowCounts};
+pub use saved::SavedBreaker;
 pub use service::{BreakerService, Guarding};
 
 /// What the circuit under a breaker is set to, and the states it has.

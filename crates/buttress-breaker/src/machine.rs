@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Cause, Circuit, Evidence, IllegalTransition, Settings, Settled, State, Ticket,
-    Transition,
+    Admission, Cause, Circuit, Evidence, IllegalTransition, Saved, Settings, Settled, State,
+    Ticket, Transition,
 };
 use buttress_core::clock::Instant;
 use buttress_core::events;
@@ -63,8 +63,8 @@ pub(crate) struct Machine {
     pub(crate) calls: Calls,
     pub(crate) stale: u64,
     pub(crate) verdict: Option<Verdict>,
-    /// The rule whose firing was reported while observing, as long as it goes on.
-    reported: Option<&'static str>,
+    /// The rules whose firing was reported while observing, as long as it goes on.
+    reported: Vec<&'static str>,
     until: Instant,
     /// The last look at what time does: successes that the gate counts belong to its buckets.
     looked_at: Instant,
@@ -108,7 +108,7 @@ impl Machine {
             calls: Calls::default(),
             stale: 0,
             verdict: None,
-            reported: None,
+            reported: Vec::new(),
             until: now.saturating_add(remaining),
             looked_at: now,
             // Whoever comes first looks.
@@ -130,7 +130,7 @@ impl Machine {
             State::Closed => self.rules.is_indifferent(self.looked_at),
             // What was reported is over as soon as its evidence is.
             State::Observing => {
-                self.reported.is_none() && self.rules.is_indifferent(self.looked_at)
+                self.reported.is_empty() && self.rules.is_indifferent(self.looked_at)
             }
             State::ForcedClosed => true,
             _ => false,
@@ -164,6 +164,9 @@ impl Machine {
     fn pass_time(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) {
         let next_slow = self.count_overdue(now, in_flight, rng);
         self.rules.roll(now, self.is_judged());
+        if !self.reported.is_empty() {
+            self.judge(now, rng);
+        }
         self.looked_at = now;
         self.settled_until = self.rules.settled_until(now).min(next_slow);
     }
@@ -290,7 +293,7 @@ impl Machine {
 
     fn fire(&mut self, fired: Option<Fired>, now: Instant, rng: &Rng) {
         if self.circuit.state() == State::Observing {
-            return self.report(fired);
+            return self.report(fired, now);
         }
         let Some(fired) = fired else { return };
         if let Some(transition) = self.circuit.trip(now, rng, self.asked(now)) {
@@ -299,13 +302,19 @@ impl Machine {
         }
     }
 
-    fn report(&mut self, fired: Option<Fired>) {
-        let rule = fired.map(|fired| fired.rule);
-        let news = rule != std::mem::replace(&mut self.reported, rule);
-        if let Some(fired) = fired.filter(|_| news) {
-            let verdict = fired.verdict(Action::Suppressed("observing".into()));
-            self.verdict = Some(verdict.clone());
-            self.tell(None, verdict);
+    /// Tells of each rule that fires and did not when last looked at; `fired` is one of them, or the user's
+    /// own.
+    fn report(&mut self, fired: Option<Fired>, now: Instant) {
+        let mut firing: Vec<_> = self.rules.firing(now).collect();
+        firing.extend(fired.filter(|fired| firing.iter().all(|it| it.rule != fired.rule)));
+        let before = std::mem::take(&mut self.reported);
+        self.reported = firing.iter().map(|fired| fired.rule).collect();
+        for fired in firing {
+            if !before.contains(&fired.rule) {
+                let verdict = fired.verdict(Action::Suppressed("observing".into()));
+                self.verdict = Some(verdict.clone());
+                self.tell(None, verdict);
+            }
         }
     }
 
@@ -321,6 +330,15 @@ impl Machine {
             self.changed(transition);
         }
         Ok(transition)
+    }
+
+    /// Takes over what a process before this one saved `passed` ago; whether that changed the state.
+    pub(crate) fn restore(&mut self, saved: &Saved, passed: Duration, now: Instant) -> bool {
+        let restored = self.circuit.restore(saved, passed, now);
+        if let Some(restored) = restored {
+            self.changed(restored);
+        }
+        restored.is_some()
     }
 
     /// Replaces settings and rules, keeps everything else, and judges what is known by the new rules.
@@ -382,7 +400,7 @@ impl Machine {
         if matches!(transition.to, State::Closed | State::Observing) {
             self.rules.clear();
         }
-        self.reported = None;
+        self.reported.clear();
         self.asked_until = Instant::ORIGIN;
         self.count(&transition, &verdict);
         self.verdict = Some(verdict.clone());

@@ -10,8 +10,7 @@
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Backoff, Circuit, HalfOpenLimit, Jitter, Probing, Ramp, Saved, Settings, Settled,
-    State, Ticket, Transition,
+    Admission, Backoff, Circuit, Jitter, Ramp, Saved, Settings, Settled, State, Ticket, Transition,
 };
 use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};

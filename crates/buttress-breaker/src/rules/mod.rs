@@ -125,9 +125,14 @@ impl Rules {
 
     /// The first rule that fires on the evidence at `now`.
     pub(crate) fn judge(&self, now: Instant) -> Option<Fired> {
+        self.firing(now).next()
+    }
+
+    /// Every rule that fires on the evidence at `now`.
+    pub(crate) fn firing(&self, now: Instant) -> impl Iterator<Item = Fired> {
         self.kept
             .iter()
-            .find_map(|kept| kept.judge(self.consecutive, now))
+            .filter_map(move |kept| kept.judge(self.consecutive, now))
     }
 
     /// What the user's own rules have to be asked, if there are any.

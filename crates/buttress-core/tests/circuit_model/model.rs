@@ -380,8 +380,7 @@ impl Model {
         let table = match self.state {
             State::Closed => [true, true, false, false],
             State::Open | State::HalfOpen => [true, true, true, true],
-            State::Ramping => [true, true, false, true],
-            State::ForcedOpen => [true, true, false, true],
+            State::Ramping | State::ForcedOpen => [true, true, false, true],
             _ => [true, false, false, false],
         };
         if to == self.state {

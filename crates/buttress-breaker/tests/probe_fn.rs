@@ -18,6 +18,7 @@ use support::{BAD, OPEN_FOR, PROBE_DEADLINE, calls, config, ended};
 use tokio_test::task;
 
 const EVERY: Duration = Duration::from_secs(1);
+const NANO: Duration = Duration::from_nanos(1);
 
 /// What the function does when it is run next; it succeeds when nothing is said.
 #[derive(Clone, Copy, Debug)]
@@ -130,8 +131,8 @@ fn when_the_open_time_is_over_the_function_probes_until_the_circuit_closes() {
     let mut world = World::new();
     assert_eq!(world.fall(), 1);
     assert_eq!(world.state(), State::HalfOpen);
-    assert_eq!(world.advance(EVERY - Duration::from_nanos(1)), 1);
-    assert_eq!(world.advance(Duration::from_nanos(1)), 2);
+    assert_eq!(world.advance(EVERY.saturating_sub(NANO)), 1);
+    assert_eq!(world.advance(NANO), 2);
     assert_eq!(world.state(), State::Closed);
     world
         .breaker()
@@ -155,8 +156,8 @@ fn it_does_not_probe_before_the_open_time_is_over() {
     let mut world = World::new();
     (0..2).for_each(|_| world.breaker().try_acquire().unwrap().record(BAD));
     assert_eq!(world.run(), 0);
-    assert_eq!(world.advance(OPEN_FOR - Duration::from_nanos(1)), 0);
-    assert_eq!(world.advance(Duration::from_nanos(1)), 1);
+    assert_eq!(world.advance(OPEN_FOR.saturating_sub(NANO)), 0);
+    assert_eq!(world.advance(NANO), 1);
 }
 
 #[test]
@@ -196,9 +197,9 @@ fn a_hang_is_a_failure_by_deadline_that_is_still_believed() {
     let mut world = World::new();
     world.script([Script::Hang]);
     assert_eq!(world.fall(), 1);
-    world.advance(PROBE_DEADLINE - PROBE_DEADLINE / 16 - Duration::from_nanos(1));
+    world.advance((PROBE_DEADLINE / 16 * 15).saturating_sub(NANO));
     assert_eq!(world.state(), State::HalfOpen);
-    world.advance(Duration::from_nanos(1));
+    world.advance(NANO);
     assert_eq!(world.state(), State::Open);
     assert_eq!(calls(world.breaker()).failure, 3);
 }

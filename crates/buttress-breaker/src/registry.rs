@@ -1,0 +1,263 @@
+//! Breakers by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use buttress_core::config::ConfigError;
+use buttress_core::events::{Events, Subscription};
+use buttress_core::metric::{Collect, Family};
+
+use crate::breaker::Breaker;
+use crate::config::Config;
+use crate::handle::{BreakerHandle, Event, Snapshot};
+use crate::metrics::families;
+
+/// Breakers by name: made where they are first asked for, listed and taken in hand in one place. Cheap
+/// to clone; all clones are the same registry.
+///
+/// It is for names that the program chooses. What a client chooses is the key of a
+/// [`KeyedBreaker`](crate::KeyedBreaker), whose idle breakers go.
+///
+/// # Cost
+///
+/// A look-up takes a read lock and a walk down a tree of names: ask once, and keep the [`Breaker`].
+///
+/// ```
+/// use buttress_breaker::{Config, Registry, Rule, State};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::new();
+/// let orders = registry.get_or_create("orders", Config::default)?;
+/// let same = registry.get_or_create("orders", || unreachable!())?;
+/// registry.get("orders").unwrap().force_open();
+/// assert_eq!((orders.state(), same.state()), (State::ForcedOpen, State::ForcedOpen));
+///
+/// // All of them, or, if one configuration makes no sense, none.
+/// let stricter = |_: &str| Some(Config::default().rules([Rule::ConsecutiveFailures(3)]));
+/// assert_eq!(registry.reconfigure(stricter)?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Registry(Arc<Shared>);
+
+struct Shared {
+    breakers: RwLock<BTreeMap<Arc<str>, Breaker>>,
+    cap: usize,
+    events: Arc<Events<Event>>,
+}
+
+/// So many breakers, where nothing else is said.
+const CAP: usize = 10_000;
+
+impl Registry {
+    /// An empty registry of at most 10,000 breakers.
+    pub fn new() -> Self {
+        Self::with_cap(CAP)
+    }
+
+    /// An empty registry of at most `cap` breakers.
+    pub fn with_cap(cap: usize) -> Self {
+        Self(Arc::new(Shared {
+            breakers: RwLock::default(),
+            cap,
+            events: Arc::new(Events::new()),
+        }))
+    }
+
+    /// The breaker of this name, made of `config` if there is none yet.
+    ///
+    /// Fails if there is none and none can be made: the configuration makes no sense, or the registry
+    /// is full. Then it is as it was.
+    pub fn get_or_create(
+        &self,
+        name: impl Into<Arc<str>>,
+        config: impl FnOnce() -> Config,
+    ) -> Result<Breaker, ConfigError> {
+        let name = name.into();
+        if let Some(found) = self.find(&name) {
+            return Ok(found);
+        }
+        // Made outside the lock: `config` is somebody else's code.
+        let common = Some(Arc::clone(&self.0.events));
+        let made = Breaker::among(Arc::clone(&name), config(), common)?;
+        let mut breakers = (self.0.breakers.write()).unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = breakers.get(&name) {
+            return Ok(found.clone());
+        }
+        if breakers.len() >= self.0.cap {
+            let problem = format!(
+                "there is no room for {name:?} beside {} breakers; remove some, use a larger cap, \
+                 or a `KeyedBreaker` for what clients name",
+                breakers.len()
+            );
+            return Err(ConfigError::new("registry.cap", problem));
+        }
+        breakers.insert(name, made.clone());
+        Ok(made)
+    }
+
+    /// What reads the breaker of this name and takes it in hand.
+    pub fn get(&self, name: &str) -> Option<BreakerHandle> {
+        self.find(name).map(|breaker| breaker.handle())
+    }
+
+    /// Every breaker, by name.
+    pub fn handles(&self) -> Vec<BreakerHandle> {
+        let breakers = (self.0.breakers.read()).unwrap_or_else(PoisonError::into_inner);
+        breakers.values().map(Breaker::handle).collect()
+    }
+
+    /// Every breaker at this moment, by name.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        self.handles().iter().map(BreakerHandle::snapshot).collect()
+    }
+
+    /// Takes the breaker of this name out of the registry. Whoever uses it goes on with it; the next to
+    /// ask for the name gets a new one.
+    pub fn remove(&self, name: &str) -> Option<Breaker> {
+        let mut breakers = (self.0.breakers.write()).unwrap_or_else(PoisonError::into_inner);
+        breakers.remove(name)
+    }
+
+    /// Replaces the configuration of every breaker for which `config` gives one, all of them or, if one
+    /// makes no sense, none; how many. What each of them knows stays, as by
+    /// [`BreakerHandle::reconfigure`].
+    pub fn reconfigure(
+        &self,
+        config: impl Fn(&str) -> Option<Config>,
+    ) -> Result<usize, ConfigError> {
+        let handles = self.handles().into_iter();
+        let planned: Vec<_> = handles
+            .filter_map(|handle| config(handle.name()).map(|config| (handle, config)))
+            .collect();
+        for (handle, config) in &planned {
+            config.validate().map_err(|error| {
+                let problem = format!("of breaker {:?}: {}", handle.name(), error.problem());
+                ConfigError::new(error.field().to_owned(), problem)
+            })?;
+        }
+        let count = planned.len();
+        for (handle, config) in planned {
+            handle.breaker().shared().reconfigure(config);
+        }
+        Ok(count)
+    }
+
+    /// Every change of state of any of them from now on. What changes one breaker is in order.
+    pub fn subscribe(&self) -> Subscription<Event> {
+        self.0.events.subscribe()
+    }
+
+    fn find(&self, name: &str) -> Option<Breaker> {
+        let breakers = (self.0.breakers.read()).unwrap_or_else(PoisonError::into_inner);
+        breakers.get(name).cloned()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Collect for Registry {
+    fn collect(&self, into: &mut Vec<Family>) {
+        into.extend(families(&self.snapshots(), None));
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("breakers", &self.handles())
+            .field("cap", &self.0.cap)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rule, State};
+    use buttress_core::events::Received;
+    use buttress_core::outcome::{FailureKind, Outcome};
+
+    const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
+
+    fn row(of: u32) -> Config {
+        Config::default().rules([Rule::ConsecutiveFailures(of)])
+    }
+
+    #[test]
+    fn a_name_has_one_breaker_and_its_configuration_is_asked_for_once() {
+        let registry = Registry::new();
+        let first = registry.get_or_create("a", Config::default).unwrap();
+        let same = registry.get_or_create("a", || unreachable!()).unwrap();
+        first.handle().force_open();
+        assert_eq!(same.state(), State::ForcedOpen);
+        registry.get_or_create("B", Config::default).unwrap();
+        let names: Vec<_> = registry.snapshots().into_iter().map(|it| it.name).collect();
+        assert_eq!(names, ["B".into(), "a".into()] as [Arc<str>; 2]);
+        assert!(registry.get("c").is_none());
+        assert!(registry.remove("a").is_some() && registry.get("a").is_none());
+    }
+
+    #[test]
+    fn a_registry_that_is_full_says_so_and_keeps_what_it_has() {
+        let registry = Registry::with_cap(1);
+        registry.get_or_create("a", Config::default).unwrap();
+        let refused = registry.get_or_create("b", Config::default).unwrap_err();
+        assert_eq!(refused.field(), "registry.cap");
+        assert!(registry.get_or_create("a", Config::default).is_ok());
+        let refused = Registry::new().get_or_create("x", || row(0)).unwrap_err();
+        assert_eq!(refused.field(), "rules.consecutive_failures");
+    }
+
+    #[test]
+    fn all_are_reconfigured_or_none() {
+        let registry = Registry::new();
+        let breakers = ["a", "b"].map(|name| registry.get_or_create(name, || row(9)).unwrap());
+        let refused = registry.reconfigure(|name| Some(row(u32::from(name == "a"))));
+        assert!(refused.unwrap_err().to_string().contains("\"b\""));
+        for breaker in &breakers {
+            breaker.try_acquire().unwrap().record(BAD);
+            assert_eq!(breaker.state(), State::Closed, "the old rules hold");
+        }
+        assert_eq!(
+            registry.reconfigure(|name| (name == "a").then(|| row(1))),
+            Ok(1)
+        );
+        assert_eq!(breakers.map(|it| it.state()), [State::Open, State::Closed]);
+    }
+
+    #[test]
+    fn one_subscription_and_one_page_of_metrics_tell_of_all() {
+        let registry = Registry::new();
+        let mut events = registry.subscribe();
+        for name in ["b", "a"] {
+            registry
+                .get_or_create(name, Config::default)
+                .unwrap()
+                .handle()
+                .force_open();
+        }
+        let mut name = || match events.try_recv() {
+            Some(Received::Event(event)) => event.name.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([name(), name()], ["b", "a"]);
+        let mut families = Vec::new();
+        registry.collect(&mut families);
+        assert_eq!(families[0].points.len(), 2);
+    }
+
+    #[test]
+    fn a_configuration_that_panics_leaves_the_registry_to_others() {
+        let registry = Registry::new();
+        let panics = || registry.get_or_create("a", || panic!("in the configuration"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert!(registry.get_or_create("a", Config::default).is_ok());
+    }
+}

@@ -43,7 +43,11 @@ pub(crate) struct InFlight {
 }
 
 #[derive(Debug)]
-struct Ring([AtomicU64; BUCKETS]);
+struct Ring {
+    /// In nanoseconds; changes under the machine's lock alone.
+    threshold: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
 
 /// Where a call has been entered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,7 +88,7 @@ impl InFlight {
         let mut plan = number;
         for (place, threshold) in thresholds.iter().enumerate().take(MAX_THRESHOLDS) {
             if let Some(ring) = self.rings.get(place) {
-                ring.get_or_init(Ring::empty).clear();
+                ring.get_or_init(Ring::empty).set(*threshold);
             }
             plan |= u64::from(shift_of(*threshold) + 1) << (8 * (place + 1));
         }
@@ -139,21 +143,20 @@ impl InFlight {
     /// clocks. Only for whoever holds the machine's lock.
     pub(crate) fn take_overdue(
         &self,
-        thresholds: &[Duration],
         (latest, now): (Instant, Instant),
         generation: u64,
         mut overdue: impl FnMut(Overdue),
     ) -> Instant {
         let plan = Plan(self.plan.load(Ordering::Relaxed));
         let mut next = Instant::NEVER;
-        for (place, (ring, threshold)) in (0_u8..).zip(self.rings.iter().zip(thresholds)) {
+        for (place, ring) in (0_u8..).zip(&self.rings) {
             let (Some(shift), Some(ring)) = (plan.shift(place.into()), ring.get()) else {
                 break;
             };
             let look = Look {
                 present: Slot::of(0, generation, plan).tag,
                 shift,
-                threshold: *threshold,
+                threshold: ring.threshold(),
                 latest,
                 now,
             };
@@ -173,8 +176,11 @@ pub(crate) fn overdue_before(threshold: Duration, now: Instant) -> Instant {
 
 /// The binary logarithm of the widest bucket that is at most a sixteenth of `threshold`.
 fn shift_of(threshold: Duration) -> u32 {
-    let nanos = u64::try_from(threshold.as_nanos()).unwrap_or(u64::MAX);
-    (nanos / 16).max(1).ilog2()
+    (nanos(threshold) / 16).max(1).ilog2()
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -252,13 +258,21 @@ impl Look {
 
 impl Ring {
     fn empty() -> Box<Self> {
-        Box::new(Self(std::array::from_fn(|_| AtomicU64::new(0))))
+        Box::new(Self {
+            threshold: AtomicU64::new(0),
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+        })
     }
 
-    fn clear(&self) {
-        for word in &self.0 {
+    fn set(&self, threshold: Duration) {
+        self.threshold.store(nanos(threshold), Ordering::Relaxed);
+        for word in &self.buckets {
             word.store(0, Ordering::Relaxed);
         }
+    }
+
+    fn threshold(&self) -> Duration {
+        Duration::from_nanos(self.threshold.load(Ordering::Relaxed))
     }
 
     #[inline]
@@ -281,7 +295,7 @@ impl Ring {
 
     #[inline]
     fn change(&self, at: usize, to: impl Fn(u64) -> Option<u64>) -> bool {
-        self.0.get(at).is_some_and(|word| {
+        self.buckets.get(at).is_some_and(|word| {
             word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
                 .is_ok()
         })
@@ -289,7 +303,7 @@ impl Ring {
 
     fn take_overdue(&self, look: &Look, mut tell: impl FnMut(u64, Instant)) -> Instant {
         let mut next = look.due(look.now.as_nanos() >> look.shift);
-        for word in &self.0 {
+        for word in &self.buckets {
             let seen = word.load(Ordering::Acquire);
             if seen & COUNT == 0 {
                 continue;

@@ -177,9 +177,8 @@ impl Machine {
         let Self { circuit, rules, .. } = self;
         let judged = matches!(circuit.state(), State::Closed | State::Observing);
         let times = (self.settled_until, now);
-        let thresholds = rules.thresholds().to_vec();
         let mut news = false;
-        let next = in_flight.take_overdue(&thresholds, times, circuit.generation(), |overdue| {
+        let next = in_flight.take_overdue(times, circuit.generation(), |overdue| {
             if judged {
                 rules.overdue(overdue.place, overdue.calls, overdue.due);
                 news = true;

@@ -56,6 +56,20 @@ proptest! {
     }
 
     #[test]
+    fn many_calls_alike_are_as_many_calls_one_by_one(
+        len in 1_u32..100,
+        runs in proptest::collection::vec((any::<bool>(), 0_u64..250), 1..10),
+    ) {
+        let mut at_once = CallWindow::new(NonZeroU32::new(len).unwrap());
+        let mut singly = at_once.clone();
+        for (bad, n) in runs {
+            at_once.record_many(bad, n);
+            (0..n).for_each(|_| singly.record(bad));
+            prop_assert_eq!(at_once.counts(), singly.counts());
+        }
+    }
+
+    #[test]
     fn a_resized_call_window_goes_on_as_if_it_had_always_had_that_length(
         (before, after) in (1_u32..150, 1_u32..150),
         first in proptest::collection::vec(any::<bool>(), 0..300),
@@ -94,6 +108,51 @@ proptest! {
             let in_window = calls.iter().filter(|(at, _)| last - at.as_nanos() / width < BUCKETS as u64);
             prop_assert_eq!(window.counts(latest), recount(in_window.map(|(_, bad)| *bad)));
         }
+    }
+
+    #[test]
+    fn what_has_left_a_window_is_handed_out_once_oldest_first_and_nothing_is_lost(
+        span in prop_oneof![16_u64..2_000, Just(10_000_000_000)],
+        steps in proptest::collection::vec((0_i128..2_000, any::<bool>()), 1..200),
+    ) {
+        let mut window = TimeWindow::new(Duration::from_nanos(span));
+        let mut now = Instant::from_nanos(3_600_000_000_000);
+        let (mut recorded, mut left) = (Counts::default(), Counts::default());
+        let add = |sum: &mut Counts, more: Counts| {
+            sum.total += more.total;
+            sum.bad += more.bad;
+        };
+        for (step, bad) in steps {
+            now = walk(now, step);
+            let mut before = Instant::ORIGIN;
+            for (at, counts) in window.take_left(now) {
+                prop_assert!(at >= before && window.bucket_end(at) <= now);
+                before = at;
+                add(&mut left, counts);
+            }
+            prop_assert_eq!(window.held(), window.counts(now));
+            window.record(now, bad);
+            add(&mut recorded, Counts { total: 1, bad: u64::from(bad) });
+        }
+        add(&mut left, window.held());
+        prop_assert_eq!(left, recorded);
+    }
+
+    #[test]
+    fn nothing_leaves_a_window_before_its_bucket_ends(
+        span in 16_u64..100_000,
+        ages in proptest::collection::vec(0_u64..100_000, 1..20),
+        at in 200_000_u64..400_000,
+    ) {
+        let mut window = TimeWindow::new(Duration::from_nanos(span));
+        let now = Instant::from_nanos(at);
+        for age in ages {
+            window.record(Instant::from_nanos(at - age), true);
+        }
+        let end = window.bucket_end(now);
+        prop_assert!(end > now);
+        let last = end.saturating_sub(Duration::from_nanos(1));
+        prop_assert_eq!(window.counts(last), window.counts(now));
     }
 
     #[test]

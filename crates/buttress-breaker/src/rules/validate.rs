@@ -181,3 +181,114 @@ impl Fields<'_> {
         ConfigError::new(self.path(field), problem.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const CALLS: Window = Window::Calls(10);
+
+    fn refused(rule: Rule) -> String {
+        validate(&[rule], None).unwrap_err().field().to_owned()
+    }
+
+    fn slow(slower_than: Duration, window: Window) -> Rule {
+        Rule::SlowRate {
+            slower_than,
+            ratio: 0.5,
+            min_calls: 5,
+            window,
+        }
+    }
+
+    fn adaptive(factor: f64, floor: f64, ceiling: f64, baseline: Duration) -> Rule {
+        Rule::Adaptive {
+            factor,
+            floor,
+            ceiling,
+            min_calls: 5,
+            window: SECOND * 2,
+            baseline,
+        }
+    }
+
+    #[test]
+    fn rules_that_make_sense_are_let_be() {
+        let rules = [
+            Rule::ConsecutiveFailures(1),
+            Rule::adaptive(),
+            Rule::Timeouts {
+                n: 10,
+                window: CALLS,
+            },
+            slow(SECOND, Window::Time(SECOND)),
+            slow(SECOND, CALLS),
+        ];
+        assert_eq!(validate(&rules, Some(SECOND)), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_about_slow_calls_is_refused_by_the_names_of_its_fields() {
+        let cases = [
+            (slow(Duration::ZERO, CALLS), "rules.slow_rate.slower_than"),
+            (
+                slow(SECOND * 2, Window::Time(SECOND)),
+                "rules.slow_rate.window and rules.slow_rate.slower_than",
+            ),
+            (slow(SECOND, Window::Calls(0)), "rules.slow_rate.window"),
+            (
+                slow(SECOND, Window::Calls(4)),
+                "rules.slow_rate.min_calls and window",
+            ),
+            (
+                Rule::FailureOrSlowRate {
+                    slower_than: SECOND,
+                    ratio: 1.5,
+                    min_calls: 1,
+                    window: CALLS,
+                },
+                "rules.failure_or_slow_rate.ratio",
+            ),
+        ];
+        for (rule, field) in cases {
+            assert_eq!(refused(rule), field);
+        }
+    }
+
+    #[test]
+    fn timeouts_that_never_fit_are_refused() {
+        let timeouts = |n, window| Rule::Timeouts { n, window };
+        assert_eq!(refused(timeouts(0, CALLS)), "rules.timeouts.n");
+        assert_eq!(refused(timeouts(11, CALLS)), "rules.timeouts.n and window");
+        let short = Window::Time(Duration::from_micros(999));
+        assert_eq!(refused(timeouts(1, short)), "rules.timeouts.window");
+    }
+
+    #[test]
+    fn an_adaptive_rule_whose_bounds_contradict_each_other_is_refused() {
+        let long = SECOND * 600;
+        let cases = [
+            (adaptive(0.9, 0.1, 0.5, long), "factor"),
+            (adaptive(f64::NAN, 0.1, 0.5, long), "factor"),
+            (adaptive(f64::INFINITY, 0.1, 0.5, long), "factor"),
+            (adaptive(3.0, 0.0, 0.5, long), "floor"),
+            (adaptive(3.0, 0.6, 0.5, long), "floor and ceiling"),
+            (adaptive(3.0, 0.1, 1.0, long), "ceiling"),
+            (adaptive(3.0, 0.1, 1.1, long), "ceiling"),
+            (adaptive(3.0, 0.1, 0.5, SECOND), "baseline and window"),
+        ];
+        for (rule, field) in cases {
+            assert_eq!(refused(rule), format!("rules.adaptive.{field}"));
+        }
+    }
+
+    #[test]
+    fn more_thresholds_than_are_watched_are_refused() {
+        let rules: Vec<Rule> = (1..=5).map(|n| slow(SECOND * n, CALLS)).collect();
+        let error = validate(&rules, None).unwrap_err();
+        assert_eq!(error.field(), "rules.slower_than");
+        let four: Vec<Rule> = rules[..4].iter().chain(&rules[..1]).cloned().collect();
+        assert_eq!(validate(&four, None), Ok(()));
+    }
+}

@@ -268,11 +268,13 @@ impl Machine {
     /// Opens the circuit if it is closed and a rule fires; reports it, once, if it is observed.
     fn judge(&mut self, now: Instant, rng: &Rng) {
         let fired = self.rules.judge(now);
-        if fired.is_none() {
-            self.asking = self.rules.questions(self.circuit.generation(), now);
-        }
+        // Whoever observes wants to hear of every rule that fires.
+        let all = self.circuit.state() == State::Observing;
+        let ask = all || fired.is_none();
+        let questions = || self.rules.questions(all, self.circuit.generation(), now);
+        self.asking = ask.then(questions).flatten();
         if self.asking.is_none() {
-            self.fire(fired, now, rng);
+            self.fire(fired.as_slice(), now, rng);
         }
     }
 
@@ -286,30 +288,31 @@ impl Machine {
     pub(crate) fn answer(&mut self, asked: &Asking, answers: &Answers, rng: &Rng) {
         self.rule_panics = self.rule_panics.saturating_add(answers.panics);
         if asked.generation == self.circuit.generation() {
-            self.fire(answers.fired, asked.at, rng);
+            self.fire(&answers.fired, asked.at, rng);
         }
     }
 
-    fn fire(&mut self, fired: Option<Fired>, now: Instant, rng: &Rng) {
+    fn fire(&mut self, fired: &[Fired], now: Instant, rng: &Rng) {
         if self.circuit.state() == State::Observing {
             return self.report(fired, now);
         }
-        let Some(fired) = fired else { return };
+        let Some(fired) = fired.first() else { return };
         if let Some(transition) = self.circuit.trip(now, rng, self.asked(now)) {
             let opened = Action::Opened(transition.open_for.unwrap_or_default());
             self.record(transition, fired.verdict(opened));
         }
     }
 
-    /// Tells of each rule that fires and did not when last looked at; `fired` is one of them, or the user's
-    /// own.
-    fn report(&mut self, fired: Option<Fired>, now: Instant) {
-        let mut firing: Vec<_> = self.rules.firing(now).collect();
-        firing.extend(fired.filter(|fired| firing.iter().all(|it| it.rule != fired.rule)));
+    /// Tells of each rule that fires and did not when last looked at; `own` are the user's that do.
+    fn report(&mut self, own: &[Fired], now: Instant) {
+        let firing: Vec<_> = self.rules.firing(now).chain(own.iter().copied()).collect();
         let before = std::mem::take(&mut self.reported);
-        self.reported = firing.iter().map(|fired| fired.rule).collect();
         for fired in firing {
-            if !before.contains(&fired.rule) {
+            let known = self.reported.contains(&fired.rule);
+            if !known {
+                self.reported.push(fired.rule);
+            }
+            if !known && !before.contains(&fired.rule) {
                 let verdict = fired.verdict(Action::Suppressed("observing".into()));
                 self.verdict = Some(verdict.clone());
                 self.tell(None, verdict);

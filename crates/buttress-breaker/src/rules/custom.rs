@@ -140,6 +140,8 @@ impl fmt::Debug for CustomRule {
 #[derive(Debug)]
 pub(crate) struct Asking {
     pub(super) questions: Vec<Question>,
+    /// Whether all are to be heard, or the first that fires will do.
+    pub(super) all: bool,
     /// That in which the evidence was copied, and when.
     pub(crate) generation: u64,
     pub(crate) at: Instant,
@@ -154,22 +156,24 @@ pub(super) struct Question {
 /// What came of asking.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// The first rule to fire.
-    pub(crate) fired: Option<Fired>,
+    /// The rules that fire, in their order; the first alone where that will do.
+    pub(crate) fired: Vec<Fired>,
     /// How many rules panicked.
     pub(crate) panics: u64,
 }
 
 impl Asking {
-    /// Asks all in their order until one fires.
+    /// Asks them in their order: all, or until one fires.
     pub(crate) fn answers(&self) -> Answers {
         let mut answers = Answers::default();
         for question in &self.questions {
             match catch_unwind(AssertUnwindSafe(|| question.ask())) {
                 Ok(None) => {}
-                Ok(fired) => {
-                    answers.fired = fired;
-                    break;
+                Ok(Some(fired)) => {
+                    answers.fired.push(fired);
+                    if !self.all {
+                        break;
+                    }
                 }
                 Err(_) => answers.panics += 1,
             }

@@ -135,8 +135,8 @@ impl Rules {
             .filter_map(move |kept| kept.judge(self.consecutive, now))
     }
 
-    /// What the user's own rules have to be asked, if there are any.
-    pub(crate) fn questions(&self, generation: u64, now: Instant) -> Option<Asking> {
+    /// What the user's own rules have to be asked, if there are any: `all` of them, or until one fires.
+    pub(crate) fn questions(&self, all: bool, generation: u64, now: Instant) -> Option<Asking> {
         let mut questions = self
             .kept
             .iter()
@@ -145,6 +145,7 @@ impl Rules {
         questions.peek()?;
         Some(Asking {
             questions: questions.collect(),
+            all,
             generation,
             at: now,
         })

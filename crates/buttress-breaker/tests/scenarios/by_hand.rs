@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use buttress_breaker::{Breaker, KeyedBreaker, KeyedConfig, Limits, Ramp, State, Window};
+use buttress_breaker::{
+    Breaker, Evidence, KeyedBreaker, KeyedConfig, Limits, Ramp, Rule, State, Trip, TripRule, Window,
+};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::Outcome;
 
@@ -83,6 +85,50 @@ fn observing_it_counts_never_rejects_and_reports_each_time_once() {
     );
     assert_eq!(breaker.state(), State::Observing);
     assert_eq!(rejected(&breaker), 0);
+}
+
+/// Any failure at all among two calls.
+#[derive(Debug)]
+struct Spotless;
+
+impl TripRule for Spotless {
+    fn name(&self) -> &'static str {
+        "spotless"
+    }
+
+    fn window(&self) -> Window {
+        Window::Calls(100)
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Option<Trip> {
+        let bad = evidence.failures.bad;
+        (bad > 0).then(|| Trip::new(evidence.failures.ratio(), 0.0))
+    }
+}
+
+// Resilience4j: shouldPublishEachEventOnceInMetricOnlyState, where several thresholds are exceeded
+#[test]
+fn observing_it_reports_each_rule_by_itself_and_each_once() {
+    let time = ManualClock::new();
+    let rate = half_failed(4, Window::Time(SECOND));
+    let rules = [rate, Rule::ConsecutiveFailures(8), Rule::custom(Spotless)];
+    let breaker = made(config(&time).rules(rules));
+    breaker.handle().observe();
+    let mut events = breaker.handle().subscribe();
+    let mut reports = |calls, outcome| {
+        (0..calls).for_each(|_| end(&breaker, outcome));
+        let told = told(&mut events).into_iter();
+        told.map(|event| event.verdict.rule.into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reports(3, BAD), ["spotless"]);
+    assert_eq!(reports(3, BAD), ["failure_rate"]);
+    assert_eq!(reports(3, BAD), ["consecutive_failures"]);
+    assert_eq!(reports(20, BAD), [""; 0]);
+    time.advance(SECOND * 2);
+    assert_eq!(reports(4, Outcome::Success), [""; 0], "one goes on");
+    assert_eq!(reports(7, BAD), ["failure_rate"]);
+    assert_eq!(reports(1, BAD), ["consecutive_failures"]);
 }
 
 // Resilience4j: circuitBreakerDoesNotPublishStateTransitionEventsForInternalTransitions

@@ -1,6 +1,10 @@
 //! How long the circuit stays open, and what ends that.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the wall clock is passed in; here it is made up"
+)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use buttress_breaker::{Backoff, Breaker, HealthyRun, Jitter, State};
 use buttress_core::clock::ManualClock;
@@ -51,6 +55,52 @@ fn each_time_it_opens_again_the_wait_is_longer_until_it_has_proved_healthy() {
     prove_healthy(&time, &breaker);
     trip(&breaker);
     assert_eq!(open_for(&breaker), SECOND);
+}
+
+// Resilience4j: shouldTransitionToHalfOpenAfterPassedWaitDuration and
+// shouldTransitionToHalfOpenAfterPassedWaitUntil
+#[test]
+fn the_result_of_a_call_may_say_for_how_long_it_stays_open_within_bounds() {
+    let minute = SECOND * 60;
+    let doubling = Backoff::exponential(OPEN_FOR, minute).jitter(Jitter::None);
+    let bounded = settings(1).open_for(doubling).shortest_asked(SECOND);
+    for (asked, stays) in [
+        (SECOND * 30, SECOND * 30),
+        (SECOND * 2, SECOND * 2),
+        (NANO, SECOND),
+        (Duration::MAX, minute),
+    ] {
+        let time = ManualClock::new();
+        let breaker = with(&time, bounded.clone());
+        end(&breaker, BAD);
+        breaker.try_acquire().unwrap().record_after(BAD, asked);
+        assert_eq!(open_for(&breaker), stays);
+        probe(&time, &breaker, BAD);
+        assert_eq!(
+            open_for(&breaker),
+            OPEN_FOR * 2,
+            "the next one says nothing"
+        );
+    }
+}
+
+// opossum: Enters halfOpen state if closed is false and more time has elapsed since resetTimeout
+#[test]
+fn what_a_process_before_left_open_is_open_for_the_rest_of_its_time_and_then_probes() {
+    let wall = SystemTime::UNIX_EPOCH + SECOND * 1_700_000_000;
+    let time = ManualClock::new();
+    let before = with(&time, settings(1));
+    trip(&before);
+    let saved = before.handle().save(wall);
+    for (passed, rest) in [(2, Some(SECOND * 3)), (5, None), (50, None)] {
+        let after = with(&ManualClock::new(), settings(1));
+        assert!(after.handle().restore(&saved, wall + SECOND * passed));
+        match (after.try_acquire(), rest) {
+            (Ok(probe), None) => assert!(probe.is_probe()),
+            (Err(refused), rest) => assert_eq!(refused.retry_after, rest),
+            (Ok(_), rest) => panic!("{rest:?} left"),
+        }
+    }
 }
 
 // Polly: BreakDurationGenerator_EnsureHalfOpenAttempts. Closing alone is no proof of health.

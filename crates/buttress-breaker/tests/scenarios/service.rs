@@ -160,6 +160,26 @@ fn a_rule_that_panics_leaves_the_breaker_whole_and_the_other_rules_in_force() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
+// failsafe-go: TestPanicInCircuitBreakerDelayFunction, asked of a classifier
+#[test]
+fn a_classifier_that_panics_on_a_probe_fails_it_and_wedges_nothing() {
+    let time = ManualClock::new();
+    let breaker = to_probe(&time, settings(1).successes_to_close(of(1)));
+    let classify = |result: Result<&(), &Wrong>| match result {
+        Ok(()) => Outcome::Success,
+        Err(_) => panic!("in the user's classifier"),
+    };
+    let layer = breaker.plain_layer().classify(classify);
+    let mut bad = layer.layer(service_fn(fail));
+    let caught = catch_unwind(AssertUnwindSafe(|| call(&mut bad, Wrong::Disk)));
+    assert!(caught.is_err());
+    assert_eq!(breaker.state(), State::Open);
+    time.advance(OPEN_FOR);
+    let mut good = layer.layer(service_fn(|_| async { Ok::<_, Wrong>(()) }));
+    call(&mut good, Wrong::Disk).unwrap();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
 // gobreaker: TestPanicInRequest
 #[test]
 fn a_panic_counts_as_a_failure_and_comes_through_as_it_was() {

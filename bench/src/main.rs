@@ -38,6 +38,9 @@ enum Comparison {
     /// The correlation layer beside tower-http's request IDs: what each adds to an exchange
     #[command(disable_help_flag = true)]
     Correlation(layers::Options),
+    /// The latency recorder beside HdrHistogram, prometheus, metrics and OpenTelemetry: a record of each
+    #[command(disable_help_flag = true)]
+    Latency(layers::Options),
     /// A part that a comparison runs as a process of its own
     #[command(hide = true, subcommand)]
     Part(gateway::Part),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Comparison::Gateway(options) => gateway::compare(&options),
         Comparison::Breaker(options) => layers::compare("breaker", &options),
         Comparison::Correlation(options) => layers::compare("correlation", &options),
+        Comparison::Latency(options) => layers::compare("latency", &options),
         Comparison::Part(part) => part.run(),
     };
     match outcome {

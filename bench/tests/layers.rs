@@ -92,3 +92,25 @@ fn an_id_costs_one_allocation_for_each_extension_and_none_for_being_accepted() {
     let minted = allocations("correlation/minted/full", "buttress");
     assert!(minted <= 3.0, "{minted} allocations");
 }
+
+#[test]
+fn a_record_allocates_nothing_and_memory_is_within_its_bounds() {
+    let lines = lines(&["latency", "--json", "--rounds", "1"]);
+    let ours = |bench: &str| {
+        let ours = lines.iter().filter(|line| line["impl"] == "buttress");
+        let found: Vec<_> = ours.filter(|line| line["bench"] == bench).collect();
+        assert!(!found.is_empty(), "{bench}");
+        found
+    };
+    for bench in ["record", "record/windows", "record/route"] {
+        assert!(
+            ours(bench).iter().all(|line| line["allocs"] == 0),
+            "{bench}"
+        );
+    }
+    let bytes = |bench: &str| ours(bench)[0]["bytes"].as_u64().unwrap();
+    assert!(bytes("memory/recorder") <= 16 << 10);
+    assert!(bytes("memory/windows/busy") <= 128 << 10);
+    assert!(bytes("memory/windows/idle") <= 1 << 10);
+    assert!(ours("fold").len() == 1 && ours("read").len() == 1);
+}

@@ -1,5 +1,5 @@
-//! Comparisons of single layers with their peers, call by call: `cargo compare breaker` and
-//! `cargo compare correlation` run this.
+//! Comparisons of single layers with their peers, call by call: `cargo compare breaker`,
+//! `cargo compare correlation` and `cargo compare latency` run this.
 //!
 //! All candidates of a comparison take turns in short rounds. On one thread a round is measured in
 //! CPU time; on two threads, each on a core of its own, in the time that passes. A round in which a
@@ -10,6 +10,7 @@ mod breaker;
 mod cores;
 mod correlation;
 mod drive;
+mod latency;
 mod measure;
 mod report;
 
@@ -42,6 +43,8 @@ enum Comparison {
     Breaker(Options),
     /// The correlation layer beside tower-http's request IDs: what each adds to an exchange
     Correlation(Options),
+    /// The recorder beside HdrHistogram, prometheus, metrics and OpenTelemetry: a record of each
+    Latency(Options),
 }
 
 /// How to compare.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().comparison {
         Comparison::Breaker(options) => breaker::compare(options),
         Comparison::Correlation(options) => correlation::compare(options),
+        Comparison::Latency(options) => latency::compare(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! What durations are counted by: route, method, scheme, status and how the exchange ended.
 
 mod ending;
+mod found;
 mod group;
 mod kind;
 mod registry;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use buttress_core::bounded::Bounded;
 use buttress_core::clock::Clock;
 
+use super::found::Found;
 use super::{Ending, Key, Kind, Method, Route, Scheme, Series};
 use crate::config::{Config, Observer};
 use crate::window::Windows;
@@ -18,6 +19,7 @@ pub(crate) struct Registry {
     pub(crate) shared: Arc<Shared>,
     pub(crate) routes: Bounded<Box<str>, Route>,
     unrouted: Arc<Route>,
+    found: Found,
 }
 
 /// What routes hold of it.
@@ -50,12 +52,28 @@ impl Registry {
         Self {
             routes: Bounded::new(config.max_series, beyond),
             unrouted: Arc::new(Route::new("", Arc::clone(&shared), false)),
+            found: Found::new(),
             shared,
         }
     }
 
     /// The route called `name`, or the one that all routes beyond the cap share.
+    #[inline]
     pub(crate) fn route(&self, name: &str) -> Arc<Route> {
+        match self.known(name) {
+            Some(route) => Arc::clone(route),
+            None => self.look_up(name),
+        }
+    }
+
+    /// The route called `name`, if it has been asked for before and there was room for it.
+    #[inline]
+    pub(crate) fn known(&self, name: &str) -> Option<&Arc<Route>> {
+        self.found.get(name)
+    }
+
+    #[cold]
+    fn look_up(&self, name: &str) -> Arc<Route> {
         if name.is_empty() {
             return Arc::clone(&self.unrouted);
         }
@@ -63,7 +81,12 @@ impl Registry {
             return Arc::clone(self.routes.overflow());
         }
         let make = |name: &str| Route::new(name, Arc::clone(&self.shared), false);
-        self.routes.get_or_insert_with(name, make)
+        let route = self.routes.get_or_insert_with(name, make);
+        // The overflow route is not remembered, so that all that shares it is counted.
+        if !Arc::ptr_eq(&route, self.routes.overflow()) {
+            self.found.remember(&route);
+        }
+        route
     }
 
     /// The route of exchanges that have none.

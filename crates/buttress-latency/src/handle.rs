@@ -59,12 +59,10 @@ impl LatencyHandle {
     #[inline]
     pub fn record(&self, route: &str, outcome: Outcome, now: Instant, duration: Duration) {
         let ending = Ending::of(Kind::Plain, outcome, None, None);
+        let record = |route: &Route| route.group(Kind::Plain).record(ending, now, duration);
         match self.0.known(route) {
-            Some(route) => route.record(Kind::Plain, ending, now, duration),
-            None => self
-                .0
-                .route(route)
-                .record(Kind::Plain, ending, now, duration),
+            Some(route) => record(route),
+            None => record(&self.0.route(route)),
         }
     }
 

@@ -42,19 +42,20 @@
 //!
 //! | promise | proved by |
 //! |---|---|
-//! | The inner service that was polled ready is the one that is called; back-pressure passes through; nothing of its own is reserved before the call. | `tests/contract.rs` |
-//! | While it rejects it is ready at once and touches nothing behind it; whoever waits there is woken. If it opened or closed since, the call decides; what was not readied is readied inside the call, under [`Config::ready_deadline`]. | `tests/contract.rs` |
+//! | The inner service that was polled ready is the one that is called; back-pressure passes through; nothing of its own is reserved before the call. | `tests/readiness.rs` |
+//! | While it rejects it is ready at once and touches nothing behind it; whoever waits there is woken. If it opened or closed since, the call decides; what was not readied is readied inside the call, under [`Config::ready_deadline`]. | `tests/readiness.rs` |
 //! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs` |
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
 //! | From every state traffic flows again after the open time and a probe deadline. | `tests/model.rs` |
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
+//! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
 //! | A probe function stands for user calls while the circuit is half-open, and ends with the last handle. | `tests/probe_fn.rs` |
 //! | A breaker for each key: bounded, never unprotected, and gone only when nothing is lost. | `tests/keyed.rs` |
 //! | What answers a rejection gets the request as it came and is never charged to the breaker. | `tests/fallback.rs` |
-//! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/contract.rs`, `tests/probes.rs` |
+//! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/panics.rs`, `tests/probes.rs` |
 //!
 //! # What it costs
 //!

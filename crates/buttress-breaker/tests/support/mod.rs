@@ -12,6 +12,8 @@ use buttress_breaker::{Backoff, Breaker, Calls, Config, Jitter, Rule, Settings};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::{FailureKind, Outcome};
 
+pub mod services;
+
 pub const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
 pub const OPEN_FOR: Duration = Duration::from_secs(5);
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(30);

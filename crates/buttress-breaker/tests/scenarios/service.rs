@@ -167,7 +167,7 @@ fn a_classifier_that_panics_on_a_probe_fails_it_and_wedges_nothing() {
     let breaker = to_probe(&time, settings(1).successes_to_close(of(1)));
     let classify = |result: Result<&(), &Wrong>| match result {
         Ok(()) => Outcome::Success,
-        Err(_) => panic!("in the user's classifier"),
+        Err(wrong) => panic!("in the user's classifier: {wrong:?}"),
     };
     let layer = breaker.plain_layer().classify(classify);
     let mut bad = layer.layer(service_fn(fail));

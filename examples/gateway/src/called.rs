@@ -22,7 +22,8 @@ pin_project! {
     #[project = StateProj]
     enum State<S, R, F> {
         Calling { #[pin] future: F },
-        Readying { service: S, request: Option<R> },
+        // On the heap: a request whose service is ready does not carry the room for it about.
+        Readying { waiting: Option<Box<(S, R)>> },
     }
 }
 
@@ -41,9 +42,9 @@ where
             },
             Poll::Pending => {
                 let left = service.clone();
+                let service = mem::replace(service, left);
                 State::Readying {
-                    service: mem::replace(service, left),
-                    request: Some(request),
+                    waiting: Some(Box::new((service, request))),
                 }
             }
         };
@@ -62,9 +63,13 @@ where
         loop {
             let future = match state.as_mut().project() {
                 StateProj::Calling { future } => return future.poll(cx),
-                StateProj::Readying { service, request } => {
+                StateProj::Readying { waiting } => {
+                    let Some((service, _)) = waiting.as_deref_mut() else {
+                        return Poll::Pending;
+                    };
                     let Ok(()) = ready!(service.poll_ready(cx));
-                    let Some(request) = request.take() else {
+                    let Some((mut service, request)) = waiting.take().map(|waiting| *waiting)
+                    else {
                         return Poll::Pending;
                     };
                     service.call(request)

@@ -42,3 +42,5 @@ pub mod telemetry;
 pub mod timed;
 pub mod untraced;
 pub mod upstream;
+
+mod gather;

@@ -10,10 +10,9 @@
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
 //!   HealthRouter   one endpoint of it
-//!     Timed          what that endpoint takes
 //!     Propagate      the ID on what goes out
 //!     TracePropagate a span of its own for the attempt, and its headers (likewise)
-//!     Origin         timeouts, client
+//!     Origin         timeouts, client, what that endpoint takes
 //! ```
 //!
 //! A pool is one pool however many routes lead to it; a breaker belongs to its route. What is not
@@ -42,12 +41,12 @@ use crate::ingress::Ingress;
 use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
-use crate::timed::{HeadTimes, Timed};
+use crate::timed::HeadTimes;
 use crate::untraced::Untraced;
 use crate::upstream::{Origin, OriginConfig};
 
 /// What serves one endpoint, over the client `O`.
-type EndpointStack<O> = Timed<Propagate<O>>;
+type EndpointStack<O> = Propagate<O>;
 /// What serves one route.
 type RouteStack<O> = Latency<BreakerService<HealthRouter<EndpointStack<O>>, Http>, Http>;
 /// The stack where spans or access lines are configured.
@@ -188,11 +187,10 @@ impl Build {
         let how = OriginConfig::of(pool, self.host);
         let (mut endpoints, mut times) = (Vec::new(), Vec::new());
         for each in &pool.endpoints {
-            let sent =
-                PropagateLayer::new().layer(client(Origin::new(each.authority.clone(), how)));
             let taken = HeadTimes::new(self.clock.clone());
-            let timed = Timed::new(sent, taken.clone());
-            endpoints.push(Endpoint::new(each.address.as_str(), timed).weight(each.weight));
+            let origin = Origin::new(each.authority.clone(), how, taken.clone());
+            let sent = PropagateLayer::new().layer(client(origin));
+            endpoints.push(Endpoint::new(each.address.as_str(), sent).weight(each.weight));
             times.push((each.address.as_str().into(), taken));
         }
         let router = HealthRouter::new(config, endpoints)?;

@@ -1,17 +1,12 @@
 //! What an endpoint takes to answer, for the status page and the table.
 //!
-//! Lighter than a latency layer: no series, no body, one recorder for each endpoint. What clients
-//! see is measured further out, to the end of the body.
+//! Lighter than a latency layer: no series, no body, no service, one recorder for each endpoint. What
+//! clients see is measured further out, to the end of the body.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use buttress::core::clock::{Clock, Instant};
 use buttress::latency::{RollingRecorder, WindowSnapshot, Windows};
-use pin_project_lite::pin_project;
-use tower_service::Service;
 
 /// The time that one endpoint takes to the heads of its responses; clones record into one.
 #[derive(Clone, Debug)]
@@ -35,65 +30,15 @@ impl HeadTimes {
         self.0.recorder.windows(self.0.clock.now())
     }
 
-    fn record(&self, start: Instant) {
+    /// The moment at which a request is sent.
+    pub(crate) fn start(&self) -> Instant {
+        self.0.clock.now()
+    }
+
+    /// A head has come for what was sent at `start`.
+    pub(crate) fn record(&self, start: Instant) {
         let now = self.0.clock.now();
         self.0.recorder.record(now, now.saturating_since(start));
-    }
-}
-
-/// Records the time to the head of each response; what is dropped before is not recorded.
-#[derive(Clone, Debug)]
-pub struct Timed<S> {
-    inner: S,
-    times: HeadTimes,
-}
-
-impl<S> Timed<S> {
-    /// Around `inner`, into `times`.
-    pub fn new(inner: S, times: HeadTimes) -> Self {
-        Self { inner, times }
-    }
-}
-
-impl<S: Service<R>, R> Service<R> for Timed<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = TimedFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let start = self.times.0.clock.now();
-        TimedFuture {
-            inner: self.inner.call(request),
-            times: self.times.clone(),
-            start,
-        }
-    }
-}
-
-pin_project! {
-    /// A response that is waited for.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct TimedFuture<F> {
-        #[pin]
-        inner: F,
-        times: HeadTimes,
-        start: Instant,
-    }
-}
-
-impl<F: Future> Future for TimedFuture<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let response = ready!(this.inner.poll(cx));
-        this.times.record(*this.start);
-        Poll::Ready(response)
     }
 }
 
@@ -102,20 +47,16 @@ mod tests {
     use std::time::Duration;
 
     use buttress::core::clock::ManualClock;
-    use tower::service_fn;
 
     use super::*;
 
-    #[tokio::test]
-    async fn the_time_to_the_head_is_recorded() {
+    #[test]
+    fn the_time_to_the_head_is_recorded() {
         let time = ManualClock::new();
         let times = HeadTimes::new(time.clock());
-        let moved = time.clone();
-        let inner = service_fn(move |()| {
-            moved.advance(Duration::from_millis(20));
-            async { Ok::<_, std::convert::Infallible>(()) }
-        });
-        Timed::new(inner, times.clone()).call(()).await.unwrap();
+        let start = times.start();
+        time.advance(Duration::from_millis(20));
+        times.record(start);
         let windows = times.windows();
         assert!(windows.iter().all(|window| window.counts.count() == 1));
         assert!(windows[0].counts.sum() >= Duration::from_millis(20));

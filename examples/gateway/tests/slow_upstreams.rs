@@ -7,6 +7,7 @@ use std::error::Error as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use buttress_core::clock::Clock;
 use buttress_core::deadline::DeadlineExceeded;
 use buttress_core::outcome::TransportFailure;
 use buttress_gateway::body::RequestBody;
@@ -14,6 +15,7 @@ use buttress_gateway::config::{Config, HostPolicy, Protocol};
 use buttress_gateway::gateway::Gateway;
 use buttress_gateway::rooms::Rooms;
 use buttress_gateway::server::Drain;
+use buttress_gateway::timed::HeadTimes;
 use buttress_gateway::upstream::{Origin, OriginConfig};
 use bytes::Bytes;
 use http::Request;
@@ -37,7 +39,8 @@ fn origin(address: SocketAddr) -> Origin {
         body_idle_timeout: wait,
         keep_alive: wait,
     };
-    Origin::new(address.to_string().parse().unwrap(), config)
+    let times = HeadTimes::new(Clock::default());
+    Origin::new(address.to_string().parse().unwrap(), config, times)
 }
 
 #[tokio::test]

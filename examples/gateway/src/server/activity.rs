@@ -119,23 +119,39 @@ fn count(counter: &AtomicU32) {
 #[derive(Debug)]
 pub(super) struct Exchange {
     activity: Arc<Activity>,
+    /// Whether it goes on in a task of its own, beside others.
+    has_siblings: bool,
     /// The turn in which it is counted; `None` while the service is waited for, which has an end of
     /// its own in the timeouts towards upstreams.
     held: Option<u32>,
 }
 
 impl Exchange {
-    /// Begins. For the connection's task alone.
+    /// Begins over HTTP/2, where each of many is waited for. For the connection's task alone.
     pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+        Self::new(activity, true)
+    }
+
+    /// Begins over HTTP/1, in whose one task all of it happens, and where a client that takes nothing
+    /// of it takes nothing of the connection. For that task alone.
+    pub(super) fn begin_alone(activity: &Arc<Activity>) -> Self {
+        Self::new(activity, false)
+    }
+
+    fn new(activity: &Arc<Activity>, has_siblings: bool) -> Self {
         count(&activity.started);
         Self {
             activity: Arc::clone(activity),
+            has_siblings,
             held: None,
         }
     }
 
     /// The client has something to take, and took what came before.
     pub(super) fn wait_for_client(&mut self) {
+        if !self.has_siblings {
+            return;
+        }
         let turn = self.activity.turn.load(Relaxed);
         if self.held != Some(turn) {
             self.wait_for_service();
@@ -160,7 +176,11 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.wait_for_service();
-        self.activity.ended.fetch_add(1, Relaxed);
+        if self.has_siblings {
+            self.activity.ended.fetch_add(1, Relaxed);
+        } else {
+            count(&self.activity.ended);
+        }
     }
 }
 
@@ -195,6 +215,17 @@ mod tests {
     fn who_took_something_is_not_overdue() {
         assert_eq!(overdue_after(TURNS, 0, Exchange::wait_for_client), 0);
         assert_eq!(overdue_after(TURNS, 0, Exchange::wait_for_service), 0);
+    }
+
+    #[test]
+    fn who_is_alone_is_counted_as_begun_and_ended_and_in_no_turn() {
+        let activity = Arc::new(Activity::default());
+        let mut exchange = Exchange::begin_alone(&activity);
+        exchange.wait_for_client();
+        assert!(activity.held.iter().all(|held| held.load(Relaxed) == 0));
+        assert_eq!(activity.seen().in_flight(), 1);
+        drop(exchange);
+        assert_eq!(activity.seen().in_flight(), 0);
     }
 
     #[test]

@@ -44,9 +44,14 @@ where
     type Future = ExchangeFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
-        let exchange = Exchange::begin(&self.activity);
+        let is_http1 = request.version() < Version::HTTP_2;
+        let exchange = if is_http1 {
+            Exchange::begin_alone(&self.activity)
+        } else {
+            Exchange::begin(&self.activity)
+        };
         ExchangeFuture {
-            is_http1: request.version() < Version::HTTP_2,
+            is_http1,
             exchange: Some(exchange),
             called: Called::new(&mut self.service.borrow_mut(), request),
         }

@@ -21,6 +21,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use crate::gather;
+
 /// Stands for the endpoint where its authority is not sent: short, and nothing to share or to count.
 pub(super) const KEY: &str = "_";
 
@@ -124,11 +126,6 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.get_mut().0);
-        match bufs {
-            // A head without a body: the plain call is the cheaper one.
-            [head] => stream.poll_write(cx, head),
-            bufs => stream.poll_write_vectored(cx, bufs),
-        }
+        gather::poll_write(&mut self.get_mut().0, cx, bufs)
     }
 }

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use buttress::core::clock::Instant;
 use buttress::correlation::CorrelationId;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -32,6 +33,7 @@ pin_project! {
         upload: Option<UploadWatch>,
         excuse: Excuse,
         head: HeadTimer,
+        start: Instant,
     }
 }
 
@@ -40,12 +42,14 @@ impl OriginFuture {
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
         origin: Origin,
+        start: Instant,
     ) -> Self {
         Self {
             response,
             upload,
             excuse: Excuse::default(),
             head: HeadTimer::new(origin),
+            start,
         }
     }
 
@@ -74,10 +78,21 @@ impl Future for OriginFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.as_mut().poll_response(cx));
+        self.head.origin.0.times.record(self.start);
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl OriginFuture {
+    fn poll_response(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Response<ResponseBody>> {
         let this = self.as_mut().project();
         let cause = match this.response.poll(cx) {
             Poll::Ready(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
-                return Poll::Ready(Ok(pass(response, this.head.body_idle_timeout())));
+                return Poll::Ready(pass(response, this.head.body_idle_timeout()));
             }
             // Nothing that this gateway sends asks for another protocol.
             Poll::Ready(Ok(_)) => Cause::Transport,
@@ -88,7 +103,7 @@ impl Future for OriginFuture {
             }
         };
         let failed = self.upload.as_ref().and_then(UploadWatch::failure);
-        Poll::Ready(Ok(answer_for(failed.map_or(cause, Cause::Upload))))
+        Poll::Ready(answer_for(failed.map_or(cause, Cause::Upload)))
     }
 }
 

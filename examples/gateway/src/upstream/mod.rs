@@ -36,6 +36,7 @@ use tower_service::Service;
 
 use crate::body::{RequestBody, ResponseBody, SpareTimers};
 use crate::config::{HostPolicy, Pool, Protocol};
+use crate::timed::HeadTimes;
 
 use connect::Connector;
 
@@ -97,11 +98,13 @@ struct Shared {
     config: OriginConfig,
     /// By which heads are waited for.
     timers: SpareTimers,
+    times: HeadTimes,
 }
 
 impl Origin {
-    /// A client towards `authority`. It connects when it is first called.
-    pub fn new(authority: Authority, config: OriginConfig) -> Self {
+    /// A client towards `authority`, whose answers are timed into `times`: each head that comes, and
+    /// nothing of what is dropped before. It connects when it is first called.
+    pub fn new(authority: Authority, config: OriginConfig, times: HeadTimes) -> Self {
         let connector = Connector::new(&authority, config.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -127,6 +130,7 @@ impl Origin {
             key,
             config,
             timers: SpareTimers::default(),
+            times,
         }))
     }
 
@@ -171,12 +175,13 @@ impl Service<Request<RequestBody>> for Origin {
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> OriginFuture {
+        let start = self.0.times.start();
         self.aim(&mut request);
         let upload = request.body().watch();
         if upload.is_some() && self.0.config.protocol == Protocol::Http1 {
             frame(&mut request);
         }
-        OriginFuture::new(self.0.client.request(request), upload, self.clone())
+        OriginFuture::new(self.0.client.request(request), upload, self.clone(), start)
     }
 }
 
@@ -202,6 +207,8 @@ fn frame(request: &mut Request<RequestBody>) {
 
 #[cfg(test)]
 mod tests {
+    use buttress::core::clock::Clock;
+
     use super::*;
 
     const ENDPOINT: &str = "127.0.0.1:9001";
@@ -218,6 +225,10 @@ mod tests {
         }
     }
 
+    fn times() -> HeadTimes {
+        HeadTimes::new(Clock::default())
+    }
+
     fn h2(config: &mut OriginConfig) {
         config.protocol = Protocol::Http2;
     }
@@ -229,7 +240,7 @@ mod tests {
     ) -> Request<RequestBody> {
         let mut of = self::config();
         config(&mut of);
-        let origin = Origin::new(Authority::from_static(at), of);
+        let origin = Origin::new(Authority::from_static(at), of, times());
         let mut request = Request::builder().uri(uri).header(HOST, "shop.example");
         request = request.version(Version::HTTP_10);
         let mut request = request.body(RequestBody::empty()).unwrap();
@@ -278,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_request_that_names_no_host_gets_the_endpoints_own() {
-        let origin = Origin::new(Authority::from_static(ENDPOINT), config());
+        let origin = Origin::new(Authority::from_static(ENDPOINT), config(), times());
         let mut request = Request::new(RequestBody::empty());
         origin.aim(&mut request);
         assert_eq!(request.headers()[HOST], ENDPOINT);

@@ -119,10 +119,10 @@ impl Gate {
         self.brisk.load(Ordering::Relaxed) != u64::MAX
     }
 
-    /// Whether a call that takes `age` is slow to nobody.
+    /// Whether a call that takes `age` nanoseconds is slow to nobody.
     #[inline]
-    pub(crate) fn is_brisk(&self, age: Duration) -> bool {
-        age <= Duration::from_nanos(self.brisk.load(Ordering::Relaxed))
+    pub(crate) fn is_brisk(&self, age: u64) -> bool {
+        age <= self.brisk.load(Ordering::Relaxed)
     }
 
     /// Counts a success of `generation`; `false` if the machine has to be told instead.

@@ -218,10 +218,8 @@ impl Machine {
         if self.is_unjudged(ticket) {
             return;
         }
-        if let Some(wait) = sample.asked
-            && ticket.generation() == self.circuit.generation()
-        {
-            self.asked_until = self.asked_until.max(now.saturating_add(wait));
+        if ticket.generation() == self.circuit.generation() {
+            self.asked_until = self.asked_until.max(now.saturating_add(sample.asked));
         }
         let asked = self.asked(now);
         match self.circuit.settle(ticket, outcome, asked, now, rng) {
@@ -246,9 +244,9 @@ impl Machine {
 
     /// What a call counts as: a success that took too long is slow.
     fn outcome(&self, sample: &Sample) -> Outcome {
-        let slow = self.slow_after.zip(sample.age);
+        let late = self.slow_after.is_some_and(|after| sample.age > after);
         match sample.outcome {
-            Outcome::Success if slow.is_some_and(|(after, age)| age > after) => Outcome::Slow,
+            Outcome::Success if late => Outcome::Slow,
             outcome => outcome,
         }
     }

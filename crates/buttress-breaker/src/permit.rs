@@ -24,18 +24,21 @@ pub struct Permit {
     started: Instant,
     entered: Entered,
     /// What is known once the answer has come, where that was seen before the end.
-    timed: Option<Timed>,
-    /// For how long the upstream asks to be left alone.
-    asked: Option<Duration>,
+    timed: Timed,
+    /// For how long the upstream asks to be left alone, in nanoseconds; mostly 0.
+    asked: u64,
     recorded: bool,
 }
 
-/// How long a call took to answer.
-#[derive(Clone, Copy, Debug)]
+/// How long a call took to answer. All 0 where nobody asks: a permit is moved often and has to be small.
+#[derive(Clone, Copy, Debug, Default)]
 struct Timed {
-    age: Duration,
+    /// In nanoseconds.
+    age: u64,
     /// The thresholds it was counted for while in flight.
     overdue: u8,
+    /// Its time has ended.
+    taken: bool,
 }
 
 impl Permit {
@@ -51,8 +54,12 @@ impl Permit {
             ticket,
             started,
             entered,
-            timed: None,
-            asked: None,
+            timed: Timed {
+                age: 0,
+                overdue: 0,
+                taken: false,
+            },
+            asked: 0,
             recorded: false,
         }
     }
@@ -73,7 +80,7 @@ impl Permit {
     /// within the cap of its open time. Of several such waits the longest holds. It does not open the
     /// circuit by itself, and means nothing where `outcome` is no failure.
     pub fn record_after(mut self, outcome: Outcome, open_for: Duration) {
-        self.asked = Some(open_for);
+        self.asked = nanos(open_for);
         self.finish(outcome);
     }
 
@@ -88,7 +95,7 @@ impl Permit {
         let settled_until = gate.settled_until();
         if self.started == Instant::NEVER && settled_until == Instant::NEVER {
             if !(self.is_plain_success(outcome) && gate.succeed(self.ticket.generation())) {
-                self.tell_machine(outcome, None, self.breaker.shared().clock().now());
+                self.tell_machine(outcome, self.timed, self.breaker.shared().clock().now());
             }
             return;
         }
@@ -96,7 +103,7 @@ impl Permit {
         let mut timed = self.timed;
         if now < settled_until {
             timed = self.take_time(now);
-            let brisk = timed.is_none_or(|timed| timed.overdue == 0 && gate.is_brisk(timed.age));
+            let brisk = timed.overdue == 0 && gate.is_brisk(timed.age);
             if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
                 return;
             }
@@ -109,17 +116,18 @@ impl Permit {
         outcome == Outcome::Success && !self.ticket.is_probe()
     }
 
-    /// Ends the time of the call, to be done once; `None` if nobody asks for it.
+    /// Ends the time of the call, unless it has ended or nobody asks for it. To be done once.
     #[inline]
-    fn take_time(&self, now: Instant) -> Option<Timed> {
-        if self.timed.is_some() || self.started == Instant::NEVER {
+    fn take_time(&self, now: Instant) -> Timed {
+        if self.timed.taken || self.started == Instant::NEVER {
             return self.timed;
         }
         let in_flight = self.breaker.shared().in_flight();
-        Some(Timed {
-            age: now.saturating_since(self.started),
+        Timed {
+            age: now.as_nanos().saturating_sub(self.started.as_nanos()),
             overdue: in_flight.leave(self.entered, self.started, self.ticket.generation()),
-        })
+            taken: true,
+        }
     }
 
     #[cold]
@@ -130,16 +138,21 @@ impl Permit {
     }
 
     #[inline(never)]
-    fn tell_machine(&self, outcome: Outcome, timed: Option<Timed>, now: Instant) {
+    fn tell_machine(&self, outcome: Outcome, timed: Timed, now: Instant) {
         let shared = self.breaker.shared();
         shared.with_at(now, |machine| {
             // After the look: what was overdue by now has been counted as that.
-            let timed = timed.or_else(|| self.take_time(now));
+            let timed = if timed.taken {
+                timed
+            } else {
+                self.take_time(now)
+            };
+            let asked = Duration::from_nanos(self.asked);
             let sample = Sample {
                 outcome,
-                age: timed.map(|timed| timed.age),
-                overdue: timed.map_or(0, |timed| timed.overdue),
-                asked: self.asked.filter(|_| outcome.is_failure()),
+                age: Duration::from_nanos(timed.age),
+                overdue: timed.overdue,
+                asked: asked * u32::from(outcome.is_failure()),
             };
             machine.settle(&self.ticket, &sample, now, shared.rng());
         });
@@ -147,10 +160,14 @@ impl Permit {
 
     /// Whether the slow threshold had passed when the answer came.
     fn is_slow(&self) -> bool {
+        let age = Duration::from_nanos(self.timed.age);
         let threshold = self.breaker.shared().slow_after();
-        let age = self.timed.map(|timed| timed.age);
-        threshold.zip(age).is_some_and(|(after, age)| age > after)
+        threshold.is_some_and(|threshold| age > threshold)
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Settle for Permit {
@@ -167,7 +184,7 @@ impl Settle for Permit {
     }
 
     fn asked(&mut self, wait: Duration) {
-        self.asked = Some(wait);
+        self.asked = nanos(wait);
     }
 
     #[cfg(feature = "http")]

@@ -189,9 +189,9 @@ mod tests {
     fn ended(outcome: Outcome) -> Sample {
         Sample {
             outcome,
-            age: None,
+            age: Duration::ZERO,
             overdue: 0,
-            asked: None,
+            asked: Duration::ZERO,
         }
     }
 

@@ -13,12 +13,12 @@ use super::rule::Window;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) outcome: Outcome,
-    /// How long it took, where anybody asks.
-    pub(crate) age: Option<Duration>,
+    /// How long it took; nothing where nobody asks.
+    pub(crate) age: Duration,
     /// The thresholds that it passed while in flight, and has been counted for: a bit for each.
     pub(crate) overdue: u8,
     /// For how long the upstream asks to be left alone.
-    pub(crate) asked: Option<Duration>,
+    pub(crate) asked: Duration,
 }
 
 /// What is bad about a call.
@@ -52,7 +52,7 @@ enum Held {
 
 impl Sample {
     fn is_slow(&self, threshold: Threshold) -> bool {
-        self.outcome == Outcome::Slow || self.age.is_some_and(|age| age > threshold.after)
+        self.outcome == Outcome::Slow || self.age > threshold.after
     }
 
     /// Whether it counted when the threshold passed, so that its end does not count again.

@@ -50,6 +50,10 @@
 //! | From every state traffic flows again after the open time and a probe deadline. | `tests/model.rs` |
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
+//! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
+//! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds. | `tests/asked.rs` |
+//! | A rule of the user's own is asked under no lock, and may panic. | `tests/rules.rs` |
+//! | A breaker with the default rules takes less than 2 KiB, and a call allocates nothing. | `tests/memory.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
 //! | A probe function stands for user calls while the circuit is half-open, and ends with the last handle. | `tests/probe_fn.rs` |
@@ -60,20 +64,39 @@
 //! # What it costs
 //!
 //! Nothing is allocated for a call. A closed circuit admits on one atomic load and takes a reference
-//! to the breaker. A success is counted by one compare-and-swap where the rules look at rows or at
-//! windows of calls; failures, and every outcome where a rule looks at a window of time, take an
-//! uncontended lock for some arithmetic. The clock is read once for an admission if
-//! [`Config::slow_after`] is set and once for an outcome if it or a window of time needs it. A
-//! rejection while open reads the clock once and takes no lock. A breaker with the default rules
-//! takes 1.3 KiB; a window of `n` calls takes `n` bits. Only a call that was admitted before its
-//! service was ready, and has to wait for that, puts a timer on the heap.
+//! to the breaker. A success is counted by one compare-and-swap, whatever the rules look at: no success
+//! can raise a rate before the bucket ends in which the rules were last asked. The first one after that,
+//! a sixteenth of the window later, takes an uncontended lock for some arithmetic, and so does a failure, a
+//! slow call, and every call where a success could complete a minimum or a rule of the user's own is asked.
+//! None of it depends on how many calls a window holds.
+//!
+//! The clock is read once for an outcome if a rule looks at a window of time, and for admission and outcome
+//! if a rule or [`Config::slow_after`] asks how long calls take. A rule that asks also has calls in flight
+//! counted by when they began: one more compare-and-swap at either end for each different threshold, and half
+//! a KiB. A rejection while open reads the clock once and takes no lock. A window of `n` calls takes `n` bits.
+//! Only a call that was admitted before its service was ready, and has to wait for that, puts a timer on the
+//! heap.
 //!
 //! # Choosing rules
 //!
 //! A rate with a minimum of calls is the rule to start with. With few calls a minute a rate over time
 //! never sees its minimum: add [`Rule::ConsecutiveFailures`] or look at the last calls instead. A
 //! window of calls remembers a quiet night's failures in the morning; a window of time does not.
-//! [`Config::slow_after`] marks calls as slow in counts, and a slow probe opens the circuit again.
+//!
+//! [`Rule::SlowRate`] sees what no rule about failures sees in time: a dependency that hangs. With a threshold
+//! of 1 s and a deadline of 30 s it opens after little more than 1 s, when half of the calls have waited for
+//! that long, and not after 30. Set the threshold to what a healthy answer never takes. With
+//! [`Rule::FailureOrSlowRate`] a dependency that fails a third of its calls and delays another third is seen
+//! as one that serves a third; either rate alone stays below one half. [`Rule::Timeouts`] is for one whose
+//! failures are part of its answers, and whose silence is not.
+//!
+//! [`Rule::Adaptive`] is for a dependency that never is quite well: if a tenth of its answers are failures on a
+//! good day, a fixed rate is either blind or open for ever. It needs traffic: at three standard deviations it
+//! takes 13 failures of 20 calls to prove more than 30 %, and 80 of 200. A deployment that doubles the
+//! failures is not seen by a factor of three.
+//!
+//! [`Config::slow_after`] marks calls as slow in counts, and a slow probe opens the circuit again; it is the
+//! shortest threshold of the rules unless it is set.
 //!
 //! # Where in the stack
 //!

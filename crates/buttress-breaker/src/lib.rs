@@ -79,13 +79,16 @@
 //!
 //! # Choosing rules
 //!
+//! [`choosing_rules`] has the measured consequences of each rule; [`Config::for_http_upstream`],
+//! [`Config::for_database`] and [`Config::for_third_party_api`] are presets whose numbers have reasons.
+//!
 //! A rate with a minimum of calls is the rule to start with. With few calls a minute a rate over time
 //! never sees its minimum: add [`Rule::ConsecutiveFailures`] or look at the last calls instead. A
 //! window of calls remembers a quiet night's failures in the morning; a window of time does not.
 //!
 //! [`Rule::SlowRate`] sees what no rule about failures sees in time: a dependency that hangs. With a threshold
-//! of 1 s and a deadline of 30 s it opens after little more than 1 s, when half of the calls have waited for
-//! that long, and not after 30. Set the threshold to what a healthy answer never takes. With
+//! of 1 s and a deadline of 30 s it opens as soon as half of the calls in its window have waited for 1 s, and not
+//! after 30. Set the threshold to what a healthy answer never takes. With
 //! [`Rule::FailureOrSlowRate`] a dependency that fails a third of its calls and delays another third is seen
 //! as one that serves a third; either rate alone stays below one half. [`Rule::Timeouts`] is for one whose
 //! failures are part of its answers, and whose silence is not.
@@ -97,6 +100,14 @@
 //!
 //! [`Config::slow_after`] marks calls as slow in counts, and a slow probe opens the circuit again; it is the
 //! shortest threshold of the rules unless it is set.
+//!
+//! # One breaker or many
+//!
+//! | what is guarded | use |
+//! |---|---|
+//! | one dependency | [`Breaker`]: all services, clones and connections of its layer share it |
+//! | a few that the program names | [`Registry`]: made where they are first asked for, listed in one place |
+//! | as many as clients name: hosts, routes, tenants | [`KeyedBreaker`]: capped, and idle ones go |
 //!
 //! # Where in the stack
 //!
@@ -119,6 +130,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod breaker;
+pub mod choosing_rules;
 mod config;
 pub mod fallback;
 mod gate;

@@ -21,6 +21,7 @@ enum QueryError {
 
 /// The function that can fail.
 async fn query(sql: &str) -> Result<u64, QueryError> {
+    tokio::task::yield_now().await;
     match sql {
         "select 1" => Ok(1),
         "down" => Err(QueryError::Io(std::io::ErrorKind::ConnectionRefused.into())),

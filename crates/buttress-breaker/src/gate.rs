@@ -68,10 +68,23 @@ const STATE: u64 = 0b111 << STATE_SHIFT;
 const QUIET: u64 = 1 << 19;
 const GENERATION_SHIFT: u32 = 20;
 
-const CLOSED: u64 = (State::Closed.index() as u64) << STATE_SHIFT;
-const FORCED_CLOSED: u64 = (State::ForcedClosed.index() as u64) << STATE_SHIFT;
-const OBSERVING: u64 = (State::Observing.index() as u64) << STATE_SHIFT;
-const OPEN: u64 = (State::Open.index() as u64) << STATE_SHIFT;
+/// Set in the code of every state in which not all traffic flows.
+const BLOCKED: u64 = 0b100 << STATE_SHIFT;
+const OPEN: u64 = code(State::Open);
+
+/// What stands for a state in the word, where it stands. Whether all traffic flows is one bit of it.
+const fn code(state: State) -> u64 {
+    let code: u64 = match state {
+        State::ForcedClosed => 0b001,
+        State::Observing => 0b010,
+        State::Open => 0b100,
+        State::HalfOpen => 0b101,
+        State::Ramping => 0b110,
+        State::ForcedOpen => 0b111,
+        _ => 0b000,
+    };
+    code << STATE_SHIFT
+}
 
 impl Gate {
     pub(crate) fn new(face: Face) -> Self {
@@ -86,18 +99,14 @@ impl Gate {
     /// Whether ordinary traffic flows.
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(
-            self.word.load(Ordering::Relaxed) & STATE,
-            CLOSED | FORCED_CLOSED | OBSERVING
-        )
+        self.word.load(Ordering::Relaxed) & BLOCKED == 0
     }
 
     /// The generation in which an ordinary call passes, if it does.
     #[inline]
     pub(crate) fn pass(&self) -> Option<u64> {
         let word = self.word.load(Ordering::Acquire);
-        matches!(word & STATE, CLOSED | FORCED_CLOSED | OBSERVING)
-            .then_some(word >> GENERATION_SHIFT)
+        (word & BLOCKED == 0).then_some(word >> GENERATION_SHIFT)
     }
 
     /// Until when nothing passes, of an open circuit.
@@ -177,9 +186,7 @@ impl Face {
     #[inline]
     const fn word(self) -> u64 {
         let quiet = if self.quiet { QUIET } else { 0 };
-        self.generation << GENERATION_SHIFT
-            | quiet
-            | (self.state.index() as u64) << STATE_SHIFT & STATE
+        self.generation << GENERATION_SHIFT | quiet | code(self.state)
     }
 }
 

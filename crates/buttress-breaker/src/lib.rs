@@ -47,7 +47,12 @@
 //! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs` |
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
-//! | From every state traffic flows again after the open time and a probe deadline. | `tests/model.rs` |
+//! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp; who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
+//! | After half-open a rising share of calls passes, to within one call; trouble opens the circuit for longer than before. | `tests/states.rs` |
+//! | The open time grows until the circuit has proved healthy. | `tests/states.rs` |
+//! | A state set by hand follows a table; what may not follow is a typed error that changes nothing. | `tests/states.rs` |
+//! | Observing rejects nothing and tells each rule that would have fired, once. | `tests/states.rs` |
+//! | A restart forgets no open circuit, and believes no wall clock and no file further than the cap. | `tests/restart.rs` |
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
 //! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
@@ -100,6 +105,17 @@
 //!
 //! [`Config::slow_after`] marks calls as slow in counts, and a slow probe opens the circuit again; it is the
 //! shortest threshold of the rules unless it is set.
+//!
+//! # From open back to closed
+//!
+//! After the open time ([`Settings::open_for`]) a few calls probe: two in a row by default, or a rate of
+//! several ([`Probing`]). Then traffic rises by the steps of a [`Ramp`], by default 5, 25 and 50 % for 2 s
+//! and 10 successes each, so that a dependency that has just come up is not met by everybody at once. A
+//! call that comes when none has passed for a fifth of a second passes in any case, so few calls a second
+//! are not held up. Three bad calls in a row, or four of ten, open the circuit again. Where that is not
+//! wanted, [`Settings::ramp`] takes `None`: a dependency that needs no warming up is back at once.
+//!
+//! To try rules on live traffic, start with [`State::Observing`] ([`Config::start`]) and look at the events.
 //!
 //! # One breaker or many
 //!

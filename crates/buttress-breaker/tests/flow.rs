@@ -115,6 +115,14 @@ impl World {
         }
     }
 
+    fn after(which: usize, ops: &[Op]) -> Self {
+        let mut world = Self::new(which);
+        for op in ops {
+            world.step(op);
+        }
+        world
+    }
+
     fn take(&mut self, at: usize) -> Option<Permit> {
         (at < self.permits.len()).then(|| self.permits.remove(at))
     }
@@ -164,8 +172,7 @@ proptest! {
         which: usize,
         ops in ops(),
     ) {
-        let mut world = World::new(which);
-        ops.iter().for_each(|op| world.step(op));
+        let world = World::after(which, &ops);
         world.time.advance(OPEN + PROBING + STEP);
         let admitted = world.breaker.try_acquire().is_ok();
         prop_assert_eq!(admitted, !world.is_forced_open());
@@ -173,8 +180,7 @@ proptest! {
 
     #[test]
     fn who_comes_back_when_told_is_admitted_if_nobody_else_comes(which: usize, ops in ops()) {
-        let mut world = World::new(which);
-        ops.iter().for_each(|op| world.step(op));
+        let world = World::after(which, &ops);
         for _ in 0..4 {
             let Err(rejected) = world.breaker.try_acquire() else {
                 continue;
@@ -191,8 +197,7 @@ proptest! {
 
     #[test]
     fn a_dependency_that_is_well_again_ends_in_a_closed_circuit(which: usize, ops in ops()) {
-        let mut world = World::new(which);
-        ops.iter().for_each(|op| world.step(op));
+        let world = World::after(which, &ops);
         if world.breaker.state().is_by_hand() {
             world.breaker.handle().transition_to(State::Closed).unwrap();
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use buttress::breaker::{self, Backoff, Rule, Settings, Window};
+use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
 use buttress::correlation;
 use buttress::route::{self, Rules};
 
@@ -48,7 +48,8 @@ pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
         .circuit(
             Settings::default()
                 .open_for(backoff(breaker.open_for))
-                .max_probes(breaker.probes),
+                .max_probes(breaker.probes)
+                .ramp(breaker.ramp.then(Ramp::default)),
         )
 }
 

@@ -85,6 +85,8 @@ fn breaker(handle: &BreakerHandle) -> Value {
         "state": now.state.as_str(),
         "for_seconds": now.since.as_secs_f64(),
         "retry_after_seconds": now.retry_after.map(|wait| wait.as_secs_f64()),
+        "attempt": now.attempt,
+        "share": now.share,
         "calls": {
             "success": now.calls.success,
             "failure": now.calls.failure,

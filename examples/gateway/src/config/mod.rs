@@ -347,6 +347,8 @@ pub struct RouteBreaker {
     pub open_for: Duration,
     /// Probes let through at once.
     pub probes: NonZeroU32,
+    /// Whether traffic rises step by step once the probes have succeeded.
+    pub ramp: bool,
 }
 
 impl RouteBreaker {
@@ -355,6 +357,7 @@ impl RouteBreaker {
         failure_rate: Some(FailureRate::DEFAULT),
         open_for: Duration::from_secs(5),
         probes: NonZeroU32::new(3).unwrap(),
+        ramp: true,
     };
 }
 

@@ -130,6 +130,7 @@ pub(super) struct Breaker {
     pub(super) failure_rate: Option<Spanned<FailureRate>>,
     pub(super) open_for: Text,
     pub(super) probes: Number,
+    pub(super) ramp: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -190,6 +190,7 @@ fn breaker(raw: &raw::Breaker, route: &str, report: &mut Report<'_>) -> RouteBre
         open_for: duration(raw.open_for.as_ref(), &key("open_for"), report)
             .unwrap_or(default.open_for),
         probes: count(raw.probes.as_ref(), &key("probes"), report).unwrap_or(default.probes),
+        ramp: raw.ramp.unwrap_or(default.ramp),
     }
 }
 

@@ -1,7 +1,11 @@
 //! Deciding the outcome of an HTTP exchange.
 
+#[cfg(feature = "tower-http")]
+mod tower;
 mod wait;
 
+#[cfg(feature = "tower-http")]
+pub use tower::TowerHttp;
 pub use wait::asked_wait;
 
 use std::time::Duration;

@@ -114,3 +114,15 @@ fn a_record_allocates_nothing_and_memory_is_within_its_bounds() {
     assert!(bytes("memory/windows/idle") <= 1 << 10);
     assert!(ours("fold").len() == 1 && ours("read").len() == 1);
 }
+
+#[test]
+fn a_breaker_and_a_hundred_thousand_of_them_take_no_more_memory_than_is_said() {
+    let bytes = |bench: &str| {
+        let ours = |line: &&Value| line["bench"] == bench && line["impl"] == "buttress";
+        BREAKER.iter().find(ours).unwrap()["bytes"]
+            .as_u64()
+            .unwrap()
+    };
+    assert!(bytes("memory/breaker") <= 2 << 10);
+    assert!(bytes("memory/keyed-100k") <= 256 << 20);
+}

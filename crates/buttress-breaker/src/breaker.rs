@@ -1,9 +1,7 @@
 //! The breaker: admits calls, hears how they ended, and is told what to do.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError, Weak};
-use std::time::Duration;
 
 use buttress_core::circuit::{Admission, Circuit, State, Ticket};
 use buttress_core::clock::{Clock, Instant};
@@ -17,13 +15,14 @@ use buttress_core::rng::Rng;
 use crate::config::Config;
 use crate::gate::{Gate, remaining};
 use crate::handle::{BreakerHandle, Event};
+use crate::hot::{Hot, Kept};
 use crate::inflight::{Entered, InFlight};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
 use crate::permit::Permit;
 use crate::prober::Prober;
 use crate::rules::{Asking, thresholds};
-use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 use crate::waiters::Waiters;
 
 /// A circuit breaker. Cheap to clone; all clones are the same breaker.
@@ -50,15 +49,9 @@ use crate::waiters::Waiters;
 #[derive(Clone)]
 pub struct Breaker(Arc<Shared>);
 
-/// The gate stands first, next to the counts of the `Arc`.
-#[repr(C)]
 pub(crate) struct Shared {
-    gate: Gate,
-    in_flight: InFlight,
-    rejected: AtomicU64,
-    slow_after: AtomicU64,
-    ready_deadline: AtomicU64,
-    clock: Clock,
+    /// What calls hold.
+    hot: Arc<Hot>,
     rng: Rng,
     name: Arc<str>,
     machine: Mutex<Machine>,
@@ -73,9 +66,6 @@ pub(crate) struct Shared {
     prober: Option<Box<Prober>>,
 }
 
-/// No threshold is set.
-const NO_THRESHOLD: u64 = u64::MAX;
-
 impl Breaker {
     /// A breaker, closed unless [`Config::start`] says otherwise. `name` is what metrics, events and log lines call it.
     pub fn new(name: impl Into<Arc<str>>, config: Config) -> Result<Self, ConfigError> {
@@ -87,6 +77,16 @@ impl Breaker {
         name: Arc<str>,
         config: Config,
         common: Option<Arc<Events<Event>>>,
+    ) -> Result<Self, ConfigError> {
+        Self::kept(name, config, common, Kept::AtHand)
+    }
+
+    /// [`Breaker::among`], with a choice of what threads do with it when they do not use it.
+    pub(crate) fn kept(
+        name: Arc<str>,
+        config: Config,
+        common: Option<Arc<Events<Event>>>,
+        kept: Kept,
     ) -> Result<Self, ConfigError> {
         if name.is_empty() {
             let problem =
@@ -101,12 +101,13 @@ impl Breaker {
         let circuit = Circuit::starting(config.start, config.circuit, now, &config.rng);
         let machine = Machine::new(circuit, config.rules, slow_after, now);
         let shared = Arc::new_cyclic(|me| Shared {
-            gate: Gate::new(machine.face()),
-            rejected: AtomicU64::new(0),
-            in_flight,
-            slow_after: AtomicU64::new(threshold(slow_after)),
-            ready_deadline: AtomicU64::new(nanos(config.ready_deadline)),
-            clock: config.clock,
+            hot: Arc::new(Hot::new(
+                machine.face(),
+                kept,
+                config.clock,
+                in_flight,
+                Weak::clone(me),
+            )),
             rng: config.rng,
             name,
             machine: Mutex::new(machine),
@@ -118,6 +119,7 @@ impl Breaker {
             prober: (config.probe)
                 .map(|probe| Box::new(Prober::new(probe, deadline, Weak::clone(me)))),
         });
+        shared.hot.set(slow_after, config.ready_deadline);
         shared.health.publish(health_of(config.start));
         shared.wake_prober(config.start);
         Ok(Self(shared))
@@ -140,20 +142,20 @@ impl Breaker {
     /// Closed: no lock, and no clock unless a slow threshold is set. Open: no lock, one clock read.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
-        let gate = &self.0.gate;
+        let gate = self.0.gate();
         let Some(generation) = gate.pass() else {
             return self.reject_or_ask();
         };
         if !gate.is_timed() {
             let ticket = Ticket::ordinary(generation);
             return Ok(Permit::new(
-                self.clone(),
+                Hot::hold(&self.0.hot),
                 ticket,
                 Instant::NEVER,
                 Entered::default(),
             ));
         }
-        let now = self.0.clock.now();
+        let now = self.0.clock().now();
         if now < gate.settled_until() {
             Ok(self.permit(Ticket::ordinary(generation), now))
         } else {
@@ -180,13 +182,7 @@ impl Breaker {
     /// Whether ordinary traffic flows.
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.gate.is_closed()
-    }
-
-    /// A rejection, counted.
-    pub(crate) fn reject(&self, reason: &'static str) -> Rejected {
-        self.0.rejected.fetch_add(1, Ordering::Relaxed);
-        Rejected::new("breaker", reason)
+        self.0.gate().is_closed()
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -195,23 +191,23 @@ impl Breaker {
 
     /// The permit of a probe that began at `started`.
     pub(crate) fn probed(&self, ticket: Ticket, started: Instant) -> Permit {
-        let timed = self.0.gate.is_timed();
+        let timed = self.0.gate().is_timed();
         let started = if timed { started } else { Instant::NEVER };
-        Permit::new(self.clone(), ticket, started, Entered::default())
+        Permit::new(Hot::hold(&self.0.hot), ticket, started, Entered::default())
     }
 
     /// Whether this is the only clone: no permit, handle, layer or service holds another.
     pub(crate) fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.hot) == 1
     }
 
     /// Kept out of line, so that the healthy path stays small enough to be inlined.
     #[inline(never)]
     fn reject_or_ask(&self) -> Result<Permit, Rejected> {
-        let now = self.0.clock.now();
-        let until = self.0.gate.open_until();
+        let now = self.0.clock().now();
+        let until = self.0.gate().open_until();
         match until.and_then(|until| remaining(until, now)) {
-            Some(wait) => Err(self.reject("circuit_open").retry_after(wait)),
+            Some(wait) => Err(self.0.hot.reject("circuit_open").retry_after(wait)),
             None => self.ask(now),
         }
     }
@@ -232,14 +228,16 @@ impl Breaker {
             }
         });
         match admission {
-            Admission::Admitted(ticket) if self.0.gate.is_timed() => Ok(self.permit(ticket, now)),
+            Admission::Admitted(ticket) if self.0.gate().is_timed() => Ok(self.permit(ticket, now)),
             Admission::Admitted(ticket) => Ok(Permit::new(
-                self.clone(),
+                Hot::hold(&self.0.hot),
                 ticket,
                 Instant::NEVER,
                 Entered::default(),
             )),
             Admission::Rejected(wait) => Err(self
+                .0
+                .hot
                 .reject(state.map_or("probing", reason))
                 .retry_after(wait)),
         }
@@ -251,26 +249,26 @@ impl Breaker {
         let entered = if ticket.is_probe() {
             Entered::default()
         } else {
-            self.0.in_flight.enter(now, ticket.generation())
+            self.0.in_flight().enter(now, ticket.generation())
         };
-        Permit::new(self.clone(), ticket, now, entered)
+        Permit::new(Hot::hold(&self.0.hot), ticket, now, entered)
     }
 }
 
 impl Shared {
     #[inline]
     pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+        self.hot.gate()
     }
 
     #[inline]
     pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
+        self.hot.clock()
     }
 
     #[inline]
     pub(crate) fn in_flight(&self) -> &InFlight {
-        &self.in_flight
+        self.hot.in_flight()
     }
 
     pub(crate) fn rng(&self) -> &Rng {
@@ -302,22 +300,12 @@ impl Shared {
     }
 
     pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn slow_after(&self) -> Option<Duration> {
-        let nanos = self.slow_after.load(Ordering::Relaxed);
-        (nanos != NO_THRESHOLD).then(|| Duration::from_nanos(nanos))
-    }
-
-    pub(crate) fn ready_deadline(&self) -> Duration {
-        Duration::from_nanos(self.ready_deadline.load(Ordering::Relaxed))
+        self.hot.rejected()
     }
 
     /// Replaces what is replaceable of the configuration, which has been validated.
     pub(crate) fn reconfigure(&self, config: Config) {
-        let now = self.clock.now();
+        let now = self.clock().now();
         let slow_after = config.slow_threshold();
         if let Some(prober) = self.prober() {
             prober.reconfigure(config.circuit.probe_deadline);
@@ -328,13 +316,10 @@ impl Shared {
                 config.rules,
                 slow_after,
                 now,
-                &self.in_flight,
+                self.in_flight(),
                 &self.rng,
             );
-            self.slow_after
-                .store(threshold(slow_after), Ordering::Relaxed);
-            self.ready_deadline
-                .store(nanos(config.ready_deadline), Ordering::Relaxed);
+            self.hot.set(slow_after, config.ready_deadline);
         });
     }
 
@@ -342,17 +327,17 @@ impl Shared {
     /// lock is free again. `f` is code of this crate alone.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Machine) -> T) -> T {
         let mut machine = self.lock();
-        machine.absorb(self.gate.shut());
+        machine.absorb(self.gate().shut());
         let result = f(&mut machine);
         let asking = machine.take_questions();
-        self.gate.publish(machine.face());
+        self.gate().publish(machine.face());
         let (news, state) = (machine.has_untold(), machine.circuit.state());
         if news {
             self.health.publish(health_of(state));
         }
         drop(machine);
         if news {
-            if !self.gate.is_closed() {
+            if !self.gate().is_closed() {
                 self.waiters.wake_all();
             }
             self.wake_prober(state);
@@ -380,7 +365,7 @@ impl Shared {
     /// [`Shared::with`] for what happens at `now`: what time has brought since comes first.
     pub(crate) fn with_at<T>(&self, now: Instant, f: impl FnOnce(&mut Machine) -> T) -> T {
         self.with(|machine| {
-            machine.look(now, &self.in_flight, &self.rng);
+            machine.look(now, self.in_flight(), &self.rng);
             f(machine)
         })
     }
@@ -388,9 +373,9 @@ impl Shared {
     /// Lets `f` see the machine, and tells nothing: for whoever holds a lock of their own.
     pub(crate) fn peek<T>(&self, f: impl FnOnce(&Machine) -> T) -> T {
         let mut machine = self.lock();
-        machine.absorb(self.gate.shut());
+        machine.absorb(self.gate().shut());
         let result = f(&machine);
-        self.gate.publish(machine.face());
+        self.gate().publish(machine.face());
         result
     }
 
@@ -426,14 +411,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn threshold(slow_after: Option<Duration>) -> u64 {
-    slow_after.map_or(NO_THRESHOLD, nanos)
 }
 
 /// Why a circuit in `state` rejects.

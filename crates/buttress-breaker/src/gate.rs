@@ -178,7 +178,8 @@ impl Gate {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// The whole nanoseconds of `duration`, as far as a word holds them.
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

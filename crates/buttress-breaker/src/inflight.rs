@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
+use crate::gate::nanos;
 use crate::rules::MAX_THRESHOLDS;
 use crate::sync::AtomicU64;
 
@@ -177,10 +178,6 @@ pub(crate) fn overdue_before(threshold: Duration, now: Instant) -> Instant {
 /// The binary logarithm of the widest bucket that is at most a sixteenth of `threshold`.
 fn shift_of(threshold: Duration) -> u32 {
     (nanos(threshold) / 16).max(1).ilog2()
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[derive(Clone, Copy, Debug)]

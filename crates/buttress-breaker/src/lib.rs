@@ -68,9 +68,10 @@
 //!
 //! # What it costs
 //!
-//! Nothing is allocated for a call. A closed circuit admits on one atomic load and takes a reference
-//! to the breaker. A success is counted by one compare-and-swap, whatever the rules look at: no success
-//! can raise a rate before the bucket ends in which the rules were last asked. The first one after that,
+//! Nothing is allocated for a call. A closed circuit admits on one atomic load. No reference is counted
+//! up or down while one breaker keeps a thread busy, for the thread keeps the counters of the last one at
+//! hand: some 200 bytes, until it uses another or ends. A success is counted by one compare-and-swap,
+//! whatever the rules look at: no success can raise a rate before the bucket ends in which the rules were last asked. The first one after that,
 //! a sixteenth of the window later, takes an uncontended lock for some arithmetic, and so does a failure, a
 //! slow call, and every call where a success could complete a minimum or a rule of the user's own is asked.
 //! None of it depends on how many calls a window holds.
@@ -78,7 +79,8 @@
 //! The clock is read once for an outcome if a rule looks at a window of time, and for admission and outcome
 //! if a rule or [`Config::slow_after`] asks how long calls take. A rule that asks also has calls in flight
 //! counted by when they began: one more compare-and-swap at either end for each different threshold, and half
-//! a KiB. A rejection while open reads the clock once and takes no lock. A window of `n` calls takes `n` bits.
+//! a KiB. A rejection while open reads the clock once and takes no lock. A window of `n` calls takes `n` bits,
+//! a breaker with the default rules less than 2 KiB. `cargo compare breaker` measures all of it beside others.
 //! Only a call that was admitted before its service was ready, and has to wait for that, puts a timer on the
 //! heap.
 //!
@@ -151,6 +153,7 @@ mod config;
 pub mod fallback;
 mod gate;
 mod handle;
+mod hot;
 mod inflight;
 mod inner;
 pub mod keyed;

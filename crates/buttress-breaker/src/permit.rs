@@ -1,5 +1,6 @@
 //! The right to make one call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
@@ -7,18 +8,20 @@ use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::settle::Settle;
 
-use crate::breaker::Breaker;
+use crate::gate::nanos;
+use crate::hot::Hot;
 use crate::inflight::Entered;
 use crate::rules::Sample;
 
-/// The right to make one call, from [`Breaker::try_acquire`].
+/// The right to make one call, from [`Breaker::try_acquire`](crate::Breaker::try_acquire).
 ///
 /// Tell it how the call ended by [`Permit::record`]. Dropped without that the call is `Abandoned`;
 /// dropped while a panic unwinds it is `Failure(Panic)`. A probe gives its place back either way.
 #[derive(Debug)]
 #[must_use = "dropping a permit abandons its call"]
 pub struct Permit {
-    breaker: Breaker,
+    /// `None` once it has been told how the call ended.
+    hot: Option<Arc<Hot>>,
     ticket: Ticket,
     /// `NEVER` where nobody asks how long the call takes.
     started: Instant,
@@ -27,7 +30,6 @@ pub struct Permit {
     timed: Timed,
     /// For how long the upstream asks to be left alone, in nanoseconds; mostly 0.
     asked: u64,
-    recorded: bool,
 }
 
 /// How long a call took to answer. All 0 where nobody asks: a permit is moved often and has to be small.
@@ -44,13 +46,13 @@ struct Timed {
 impl Permit {
     #[inline]
     pub(crate) const fn new(
-        breaker: Breaker,
+        hot: Arc<Hot>,
         ticket: Ticket,
         started: Instant,
         entered: Entered,
     ) -> Self {
         Self {
-            breaker,
+            hot: Some(hot),
             ticket,
             started,
             entered,
@@ -60,7 +62,6 @@ impl Permit {
                 taken: false,
             },
             asked: 0,
-            recorded: false,
         }
     }
 
@@ -84,31 +85,39 @@ impl Permit {
         self.finish(outcome);
     }
 
-    pub(crate) const fn breaker(&self) -> &Breaker {
-        &self.breaker
+    /// What it holds of the breaker; `None` if the call has ended.
+    pub(crate) const fn hot(&self) -> Option<&Arc<Hot>> {
+        self.hot.as_ref()
     }
 
     #[inline]
     fn finish(&mut self, outcome: Outcome) {
-        self.recorded = true;
-        let gate = self.breaker.shared().gate();
+        if let Some(hot) = self.hot.take() {
+            self.settle_by(&hot, outcome);
+            Hot::let_go(hot);
+        }
+    }
+
+    #[inline]
+    fn settle_by(&self, hot: &Hot, outcome: Outcome) {
+        let gate = hot.gate();
         let settled_until = gate.settled_until();
         if self.started == Instant::NEVER && settled_until == Instant::NEVER {
             if !(self.is_plain_success(outcome) && gate.succeed(self.ticket.generation())) {
-                self.tell_machine(outcome, self.timed, self.breaker.shared().clock().now());
+                self.tell_machine(hot, outcome, self.timed, hot.clock().now());
             }
             return;
         }
-        let now = self.breaker.shared().clock().now();
+        let now = hot.clock().now();
         let mut timed = self.timed;
         if now < settled_until {
-            timed = self.take_time(now);
+            timed = self.take_time(hot, now);
             let brisk = timed.overdue == 0 && gate.is_brisk(timed.age);
             if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
                 return;
             }
         }
-        self.tell_machine(outcome, timed, now);
+        self.tell_machine(hot, outcome, timed, now);
     }
 
     #[inline]
@@ -118,11 +127,11 @@ impl Permit {
 
     /// Ends the time of the call, unless it has ended or nobody asks for it. To be done once.
     #[inline]
-    fn take_time(&self, now: Instant) -> Timed {
+    fn take_time(&self, hot: &Hot, now: Instant) -> Timed {
         if self.timed.taken || self.started == Instant::NEVER {
             return self.timed;
         }
-        let in_flight = self.breaker.shared().in_flight();
+        let in_flight = hot.in_flight();
         Timed {
             age: now.as_nanos().saturating_sub(self.started.as_nanos()),
             overdue: in_flight.leave(self.entered, self.started, self.ticket.generation()),
@@ -132,20 +141,24 @@ impl Permit {
 
     #[cold]
     fn probe_answered(&self) {
-        let shared = self.breaker.shared();
+        let Some(shared) = self.hot().and_then(|hot| hot.rest()) else {
+            return;
+        };
         let now = shared.clock().now();
         shared.with(|machine| machine.circuit.answered(&self.ticket, now));
     }
 
     #[inline(never)]
-    fn tell_machine(&self, outcome: Outcome, timed: Timed, now: Instant) {
-        let shared = self.breaker.shared();
+    fn tell_machine(&self, hot: &Hot, outcome: Outcome, timed: Timed, now: Instant) {
+        let Some(shared) = hot.rest() else {
+            return;
+        };
         shared.with_at(now, |machine| {
             // After the look: what was overdue by now has been counted as that.
             let timed = if timed.taken {
                 timed
             } else {
-                self.take_time(now)
+                self.take_time(hot, now)
             };
             let asked = Duration::from_nanos(self.asked);
             let sample = Sample {
@@ -161,13 +174,9 @@ impl Permit {
     /// Whether the slow threshold had passed when the answer came.
     fn is_slow(&self) -> bool {
         let age = Duration::from_nanos(self.timed.age);
-        let threshold = self.breaker.shared().slow_after();
+        let threshold = self.hot().and_then(|hot| hot.slow_after());
         threshold.is_some_and(|threshold| age > threshold)
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Settle for Permit {
@@ -189,22 +198,23 @@ impl Settle for Permit {
 
     #[cfg(feature = "http")]
     fn head(&mut self, _head: &buttress_core::classify::Head<'_>) {
-        if self.started == Instant::NEVER {
+        let Some(hot) = self.hot().filter(|_| self.started != Instant::NEVER) else {
             return;
-        }
-        let shared = self.breaker.shared();
-        let now = shared.clock().now();
-        if now >= shared.gate().settled_until() {
+        };
+        let now = hot.clock().now();
+        if now >= hot.gate().settled_until()
+            && let Some(shared) = hot.rest()
+        {
             shared.with_at(now, |_| ());
         }
-        self.timed = self.take_time(now);
+        self.timed = self.take_time(hot, now);
     }
 }
 
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if !self.recorded {
+        if self.hot.is_some() {
             let outcome = if std::thread::panicking() {
                 Outcome::Failure(FailureKind::Panic)
             } else {

@@ -16,8 +16,8 @@ use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::spawn::Spawn;
 use tokio::sync::watch;
 
-use crate::breaker::{Breaker, Shared, nanos};
-use crate::gate::remaining;
+use crate::breaker::{Breaker, Shared};
+use crate::gate::{nanos, remaining};
 
 type Probing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use buttress_core::clock::Sleep;
@@ -10,14 +11,14 @@ use buttress_core::reject::Rejected;
 use buttress_core::settle::Guard;
 use tower_service::Service;
 
-use crate::breaker::Breaker;
+use crate::hot::Hot;
 use crate::permit::Permit;
 
 /// An inner service that is readied, under a deadline, and then called with `request`.
 pub(crate) struct Readying<S, R> {
     inner: S,
     request: Option<R>,
-    breaker: Breaker,
+    hot: Option<Arc<Hot>>,
     guard: Guard<Permit>,
     /// Made only if the inner service is not ready at once, and on the heap: a healthy call should
     /// not carry the room for a timer about.
@@ -42,7 +43,7 @@ impl<S, R> Readying<S, R> {
         Self {
             inner,
             request: Some(request),
-            breaker: permit.breaker().clone(),
+            hot: permit.hot().cloned(),
             guard: Guard::new(permit),
             deadline: None,
         }
@@ -72,15 +73,18 @@ impl<S: Service<R>, R> Readying<S, R> {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Option<Readied<S, R>>> {
-        let shared = self.breaker.shared();
+        // A permit that holds nothing has ended before it began.
+        let Some(hot) = &self.hot else {
+            return Poll::Ready(None);
+        };
         let deadline = self
             .deadline
-            .get_or_insert_with(|| Box::pin(shared.clock().sleep(shared.ready_deadline())));
+            .get_or_insert_with(|| Box::pin(hot.clock().sleep(hot.ready_deadline())));
         if deadline.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         // Our own queue was too long: that says nothing about the upstream.
         self.guard.settle(Outcome::Ignored);
-        Poll::Ready(Some(Readied::Late(self.breaker.reject("not_ready"))))
+        Poll::Ready(Some(Readied::Late(hot.reject("not_ready"))))
     }
 }

@@ -18,6 +18,7 @@ use super::slot::Slot;
 use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::handle::Event;
+use crate::hot::Kept;
 
 /// What a [`KeyedBreaker`] is set to.
 #[derive(Clone, Debug)]
@@ -147,10 +148,11 @@ impl<K: Key> KeyedBreaker<K> {
         config.validate()?;
         let events = Arc::new(Events::new());
         let overflow = Slot {
-            breaker: Breaker::among(
+            breaker: Breaker::kept(
                 format!("{name}/overflow").into(),
                 config.breaker.clone(),
                 Some(Arc::clone(&events)),
+                Kept::WhileInUse,
             )?,
             listed: true,
         };
@@ -244,7 +246,7 @@ impl<K: Key> Shared<K> {
     fn make(&self, key: &K, template: &Template) -> Slot {
         let name = name_of(&self.name, key);
         let common = Some(Arc::clone(&self.events));
-        match Breaker::among(name, template.config.clone(), common) {
+        match Breaker::kept(name, template.config.clone(), common, Kept::WhileInUse) {
             Ok(breaker) => {
                 if template.held.is_some() {
                     hold(&breaker, template.held);

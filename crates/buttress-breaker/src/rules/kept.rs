@@ -41,7 +41,7 @@ impl Kept {
         let window = rule.window();
         let countings = countings(&rule, places).into_iter().flatten();
         let tallies = countings.zip(window.into_iter().cycle());
-        let tallies = tallies
+        let mut tallies: Vec<Tally> = tallies
             .map(|(counting, window)| {
                 let taken = old
                     .iter_mut()
@@ -49,6 +49,8 @@ impl Kept {
                 taken.unwrap_or_else(|| Tally::new(counting, window))
             })
             .collect();
+        // One window, or two: a collection begins with room for four.
+        tallies.shrink_to_fit();
         let learned = old.iter_mut().find_map(|old| old.baseline.take());
         let baseline = matches!(rule, Rule::Adaptive { .. })
             .then(|| learned.unwrap_or(const { Baseline::new() }));

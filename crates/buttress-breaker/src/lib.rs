@@ -57,7 +57,7 @@
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
 //! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
 //! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds. | `tests/asked.rs` |
-//! | A rule of the user's own is asked under no lock, and may panic. | `tests/rules.rs` |
+//! | A rule of the user's own is asked under no lock, and may panic. | `tests/own_rules.rs` |
 //! | A breaker with the default rules takes less than 2 KiB, and a call allocates nothing. | `tests/memory.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |

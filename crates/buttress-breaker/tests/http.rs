@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use buttress_breaker::http::ResponseBody;
-use buttress_breaker::{Breaker, BreakerService, State};
+use buttress_breaker::{Breaker, BreakerService, Rule, State, Window};
 use buttress_core::classify::HttpStatus;
 use buttress_core::clock::ManualClock;
 use buttress_core::protocol::Http;
@@ -159,6 +159,34 @@ async fn the_time_to_the_head_makes_a_call_slow_and_the_time_of_the_body_does_no
     let response = late.oneshot(Request::new(())).await.unwrap();
     response.into_body().collect().await.unwrap();
     assert_eq!(calls(&breaker).slow, 1);
+}
+
+#[tokio::test]
+async fn a_call_is_in_flight_up_to_the_head_of_its_response() {
+    let time = ManualClock::new();
+    let slow = Rule::SlowRate {
+        slower_than: Duration::from_secs(1),
+        ratio: 1.0,
+        min_calls: 9,
+        window: Window::Calls(9),
+    };
+    let breaker = Breaker::new("test", config(&time).rules([slow])).unwrap();
+    let held = || {
+        let counts = breaker.handle().snapshot().windows[0].counts;
+        (counts.total, counts.bad)
+    };
+    let response = answer(&breaker, 200, &[Part::Data(b"a")]).await;
+    let hanging = breaker.layer().layer(service_fn(|_: Request<()>| {
+        std::future::pending::<Result<Response<Frames>, Infallible>>()
+    }));
+    let mut call = tokio_test::task::spawn(hanging.oneshot(Request::new(())));
+    assert!(call.poll().is_pending());
+    time.advance(Duration::from_secs(60));
+    assert_eq!(held(), (1, 1), "the one without a head");
+    response.into_body().collect().await.unwrap();
+    assert_eq!(held(), (2, 1));
+    drop(call);
+    assert_eq!(held(), (2, 1));
 }
 
 #[test]

@@ -8,7 +8,10 @@ use std::time::Duration;
 use buttress_breaker::{Breaker, Evidence, Rule, State, Trip, TripRule, Window};
 use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
+use buttress_core::outcome::Outcome;
 use support::{BAD, config};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Fires from so many failures on.
 #[derive(Debug)]
@@ -65,4 +68,106 @@ fn observed_every_own_rule_is_heard_whatever_else_fires() {
         }
     }
     assert_eq!(heard, ["second", "consecutive_failures", "fourth", "sixth"]);
+}
+
+fn end(breaker: &Breaker, outcome: Outcome) {
+    breaker.try_acquire().unwrap().record(outcome);
+}
+
+fn verdict(breaker: &Breaker) -> String {
+    breaker.handle().snapshot().verdict.unwrap().to_string()
+}
+
+/// Opens at the second failure, and panics at the third call.
+#[derive(Debug)]
+struct Own;
+
+impl TripRule for Own {
+    fn name(&self) -> &'static str {
+        "own"
+    }
+
+    fn window(&self) -> Window {
+        Window::Calls(8)
+    }
+
+    fn slower_than(&self) -> Option<Duration> {
+        Some(SECOND)
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Option<Trip> {
+        assert_ne!(evidence.failures.total, 3, "the rule is broken");
+        let bad = evidence.failures.bad + evidence.slow.bad;
+        (bad >= 2).then(|| Trip::new(bad as f64, 2.0))
+    }
+}
+
+#[test]
+fn a_rule_of_the_users_own_opens_under_its_own_name() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time, [Rule::custom(Own)]);
+    end(&breaker, BAD);
+    assert_eq!(breaker.state(), State::Closed);
+    let call = breaker.try_acquire().unwrap();
+    time.advance(SECOND * 2);
+    call.record(Outcome::Success);
+    assert_eq!(
+        verdict(&breaker),
+        "opened for 5.0s: own 2 (limit 2, 2 calls)"
+    );
+}
+
+#[test]
+fn a_rule_that_panics_does_not_fire_and_is_reported_and_others_are_still_judged() {
+    let time = ManualClock::new();
+    let rules = [Rule::custom(Own), Rule::ConsecutiveFailures(4)];
+    let breaker = Breaker::new("test", config(&time).rules(rules)).unwrap();
+    (0..3).for_each(|_| end(&breaker, Outcome::Success));
+    assert_eq!(breaker.handle().snapshot().rule_panics, 1);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+/// Takes the breaker in hand while it is asked.
+#[derive(Debug)]
+struct Meddling(std::sync::Mutex<Option<Breaker>>);
+
+impl TripRule for Meddling {
+    fn window(&self) -> Window {
+        Window::Calls(8)
+    }
+
+    fn judge(&self, _: &Evidence) -> Option<Trip> {
+        if let Some(breaker) = self.0.lock().unwrap().as_ref() {
+            breaker.handle().force_closed();
+            breaker.handle().release();
+        }
+        Some(Trip::new(1.0, 0.0))
+    }
+}
+
+#[test]
+fn what_a_rule_decided_about_a_state_that_is_over_is_not_done() {
+    let time = ManualClock::new();
+    let rule = std::sync::Arc::new(Meddling(std::sync::Mutex::new(None)));
+    let shared = Rule::custom(Shared(std::sync::Arc::clone(&rule)));
+    let breaker = breaker(&time, [shared]);
+    *rule.0.lock().unwrap() = Some(breaker.clone());
+    end(&breaker, BAD);
+    assert_eq!(breaker.state(), State::Closed);
+    *rule.0.lock().unwrap() = None;
+    end(&breaker, BAD);
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[derive(Debug)]
+struct Shared(std::sync::Arc<Meddling>);
+
+impl TripRule for Shared {
+    fn window(&self) -> Window {
+        self.0.window()
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Option<Trip> {
+        self.0.judge(evidence)
+    }
 }

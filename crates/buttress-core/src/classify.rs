@@ -10,12 +10,12 @@ pub use wait::asked_wait;
 
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, TRAILER};
 use http::{Extensions, HeaderMap, HeaderName, Response, StatusCode};
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
-use crate::reject::{Rejected, is_grpc};
+use crate::reject::{Rejected, is_grpc, is_grpc_type};
 use crate::settle::outcome_of_error;
 
 // By name, and not by text: a name is hashed as it is, and text is parsed first.
@@ -33,20 +33,45 @@ pub struct Head<'a> {
     pub extensions: &'a Extensions,
     /// Whether this is the response of a gRPC call: its status then follows the body.
     pub grpc: bool,
+    /// Whether trailers are announced.
+    pub(crate) trailers: bool,
 }
+
+/// Up to so many headers are cheaper to go through once than to look two of them up.
+const FEW: usize = 8;
 
 impl<'a> Head<'a> {
     /// The head of `response`.
     #[inline]
     pub fn of<B>(response: &'a Response<B>) -> Self {
-        let (headers, extensions) = (response.headers(), response.extensions());
+        let headers = response.headers();
+        let (grpc, trailers) = if headers.len() > FEW {
+            (is_grpc(headers), headers.contains_key(TRAILER))
+        } else {
+            after_the_body(headers)
+        };
         Self {
             status: response.status(),
             headers,
-            extensions,
-            grpc: is_grpc(headers),
+            extensions: response.extensions(),
+            grpc,
+            trailers,
         }
     }
+}
+
+/// Whether a gRPC status follows the body, and whether trailers are announced.
+#[inline]
+fn after_the_body(headers: &HeaderMap) -> (bool, bool) {
+    let (mut grpc, mut trailers) = (false, false);
+    for (name, value) in headers {
+        if *name == CONTENT_TYPE {
+            grpc |= is_grpc_type(value);
+        } else {
+            trailers |= *name == TRAILER;
+        }
+    }
+    (grpc, trailers)
 }
 
 /// What the head of a response says of the outcome.
@@ -222,6 +247,31 @@ mod tests {
             Judgement::Now(Outcome::Failure(FailureKind::Answer))
         );
         assert_eq!(head("text/plain"), Judgement::AtEnd);
+    }
+
+    #[test]
+    fn what_follows_the_body_is_seen_among_few_headers_and_among_many() {
+        for others in [0, FEW, 2 * FEW] {
+            let mut response = Response::new(());
+            for n in 0..others {
+                let name = HeaderName::try_from(format!("x-{n}")).unwrap();
+                response.headers_mut().insert(name, others.into());
+            }
+            let seen = |response: &Response<()>| {
+                let head = Head::of(response);
+                (head.grpc, head.trailers)
+            };
+            assert_eq!(seen(&response), (false, false));
+            let json = http::HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            assert_eq!(seen(&response), (false, false));
+            let sum = http::HeaderValue::from_static("x-checksum");
+            response.headers_mut().insert(TRAILER, sum);
+            assert_eq!(seen(&response), (false, true));
+            let grpc = http::HeaderValue::from_static("application/grpc+proto");
+            response.headers_mut().insert(CONTENT_TYPE, grpc);
+            assert_eq!(seen(&response), (true, true));
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::header::TRAILER;
 use http::{HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -121,7 +120,7 @@ impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
             guard,
             decided,
             // A gRPC status comes after the body, and is worth waiting for beyond its length.
-            trailers_matter: head.grpc || head.headers.get(TRAILER).is_some(),
+            trailers_matter: head.grpc || head.trailers,
             error: PhantomData,
         };
         Start::of(response.body(), ending, *self.method_is_head, head.status)

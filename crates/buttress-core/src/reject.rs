@@ -51,6 +51,8 @@ impl std::error::Error for Rejected {}
 
 #[cfg(feature = "http")]
 pub use http_form::is_grpc;
+#[cfg(feature = "http")]
+pub(crate) use http_form::is_grpc_type;
 
 #[cfg(feature = "http")]
 mod http_form {
@@ -68,9 +70,13 @@ mod http_form {
 
     /// Whether these request headers are those of a gRPC call.
     pub fn is_grpc(headers: &HeaderMap) -> bool {
-        headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+        headers.get(CONTENT_TYPE).is_some_and(is_grpc_type)
+    }
+
+    /// Whether this content type is one of gRPC.
+    #[inline]
+    pub(crate) fn is_grpc_type(value: &HeaderValue) -> bool {
+        value.as_bytes().starts_with(b"application/grpc")
     }
 
     impl Rejected {

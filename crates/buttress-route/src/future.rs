@@ -124,11 +124,13 @@ where
         loop {
             match state.as_mut().project() {
                 StateProj::Calling { judge, picked } => {
-                    let mut polled = judge.poll(cx);
-                    if let Poll::Ready(Ok(response)) = &mut polled {
-                        Picked::mark(response, picked.take());
+                    // Where nothing is to be marked the large response is not touched.
+                    if picked.is_none() {
+                        return judge.poll(cx);
                     }
-                    return polled;
+                    let mut response = ready!(judge.poll(cx))?;
+                    Picked::mark(&mut response, picked.take());
+                    return Poll::Ready(Ok(response));
                 }
                 StateProj::Readying { attempt } => {
                     let Some(waiting) = attempt.as_mut() else {

@@ -171,11 +171,14 @@ impl Slot {
     pub(crate) fn settle(self: &Arc<Self>, call: &Call, now: Instant) {
         // An answer, or a wait that the evidence now holds.
         self.heard();
-        self.change(now, |state| {
-            // With the tally that counts it from here on, or readers would see a pick undone.
-            self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
-            state.settle(call, self, now)
-        });
+        let mut inner = self.lock();
+        // Together with the tally, or a reader would see a pick undone.
+        self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !inner.state.settle_quietly(call, now) {
+            self.change_locked(inner, now, |state| state.settle(call, self, now));
+        } else if !inner.is_as_shown(now) {
+            self.show(&mut inner, now);
+        }
     }
 
     /// The answer to a probe has begun, and well.
@@ -228,12 +231,19 @@ impl Slot {
         now: Instant,
         change: impl FnOnce(&mut State) -> Option<Decision>,
     ) {
-        let event = {
-            let mut inner = self.lock();
-            let before = inner.state.endpoint_state();
-            let decision = change(&mut inner.state);
-            self.conclude(&mut inner, before, decision, now)
-        };
+        self.change_locked(self.lock(), now, change);
+    }
+
+    fn change_locked(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        now: Instant,
+        change: impl FnOnce(&mut State) -> Option<Decision>,
+    ) {
+        let before = inner.state.endpoint_state();
+        let decision = change(&mut inner.state);
+        let event = self.conclude(&mut inner, before, decision, now);
+        drop(inner);
         self.publish(event);
     }
 
@@ -244,9 +254,7 @@ impl Slot {
         decision: Option<Decision>,
         now: Instant,
     ) -> Option<Event> {
-        if decision.is_some() || !inner.is_as_shown(now) {
-            self.show(inner, now);
-        }
+        self.show(inner, now);
         let state = &mut inner.state;
         let after = state.endpoint_state();
         let changed = before != after;

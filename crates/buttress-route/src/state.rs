@@ -1,6 +1,7 @@
 //! What an endpoint's own lock guards: its circuit, the rules that trip it, its evidence.
 
 mod by_hand;
+mod quiet;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,101 @@
+//! The call of which nothing comes, as almost all are: a good answer while nothing is the matter.
+
+use buttress_core::circuit;
+use buttress_core::clock::Instant;
+use buttress_core::outcome::Outcome;
+
+use super::{Call, State};
+
+impl State {
+    /// Does what [`State::settle`] would of a good answer that decides nothing; `false`, and nothing is
+    /// done, where more may come of it.
+    #[inline]
+    pub(crate) fn settle_quietly(&mut self, call: &Call, now: Instant) -> bool {
+        let quiet = call.outcome == Outcome::Success
+            && !call.ticket.is_probe()
+            && call.ticket.generation() == self.circuit.generation()
+            && self.is_untroubled(now);
+        if quiet {
+            self.circuit.succeeded(1);
+            self.tally.outcome(call.outcome);
+            let latency = call.latency.unwrap_or(call.took);
+            self.evidence.success(latency, now);
+            self.consecutive = 0;
+            if let Some(window) = &mut self.window {
+                window.record(now, false);
+            }
+        }
+        quiet
+    }
+
+    /// Whether the endpoint is in, and nobody has to be asked about it.
+    #[inline]
+    fn is_untroubled(&self, now: Instant) -> bool {
+        self.circuit.state() == circuit::State::Closed
+            && !(self.warned || self.held || self.draining || self.spared)
+            && (self.signals.is_empty() || now < self.ask_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use buttress_core::circuit::Ticket;
+    use buttress_core::outcome::FailureKind;
+    use buttress_core::rng::Rng;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::shared::Shared;
+    use crate::slot::Slot;
+
+    fn endpoint() -> (Arc<Slot>, State) {
+        let config = Config::default().rng(Rng::seeded(1));
+        let shared = Arc::new(Shared::new(&config));
+        shared.ledger.resize(4, 0.5);
+        let config = Arc::new(config);
+        let slot = Arc::new(Slot::new("a".into(), &shared, &config, Vec::new()));
+        (slot, State::new(config, Vec::new(), Instant::ORIGIN))
+    }
+
+    fn outcome(n: u8) -> Outcome {
+        match n {
+            0 => Outcome::Failure(FailureKind::Answer),
+            1 => Outcome::Abandoned,
+            2 => Outcome::Slow,
+            3 => Outcome::Ignored,
+            _ => Outcome::Success,
+        }
+    }
+
+    proptest! {
+        /// Two endpoints see the same calls, one of them without the short way.
+        #[test]
+        fn the_short_way_leads_where_the_long_one_does(
+            calls in proptest::collection::vec((0..12_u8, 1..2_000_u64, 0..50_u64), 1..200),
+        ) {
+            let ((slot, mut long), (other, mut short)) = (endpoint(), endpoint());
+            let mut now = Instant::ORIGIN;
+            for (kind, latency, gap) in calls {
+                now = now.saturating_add(Duration::from_millis(gap));
+                let took = Duration::from_micros(latency);
+                let call = Call {
+                    ticket: Ticket::ordinary(0),
+                    outcome: outcome(kind),
+                    latency: (kind != 1).then_some(took),
+                    took,
+                    called: true,
+                    retry_after: None,
+                };
+                long.settle(&call, &slot, now);
+                if !short.settle_quietly(&call, now) {
+                    short.settle(&call, &other, now);
+                }
+                prop_assert_eq!(format!("{long:?}"), format!("{short:?}"));
+            }
+        }
+    }
+}

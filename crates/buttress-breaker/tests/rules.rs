@@ -323,3 +323,24 @@ fn by_default_slow_is_what_the_shortest_threshold_calls_so() {
     call.record(Outcome::Success);
     assert_eq!(calls(&breaker).slow, 1);
 }
+
+#[test]
+fn a_success_at_the_very_end_of_a_bucket_belongs_to_the_next() {
+    let time = ManualClock::new();
+    let window = Window::Time(SECOND * 16);
+    let rule = Rule::FailureRate {
+        ratio: 0.5,
+        min_calls: 9,
+        window,
+    };
+    let breaker = breaker(&time, rule);
+    let into = Duration::from_nanos(time.now().as_nanos() % 1_000_000_000);
+    time.advance(SECOND.saturating_sub(into));
+    end(&breaker, Outcome::Success);
+    time.advance(SECOND);
+    end(&breaker, Outcome::Success);
+    assert_eq!(held(&breaker), (2, 0));
+    // Sixteen buckets: the first one has left, the second one is the oldest.
+    time.advance(SECOND * 15);
+    assert_eq!(held(&breaker), (1, 0));
+}

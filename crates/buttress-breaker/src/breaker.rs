@@ -1,6 +1,7 @@
 //! The breaker: admits calls, hears how they ended, and is told what to do.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, TryLockError, Weak};
 
 use buttress_core::circuit::{Admission, Circuit, State, Ticket};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     events: Events<Event>,
     /// Those of all breakers of a registry or a keyed layer.
     common: Option<Arc<Events<Event>>>,
+    /// It is no longer one of them.
+    has_left: AtomicBool,
     health: HealthSignal,
     waiters: Waiters,
     /// Probes in the place of user calls, where it was asked for.
@@ -114,6 +117,7 @@ impl Breaker {
             telling: Mutex::new(()),
             events: Events::new(),
             common,
+            has_left: AtomicBool::new(false),
             health: HealthSignal::new(),
             waiters: Waiters::default(),
             prober: (config.probe)
@@ -194,6 +198,11 @@ impl Breaker {
         let timed = self.0.gate().is_timed();
         let started = if timed { started } else { Instant::NEVER };
         Permit::new(Hot::hold(&self.0.hot), ticket, started, Entered::default())
+    }
+
+    /// From now on its events are told to its own listeners alone.
+    pub(crate) fn leave_common(&self) {
+        self.0.has_left.store(true, Ordering::Relaxed);
     }
 
     /// Whether this is the only clone: no permit, handle, layer or service holds another.
@@ -391,7 +400,8 @@ impl Shared {
                 Err(TryLockError::WouldBlock) => return,
             };
             while let Some(change) = self.next_untold() {
-                if let Some(common) = &self.common {
+                let has_left = self.has_left.load(Ordering::Relaxed);
+                if let Some(common) = self.common.as_ref().filter(|_| !has_left) {
                     common.publish(|| Event::new(&self.name, change.clone()));
                 }
                 self.events.publish(|| Event::new(&self.name, change));

@@ -62,6 +62,7 @@
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
 //! | Our own rejections and what the client leaves are not held against the upstream. | `tests/contract.rs`, `tests/http.rs` |
 //! | A probe function stands for user calls while the circuit is half-open, and ends with the last handle. | `tests/probe_fn.rs` |
+//! | What the test suites of other breakers ask of a breaker holds here, in the form that fits. | `tests/scenarios/main.rs` |
 //! | A breaker for each key: bounded, never unprotected, and gone only when nothing is lost. | `tests/keyed.rs` |
 //! | What answers a rejection gets the request as it came and is never charged to the breaker. | `tests/fallback.rs` |
 //! | Events are told in the order in which they happened and under no lock anyone waits for. | `tests/panics.rs`, `tests/probes.rs` |

@@ -114,11 +114,13 @@ impl Registry {
         self.handles().iter().map(BreakerHandle::snapshot).collect()
     }
 
-    /// Takes the breaker of this name out of the registry. Whoever uses it goes on with it; the next to
-    /// ask for the name gets a new one.
+    /// Takes the breaker of this name out of the registry. Whoever uses it goes on with it, and hears of
+    /// its changes from it alone; the next to ask for the name gets a new one.
     pub fn remove(&self, name: &str) -> Option<Breaker> {
         let mut breakers = (self.0.breakers.write()).unwrap_or_else(PoisonError::into_inner);
-        breakers.remove(name)
+        let removed = breakers.remove(name)?;
+        removed.leave_common();
+        Some(removed)
     }
 
     /// Replaces the configuration of every breaker for which `config` gives one, all of them or, if one

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use buttress_breaker::{
-    Breaker, Evidence, KeyedBreaker, KeyedConfig, Limits, Ramp, Rule, State, Trip, TripRule, Window,
+    Breaker, Evidence, KeyedBreaker, KeyedConfig, Limits, Ramp, Registry, Rule, State, Trip,
+    TripRule, Window,
 };
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::Outcome;
@@ -54,7 +55,8 @@ fn held_closed_it_permits_all_judges_nothing_and_tells_nothing() {
     }
     assert_eq!(breaker.state(), State::ForcedClosed);
     assert_eq!(counts(&breaker), (0, 0));
-    assert_eq!(breaker.handle().snapshot().consecutive_failures, 0);
+    let snapshot = breaker.handle().snapshot();
+    assert_eq!((snapshot.consecutive_failures, snapshot.stale), (0, 0));
     assert_eq!(told(&mut events), []);
     assert_eq!(calls(&breaker).failure, 100);
 }
@@ -197,6 +199,30 @@ fn a_breaker_that_is_gone_is_driven_no_more_and_hinders_no_other() {
     breakers.handle().force_open();
     assert_eq!(kept.state(), State::ForcedOpen);
     assert_eq!(breakers.handle().keys(), [1]);
+}
+
+// Polly: ManualControl, Initialize_DisposeRegistration, where somebody still uses what is disposed of
+#[test]
+fn a_breaker_taken_out_of_the_registry_is_driven_by_it_no_more_and_told_of_no_more() {
+    let time = ManualClock::new();
+    let registry = Registry::new();
+    let [kept, gone] =
+        ["kept", "gone"].map(|name| registry.get_or_create(name, || config(&time)).unwrap());
+    let [mut common, mut own] = [registry.subscribe(), gone.handle().subscribe()];
+    drop(registry.remove("gone"));
+    for handle in registry.handles() {
+        handle.force_open();
+    }
+    assert_eq!(
+        (kept.state(), gone.state()),
+        (State::ForcedOpen, State::Closed)
+    );
+    trip(&gone);
+    let names = |events| told(events).into_iter().map(|event| event.name.to_string());
+    assert_eq!(names(&mut common).collect::<Vec<_>>(), ["kept"]);
+    assert_eq!(names(&mut own).collect::<Vec<_>>(), ["gone"]);
+    let fresh = registry.get_or_create("gone", || config(&time)).unwrap();
+    assert_eq!(fresh.state(), State::Closed, "not the one that was removed");
 }
 
 // Polly: ManualControl, isolated at construction

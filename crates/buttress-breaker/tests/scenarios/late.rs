@@ -70,12 +70,14 @@ fn a_result_from_before_a_transition_is_ignored_even_if_the_state_is_the_same_ag
     time.advance(OPEN_FOR);
     end(&breaker, Outcome::Success);
     assert_eq!(breaker.state(), State::Closed);
+    end(&breaker, BAD);
     let before = generation(&breaker);
-    for permit in early {
-        permit.record(BAD);
+    for (early, outcome) in early.into_iter().zip([Outcome::Success, BAD].repeat(5)) {
+        early.record(outcome);
+        let snapshot = breaker.handle().snapshot();
+        assert_eq!(snapshot.consecutive_failures, 1, "after {outcome}");
     }
     assert_eq!(generation(&breaker), before);
-    assert_eq!(breaker.handle().snapshot().consecutive_failures, 0);
     assert_eq!(breaker.handle().snapshot().stale, 10);
 }
 

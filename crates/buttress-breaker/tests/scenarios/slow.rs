@@ -99,6 +99,7 @@ fn fast_failures_do_not_make_a_rate_of_slow_calls() {
     let time = ManualClock::new();
     let breaker = slow_rate(&time, 0.5, 4);
     (0..100).for_each(|_| end(&breaker, BAD));
+    take(&time, &breaker, SLOW, BAD);
     assert_eq!(breaker.state(), State::Closed);
     assert_eq!(counts(&breaker), (4, 0));
 }

@@ -1,8 +1,12 @@
 //! What is told, and in which order.
 
-use std::sync::Barrier;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Wake, Waker};
 
-use buttress_breaker::{Event, Ramp, State, Step};
+use buttress_breaker::{BreakerHandle, Event, Ramp, State, Step};
 use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
 use buttress_core::outcome::Outcome;
@@ -125,4 +129,41 @@ fn racing_changes_are_told_to_every_subscriber_in_the_one_order_in_which_they_ha
     for other in others {
         assert_eq!(other, first);
     }
+}
+
+/// Takes the breaker in hand, once, as soon as it is told of a change.
+struct Meddler(BreakerHandle, AtomicBool);
+
+impl Wake for Meddler {
+    fn wake(self: Arc<Self>) {
+        if !self.1.swap(true, Ordering::Relaxed) {
+            self.0.force_open();
+            self.0.force_closed();
+            self.0.release();
+        }
+    }
+}
+
+// Polly: ScheduleTask_Multiple_EnsureExecutionSerialized, where one task begins another
+#[test]
+fn changes_made_while_one_is_told_are_told_after_it_and_in_their_order() {
+    let time = ManualClock::new();
+    let breaker = with(&time, settings(1));
+    let handle = breaker.handle();
+    let mut events = handle.subscribe();
+    let mut waiting = handle.subscribe();
+    let meddler = Waker::from(Arc::new(Meddler(handle, AtomicBool::new(false))));
+    let mut next = pin!(waiting.recv());
+    let pending = next.as_mut().poll(&mut Context::from_waker(&meddler));
+    assert!(pending.is_pending());
+    (0..2).for_each(|_| end(&breaker, BAD));
+    let way = [
+        State::Closed,
+        State::Open,
+        State::ForcedOpen,
+        State::ForcedClosed,
+        State::Closed,
+    ];
+    let expected: Vec<_> = way.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    assert_eq!(changes(&mut events), expected);
 }

@@ -1,6 +1,6 @@
 //! Every interleaving of a few writers, a fold and a reader. CONTRIBUTING.md says how to run them.
 //!
-//! All records share one shard and one octave, where they can disturb each other most.
+//! All records fall into one octave, of two shards: one that a thread has to itself, one that is shared.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use buttress_core::clock::Instant;
 use loom::sync::Arc;
 use loom::thread;
 
+use crate::recorder::sit_alone;
 use crate::{Recorder, RollingRecorder, Snapshot, Windows};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -36,7 +37,12 @@ fn two_writers_lose_nothing_and_what_a_reader_sees_only_grows() {
         let recorder = Arc::new(Recorder::new());
         let writers = [SHORT, LONG].map(|duration| {
             let recorder = Arc::clone(&recorder);
-            thread::spawn(move || recorder.record(duration))
+            thread::spawn(move || {
+                if duration == LONG {
+                    sit_alone();
+                }
+                recorder.record(duration);
+            })
         });
         let seen = recorder.snapshot();
         for writer in writers {
@@ -58,7 +64,12 @@ fn a_record_that_races_with_the_end_of_its_slice_is_in_one_slice() {
         // One still belongs to the first slice, one is the first after it and folds.
         let writers = [(90, SHORT), (110, LONG)].map(|(millis, duration)| {
             let rolling = Arc::clone(&rolling);
-            thread::spawn(move || rolling.record(at(millis), duration))
+            thread::spawn(move || {
+                if duration == LONG {
+                    sit_alone();
+                }
+                rolling.record(at(millis), duration);
+            })
         });
         for writer in writers {
             writer.join().unwrap();
@@ -80,6 +91,7 @@ fn a_reader_among_a_writer_and_a_fold_sees_a_window_that_is_the_total() {
         let writer = {
             let rolling = Arc::clone(&rolling);
             thread::spawn(move || {
+                sit_alone();
                 rolling.record(at(90), LONG);
                 rolling.record(at(110), SHORT);
             })

@@ -1,11 +1,31 @@
 //! What threads share: the standard library's, or loom's where every interleaving is tried.
 
 #[cfg(all(loom, test))]
-pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+pub(crate) use loom::sync::atomic::AtomicU64;
+#[cfg(all(loom, test))]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(all(loom, test))]
 pub(crate) use once::OnceLock;
 #[cfg(not(all(loom, test)))]
-pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, atomic::AtomicU64};
+pub(crate) use std::sync::atomic::AtomicU64;
+#[cfg(not(all(loom, test)))]
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
+
+/// Variables of each thread, and of each of loom's.
+#[cfg(not(all(loom, test)))]
+macro_rules! in_every_thread {
+    (static $name:ident: $type:ty = $init:expr) => {
+        thread_local! { static $name: $type = const { $init }; }
+    };
+}
+#[cfg(all(loom, test))]
+macro_rules! in_every_thread {
+    (static $name:ident: $type:ty = $init:expr) => {
+        loom::thread_local! { static $name: $type = $init; }
+    };
+}
+
+pub(crate) use in_every_thread;
 
 /// loom has no `OnceLock`. This one synchronises as the standard library's does, and loom sees it.
 #[cfg(all(loom, test))]

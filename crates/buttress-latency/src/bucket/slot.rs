@@ -19,7 +19,7 @@ pub(crate) const ABOVE: Slot = Slot((BUCKETS + SPLIT_COUNT + 1) as u16);
 
 impl Slot {
     /// The slot of a bucket, or of its lower part.
-    pub(super) fn of_bucket(bucket: usize) -> Self {
+    pub(crate) fn of_bucket(bucket: usize) -> Self {
         let cut_before = SPLITS.partition_point(|split| split.bucket < bucket);
         Self::nth(1 + bucket + cut_before)
     }

@@ -39,18 +39,34 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// Counts `nanos`.
+    /// Counts `nanos`, on any thread.
     #[inline]
     pub(super) fn record(&self, nanos: u64) {
-        self.counter(place(nanos)).fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(nanos, Ordering::Relaxed);
-        // Looked at before they are written: an extreme is rare, and reading it shares its line.
+        self.count(nanos, |counter, more| {
+            counter.fetch_add(more, Ordering::Relaxed);
+        });
+    }
+
+    /// Counts `nanos`, where no other thread writes to this shard.
+    #[inline]
+    pub(super) fn record_alone(&self, nanos: u64) {
+        self.count(nanos, |counter, more| {
+            let sum = counter.load(Ordering::Relaxed).wrapping_add(more);
+            counter.store(sum, Ordering::Relaxed);
+        });
+    }
+
+    #[inline]
+    fn count(&self, nanos: u64, add: impl Fn(&AtomicU64, u64)) {
+        // Looked at before they are written: an extreme is rare.
         if nanos < self.shortest.load(Ordering::Relaxed) {
             self.lower(nanos);
         }
         if nanos > self.longest.load(Ordering::Relaxed) {
             self.raise(nanos);
         }
+        add(self.counter(place(nanos)), 1);
+        add(&self.sum, nanos);
     }
 
     #[cold]
@@ -81,6 +97,12 @@ impl Shard {
             Place::Below => &self.below,
             Place::Above => &self.above,
         }
+    }
+
+    pub(super) fn has_octave(&self, octave: usize) -> bool {
+        self.octaves
+            .get(octave)
+            .is_some_and(|octave| octave.get().is_some())
     }
 
     /// Adds an octave to `counts`.

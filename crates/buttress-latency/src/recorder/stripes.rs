@@ -1,74 +1,82 @@
-//! Something per stripe, where threads rarely share a stripe.
+//! Something for each thread, made when the thread first comes.
 
-use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-const MOST_STRIPES: usize = 16;
+use super::seat::{MOST_OWN, Seat, seat};
+use crate::sync::OnceLock;
 
-/// As many as there are cores, a power of two, at most sixteen.
-static STRIPES: LazyLock<usize> = LazyLock::new(|| {
-    std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .next_power_of_two()
-        .min(MOST_STRIPES)
+const MOST_SHARED: usize = 16;
+
+/// How many places there are, and for whom.
+#[derive(Clone, Copy)]
+struct Plan {
+    own: usize,
+    shared: usize,
+}
+
+/// Places of their own for twice as many threads as there are cores, because not only those that
+/// serve requests come; as many to be shared as there are cores, a power of two.
+static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cfg!(all(loom, test)) {
+        return Plan { own: 1, shared: 1 };
+    }
+    Plan {
+        own: (2 * cores).min(MOST_OWN),
+        shared: cores.next_power_of_two().min(MOST_SHARED),
+    }
 });
 
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-const UNSET: usize = usize::MAX;
-
-thread_local! {
-    static STRIPE: Cell<usize> = const { Cell::new(UNSET) };
+/// A `T` for each place that is in use.
+pub(super) struct Striped<T> {
+    own: Box<[OnceLock<Box<T>>]>,
+    shared: Box<[OnceLock<Box<T>>]>,
 }
 
-/// How many stripes there are.
-fn stripes() -> usize {
-    *STRIPES
+/// The one of a thread.
+#[derive(Clone, Copy)]
+pub(super) enum Mine<'a, T> {
+    /// Nobody else writes to it.
+    Own(&'a T),
+    /// Others may.
+    Shared(&'a T),
 }
-
-/// The number of this thread, counted from its first call; to be reduced to a stripe.
-#[inline]
-fn stripe() -> usize {
-    STRIPE.with(|stripe| {
-        let known = stripe.get();
-        if known == UNSET {
-            assign(stripe)
-        } else {
-            known
-        }
-    })
-}
-
-#[cold]
-fn assign(stripe: &Cell<usize>) -> usize {
-    let assigned = NEXT.fetch_add(1, Ordering::Relaxed) % MOST_STRIPES;
-    stripe.set(assigned);
-    assigned
-}
-
-/// One `T` for each stripe.
-pub(crate) struct Striped<T>(Box<[T]>);
 
 impl<T: Default> Striped<T> {
-    pub(crate) fn new() -> Self {
-        Self((0..stripes()).map(|_| T::default()).collect())
+    pub(super) fn new() -> Self {
+        let places = |count| (0..count).map(|_| OnceLock::new()).collect();
+        Self {
+            own: places(PLAN.own),
+            shared: places(PLAN.shared),
+        }
     }
-}
 
-impl<T> Striped<T> {
     /// The one of this thread.
     #[inline]
     #[expect(
         clippy::indexing_slicing,
-        reason = "masked by the length, a power of two"
+        reason = "a seat to be had alone is below their number; one that is shared is masked by theirs, a power of two"
     )]
-    pub(crate) fn mine(&self) -> &T {
-        &self.0[stripe() & (self.0.len() - 1)]
+    pub(super) fn mine(&self) -> Mine<'_, T> {
+        match seat(self.own.len()) {
+            Seat::Own(nth) => Mine::Own(made(&self.own[nth])),
+            Seat::Shared(nth) => Mine::Shared(made(&self.shared[nth & (self.shared.len() - 1)])),
+        }
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> &[T] {
-        &self.0
+    /// All that there are.
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        let places = self.own.iter().chain(&*self.shared);
+        places.filter_map(OnceLock::get).map(Box::as_ref)
     }
+}
+
+#[inline]
+fn made<T: Default>(place: &OnceLock<Box<T>>) -> &T {
+    place.get().map_or_else(|| make(place), Box::as_ref)
+}
+
+#[cold]
+fn make<T: Default>(place: &OnceLock<Box<T>>) -> &T {
+    place.get_or_init(Box::default)
 }

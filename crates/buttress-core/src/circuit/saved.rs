@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::State;
+use super::{Cause, Circuit, Phase, State, Transition};
+use crate::clock::Instant;
 
 /// What a restart should not forget of a circuit, as plain data: how long it has yet to stay open, and
 /// how often it has opened.
@@ -42,6 +43,35 @@ impl Saved {
             _ => Duration::ZERO,
         };
         remaining.min(cap).saturating_sub(passed)
+    }
+}
+
+impl Circuit {
+    /// What the process after this one should not forget.
+    pub fn save(&self, now: Instant) -> Saved {
+        Saved::new(self.state(), self.remaining(now), self.attempt)
+    }
+
+    /// Takes over what a process before this one saved `passed` ago. What was half-open or ramping is
+    /// open, its time over: the next call probes.
+    ///
+    /// Only a closed circuit changes its state: one that was set to anything else stays that.
+    pub fn restore(&mut self, saved: &Saved, passed: Duration, now: Instant) -> Option<Transition> {
+        self.attempt = saved.attempt;
+        if self.state() != State::Closed {
+            return None;
+        }
+        let held = |circuit: &mut Self, phase| Some(circuit.enter(phase, now, Cause::Restored));
+        match saved.state {
+            State::Closed => None,
+            State::Open | State::HalfOpen | State::Ramping => {
+                let remaining = saved.remaining(self.settings.open_for.cap(), passed);
+                Some(self.stay_open(remaining, now, Cause::Restored))
+            }
+            State::ForcedOpen => held(self, Phase::ForcedOpen),
+            State::ForcedClosed => held(self, Phase::ForcedClosed),
+            State::Observing => held(self, Phase::Observing),
+        }
     }
 }
 

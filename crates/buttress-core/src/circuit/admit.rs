@@ -27,7 +27,7 @@ impl Circuit {
         }
     }
 
-    /// Ends half-open if it has lasted for as long as it may ([`HalfOpenLimit`]), as of then: if nobody
+    /// Ends half-open if it has lasted for as long as it may ([`super::HalfOpenLimit`]), as of then: if nobody
     /// asks for long after, the open time that followed is over as well. To be called before
     /// [`Circuit::admit`] where there may be such a limit.
     pub fn expire(&mut self, now: Instant) -> Option<Transition> {

@@ -71,7 +71,7 @@ impl Evidence {
 impl Circuit {
     /// Opens a closed circuit: a rule of the owner's has fired. `asked` is what the upstream asked
     /// for (`Retry-After`): longer than the open time it is honoured up to the cap of the backoff, shorter
-    /// only where [`Settings::shortest_asked`] says so. In any other state it does nothing.
+    /// only where [`super::Settings::shortest_asked`] says so. In any other state it does nothing.
     pub fn trip(&mut self, now: Instant, rng: &Rng, asked: Option<Duration>) -> Option<Transition> {
         let closed = matches!(self.phase, Phase::Closed { .. });
         closed.then(|| self.open(now, rng, asked, Cause::Tripped))

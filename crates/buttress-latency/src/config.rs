@@ -1,5 +1,6 @@
 //! How a recorder of exchanges is set up.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use buttress_core::config::ConfigError;
 use buttress_core::outcome::Outcome;
 use http::StatusCode;
 
+use crate::objective::Objective;
 use crate::series::Scheme;
 use crate::window::Windows;
 
@@ -32,6 +34,7 @@ pub struct Config {
     pub(crate) scheme: Scheme,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
+    pub(crate) objectives: BTreeMap<Box<str>, Objective>,
 }
 
 /// One recorded exchange, as an observer sees it.
@@ -65,6 +68,7 @@ impl Config {
             scheme: Scheme::Http,
             clock: Clock::default(),
             observer: None,
+            objectives: BTreeMap::new(),
         }
     }
 
@@ -105,13 +109,20 @@ impl Config {
         self
     }
 
+    /// What `route` is to keep. A route has one objective, the last that was given.
+    #[must_use]
+    pub fn objective(mut self, route: impl Into<Box<str>>, objective: Objective) -> Self {
+        self.objectives.insert(route.into(), objective);
+        self
+    }
+
     /// Refuses what makes no sense, naming the field and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.max_series == 0 {
             let problem = "with 0 series all exchanges would share one; use 1 or more";
             return Err(ConfigError::new("max_series", problem));
         }
-        Ok(())
+        self.objectives.values().try_for_each(Objective::validate)
     }
 }
 

@@ -9,6 +9,7 @@ use buttress_core::config::ConfigError;
 use buttress_core::outcome::Outcome;
 
 use crate::config::Config;
+use crate::objective::ObjectiveSnapshot;
 use crate::series::{Ending, Group, Kind, Registry, Route};
 use crate::view::{LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
 
@@ -31,6 +32,7 @@ impl LatencyHandle {
         LatencySnapshot {
             routes: self.routes(&series),
             series,
+            objectives: self.read_objectives(),
             overflowed: self.0.overflowed(),
         }
     }
@@ -90,6 +92,15 @@ impl LatencyHandle {
         read.retain(|series| !series.total.is_empty());
         read.sort_by(|a, b| labels(a).cmp(&labels(b)));
         read
+    }
+
+    /// Every goal, sorted by its route.
+    pub(crate) fn read_objectives(&self) -> Vec<ObjectiveSnapshot> {
+        let now = self.0.shared.clock.now();
+        let routes = self.0.shared.objectives.iter();
+        routes
+            .flat_map(|(route, goals)| goals.iter().map(|goal| goal.read(route, now)))
+            .collect()
     }
 
     fn routes(&self, series: &[SeriesSnapshot]) -> Vec<RouteSnapshot> {

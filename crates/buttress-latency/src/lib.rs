@@ -66,10 +66,15 @@
 //! | `buttress_http_request_duration_quantile_seconds` | gauge | `route`, `status_class`, `quantile`, `window` |
 //! | `buttress_call_duration_seconds` | histogram | `name`, `outcome`, `error_type` |
 //! | `buttress_call_duration_quantile_seconds` | gauge | `name`, `quantile`, `window` |
+//! | `buttress_objective_error_budget_left_ratio`, `buttress_objective_target_ratio` | gauge | `route`, `objective` |
+//! | `buttress_objective_burn_rate` | gauge | `route`, `objective`, `window` |
+//! | `buttress_objective_exchanges_total` | counter | `route`, `objective`, `result` |
 //! | `buttress_series_overflow_total` | counter | `room` |
 //!
-//! The two of calls are there once a [`LatencyLayer::plain`] has recorded. Do not add up or average
-//! the quantile gauges; take the histogram where many processes are to be seen as one.
+//! The two of calls are there once a [`LatencyLayer::plain`] has recorded, those of objectives where an
+//! [`Objective`] is configured. Do not add up or average the quantile gauges; take the histogram where
+//! many processes are to be seen as one. Linters object to a label `quantile` on what is no summary. It
+//! is a gauge on purpose: a summary promises quantiles of all time, and no other kind has quantiles.
 //!
 //! # What it promises
 //!
@@ -82,6 +87,8 @@
 //!   be added up elsewhere; what is read is what was written, or refused: `tests/serde.rs`.
 //! - Every record is in exactly one slice of each window, whatever races, and though nobody reads for
 //!   long: `tests/windows.rs`, and over every interleaving of a few threads `loom_tests`.
+//! - What keeps an objective and what misses it is counted once, and its windows are those of a recount:
+//!   `tests/objectives.rs`, `objective` tests.
 //! - Snapshot, histograms and gauges show the same integers: `tests/views.rs`.
 //! - Every exchange is recorded exactly once and leaves nothing in flight, dropped at any poll,
 //!   panicked or answered; frames, trailers and size hints are unchanged: `tests/http.rs`.
@@ -120,6 +127,7 @@ mod layer;
 #[cfg(all(loom, test))]
 mod loom_tests;
 mod metrics;
+mod objective;
 mod plain;
 mod quantile;
 mod recorder;
@@ -135,6 +143,7 @@ pub use bucket::CLASSIC_BOUNDS;
 pub use config::{Config, Exchange};
 pub use handle::LatencyHandle;
 pub use layer::{LatencyLayer, RequestHead};
+pub use objective::{Burn, BurnWindow, Goal, Objective, ObjectiveSnapshot};
 pub use plain::PlainFuture;
 pub use quantile::{Estimate, PERCENTILES, Quantile};
 pub use recorder::Recorder;

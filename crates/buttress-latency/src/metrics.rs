@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use buttress_core::metric::{Collect, Family, Histogram, Kind as MetricKind, Label, Value};
 
 use crate::handle::LatencyHandle;
+use crate::objective;
 use crate::quantile::PERCENTILES;
 use crate::series::{Kind, status_class};
 use crate::snapshot::Snapshot;
@@ -35,6 +36,7 @@ impl Collect for LatencyHandle {
                 vec![("name", route(series))]
             }));
         }
+        into.extend(objective::families(&self.read_objectives()));
         into.push(self.overflow());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::objective::ObjectiveSnapshot;
 use crate::quantile::{PERCENTILES, Quantile};
 use crate::series::{Key, Kind, Series};
 use crate::snapshot::Snapshot;
@@ -19,6 +20,8 @@ pub struct LatencySnapshot {
     pub routes: Vec<RouteSnapshot>,
     /// Each series.
     pub series: Vec<SeriesSnapshot>,
+    /// Each goal of each route that has an [objective](crate::Objective).
+    pub objectives: Vec<ObjectiveSnapshot>,
     /// How many exchanges share the overflow series, for want of room for their own.
     pub overflowed: u64,
 }

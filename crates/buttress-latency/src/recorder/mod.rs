@@ -12,7 +12,7 @@ use crate::snapshot::{Extremes, Snapshot};
 #[cfg(all(loom, test))]
 pub(crate) use seat::sit_alone;
 use shard::Shard;
-use stripes::{Mine, Striped};
+pub(crate) use stripes::{Mine, Striped};
 
 /// Counts durations in exact base-2 scale-6 buckets.
 ///

@@ -28,14 +28,14 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
 });
 
 /// A `T` for each place that is in use.
-pub(super) struct Striped<T> {
+pub(crate) struct Striped<T> {
     own: Box<[OnceLock<Box<T>>]>,
     shared: Box<[OnceLock<Box<T>>]>,
 }
 
 /// The one of a thread.
 #[derive(Clone, Copy)]
-pub(super) enum Mine<'a, T> {
+pub(crate) enum Mine<'a, T> {
     /// Nobody else writes to it.
     Own(&'a T),
     /// Others may.
@@ -43,7 +43,7 @@ pub(super) enum Mine<'a, T> {
 }
 
 impl<T: Default> Striped<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let places = |count| (0..count).map(|_| OnceLock::new()).collect();
         Self {
             own: places(PLAN.own),
@@ -57,7 +57,7 @@ impl<T: Default> Striped<T> {
         clippy::indexing_slicing,
         reason = "a seat to be had alone is below their number; one that is shared is masked by theirs, a power of two"
     )]
-    pub(super) fn mine(&self) -> Mine<'_, T> {
+    pub(crate) fn mine(&self) -> Mine<'_, T> {
         match seat(self.own.len()) {
             Seat::Own(nth) => Mine::Own(made(&self.own[nth])),
             Seat::Shared(nth) => Mine::Shared(made(&self.shared[nth & (self.shared.len() - 1)])),
@@ -65,7 +65,7 @@ impl<T: Default> Striped<T> {
     }
 
     /// All that there are.
-    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         let places = self.own.iter().chain(&*self.shared);
         places.filter_map(OnceLock::get).map(Box::as_ref)
     }

@@ -70,6 +70,11 @@ impl Ending {
         error: ErrorType::None,
     };
 
+    /// Whether it has a cause that is known better than by its status.
+    pub(crate) const fn is_named(&self) -> bool {
+        matches!(self.error, ErrorType::Named(_))
+    }
+
     /// The `error.type`, if there is one.
     pub(crate) fn error_type(&self) -> Option<&str> {
         match self.error {

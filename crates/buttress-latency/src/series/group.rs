@@ -50,6 +50,11 @@ impl Group {
     /// Counts an exchange that took `duration` and ended `now` in `ending`.
     #[inline]
     pub(crate) fn record(&self, ending: Ending, now: Instant, duration: Duration) {
+        if let Some(objectives) = &self.home.objectives {
+            for objective in &**objectives {
+                objective.count(&ending, now, duration);
+            }
+        }
         match self.cached(&ending) {
             Some(series) => series.rolling.record(now, duration),
             None => self.find(ending, now).rolling.record(now, duration),

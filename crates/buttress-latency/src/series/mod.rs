@@ -7,7 +7,7 @@ mod kind;
 mod registry;
 mod route;
 
-pub(crate) use ending::{Ending, status_class};
+pub(crate) use ending::{Class, Ending, status_class};
 pub(crate) use group::Group;
 pub(crate) use kind::{Kind, Method, Scheme};
 pub(crate) use registry::{Registry, Shared};

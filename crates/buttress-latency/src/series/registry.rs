@@ -8,6 +8,7 @@ use buttress_core::clock::Clock;
 use super::found::Found;
 use super::{Ending, Key, Kind, Method, Route, Scheme, Series};
 use crate::config::{Config, Observer};
+use crate::objective::{Tracked, track};
 use crate::window::Windows;
 
 /// The route of all that came when there was no more room.
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) scheme: Scheme,
     pub(crate) observer: Option<Observer>,
     pub(crate) series: Bounded<Key, Series>,
+    pub(crate) objectives: Tracked,
 }
 
 impl Registry {
@@ -47,6 +49,7 @@ impl Registry {
             scheme: config.scheme,
             observer: config.observer,
             series: Bounded::new(config.max_series, overflow),
+            objectives: track(&config.objectives, now),
         });
         let beyond = Route::new(OVERFLOW, Arc::clone(&shared), true);
         Self {

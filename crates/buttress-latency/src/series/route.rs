@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::group::Group;
 use super::{Kind, Shared};
+use crate::objective::Tracker;
 
 /// A route template, or a name for a plain service.
 #[derive(Debug)]
@@ -17,17 +18,20 @@ pub(crate) struct Route {
 pub(super) struct Home {
     pub(super) name: Arc<str>,
     pub(super) shared: Arc<Shared>,
+    pub(super) objectives: Option<Arc<[Tracker]>>,
     /// This stands for all routes beyond the cap.
     pub(super) overflow: bool,
 }
 
 impl Route {
     pub(super) fn new(name: &str, shared: Arc<Shared>, overflow: bool) -> Self {
+        let objectives = shared.objectives.get(name).cloned();
         let name = name.into();
         Self {
             home: Arc::new(Home {
                 name,
                 shared,
+                objectives,
                 overflow,
             }),
             groups: [const { OnceLock::new() }; Kind::COUNT],

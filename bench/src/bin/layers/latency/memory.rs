@@ -1,6 +1,7 @@
 //! What a series holds, as asked of the allocator.
 
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use ::prometheus::core::Collector;
@@ -41,7 +42,13 @@ fn recorder() -> Row {
     let mut made = None;
     let mut seen = vec![record_allocs(|| made = Some(Recorder::new()))];
     if let Some(recorder) = &made {
-        let fill = || record_allocs(|| samples.each(RECORDS, |each| recorder.record(each)));
+        // A thread that ends leaves its shard to the next.
+        let together = Barrier::new(2);
+        let fill = || {
+            let seen = record_allocs(|| samples.each(RECORDS, |each| recorder.record(each)));
+            together.wait();
+            seen
+        };
         std::thread::scope(|scope| {
             let threads = [scope.spawn(fill), scope.spawn(fill)];
             seen.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));

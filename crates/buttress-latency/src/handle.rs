@@ -11,7 +11,10 @@ use buttress_core::outcome::Outcome;
 use crate::config::Config;
 use crate::objective::ObjectiveSnapshot;
 use crate::series::{Ending, Group, Kind, Registry, Route};
+use crate::snapshot::Snapshot;
+use crate::trend::RouteTrend;
 use crate::view::{LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
+use crate::window::trend_of;
 
 /// All that has been recorded, for readers; and what layers record through. Cheap to clone.
 ///
@@ -66,6 +69,28 @@ impl LatencyHandle {
             Some(route) => record(route),
             None => record(&self.0.route(route)),
         }
+    }
+
+    /// How the quantile `q` of each route has moved over the slices of the longest window: is it
+    /// getting worse?
+    ///
+    /// Worked out when asked for, at some tens of microseconds for each series.
+    pub fn trends(&self, q: f64) -> Vec<RouteTrend> {
+        let now = self.0.shared.clock.now();
+        let mut routes: BTreeMap<Arc<str>, BTreeMap<Instant, Snapshot>> = BTreeMap::new();
+        for series in self.0.all_series() {
+            let slices = routes.entry(Arc::clone(&series.key.route)).or_default();
+            for (end, counts) in series.rolling.slices(now) {
+                *slices.entry(end).or_default() += &counts;
+            }
+        }
+        let recorded = routes.into_iter().filter(|(_, slices)| !slices.is_empty());
+        recorded
+            .map(|(route, slices)| RouteTrend {
+                route,
+                trend: trend_of(q, slices),
+            })
+            .collect()
     }
 
     /// How many exchanges are under way.
@@ -131,7 +156,7 @@ fn empty(route: &Arc<str>) -> RouteSnapshot {
     RouteSnapshot {
         route: Arc::clone(route),
         in_flight: 0,
-        total: crate::Snapshot::default(),
+        total: Snapshot::default(),
         windows: Vec::new(),
     }
 }

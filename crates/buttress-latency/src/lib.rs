@@ -89,6 +89,8 @@
 //!   long: `tests/windows.rs`, and over every interleaving of a few threads `loom_tests`.
 //! - What keeps an objective and what misses it is counted once, and its windows are those of a recount:
 //!   `tests/objectives.rs`, `objective` tests.
+//! - A trend is not bent by outliers, is taken from chance no more often than it says, and foresees
+//!   nothing beyond what it has seen: `trend` tests, `tests/trend.rs`.
 //! - Snapshot, histograms and gauges show the same integers: `tests/views.rs`.
 //! - Every exchange is recorded exactly once and leaves nothing in flight, dropped at any poll,
 //!   panicked or answered; frames, trailers and size hints are unchanged: `tests/http.rs`.
@@ -136,6 +138,7 @@ mod service;
 mod settle;
 mod snapshot;
 mod sync;
+mod trend;
 mod view;
 mod window;
 
@@ -150,5 +153,6 @@ pub use recorder::Recorder;
 pub use service::{Latency, ResponseBody, ResponseFuture};
 pub use settle::Recording;
 pub use snapshot::Snapshot;
+pub use trend::{Passing, RouteTrend, Slope, Trend, TrendPoint};
 pub use view::{LatencySnapshot, Percentiles, RouteSnapshot, SeriesSnapshot};
 pub use window::{RollingRecorder, WindowSnapshot, Windows};

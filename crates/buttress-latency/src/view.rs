@@ -172,6 +172,6 @@ fn status<S: serde::Serializer>(status: &Option<StatusCode>, to: S) -> Result<S:
 }
 
 #[cfg(feature = "serde")]
-fn text<S: serde::Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn text<S: serde::Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(text)
 }

@@ -8,6 +8,7 @@ mod packed;
 mod plan;
 mod ring;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
@@ -18,6 +19,7 @@ use buttress_core::clock::Instant;
 use crate::recorder::Recorder;
 use crate::snapshot::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::trend::{Trend, TrendPoint};
 pub(crate) use plan::Span;
 pub use plan::Windows;
 use ring::{Ring, Total};
@@ -112,6 +114,20 @@ impl RollingRecorder {
         (total.counts, windows)
     }
 
+    /// How `q` has moved over the slices of the longest window, as of `now`.
+    pub fn trend(&self, q: f64, now: Instant) -> Trend {
+        trend_of(q, self.slices(now))
+    }
+
+    /// The slices of the longest window that have ended, by the moment of their end.
+    pub(crate) fn slices(&self, now: Instant) -> BTreeMap<Instant, Snapshot> {
+        let mut rings = self.rings();
+        let total = Total::new(self.recorder.snapshot());
+        self.advance(&mut rings, &total, now);
+        let longest = rings.iter().max_by_key(|ring| ring.length());
+        longest.into_iter().flat_map(Ring::slices).collect()
+    }
+
     #[cold]
     fn try_fold(&self, now: Instant) {
         // Taken: somebody folds or reads. What is recorded meanwhile falls on either side of the
@@ -138,6 +154,19 @@ impl RollingRecorder {
     fn rings(&self) -> MutexGuard<'_, Box<[Ring]>> {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The trend of `q` over `slices`; those that do not bear it give no point.
+pub(crate) fn trend_of(q: f64, slices: BTreeMap<Instant, Snapshot>) -> Trend {
+    let point = |(end, counts): (Instant, Snapshot)| {
+        let quantile = counts.quantile(q);
+        Some(TrendPoint {
+            at: Duration::from_nanos(end.as_nanos()),
+            value: quantile.value()?,
+            count: quantile.count,
+        })
+    };
+    Trend::of(q, slices.into_iter().filter_map(point).collect())
 }
 
 fn next_end(rings: &[Ring]) -> u64 {

@@ -26,6 +26,16 @@ impl Packed {
         }
     }
 
+    /// What was packed, but for the extremes that are known better than by their buckets.
+    pub(super) fn unpack(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (slot, count) in self.slots() {
+            snapshot.push(slot, count);
+        }
+        snapshot.set_sum(self.sum);
+        snapshot.since(&Snapshot::default())
+    }
+
     pub(super) const fn sum_nanos(&self) -> u64 {
         self.sum
     }

@@ -101,6 +101,22 @@ impl Ring {
         }
     }
 
+    /// Each slice that has ended and is still in the window, by the moment of its end.
+    pub(super) fn slices(&self) -> impl Iterator<Item = (Instant, Snapshot)> + '_ {
+        let oldest = self.oldest();
+        let within = self.ended.iter().filter(move |(slice, _)| *slice >= oldest);
+        within.map(|(slice, packed)| {
+            let end = slice
+                .saturating_add(1)
+                .saturating_mul(self.span.slice_nanos);
+            (Instant::from_nanos(end), packed.unpack())
+        })
+    }
+
+    pub(super) const fn length(&self) -> Duration {
+        self.span.length
+    }
+
     fn sum_with(&self, running: &Snapshot) -> Snapshot {
         let mut counts = vec![0_u64; SLOTS];
         let mut add = |slot: u16, count: u64| {

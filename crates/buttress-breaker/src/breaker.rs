@@ -147,18 +147,23 @@ impl Breaker {
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
         let gate = self.0.gate();
-        let Some(generation) = gate.pass() else {
-            return self.reject_or_ask();
-        };
-        if !gate.is_timed() {
-            let ticket = Ticket::ordinary(generation);
-            return Ok(Permit::new(
+        match gate.pass() {
+            Some(generation) if !gate.is_timed() => Ok(Permit::new(
                 Hot::hold(&self.0.hot),
-                ticket,
+                Ticket::ordinary(generation),
                 Instant::NEVER,
                 Entered::default(),
-            ));
+            )),
+            Some(generation) => self.acquire_timed(generation),
+            None => self.reject_or_ask(),
         }
+    }
+
+    /// Kept out of line, as what follows is, so that the shortest path is small enough to be inlined:
+    /// a permit that is written in one function and moved in another is waited for.
+    #[inline(never)]
+    fn acquire_timed(&self, generation: u64) -> Result<Permit, Rejected> {
+        let gate = self.0.gate();
         let now = self.0.clock().now();
         if now < gate.settled_until() {
             Ok(self.permit(Ticket::ordinary(generation), now))
@@ -210,7 +215,6 @@ impl Breaker {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.hot) == 1
     }
 
-    /// Kept out of line, so that the healthy path stays small enough to be inlined.
     #[inline(never)]
     fn reject_or_ask(&self) -> Result<Permit, Rejected> {
         let now = self.0.clock().now();

@@ -48,7 +48,8 @@ where
         let polled = this.future.poll(cx);
         this.guard.leave();
         let result = ready!(polled);
-        let mut guard = this.guard.take();
+        // Settled where it lies: it is large, and if the classifier panics it is dropped with the rest.
+        let guard = this.guard;
         if guard.is_open() {
             guard.enter();
             let outcome = this.classify.classify(result.as_ref());

@@ -82,6 +82,7 @@ impl<S: Settle> Guard<S> {
     }
 
     /// Settles, unless that has been done.
+    #[inline]
     pub fn settle(&mut self, outcome: Outcome) {
         if let Some(settle) = self.settle.take() {
             settle.settle(outcome);
@@ -127,6 +128,7 @@ impl<S: Settle> Guard<S> {
 }
 
 impl<S: Settle> Drop for Guard<S> {
+    #[inline]
     fn drop(&mut self) {
         let outcome = if self.inside {
             Outcome::Failure(FailureKind::Panic)

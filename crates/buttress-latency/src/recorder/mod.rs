@@ -7,7 +7,7 @@ mod stripes;
 use std::fmt;
 use std::time::Duration;
 
-use crate::bucket::{ABOVE, BELOW, OCTAVE_BUCKETS, OCTAVES, SPLITS, Slot};
+use crate::bucket::{ABOVE, BELOW, OCTAVE_BUCKETS, OCTAVES, SPLIT_COUNT, SPLITS, Slot};
 use crate::snapshot::{Extremes, Snapshot};
 #[cfg(all(loom, test))]
 pub(crate) use seat::sit_alone;
@@ -73,7 +73,10 @@ impl Recorder {
     /// counted here, and its share of the sum or its being the longest in the next.
     pub fn snapshot(&self) -> Snapshot {
         let shards = || self.shards.all();
-        let mut snapshot = Snapshot::default();
+        let touched = (0..OCTAVES).filter(|octave| self.has_octave(*octave));
+        // All buckets of each, the upper parts, and what is out of range.
+        let mut snapshot =
+            Snapshot::with_room_for(touched.count() * OCTAVE_BUCKETS + SPLIT_COUNT + 2);
         snapshot.push(BELOW, shards().map(Shard::below).sum());
         self.read_buckets(&mut snapshot);
         snapshot.push(ABOVE, shards().map(Shard::above).sum());
@@ -108,8 +111,7 @@ impl Recorder {
 
     /// The counts of an octave that has been touched.
     fn octave(&self, octave: usize) -> Option<[u64; OCTAVE_BUCKETS]> {
-        let mut shards = self.shards.all();
-        if !shards.any(|shard| shard.has_octave(octave)) {
+        if !self.has_octave(octave) {
             return None;
         }
         let mut counts = [0; OCTAVE_BUCKETS];
@@ -117,6 +119,10 @@ impl Recorder {
             shard.add_octave(octave, &mut counts);
         }
         Some(counts)
+    }
+
+    fn has_octave(&self, octave: usize) -> bool {
+        self.shards.all().any(|shard| shard.has_octave(octave))
     }
 
     fn upper(&self, nth: usize) -> u64 {

@@ -169,6 +169,14 @@ impl Snapshot {
         &self.counts
     }
 
+    /// An empty one that takes so many slots without growing.
+    pub(crate) fn with_room_for(slots: usize) -> Self {
+        Self {
+            counts: Vec::with_capacity(slots),
+            ..Self::default()
+        }
+    }
+
     /// Appends a slot, which must come after those that are there.
     pub(crate) fn push(&mut self, slot: Slot, count: u64) {
         if count > 0 {

@@ -55,7 +55,13 @@ impl Packed {
     }
 }
 
+#[inline]
 fn write(bytes: &mut Vec<u8>, mut number: u64) {
+    // Two at once: most counts of a slice.
+    if (0x80..0x4000).contains(&number) {
+        bytes.extend_from_slice(&[(number & 0x7F) as u8 | 0x80, (number >> 7 & 0x7F) as u8]);
+        return;
+    }
     while number > 0x7F {
         bytes.push((number & 0x7F) as u8 | 0x80);
         number >>= 7;
@@ -63,9 +69,14 @@ fn write(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push((number & 0x7F) as u8);
 }
 
+#[inline]
 fn read<'a>(bytes: &mut impl Iterator<Item = &'a u8>) -> Option<u64> {
-    let mut number = 0;
-    let mut shift = 0;
+    let first = *bytes.next()?;
+    let mut number = u64::from(first & 0x7F);
+    if first & 0x80 == 0 {
+        return Some(number);
+    }
+    let mut shift = 7;
     loop {
         let byte = *bytes.next()?;
         number |= u64::from(byte & 0x7F) << shift;

@@ -7,10 +7,12 @@
     reason = "a test reports by panicking"
 )]
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Backoff, Circuit, Jitter, Ramp, Saved, Settings, Settled, State, Ticket, Transition,
+    Admission, Backoff, Circuit, HalfOpenLimit, Jitter, Ramp, Saved, Settings, Settled, State,
+    Ticket, Transition,
 };
 use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
@@ -340,6 +342,36 @@ fn answers_that_begin_well_and_never_end_close_the_circuit_at_their_deadlines() 
     let (admission, transition) = circuit.admit(later, &Rng::seeded(1));
     assert_eq!(transition.unwrap().to, State::Closed);
     assert!(matches!(admission, Admission::Admitted(ticket) if !ticket.is_probe()));
+}
+
+#[test]
+fn answers_that_had_begun_well_admit_whoever_asks_after_the_end_of_half_open() {
+    let limit = HalfOpenLimit::new(Duration::from_secs(60), State::Open);
+    let settings = Settings::default()
+        .successes_to_close(NonZeroU32::MIN)
+        .half_open_limit(limit)
+        .ramp(None);
+    let rng = Rng::seeded(1);
+    let mut circuit = Circuit::starting(State::Open, settings, Instant::ORIGIN, &rng);
+    let probing = Instant::ORIGIN.saturating_add(Duration::from_secs(60));
+    let probe = admitted(&mut circuit, probing);
+    circuit.answered(&probe, probing);
+    let just_after = probing.saturating_add(limit.after);
+    assert!(circuit.would_admit(just_after), "its lease ended in time");
+    assert_eq!(circuit.expire(just_after), None);
+    assert!(!admitted(&mut circuit, just_after).is_probe());
+}
+
+#[test]
+fn answers_that_suffice_by_settings_made_since_admit_although_no_place_is_free() {
+    let (mut circuit, first, deadline) = probing();
+    circuit.answered(&first, deadline.saturating_sub(Duration::from_secs(1)));
+    let second = admitted(&mut circuit, deadline);
+    assert!(second.is_probe() && !circuit.would_admit(deadline));
+    let settings = Settings::default().successes_to_close(NonZeroU32::MIN);
+    circuit.reconfigure(settings.ramp(None));
+    assert!(circuit.would_admit(deadline));
+    assert!(!admitted(&mut circuit, deadline).is_probe());
 }
 
 #[test]

@@ -225,6 +225,16 @@ mod tests {
             .collect();
         assert!(all.iter().all(|s| (2.5..=5.0).contains(s)));
         assert!(all.iter().any(|s| *s < 3.0) && all.iter().any(|s| *s > 4.5));
+        let mean = all.iter().sum::<f64>() / 1_000.0;
+        assert!((mean - 3.75).abs() < 0.2, "spread unevenly: {mean}");
+    }
+
+    #[test]
+    fn the_first_duration_is_to_the_nanosecond_what_was_asked_for() {
+        let long = Duration::new(1 << 50, 1);
+        assert_eq!(Backoff::constant(long).base(), long);
+        let drawn = Backoff::constant(long).duration(0, &Rng::seeded(1));
+        assert_eq!(drawn, long);
     }
 
     #[test]
@@ -251,6 +261,8 @@ mod tests {
                 "open_for.cap",
             ),
             (Backoff::default().factor(f64::NAN), "open_for.factor"),
+            (Backoff::default().factor(f64::INFINITY), "open_for.factor"),
+            (Backoff::default().factor(0.9), "open_for.factor"),
             (Backoff::by_attempt([]), "open_for.by_attempt"),
             (
                 Backoff::by_attempt([Duration::from_secs(1), Duration::ZERO]),
@@ -264,5 +276,13 @@ mod tests {
         for (backoff, field) in refused {
             assert_eq!(backoff.validate().unwrap_err().field(), field);
         }
+    }
+
+    #[test]
+    fn the_longest_table_and_a_backoff_that_does_not_rise_make_sense() {
+        let second = Duration::from_secs(1);
+        let longest = Backoff::by_attempt([second; MAX_TABLE]);
+        assert_eq!(longest.validate(), Ok(()));
+        assert_eq!(Backoff::constant(second).validate(), Ok(()));
     }
 }

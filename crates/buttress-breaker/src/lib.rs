@@ -57,6 +57,7 @@
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
 //! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
 //! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds. | `tests/asked.rs` |
+//! | What is usual for a dependency is learned from any start below the ceiling, and no outage teaches it. | `tests/adaptive.rs` |
 //! | A rule of the user's own is asked under no lock, and may panic. | `tests/own_rules.rs` |
 //! | A breaker with the default rules takes less than 2 KiB, and a call allocates nothing. | `tests/memory.rs` |
 //! | Under a real server all connections and routes of a layer share one breaker. | `tests/axum.rs` |
@@ -102,7 +103,8 @@
 //! failures are part of its answers, and whose silence is not.
 //!
 //! [`Rule::Adaptive`] is for a dependency that never is quite well: if a tenth of its answers are failures on a
-//! good day, a fixed rate is either blind or open for ever. It needs traffic: at three standard deviations it
+//! good day, a fixed rate is either blind or open for ever. Until it knows what is usual its ceiling holds; what
+//! changes for good is learned in the end. It needs traffic: at three standard deviations it
 //! takes 13 failures of 20 calls to prove more than 30 %, and 80 of 200. A deployment that doubles the
 //! failures is not seen by a factor of three.
 //!

@@ -398,7 +398,7 @@ impl Machine {
             .at
             .saturating_add(transition.open_for.unwrap_or_default());
         if matches!(transition.to, State::Closed | State::Observing) {
-            self.rules.clear();
+            self.rules.clear(transition.at);
         }
         self.reported.clear();
         self.asked_until = Instant::ORIGIN;

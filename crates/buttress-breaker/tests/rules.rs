@@ -265,51 +265,6 @@ fn a_threshold_changed_under_way_counts_each_call_once() {
 }
 
 #[test]
-fn a_multiple_of_what_is_usual_opens_and_the_usual_itself_does_not() {
-    let time = ManualClock::new();
-    let breaker = breaker(&time, Rule::adaptive());
-    let failing_one_in = |n: u64, calls: u64| {
-        (0..calls).find(|call| {
-            time.advance(Duration::from_millis(10));
-            end(&breaker, if call % n == 0 { BAD } else { Outcome::Success });
-            breaker.state() == State::Open
-        })
-    };
-    // A minute of a tenth failing is what this dependency is like.
-    assert_eq!(failing_one_in(10, 6_000), None);
-    let limit = breaker.handle().snapshot().windows[0].threshold.unwrap();
-    assert!((limit - 0.3).abs() < 0.01, "{limit}");
-    assert!(failing_one_in(2, 6_000).is_some());
-    assert!(verdict(&breaker).contains("adaptive"));
-}
-
-#[test]
-fn what_is_bad_for_long_does_not_become_usual() {
-    let time = ManualClock::new();
-    let breaker = breaker(&time, Rule::adaptive());
-    let limit = || breaker.handle().snapshot().windows[0].threshold.unwrap();
-    for call in 0..6_000 {
-        time.advance(Duration::from_millis(10));
-        end(
-            &breaker,
-            if call % 20 == 0 {
-                BAD
-            } else {
-                Outcome::Success
-            },
-        );
-    }
-    let before = limit();
-    // Too few calls to open it, and every one of them fails.
-    for _ in 0..60 {
-        time.advance(SECOND);
-        end(&breaker, BAD);
-    }
-    assert_eq!(breaker.state(), State::Closed);
-    assert!((limit() - before).abs() < 0.005, "{before} {}", limit());
-}
-
-#[test]
 fn by_default_slow_is_what_the_shortest_threshold_calls_so() {
     let time = ManualClock::new();
     let rules = [

@@ -9,6 +9,12 @@ use buttress_core::window::Counts;
 /// the two of a single test would be passed by chance too often.
 const DEVIATIONS: f64 = 3.0;
 
+/// So many calls make a rate known to somebody who bears `floor`: if that share of them failed, their
+/// showing no failure at all would be certainly out of the usual.
+pub(super) fn calls_to_know(floor: f64, min_calls: u32) -> f64 {
+    (DEVIATIONS * DEVIATIONS * (1.0 - floor) / floor).max(min_calls.into())
+}
+
 /// A failure rate learned from calls that weigh less the older they are.
 #[derive(Clone, Debug)]
 pub(super) struct Baseline {
@@ -36,14 +42,15 @@ impl Baseline {
         self.at = self.at.max(at);
     }
 
-    /// Lets time pass without anything being forgotten.
-    pub(super) fn freeze(&mut self, until: Instant) {
-        self.at = self.at.max(until);
+    /// Learns nothing until `at`: the rate stays, but rests on less and less, so that in the end
+    /// something else may be learned.
+    pub(super) fn age(&mut self, at: Instant, memory: Duration) {
+        self.learn(at, Counts::default(), memory);
     }
 
-    /// The learned rate; `None` if it rests on fewer than `min_calls`.
-    pub(super) fn rate(&self, min_calls: u32) -> Option<f64> {
-        (self.total >= f64::from(min_calls)).then(|| self.bad / self.total)
+    /// The learned rate; `None` if it rests on the weight of fewer than so many `calls`.
+    pub(super) fn rate(&self, calls: f64) -> Option<f64> {
+        (self.total >= calls).then(|| self.bad / self.total)
     }
 }
 
@@ -95,20 +102,31 @@ mod tests {
         baseline.learn(start, counts(100, 100), memory);
         baseline.learn(start.saturating_add(memory), counts(0, 100), memory);
         let expected = 100.0 / std::f64::consts::E;
-        let rate = baseline.rate(1).unwrap();
+        let rate = baseline.rate(1.0).unwrap();
         assert!((rate - expected / (expected + 100.0)).abs() < 1e-9);
     }
 
     #[test]
-    fn a_frozen_baseline_forgets_nothing_and_few_calls_teach_nothing() {
+    fn a_baseline_that_learns_nothing_keeps_its_rate_until_it_rests_on_too_few_calls() {
         let memory = Duration::from_secs(10);
         let mut baseline = Baseline::new();
         let start = Instant::from_nanos(1_000_000_000_000);
         baseline.learn(start, counts(1, 10), memory);
-        assert_eq!(baseline.rate(11), None);
-        let later = start.saturating_add(memory * 100);
-        baseline.freeze(later);
-        baseline.learn(later, counts(0, 0), memory);
-        assert_eq!(baseline.rate(10), Some(0.1));
+        assert_eq!(baseline.rate(11.0), None);
+        baseline.age(start.saturating_add(memory), memory);
+        assert!((baseline.rate(3.6).unwrap() - 0.1).abs() < 1e-9);
+        assert_eq!(baseline.rate(3.7), None);
+    }
+
+    #[test]
+    fn a_rate_is_known_from_as_many_calls_as_rule_the_floor_out() {
+        for floor in [0.001, 0.05, 0.1, 0.5] {
+            // The bound on failures is the bound on successes, turned round.
+            let upper = |calls| 1.0 - lower_bound(counts(calls, calls));
+            let first = (1_u64..100_000).find(|calls| upper(*calls) <= floor + 1e-12);
+            let off = first.unwrap() as f64 - calls_to_know(floor, 1);
+            assert!((-1e-6..1.0).contains(&off), "{floor}: {off}");
+        }
+        assert!((calls_to_know(0.5, 20) - 20.0).abs() < 1e-9);
     }
 }

@@ -6,7 +6,7 @@ use buttress_core::clock::Instant;
 use buttress_core::window::Counts;
 
 use super::Fired;
-use super::baseline::{Baseline, lower_bound};
+use super::baseline::{Baseline, calls_to_know, lower_bound};
 use super::custom::{Evidence, Question};
 use super::rule::{Rule, Window};
 use super::tally::{Counting, Sample, Tally, Threshold};
@@ -108,7 +108,7 @@ impl Kept {
     }
 
     /// Learns what is usual from what has left the window by `now`, unless what the window held then,
-    /// or the bucket that left by itself, is certainly out of the usual: even where the calls are too few
+    /// or the bucket that left by itself, is certainly above the limit: even where the calls are too few
     /// to open the circuit.
     pub(super) fn roll(&mut self, now: Instant, learn: bool) {
         let Rule::Adaptive {
@@ -127,7 +127,7 @@ impl Kept {
             if usual && lower_bound(counts) <= limit {
                 baseline.learn(at, counts, memory);
             } else {
-                baseline.freeze(at);
+                baseline.age(at, memory);
             }
         }
     }
@@ -179,11 +179,9 @@ impl Kept {
                 min_calls,
                 ..
             } => {
-                let usual = self
-                    .baseline
-                    .as_ref()
-                    .and_then(|known| known.rate(min_calls));
-                Some((factor * usual.unwrap_or(0.0)).clamp(floor, ceiling))
+                let enough = calls_to_know(floor, min_calls);
+                let usual = self.baseline.as_ref().and_then(|known| known.rate(enough));
+                Some(usual.map_or(ceiling, |usual| (factor * usual).clamp(floor, ceiling)))
             }
             Rule::ConsecutiveFailures(_) | Rule::Custom(_) => None,
         }
@@ -206,10 +204,13 @@ impl Kept {
         })
     }
 
-    /// Forgets all evidence, but not what is usual.
-    pub(super) fn clear(&mut self) {
+    /// Forgets all evidence, but not what is usual, which is `now` as old as that.
+    pub(super) fn clear(&mut self, now: Instant) {
         for tally in &mut self.tallies {
             tally.clear();
+        }
+        if let (Some(usual), &Rule::Adaptive { baseline, .. }) = (&mut self.baseline, &self.rule) {
+            usual.age(now, baseline);
         }
     }
 

@@ -152,10 +152,10 @@ impl Rules {
     }
 
     /// Forgets all evidence, but not what is usual.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self, now: Instant) {
         self.consecutive = 0;
         for kept in &mut self.kept {
-            kept.clear();
+            kept.clear(now);
         }
     }
 

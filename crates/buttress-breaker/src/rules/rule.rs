@@ -62,7 +62,17 @@ pub enum Rule {
     /// standard deviations, is above `factor` × the learned rate, held between `floor` and
     /// `ceiling`. The usual rate is learned from the calls that have left the window, weighed less
     /// the older they are, and only while the circuit is closed and the window is not certainly above
-    /// the threshold, be the calls in it ever so few. Before anything has been learned the floor holds.
+    /// the threshold, be the calls in it ever so few.
+    ///
+    /// A rate is known once it rests on 9 (1 − `floor`) / `floor` calls, at least `min_calls`: 81 where
+    /// the floor is 10 %, 171 where it is 5 %. Until then, and where fewer come in a `baseline`, the
+    /// ceiling holds, and whatever is below that is learned: a dependency may have any usual rate up to
+    /// there.
+    ///
+    /// While nothing is learned the known rate stays what it is and its weight fades. So an outage does
+    /// not become usual, but what stays bad for good does: after `baseline` × ln(calls learned / calls to
+    /// know) the rate is unknown and is learned anew. At 100 calls a second and the defaults that takes
+    /// `baseline` × 6.6, or about an hour; until then it opens the circuit now and then.
     ///
     /// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
     /// Journal of the American Statistical Association 22 (1927).

@@ -84,6 +84,23 @@ fn lower_bound(total: u64, bad: u64) -> f64 {
     (p + z * z / (2.0 * n) - z * spread) / (1.0 + z * z / n)
 }
 
+fn memory(rule: &Rule) -> Option<Duration> {
+    match rule {
+        Rule::Adaptive { baseline, .. } => Some(*baseline),
+        _ => None,
+    }
+}
+
+impl Usual {
+    fn learn(&mut self, at: u64, (total, bad): (u64, u64), memory: Duration) {
+        let passed = Duration::from_nanos(at.saturating_sub(self.at));
+        let kept = (-passed.as_secs_f64() / memory.as_secs_f64()).exp();
+        self.total = self.total * kept + total as f64;
+        self.bad = self.bad * kept + bad as f64;
+        self.at = self.at.max(at);
+    }
+}
+
 impl Model {
     pub fn new(rules: Vec<Rule>, now: u64) -> Self {
         Self {
@@ -112,6 +129,10 @@ impl Model {
         if state == State::Closed {
             self.record.clear();
             self.row = 0;
+            let adaptive = self.rules.iter().find_map(memory);
+            if let Some(memory) = adaptive {
+                self.usual.learn(self.now, (0, 0), memory);
+            }
         }
     }
 
@@ -311,13 +332,11 @@ impl Model {
         else {
             unreachable!()
         };
-        let known = self.usual.total >= f64::from(min_calls);
-        let usual = if known {
-            self.usual.bad / self.usual.total
-        } else {
-            0.0
-        };
-        (factor * usual).clamp(floor, ceiling)
+        let enough = (9.0 / floor - 9.0).max(f64::from(min_calls));
+        if self.usual.total < enough {
+            return ceiling;
+        }
+        (factor * self.usual.bad / self.usual.total).clamp(floor, ceiling)
     }
 
     /// Moves what has left the window of an adaptive rule into what is usual.
@@ -349,13 +368,9 @@ impl Model {
         record.retain(|(at, _)| stays(*at));
         for (bucket, calls) in left {
             let ((total, bad), at) = (sums(&calls), bucket * width);
-            if learns && lower_bound(total, bad) <= limit {
-                let passed = Duration::from_nanos(at.saturating_sub(self.usual.at));
-                let kept = (-passed.as_secs_f64() / baseline.as_secs_f64()).exp();
-                self.usual.total = self.usual.total * kept + total as f64;
-                self.usual.bad = self.usual.bad * kept + bad as f64;
-            }
-            self.usual.at = self.usual.at.max(at);
+            let usual = learns && lower_bound(total, bad) <= limit;
+            let learned = if usual { (total, bad) } else { (0, 0) };
+            self.usual.learn(at, learned, baseline);
         }
     }
 }

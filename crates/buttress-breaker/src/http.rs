@@ -82,14 +82,18 @@ pin_project! {
         S: Service<Request<ReqB>>,
     {
         Rejected { rejected: Option<Rejected>, grpc: bool },
-        Readying {
-            readying: Readying<S, Request<ReqB>>,
-            classify: Option<C>,
-            head: bool,
-            grpc: bool,
-        },
+        // On the heap: a request whose service is ready does not carry the room for it about.
+        Readying { waiting: Option<Box<Waiting<S, ReqB, C>>> },
         Calling { #[pin] judged: Judge<S::Future, C, Permit> },
     }
+}
+
+/// A request that waits for the inner service, and what it is judged by then.
+struct Waiting<S, ReqB, C> {
+    readying: Readying<S, Request<ReqB>>,
+    classify: C,
+    head: bool,
+    grpc: bool,
 }
 
 impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
@@ -127,15 +131,17 @@ impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
         }
     }
 
+    #[cold]
     fn readying(inner: S, request: Request<ReqB>, permit: Permit, classify: C) -> Self {
-        let head = is_head(request.method());
-        let grpc = is_grpc(request.headers());
+        let waiting = Waiting {
+            head: is_head(request.method()),
+            grpc: is_grpc(request.headers()),
+            readying: Readying::new(inner, request, permit),
+            classify,
+        };
         Self {
             state: State::Readying {
-                readying: Readying::new(inner, request, permit),
-                classify: Some(classify),
-                head,
-                grpc,
+                waiting: Some(Box::new(waiting)),
             },
         }
     }
@@ -152,28 +158,30 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let (readied, classify, head, grpc) = match state.as_mut().project() {
+            let (readied, waited) = match state.as_mut().project() {
                 StateProj::Calling { judged } => return judged.poll(cx),
                 StateProj::Rejected { rejected, grpc } => {
                     return rejected.take().map_or(Poll::Pending, |rejected| {
                         Poll::Ready(Ok(rejected.into_response(*grpc, Watched::empty())))
                     });
                 }
-                StateProj::Readying {
-                    readying,
-                    classify,
-                    head,
-                    grpc,
-                } => (
-                    ready!(readying.poll_call(cx)),
-                    classify.take(),
-                    *head,
-                    *grpc,
-                ),
+                StateProj::Readying { waiting } => {
+                    let Some(polled) = waiting.as_mut() else {
+                        // Polled again after it has ended.
+                        return Poll::Pending;
+                    };
+                    (ready!(polled.readying.poll_call(cx)), waiting.take())
+                }
             };
-            let (Some(readied), Some(classify)) = (readied, classify) else {
+            let (Some(readied), Some(waited)) = (readied, waited) else {
                 return Poll::Pending;
             };
+            let Waiting {
+                classify,
+                head,
+                grpc,
+                ..
+            } = *waited;
             match readied {
                 Readied::Called(future, guard) => state.set(State::Calling {
                     judged: Judge::guarded(future, classify, guard, head),

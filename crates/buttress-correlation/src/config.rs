@@ -2,6 +2,8 @@
 
 use http::HeaderName;
 
+#[cfg(doc)]
+use crate::CorrelationId;
 use crate::{Mint, Trust};
 
 /// The header that carries the ID where nothing else is said.
@@ -25,6 +27,8 @@ pub struct Config {
     pub trust: Trust,
     /// How new IDs are made.
     pub mint: Mint,
+    /// Whether the ID stands in the extensions of request and response as well.
+    pub extensions: bool,
 }
 
 impl Default for Config {
@@ -34,6 +38,7 @@ impl Default for Config {
             also_read: vec![X_REQUEST_ID.clone()],
             trust: Trust::default(),
             mint: Mint::default(),
+            extensions: true,
         }
     }
 }
@@ -69,6 +74,16 @@ impl Config {
     #[must_use]
     pub fn mint(mut self, mint: Mint) -> Self {
         self.mint = mint;
+        self
+    }
+
+    /// Puts the ID into the extensions of request and response as well (the default), or into its
+    /// header alone, which spares a request both maps. [`CorrelationId::current`] tells it either
+    /// way, and so what goes out through a [`crate::PropagateLayer`] carries it. A second
+    /// [`crate::CorrelationLayer`] further in then takes the header for a stranger's.
+    #[must_use]
+    pub const fn extensions(mut self, extensions: bool) -> Self {
+        self.extensions = extensions;
         self
     }
 }

@@ -17,9 +17,9 @@ use crate::{Config, CorrelationId};
 
 /// Gives every request exactly one valid ID and every response the same.
 ///
-/// The ID stands in the request's extensions and in its header, is [`CorrelationId::current`] while
-/// the inner service works, and goes back in the response's header and extensions. All services and
-/// clones of one layer share its counters.
+/// The ID stands in the request's header and extensions, is [`CorrelationId::current`] while
+/// the inner service works, and goes back in the response's header and extensions; in no extensions
+/// if [`Config::extensions`] says so. All services and clones of one layer share its counters.
 #[derive(Clone, Debug, Default)]
 pub struct CorrelationLayer {
     config: Arc<Config>,
@@ -99,6 +99,7 @@ where
         ResponseFuture {
             inner: Scoped::calling(taken.id, || self.inner.call(request)),
             echo: Some((config.header.clone(), taken.value)),
+            extensions: config.extensions,
         }
     }
 }
@@ -111,6 +112,7 @@ pin_project! {
         #[pin]
         inner: Scoped<F>,
         echo: Option<(HeaderName, HeaderValue)>,
+        extensions: bool,
     }
 }
 
@@ -122,14 +124,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let echo = this.echo;
+        let (echo, extensions) = (this.echo, *this.extensions);
         this.inner.poll_and(cx, |result, id| {
-            let (Ok(response), Some((name, value)), Some(id)) = (result, echo.take(), id.take())
-            else {
+            let (Ok(response), Some((name, value))) = (result, echo.take()) else {
                 return;
             };
             put(response.headers_mut(), name, value);
-            response.extensions_mut().insert::<CorrelationId>(id);
+            if let Some(id) = id.take().filter(|_| extensions) {
+                response.extensions_mut().insert::<CorrelationId>(id);
+            }
         })
     }
 }

@@ -45,7 +45,8 @@
 //! # What it costs
 //!
 //! Parsing and minting allocate nothing. A request costs one boxed value in each of the two
-//! extension maps and, where the ID is minted, one header value. The counters are relaxed atomics.
+//! extension maps and, where the ID is minted, one header value; without the maps ([`Config::extensions`]) that value alone.
+//! The counters are relaxed atomics.
 //!
 //! # Where in the stack
 //!

@@ -59,14 +59,21 @@ impl PropagateLayer {
     }
 
     fn set<B>(&self, request: &mut Request<B>) {
-        let known = match request.extensions().get::<CorrelationId>() {
-            // As it is where the header came from the same layer as the extension.
-            Some(id) if self.carries(request.headers(), id) => return,
-            Some(id) => Some(id.to_header_value()),
-            None => CorrelationId::with_current(|id| id.map(CorrelationId::to_header_value)),
+        let value = match request.extensions().get::<CorrelationId>() {
+            Some(id) => self.known(request.headers(), id),
+            None => CorrelationId::with_current(|id| match id {
+                Some(id) => self.known(request.headers(), id),
+                None => Some(self.unknown(request.headers())),
+            }),
         };
-        let value = known.unwrap_or_else(|| self.unknown(request.headers()));
-        put(request.headers_mut(), self.header.clone(), value);
+        if let Some(value) = value {
+            put(request.headers_mut(), self.header.clone(), value);
+        }
+    }
+
+    /// The header to set for `id`; none where it is there, as the layer that took the ID left it.
+    fn known(&self, headers: &HeaderMap, id: &CorrelationId) -> Option<HeaderValue> {
+        (!self.carries(headers, id)).then(|| id.to_header_value())
     }
 
     /// Whether `id`, and nothing else, is in the header already.

@@ -11,7 +11,8 @@ pub(crate) struct Taken {
     pub(crate) value: HeaderValue,
 }
 
-/// Gives `request` its one ID: in its extensions, and in its header, where nothing else is left.
+/// Gives `request` its one ID: in its header, where nothing else is left, and in its extensions if
+/// those are wanted.
 pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
     if let Some(id) = request.extensions().get::<CorrelationId>() {
         // No client can write extensions: a layer further out has decided.
@@ -36,12 +37,16 @@ pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Reques
             accept(config, name, id, request.headers_mut())
         }
         Some((_, Ok(id))) => {
-            request.extensions_mut().insert(ClientCorrelationId(id));
+            if config.extensions {
+                request.extensions_mut().insert(ClientCorrelationId(id));
+            }
             remove_others(config, request.headers_mut());
             mint(config, counters, request.headers_mut())
         }
     };
-    request.extensions_mut().insert(taken.id.clone());
+    if config.extensions {
+        request.extensions_mut().insert(taken.id.clone());
+    }
     taken
 }
 

@@ -79,9 +79,15 @@ pub struct Seams {
 /// Builds the stack of a configuration, and the handles of all that is in it.
 pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigError> {
     let trust = settings::trust(config.correlation.trust);
-    let correlation = CorrelationLayer::new(correlation::Config::new().trust(trust.clone()));
+    let observed = config.trace.otlp_endpoint.is_some() || config.log.access_log;
+    let correlation = CorrelationLayer::new(
+        correlation::Config::new()
+            .trust(trust.clone())
+            // Where spans and access lines read the ID; all else takes the current one.
+            .extensions(observed),
+    );
     let build = Build::new(config, seams)?;
-    let (proxy, routes, pools) = if config.trace.otlp_endpoint.is_some() || config.log.access_log {
+    let (proxy, routes, pools) = if observed {
         let Stacks {
             services,
             routes,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{Builder, Uuid};
 
 use crate::CorrelationId;
 
@@ -40,14 +40,28 @@ impl Mint {
 impl CorrelationId {
     /// A new ID: a UUIDv7. Allocates nothing.
     pub fn mint() -> Self {
-        // Without the shared counter: order within a millisecond is not worth a lock.
-        Self::from_uuid(&Uuid::new_v7(Timestamp::now(NoContext)))
+        // Without a shared counter: order within a millisecond is not worth a lock.
+        let random = Uuid::new_v4();
+        let (_, random) = random.as_bytes().split_at(6);
+        let random = random.first_chunk().unwrap_or(&[0; 10]);
+        Self::from_uuid(&Builder::from_unix_timestamp_millis(unix_millis(), random).into_uuid())
     }
 
     /// A new ID that tells nothing: a UUIDv4. Allocates nothing.
     pub fn mint_v4() -> Self {
         Self::from_uuid(&Uuid::new_v4())
     }
+}
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "an identifier tells when it was made by the wall clock"
+)]
+fn unix_millis() -> u64 {
+    use std::time::SystemTime;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap_or_default();
+    now.as_secs() * 1000 + u64::from(now.subsec_millis())
 }
 
 impl fmt::Debug for Mint {
@@ -75,6 +89,16 @@ mod tests {
             assert_eq!(version(&one), expected);
             assert_ne!(one, other);
         }
+    }
+
+    #[test]
+    fn a_minted_id_tells_the_time_it_was_made() {
+        let before = unix_millis();
+        let id = Uuid::parse_str(CorrelationId::mint().as_str()).unwrap();
+        let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+        let millis = seconds * 1000 + u64::from(nanos) / 1_000_000;
+        assert!((before..=unix_millis()).contains(&millis), "{millis}");
+        assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
     }
 
     #[test]

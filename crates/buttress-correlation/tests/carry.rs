@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use buttress_correlation::{Config, CorrelationId, CorrelationLayer, Mint};
+use buttress_correlation::{Config, CorrelationId, CorrelationLayer, Mint, PropagateLayer};
 use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -107,6 +107,39 @@ async fn requests_side_by_side_each_see_their_own_id() {
         done.unwrap().unwrap();
     }
     assert_eq!(layer.handle().snapshot().minted, 100);
+}
+
+#[tokio::test]
+async fn without_extensions_the_id_is_current_in_both_headers_and_on_what_goes_out() {
+    let upstream = service_fn(|request: Request<()>| async move {
+        let sent: Vec<_> = request
+            .headers()
+            .get_all("x-correlation-id")
+            .iter()
+            .collect();
+        assert_eq!(sent, ["the-id"]);
+        Ok::<_, Infallible>(Response::new(()))
+    });
+    let client = PropagateLayer::new().layer(upstream);
+    let config = Config::new().mint(Mint::with(|| "the-id".parse().unwrap()));
+    let service = CorrelationLayer::new(config.extensions(false)).layer(service_fn(
+        move |mut request: Request<()>| {
+            assert!(request.extensions().is_empty());
+            assert_eq!(request.headers()["x-correlation-id"], "the-id");
+            assert_eq!(current().as_deref(), Some("the-id"));
+            request
+                .headers_mut()
+                .insert("x-correlation-id", "another".parse().unwrap());
+            client.clone().oneshot(request)
+        },
+    ));
+    let mut request = Request::new(());
+    request
+        .headers_mut()
+        .insert("x-request-id", "forged".parse().unwrap());
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["x-correlation-id"], "the-id");
+    assert!(response.extensions().is_empty());
 }
 
 #[tokio::test]

@@ -16,9 +16,9 @@ use std::time::Duration;
 use buttress_core::clock::Clock;
 use buttress_core::reject::Rejected;
 
-use crate::breaker::Shared;
 use crate::gate::{Face, Gate, nanos};
 use crate::inflight::InFlight;
+use crate::shared::Shared;
 use crate::sync::AtomicU64;
 
 /// The gate stands first, next to the counts of the `Arc`.

@@ -48,10 +48,10 @@
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
 //! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp; who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
-//! | After half-open a rising share of calls passes, to within one call; trouble opens the circuit for longer than before. | `tests/states.rs` |
-//! | The open time grows until the circuit has proved healthy. | `tests/states.rs` |
-//! | A state set by hand follows a table; what may not follow is a typed error that changes nothing. | `tests/states.rs` |
-//! | Observing rejects nothing and tells each rule that would have fired, once. | `tests/states.rs` |
+//! | After half-open a rising share of calls passes, to within one call; trouble opens the circuit for longer than before. | `tests/states/main.rs` |
+//! | The open time grows until the circuit has proved healthy. | `tests/states/main.rs` |
+//! | A state set by hand follows a table; what may not follow is a typed error that changes nothing. | `tests/states/main.rs` |
+//! | Observing rejects nothing and tells each rule that would have fired, once. | `tests/states/main.rs` |
 //! | A restart forgets no open circuit, and believes no wall clock and no file further than the cap. | `tests/restart.rs` |
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
@@ -173,6 +173,7 @@ mod registry;
 mod rules;
 mod saved;
 mod service;
+mod shared;
 mod sync;
 mod waiters;
 

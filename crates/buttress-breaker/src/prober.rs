@@ -16,8 +16,9 @@ use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::spawn::Spawn;
 use tokio::sync::watch;
 
-use crate::breaker::{Breaker, Shared};
+use crate::breaker::Breaker;
 use crate::gate::{nanos, remaining};
+use crate::shared::Shared;
 
 type Probing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 

@@ -1,59 +1,29 @@
 //! The machine behind the lock: the circuit, the rules over it, and what has been counted.
 
-use std::borrow::Cow;
+mod calls;
+mod changes;
+mod judging;
+mod verdict;
+
+pub use calls::Calls;
+pub use changes::TransitionCount;
+
+pub(crate) use changes::Change;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Cause, Circuit, Evidence, IllegalTransition, Saved, Settings, Settled, State,
-    Ticket, Transition,
+    Admission, Circuit, IllegalTransition, Saved, Settings, Settled, State, Ticket, Transition,
 };
 use buttress_core::clock::Instant;
-use buttress_core::events;
 use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
-use buttress_core::verdict::{Action, Verdict};
+use buttress_core::verdict::Verdict;
 
 use crate::gate::Face;
 use crate::inflight::{InFlight, overdue_before};
-use crate::rules::{Answers, Asking, Fired, Rule, Rules, Sample};
-
-/// Calls by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Calls {
-    /// Ended well and in time.
-    pub success: u64,
-    /// Failed, in whatever way.
-    pub failure: u64,
-    /// Ended well, over the slow threshold.
-    pub slow: u64,
-    /// Say nothing about the upstream.
-    pub ignored: u64,
-    /// Were left by their caller.
-    pub abandoned: u64,
-}
-
-/// How often one state was left for another, by one rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TransitionCount {
-    /// The state that was left.
-    pub from: State,
-    /// The state that was entered.
-    pub to: State,
-    /// The rule that decided: that of [`Verdict::rule`].
-    pub rule: Cow<'static, str>,
-    /// How often.
-    pub count: u64,
-}
-
-/// A change that has yet to be told, or what would have been one.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) transition: Option<Transition>,
-    pub(crate) verdict: Verdict,
-}
+use crate::rules::{Asking, Rule, Rules, Sample};
 
 /// The whole state of a breaker, without I/O: `now` and randomness are passed in.
 #[derive(Debug)]
@@ -82,16 +52,6 @@ pub(crate) struct Machine {
     transitions: Vec<TransitionCount>,
     /// Changes to be told once the lock is free, oldest first.
     untold: VecDeque<Change>,
-}
-
-/// Rules that are not of the configuration's making.
-mod rule {
-    pub(super) const OPEN_TIME: &str = "open_time";
-    pub(super) const PROBE: &str = "probe";
-    pub(super) const HALF_OPEN_LIMIT: &str = "half_open_limit";
-    pub(super) const RAMP: &str = "ramp";
-    pub(super) const MANUAL: &str = "manual";
-    pub(super) const RESTORED: &str = "restored";
 }
 
 impl Machine {
@@ -263,61 +223,6 @@ impl Machine {
             && ticket.generation() == self.circuit.generation()
     }
 
-    /// Opens the circuit if it is closed and a rule fires; reports it, once, if it is observed.
-    fn judge(&mut self, now: Instant, rng: &Rng) {
-        let fired = self.rules.judge(now);
-        // Whoever observes wants to hear of every rule that fires.
-        let all = self.circuit.state() == State::Observing;
-        let ask = all || fired.is_none();
-        let questions = || self.rules.questions(all, self.circuit.generation(), now);
-        self.asking = ask.then(questions).flatten();
-        if self.asking.is_none() {
-            self.fire(fired.as_slice(), now, rng);
-        }
-    }
-
-    /// What the user's own rules have to be asked, to be answered by [`Machine::answer`].
-    #[inline]
-    pub(crate) fn take_questions(&mut self) -> Option<Asking> {
-        self.asking.take()
-    }
-
-    /// Takes the answers of the user's own rules, if nothing has changed since they were asked.
-    pub(crate) fn answer(&mut self, asked: &Asking, answers: &Answers, rng: &Rng) {
-        self.rule_panics = self.rule_panics.saturating_add(answers.panics);
-        if asked.generation == self.circuit.generation() {
-            self.fire(&answers.fired, asked.at, rng);
-        }
-    }
-
-    fn fire(&mut self, fired: &[Fired], now: Instant, rng: &Rng) {
-        if self.circuit.state() == State::Observing {
-            return self.report(fired, now);
-        }
-        let Some(fired) = fired.first() else { return };
-        if let Some(transition) = self.circuit.trip(now, rng, self.asked(now)) {
-            let opened = Action::Opened(transition.open_for.unwrap_or_default());
-            self.record(transition, fired.verdict(opened));
-        }
-    }
-
-    /// Tells of each rule that fires and did not when last looked at; `own` are the user's that do.
-    fn report(&mut self, own: &[Fired], now: Instant) {
-        let firing: Vec<_> = self.rules.firing(now).chain(own.iter().copied()).collect();
-        let before = std::mem::take(&mut self.reported);
-        for fired in firing {
-            let known = self.reported.contains(&fired.rule);
-            if !known {
-                self.reported.push(fired.rule);
-            }
-            if !known && !before.contains(&fired.rule) {
-                let verdict = fired.verdict(Action::Suppressed("observing".into()));
-                self.verdict = Some(verdict.clone());
-                self.tell(None, verdict);
-            }
-        }
-    }
-
     /// Sets the state by hand; whether that changed anything.
     pub(crate) fn by_hand(
         &mut self,
@@ -366,136 +271,8 @@ impl Machine {
         }
     }
 
-    pub(crate) fn transitions(&self) -> &[TransitionCount] {
-        &self.transitions
-    }
-
     /// Until when an open circuit stays so.
     pub(crate) fn open_until(&self) -> Option<Instant> {
         (self.circuit.state() == State::Open).then_some(self.until)
-    }
-
-    pub(crate) fn has_untold(&self) -> bool {
-        !self.untold.is_empty()
-    }
-
-    pub(crate) fn next_untold(&mut self) -> Option<Change> {
-        let next = self.untold.pop_front();
-        if next.is_none() {
-            // Transitions are rare: their room is not kept for the next one.
-            self.untold = VecDeque::new();
-        }
-        next
-    }
-
-    /// A change that the circuit itself gives the reason of.
-    fn changed(&mut self, transition: Transition) {
-        self.record(transition, verdict(&transition));
-    }
-
-    fn record(&mut self, transition: Transition, verdict: Verdict) {
-        self.until = transition
-            .at
-            .saturating_add(transition.open_for.unwrap_or_default());
-        if matches!(transition.to, State::Closed | State::Observing) {
-            self.rules.clear(transition.at);
-        }
-        self.reported.clear();
-        self.asked_until = Instant::ORIGIN;
-        self.count(&transition, &verdict);
-        self.verdict = Some(verdict.clone());
-        self.tell(Some(transition), verdict);
-    }
-
-    fn tell(&mut self, transition: Option<Transition>, verdict: Verdict) {
-        // Told at once, unless a subscriber's waker hangs: then the oldest give way.
-        if self.untold.len() == events::CAPACITY {
-            self.untold.pop_front();
-        }
-        self.untold.push_back(Change {
-            transition,
-            verdict,
-        });
-    }
-
-    fn count(&mut self, transition: &Transition, verdict: &Verdict) {
-        let (from, to, rule) = (transition.from, transition.to, &verdict.rule);
-        let known = self
-            .transitions
-            .iter_mut()
-            .find(|known| known.from == from && known.to == to && known.rule == *rule);
-        match known {
-            Some(known) => known.count = known.count.saturating_add(1),
-            None => self.transitions.push(TransitionCount {
-                from,
-                to,
-                rule: rule.clone(),
-                count: 1,
-            }),
-        }
-    }
-}
-
-impl Calls {
-    /// Adds what somebody else has counted.
-    pub(crate) fn add(&mut self, other: Self) {
-        for (count, more) in [
-            (&mut self.success, other.success),
-            (&mut self.failure, other.failure),
-            (&mut self.slow, other.slow),
-            (&mut self.ignored, other.ignored),
-            (&mut self.abandoned, other.abandoned),
-        ] {
-            *count = count.saturating_add(more);
-        }
-    }
-
-    fn count(&mut self, outcome: Outcome) {
-        let count = match outcome {
-            Outcome::Success => &mut self.success,
-            Outcome::Failure(_) => &mut self.failure,
-            Outcome::Slow => &mut self.slow,
-            Outcome::Abandoned => &mut self.abandoned,
-            _ => &mut self.ignored,
-        };
-        *count = count.saturating_add(1);
-    }
-}
-
-/// The reason that the circuit gives.
-fn verdict(transition: &Transition) -> Verdict {
-    let (rule, evidence) = match transition.cause {
-        Cause::OpenTime => (rule::OPEN_TIME, None),
-        Cause::Probes(evidence) => (rule::PROBE, Some(evidence)),
-        Cause::HalfOpenLimit => (rule::HALF_OPEN_LIMIT, None),
-        Cause::Ramp(evidence) => (rule::RAMP, Some(evidence)),
-        Cause::Restored => (rule::RESTORED, None),
-        _ => (rule::MANUAL, None),
-    };
-    let action = match transition.to {
-        _ if transition.cause == Cause::ByHand => Action::Forced,
-        State::Open => Action::Opened(transition.open_for.unwrap_or_default()),
-        State::HalfOpen => Action::Probing,
-        State::Ramping => Action::Ramping,
-        State::Closed => Action::Closed,
-        _ => Action::Forced,
-    };
-    let Evidence {
-        observed,
-        threshold,
-        samples,
-        ..
-    } = evidence.unwrap_or_default();
-    Verdict::new(rule, action).evidence(observed, threshold, samples.into())
-}
-
-impl Fired {
-    fn verdict(self, action: Action) -> Verdict {
-        let verdict =
-            Verdict::new(self.rule, action).evidence(self.observed, self.threshold, self.samples);
-        match self.window {
-            Some(window) => verdict.over(window),
-            None => verdict,
-        }
     }
 }

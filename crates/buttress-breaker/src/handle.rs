@@ -158,6 +158,10 @@ impl BreakerHandle {
     /// window that is resized keeps its newest calls, and one that turns from calls to time or back
     /// starts empty. The new rules are judged at once by what is known. Clock and randomness stay
     /// those the breaker was made with.
+    ///
+    /// Where the slow thresholds of the rules change, calls in flight count at their end, by their age
+    /// and once; they are no longer seen while they hang. One that is in flight while the thresholds
+    /// change twice may not count as slow at all.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         config.validate()?;
         self.breaker.shared().reconfigure(config);

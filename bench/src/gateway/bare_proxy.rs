@@ -1,9 +1,9 @@
 //! The yardstick: a reverse proxy of hyper and its pooled client, and nothing else.
 //!
-//! Server and client are the gateway's own (hyper-util's `auto` server and pooled client, streamed
-//! bodies both ways). Per request it does the one thing no proxy can leave out: point the URI at
-//! the upstream. It strips no header, times nothing out and counts nothing. Allocator and scheduler
-//! are the gateway's as well.
+//! Server and client are of the gateway's kind (hyper-util's `auto` server and pooled client, streamed
+//! bodies both ways), and left at their defaults. Per request it does the one thing no proxy can
+//! leave out: point the URI at the upstream. It strips no header, times nothing out and counts
+//! nothing. Allocator and scheduler are the gateway's as well.
 
 use std::net::SocketAddr;
 

@@ -175,8 +175,9 @@ async fn rounds(
     subject: &mut Candidate,
 ) -> Result<Vec<Round>, Error> {
     let requests = options.requests;
-    bare.serve(requests).await?;
+    // First, for it waits no longer for a first request than its configuration says.
     subject.serve(requests).await?;
+    bare.serve(requests).await?;
     let mut rounds = Vec::new();
     for index in 0..options.rounds {
         let round = if index % 2 == 0 {

@@ -91,17 +91,7 @@ pub(crate) fn only<'a>(
     name: &HeaderName,
     headers: &'a HeaderMap,
 ) -> Option<Result<&'a HeaderValue, InvalidId>> {
-    if headers.len() > FEW {
-        return single(headers.get_all(name).iter());
-    }
-    let here = headers.iter().filter(|(present, _)| *present == name);
-    single(here.map(|(_, value)| value))
-}
-
-#[inline]
-fn single<'a>(
-    mut values: impl Iterator<Item = &'a HeaderValue>,
-) -> Option<Result<&'a HeaderValue, InvalidId>> {
+    let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     Some(match values.next() {
         Some(_) => Err(InvalidId::Repeated),

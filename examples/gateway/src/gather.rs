@@ -11,8 +11,6 @@ use hyper::rt::Write;
 
 /// Up to so many bytes are copied together.
 const SHORT: usize = 2048;
-/// Room for most heads. It is cleared before it is filled, so there is no more of it than is needed.
-const BRIEF: usize = 512;
 
 /// Writes `pieces` in their order, as far as `io` takes them.
 pub(crate) fn poll_write<T: Write + Unpin>(
@@ -24,22 +22,7 @@ pub(crate) fn poll_write<T: Write + Unpin>(
     if let [piece] = pieces {
         return io.poll_write(cx, piece);
     }
-    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    if length <= BRIEF {
-        write_as_one::<BRIEF, _>(io, cx, pieces)
-    } else if length <= SHORT {
-        write_as_one::<SHORT, _>(io, cx, pieces)
-    } else {
-        io.poll_write_vectored(cx, pieces)
-    }
-}
-
-fn write_as_one<const ROOM: usize, T: Write>(
-    io: Pin<&mut T>,
-    cx: &mut Context<'_>,
-    pieces: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    let mut copied = [0; ROOM];
+    let mut copied = [0; SHORT];
     match copy(pieces, &mut copied) {
         Some(whole) => io.poll_write(cx, whole),
         None => io.poll_write_vectored(cx, pieces),
@@ -47,7 +30,7 @@ fn write_as_one<const ROOM: usize, T: Write>(
 }
 
 /// All pieces behind one another, if there is room.
-fn copy<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+fn copy<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
     let mut length = 0;
     for piece in pieces {
         let end = length + piece.len();
@@ -105,8 +88,6 @@ mod tests {
             &[1],
             &[SHORT + 1],
             &[200, 1000],
-            &[200, BRIEF - 200],
-            &[200, BRIEF - 199],
             &[0, 3, 0],
             &[1, SHORT - 1],
             &[1, SHORT],

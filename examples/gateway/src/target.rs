@@ -74,26 +74,10 @@ fn same(host: &HeaderValue, authority: &Authority) -> bool {
         .eq_ignore_ascii_case(authority.as_str().as_bytes())
 }
 
-/// Which bytes a name may have. Every request's is looked at byte by byte.
-#[expect(clippy::indexing_slicing, reason = "half of the places")]
-static IS_OF_NAME: [bool; 256] = {
-    let mut is = [false; 256];
-    let mut byte = 0;
-    while byte < 128_u8 {
-        is[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-        byte += 1;
-    }
-    is
-};
-
-#[expect(clippy::indexing_slicing, reason = "there are as many places as bytes")]
-fn is_of_name(byte: u8) -> bool {
-    IS_OF_NAME[usize::from(byte)]
-}
-
 /// A name or an address, perhaps with a port: no user part, no list, no white space.
 fn is_host(host: &[u8]) -> bool {
-    let end = host.iter().position(|&byte| !is_of_name(byte));
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let end = host.iter().position(|byte| !is_name(byte));
     match host.split_at(end.unwrap_or(host.len())) {
         ([], [b'[', rest @ ..]) => is_bracketed(rest),
         ([], _) => false,

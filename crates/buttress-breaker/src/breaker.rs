@@ -19,7 +19,7 @@ use crate::hot::{Hot, Kept};
 use crate::inflight::{Entered, InFlight};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
-use crate::permit::Permit;
+use crate::permit::{Permit, Time};
 use crate::prober::Prober;
 use crate::rules::thresholds;
 use crate::shared::{Shared, health_of};
@@ -125,31 +125,42 @@ impl Breaker {
     /// # Cost
     ///
     /// Closed: no lock, and no clock unless a slow threshold is set. Open: no lock, one clock read.
-    #[inline]
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
-        let gate = self.0.gate();
-        match gate.pass() {
-            Some(generation) if !gate.is_timed() => Ok(Permit::new(
-                Hot::hold(&self.0.hot),
-                Ticket::ordinary(generation),
-                Instant::NEVER,
-                Entered::default(),
-            )),
-            Some(generation) => self.acquire_timed(generation),
-            None => self.reject_or_ask(),
+        match self.pass() {
+            Some(permit) => Ok(permit),
+            None => self.acquire(),
         }
     }
 
-    /// Kept out of line, as what follows is, so that the shortest path is small enough to be inlined:
-    /// a permit that is written in one function and moved in another is waited for.
-    #[inline(never)]
-    fn acquire_timed(&self, generation: u64) -> Result<Permit, Rejected> {
+    /// The permit of an ordinary call of which nobody asks how long it takes.
+    ///
+    /// What does not need [`Breaker::acquire`] is small enough to be inlined where its permit is to
+    /// lie: one that is written in one function and moved in another is waited for, until all its words
+    /// are in memory.
+    #[inline]
+    pub(crate) fn pass(&self) -> Option<Permit> {
         let gate = self.0.gate();
+        let generation = gate.pass().filter(|_| !gate.is_timed())?;
+        let hot = Hot::hold(&self.0.hot);
+        Some(Permit::new(
+            hot,
+            Ticket::ordinary(generation),
+            Time::Unasked,
+        ))
+    }
+
+    /// [`Breaker::try_acquire`] of what [`Breaker::pass`] does not let through.
+    #[inline]
+    pub(crate) fn acquire(&self) -> Result<Permit, Rejected> {
+        let gate = self.0.gate();
+        let generation = gate.pass();
         let now = self.0.clock().now();
-        if now < gate.settled_until() {
-            Ok(self.permit(Ticket::ordinary(generation), now))
-        } else {
-            self.ask(now)
+        match generation {
+            Some(generation) if now < gate.settled_until() => {
+                Ok(self.permit(Ticket::ordinary(generation), now))
+            }
+            Some(_) => self.ask(now),
+            None => self.reject_or_ask(now),
         }
     }
 
@@ -181,9 +192,15 @@ impl Breaker {
 
     /// The permit of a probe that began at `started`.
     pub(crate) fn probed(&self, ticket: Ticket, started: Instant) -> Permit {
-        let timed = self.0.gate().is_timed();
-        let started = if timed { started } else { Instant::NEVER };
-        Permit::new(Hot::hold(&self.0.hot), ticket, started, Entered::default())
+        let time = if self.0.gate().is_timed() {
+            Time::Running {
+                since: started,
+                entered: Entered::default(),
+            }
+        } else {
+            Time::Unasked
+        };
+        Permit::new(Hot::hold(&self.0.hot), ticket, time)
     }
 
     /// From now on its events are told to its own listeners alone.
@@ -196,9 +213,8 @@ impl Breaker {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.hot) == 1
     }
 
-    #[inline(never)]
-    fn reject_or_ask(&self) -> Result<Permit, Rejected> {
-        let now = self.0.clock().now();
+    #[inline]
+    fn reject_or_ask(&self, now: Instant) -> Result<Permit, Rejected> {
         let until = self.0.gate().open_until();
         match until.and_then(|until| remaining(until, now)) {
             Some(wait) => Err(self.0.hot.reject("circuit_open").retry_after(wait)),
@@ -223,12 +239,9 @@ impl Breaker {
         });
         match admission {
             Admission::Admitted(ticket) if self.0.gate().is_timed() => Ok(self.permit(ticket, now)),
-            Admission::Admitted(ticket) => Ok(Permit::new(
-                Hot::hold(&self.0.hot),
-                ticket,
-                Instant::NEVER,
-                Entered::default(),
-            )),
+            Admission::Admitted(ticket) => {
+                Ok(Permit::new(Hot::hold(&self.0.hot), ticket, Time::Unasked))
+            }
             Admission::Rejected(wait) => Err(self
                 .0
                 .hot
@@ -245,7 +258,11 @@ impl Breaker {
         } else {
             self.0.in_flight().enter(now, ticket.generation())
         };
-        Permit::new(Hot::hold(&self.0.hot), ticket, now, entered)
+        let time = Time::Running {
+            since: now,
+            entered,
+        };
+        Permit::new(Hot::hold(&self.0.hot), ticket, time)
     }
 }
 

@@ -23,44 +23,58 @@ pub struct Permit {
     /// `None` once it has been told how the call ended.
     hot: Option<Arc<Hot>>,
     ticket: Ticket,
-    /// `NEVER` where nobody asks how long the call takes.
-    started: Instant,
-    entered: Entered,
-    /// What is known once the answer has come, where that was seen before the end.
-    timed: Timed,
+    time: Time,
     /// For how long the upstream asks to be left alone, in nanoseconds; mostly 0.
     asked: u64,
 }
 
-/// How long a call took to answer. All 0 where nobody asks: a permit is moved often and has to be small.
+/// The time of a call. Every call carries it about, so what is over gives its room to what comes next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Time {
+    /// Nobody asks for it.
+    Unasked,
+    /// It goes on.
+    Running { since: Instant, entered: Entered },
+    /// It is over: the answer has come, though maybe not its end.
+    Over { age: u64, overdue: u8 },
+}
+
+/// What a call took.
 #[derive(Clone, Copy, Debug, Default)]
-struct Timed {
-    /// In nanoseconds.
+struct Taken {
+    /// In nanoseconds; 0 where nobody asks.
     age: u64,
-    /// The thresholds it was counted for while in flight.
+    /// The thresholds that it was counted for while in flight.
     overdue: u8,
-    /// Its time has ended.
-    taken: bool,
+}
+
+impl Time {
+    /// What it comes to at `now`, unless it is over. To be done once for a time that goes on: that takes
+    /// the call out of those in flight.
+    #[inline]
+    fn end(self, hot: &Hot, generation: u64, now: Instant) -> Taken {
+        match self {
+            Self::Unasked => Taken::default(),
+            Self::Running { since, entered } => Taken {
+                age: now.as_nanos().saturating_sub(since.as_nanos()),
+                overdue: hot.in_flight().leave(entered, since, generation),
+            },
+            Self::Over { age, overdue } => Taken { age, overdue },
+        }
+    }
+
+    const fn is_asked(self) -> bool {
+        !matches!(self, Self::Unasked)
+    }
 }
 
 impl Permit {
     #[inline]
-    pub(crate) const fn new(
-        hot: Arc<Hot>,
-        ticket: Ticket,
-        started: Instant,
-        entered: Entered,
-    ) -> Self {
+    pub(crate) const fn new(hot: Arc<Hot>, ticket: Ticket, time: Time) -> Self {
         Self {
             hot: Some(hot),
             ticket,
-            started,
-            entered,
-            timed: Timed {
-                age: 0,
-                overdue: 0,
-                taken: false,
-            },
+            time,
             asked: 0,
         }
     }
@@ -103,7 +117,7 @@ impl Permit {
     /// Counts a success where nobody asks for the time.
     #[inline]
     fn counts_at_once(&self, hot: &Hot, outcome: Outcome) -> bool {
-        self.started == Instant::NEVER
+        !self.time.is_asked()
             && hot.gate().settled_until() == Instant::NEVER
             && self.is_plain_success(outcome)
             && hot.gate().succeed(self.ticket.generation())
@@ -113,22 +127,22 @@ impl Permit {
     fn settle_by(&self, hot: &Hot, outcome: Outcome) {
         let gate = hot.gate();
         let settled_until = gate.settled_until();
-        if self.started == Instant::NEVER && settled_until == Instant::NEVER {
+        if !self.time.is_asked() && settled_until == Instant::NEVER {
             if !(self.is_plain_success(outcome) && gate.succeed(self.ticket.generation())) {
-                self.tell_machine(hot, outcome, self.timed, hot.clock().now());
+                self.tell_machine(hot, outcome, None, hot.clock().now());
             }
             return;
         }
         let now = hot.clock().now();
-        let mut timed = self.timed;
+        let mut taken = None;
         if now < settled_until {
-            timed = self.take_time(hot, now);
-            let brisk = timed.overdue == 0 && gate.is_brisk(timed.age);
+            let Taken { age, overdue } = *taken.insert(self.end(hot, now));
+            let brisk = overdue == 0 && gate.is_brisk(age);
             if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
                 return;
             }
         }
-        self.tell_machine(hot, outcome, timed, now);
+        self.tell_machine(hot, outcome, taken, now);
     }
 
     #[inline]
@@ -136,18 +150,10 @@ impl Permit {
         outcome == Outcome::Success && !self.ticket.is_probe()
     }
 
-    /// Ends the time of the call, unless it has ended or nobody asks for it. To be done once.
+    /// Ends the time of the call.
     #[inline]
-    fn take_time(&self, hot: &Hot, now: Instant) -> Timed {
-        if self.timed.taken || self.started == Instant::NEVER {
-            return self.timed;
-        }
-        let in_flight = hot.in_flight();
-        Timed {
-            age: now.as_nanos().saturating_sub(self.started.as_nanos()),
-            overdue: in_flight.leave(self.entered, self.started, self.ticket.generation()),
-            taken: true,
-        }
+    fn end(&self, hot: &Hot, now: Instant) -> Taken {
+        self.time.end(hot, self.ticket.generation(), now)
     }
 
     #[cold]
@@ -159,23 +165,20 @@ impl Permit {
         shared.with(|machine| machine.circuit.answered(&self.ticket, now));
     }
 
+    /// `taken` is what the call took, if that is known.
     #[inline(never)]
-    fn tell_machine(&self, hot: &Hot, outcome: Outcome, timed: Timed, now: Instant) {
+    fn tell_machine(&self, hot: &Hot, outcome: Outcome, taken: Option<Taken>, now: Instant) {
         let Some(shared) = hot.rest() else {
             return;
         };
         shared.with_at(now, |machine| {
             // After the look: what was overdue by now has been counted as that.
-            let timed = if timed.taken {
-                timed
-            } else {
-                self.take_time(hot, now)
-            };
+            let taken = taken.unwrap_or_else(|| self.end(hot, now));
             let asked = Duration::from_nanos(self.asked);
             let sample = Sample {
                 outcome,
-                age: Duration::from_nanos(timed.age),
-                overdue: timed.overdue,
+                age: Duration::from_nanos(taken.age),
+                overdue: taken.overdue,
                 asked: asked * u32::from(outcome.is_failure()),
             };
             machine.settle(&self.ticket, &sample, now, shared.rng());
@@ -184,9 +187,11 @@ impl Permit {
 
     /// Whether the slow threshold had passed when the answer came.
     fn is_slow(&self) -> bool {
-        let age = Duration::from_nanos(self.timed.age);
+        let Time::Over { age, .. } = self.time else {
+            return false;
+        };
         let threshold = self.hot().and_then(|hot| hot.slow_after());
-        threshold.is_some_and(|threshold| age > threshold)
+        threshold.is_some_and(|threshold| Duration::from_nanos(age) > threshold)
     }
 }
 
@@ -194,6 +199,14 @@ impl Settle for Permit {
     #[inline]
     fn settle(self, outcome: Outcome) {
         self.record(outcome);
+    }
+
+    #[inline]
+    fn settle_in(place: &mut Option<Self>, outcome: Outcome) {
+        if let Some(permit) = place {
+            permit.finish(outcome);
+            *place = None;
+        }
     }
 
     #[inline]
@@ -209,7 +222,7 @@ impl Settle for Permit {
 
     #[cfg(feature = "http")]
     fn head(&mut self, _head: &buttress_core::classify::Head<'_>) {
-        let Some(hot) = self.hot().filter(|_| self.started != Instant::NEVER) else {
+        let Some(hot) = self.hot().filter(|_| self.time.is_asked()) else {
             return;
         };
         let now = hot.clock().now();
@@ -218,7 +231,8 @@ impl Settle for Permit {
         {
             shared.with_at(now, |_| ());
         }
-        self.timed = self.take_time(hot, now);
+        let Taken { age, overdue } = self.end(hot, now);
+        self.time = Time::Over { age, overdue };
     }
 }
 

@@ -95,9 +95,29 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        match self.acquire() {
-            Ok(permit) => self.start(permit, request),
-            Err(rejected) => ResponseFuture::rejected(rejected),
+        match self.breaker.pass() {
+            Some(permit) => self.start(permit, request),
+            None => self.ask(request),
+        }
+    }
+}
+
+impl<S, C> BreakerService<S, Plain, C> {
+    /// A call that has to be asked for.
+    #[inline(never)]
+    fn ask<R>(&mut self, request: R) -> ResponseFuture<S, R, C>
+    where
+        S: Service<R> + Clone,
+        C: Clone,
+    {
+        match self.breaker.acquire() {
+            Ok(permit) => {
+                ResponseFuture::start(&mut self.inner, permit, self.classify.clone(), request)
+            }
+            Err(rejected) => {
+                self.inner.let_go();
+                ResponseFuture::rejected(rejected)
+            }
         }
     }
 }

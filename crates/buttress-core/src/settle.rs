@@ -17,6 +17,18 @@ pub trait Settle {
     /// The exchange ended in `outcome`. Called exactly once for each admitted call.
     fn settle(self, outcome: Outcome);
 
+    /// [`Settle::settle`] of what lies in `place`, where nothing is left. For what is too large to be
+    /// moved out first: it is settled where it lies.
+    #[inline]
+    fn settle_in(place: &mut Option<Self>, outcome: Outcome)
+    where
+        Self: Sized,
+    {
+        if let Some(settle) = place.take() {
+            settle.settle(outcome);
+        }
+    }
+
     /// The answer has begun, and well, and its end may be long in coming. Called at most once, before
     /// [`Settle::settle`].
     fn answered(&mut self) {}
@@ -84,9 +96,7 @@ impl<S: Settle> Guard<S> {
     /// Settles, unless that has been done.
     #[inline]
     pub fn settle(&mut self, outcome: Outcome) {
-        if let Some(settle) = self.settle.take() {
-            settle.settle(outcome);
-        }
+        S::settle_in(&mut self.settle, outcome);
     }
 
     /// What is guarded, to be guarded by somebody else; `None` if it has settled.

@@ -83,10 +83,7 @@ impl Circuit {
             }
             Phase::Open { until } => Admission::Rejected(until.saturating_since(now)),
             Phase::HalfOpen { probes, limit } => match probes.lease(now, &self.settings) {
-                Ok(lease) => Admission::Admitted(Ticket {
-                    lease: Some(lease),
-                    ..ordinary
-                }),
+                Ok(lease) => Admission::Admitted(Ticket::probe(self.generation, lease)),
                 Err(wait) => {
                     let freed = now.saturating_add(wait);
                     let ends = limit.filter(|limit| limit.at <= freed);

@@ -13,7 +13,7 @@ impl Circuit {
     /// lease runs out after that has succeeded, since some answers have no end.
     pub fn answered(&mut self, ticket: &Ticket, now: Instant) {
         if ticket.generation == self.generation
-            && let (Phase::HalfOpen { probes, .. }, Some(lease)) = (&mut self.phase, ticket.lease)
+            && let (Phase::HalfOpen { probes, .. }, Some(lease)) = (&mut self.phase, ticket.lease())
         {
             probes.answered(lease, now);
         }
@@ -32,7 +32,7 @@ impl Circuit {
         if ticket.generation != self.generation {
             return Settled::Stale;
         }
-        match (&mut self.phase, ticket.lease) {
+        match (&mut self.phase, ticket.lease()) {
             (Phase::Closed { good }, None) => {
                 *good = good.saturating_add(u64::from(outcome == Outcome::Success));
                 Settled::Counted

@@ -9,8 +9,12 @@ use super::Transition;
 #[must_use = "an admitted call must be settled"]
 pub struct Ticket {
     pub(super) generation: u64,
-    pub(super) lease: Option<u64>,
+    /// That of a probe, or [`NO_LEASE`]: a ticket is part of what every call carries about.
+    lease: u64,
 }
+
+/// Leases are numbered from 0: one a nanosecond for five centuries would come to this.
+const NO_LEASE: u64 = u64::MAX;
 
 impl Ticket {
     /// A ticket for an ordinary call of `generation`; for owners that admit closed traffic without
@@ -18,8 +22,13 @@ impl Ticket {
     pub const fn ordinary(generation: u64) -> Self {
         Self {
             generation,
-            lease: None,
+            lease: NO_LEASE,
         }
+    }
+
+    /// A ticket for the probe of `generation` that has this lease.
+    pub(super) const fn probe(generation: u64, lease: u64) -> Self {
+        Self { generation, lease }
     }
 
     /// The generation in which the call was admitted.
@@ -29,7 +38,11 @@ impl Ticket {
 
     /// Whether the call is a probe.
     pub const fn is_probe(&self) -> bool {
-        self.lease.is_some()
+        self.lease != NO_LEASE
+    }
+
+    pub(super) fn lease(&self) -> Option<u64> {
+        self.is_probe().then_some(self.lease)
     }
 }
 

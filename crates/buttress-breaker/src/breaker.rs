@@ -21,6 +21,7 @@ use crate::layer::BreakerLayer;
 use crate::machine::Machine;
 use crate::permit::{Permit, Time};
 use crate::prober::Prober;
+use crate::refusal::{Reason, Refusal};
 use crate::rules::thresholds;
 use crate::shared::{Shared, health_of};
 use crate::sync::Mutex;
@@ -126,17 +127,26 @@ impl Breaker {
     ///
     /// Closed: no lock, and no clock unless a slow threshold is set. Open: no lock, one clock read.
     pub fn try_acquire(&self) -> Result<Permit, Rejected> {
-        match self.pass() {
-            Some(permit) => Ok(permit),
-            None => self.acquire(),
+        self.admit().map_err(Rejected::from)
+    }
+
+    /// [`Breaker::try_acquire`] for whoever tells of a refusal later.
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<Permit, Refusal> {
+        if let Some(permit) = self.pass() {
+            return Ok(permit);
+        }
+        let now = self.now();
+        match self.refuse(now) {
+            Some(refusal) => Err(refusal),
+            None => self.ask(now),
         }
     }
 
     /// The permit of an ordinary call of which nobody asks how long it takes.
     ///
-    /// What does not need [`Breaker::acquire`] is small enough to be inlined where its permit is to
-    /// lie: one that is written in one function and moved in another is waited for, until all its words
-    /// are in memory.
+    /// Apart from all else it is small enough to be inlined where the permit is to lie: one that is
+    /// written in one function and moved in another is waited for, until all its words are in memory.
     #[inline]
     pub(crate) fn pass(&self) -> Option<Permit> {
         let gate = self.0.gate();
@@ -149,18 +159,29 @@ impl Breaker {
         ))
     }
 
-    /// [`Breaker::try_acquire`] of what [`Breaker::pass`] does not let through.
+    /// The time on the breaker's clock, for [`Breaker::refuse`] and [`Breaker::ask`].
     #[inline]
-    pub(crate) fn acquire(&self) -> Result<Permit, Rejected> {
+    pub(crate) fn now(&self) -> Instant {
+        self.0.clock().now()
+    }
+
+    /// What refuses a call at `now` without asking the machine: an open circuit whose time is not over.
+    #[inline]
+    pub(crate) fn refuse(&self, now: Instant) -> Option<Refusal> {
+        let wait = remaining(self.0.gate().open_until()?, now)?;
+        Some(self.0.hot.refuse(Reason::CircuitOpen, Some(wait)))
+    }
+
+    /// [`Breaker::try_acquire`] at `now` of what is neither let through by [`Breaker::pass`] nor refused by
+    /// [`Breaker::refuse`].
+    #[inline]
+    pub(crate) fn ask(&self, now: Instant) -> Result<Permit, Refusal> {
         let gate = self.0.gate();
-        let generation = gate.pass();
-        let now = self.0.clock().now();
-        match generation {
+        match gate.pass() {
             Some(generation) if now < gate.settled_until() => {
                 Ok(self.permit(Ticket::ordinary(generation), now))
             }
-            Some(_) => self.ask(now),
-            None => self.reject_or_ask(now),
+            _ => self.ask_machine(now),
         }
     }
 
@@ -213,17 +234,8 @@ impl Breaker {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.hot) == 1
     }
 
-    #[inline]
-    fn reject_or_ask(&self, now: Instant) -> Result<Permit, Rejected> {
-        let until = self.0.gate().open_until();
-        match until.and_then(|until| remaining(until, now)) {
-            Some(wait) => Err(self.0.hot.reject("circuit_open").retry_after(wait)),
-            None => self.ask(now),
-        }
-    }
-
     #[cold]
-    fn ask(&self, now: Instant) -> Result<Permit, Rejected> {
+    fn ask_machine(&self, now: Instant) -> Result<Permit, Refusal> {
         let prober = self.0.prober().filter(|prober| prober.is_running());
         let (admission, state) = self.0.with_at(now, |machine| {
             let state = machine.circuit.state();
@@ -242,11 +254,10 @@ impl Breaker {
             Admission::Admitted(ticket) => {
                 Ok(Permit::new(Hot::hold(&self.0.hot), ticket, Time::Unasked))
             }
-            Admission::Rejected(wait) => Err(self
-                .0
-                .hot
-                .reject(state.map_or("probing", reason))
-                .retry_after(wait)),
+            Admission::Rejected(wait) => {
+                let reason = state.map_or(Reason::Probing, Reason::of);
+                Err(self.0.hot.refuse(reason, Some(wait)))
+            }
         }
     }
 
@@ -263,16 +274,6 @@ impl Breaker {
             entered,
         };
         Permit::new(Hot::hold(&self.0.hot), ticket, time)
-    }
-}
-
-/// Why a circuit in `state` rejects.
-const fn reason(state: State) -> &'static str {
-    match state {
-        State::HalfOpen => "probes_busy",
-        State::Ramping => "ramping",
-        State::ForcedOpen => "forced_open",
-        _ => "circuit_open",
     }
 }
 

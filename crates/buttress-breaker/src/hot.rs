@@ -14,10 +14,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
-use buttress_core::reject::Rejected;
 
 use crate::gate::{Face, Gate, nanos};
 use crate::inflight::InFlight;
+use crate::refusal::{Reason, Refusal};
 use crate::shared::Shared;
 use crate::sync::AtomicU64;
 
@@ -135,10 +135,11 @@ impl Hot {
             .store(nanos(ready_deadline), Ordering::Relaxed);
     }
 
-    /// A rejection, counted.
-    pub(crate) fn reject(&self, reason: &'static str) -> Rejected {
+    /// A refusal, counted.
+    #[inline]
+    pub(crate) fn refuse(&self, reason: Reason, wait: Option<Duration>) -> Refusal {
         self.rejected.fetch_add(1, Ordering::Relaxed);
-        Rejected::new("breaker", reason)
+        Refusal { reason, wait }
     }
 
     pub(crate) fn rejected(&self) -> u64 {

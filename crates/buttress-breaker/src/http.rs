@@ -19,6 +19,7 @@ use tower_service::Service;
 use crate::inner::Inner;
 use crate::permit::Permit;
 use crate::readying::{Readied, Readying};
+use crate::refusal::Refusal;
 use crate::service::{BreakerService, Guarding};
 
 /// The body of a guarded response: the inner service's own, watched to its end.
@@ -42,7 +43,7 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         match self.acquire() {
             Ok(permit) => self.start(permit, request),
-            Err(rejected) => ResponseFuture::rejected(rejected, is_grpc(request.headers())),
+            Err(refusal) => ResponseFuture::rejected(refusal, is_grpc(request.headers())),
         }
     }
 }
@@ -54,7 +55,7 @@ where
     ResB: Body,
 {
     fn admit(&mut self, _: &Request<ReqB>) -> Result<Permit, Rejected> {
-        self.acquire()
+        self.acquire().map_err(Rejected::from)
     }
 
     #[inline]
@@ -81,7 +82,7 @@ pin_project! {
     where
         S: Service<Request<ReqB>>,
     {
-        Rejected { rejected: Option<Rejected>, grpc: bool },
+        Rejected { refusal: Option<Refusal>, grpc: bool },
         // On the heap: a request whose service is ready does not carry the room for it about.
         Readying { waiting: Option<Box<Waiting<S, ReqB, C>>> },
         Calling { #[pin] judged: Judge<S::Future, C, Permit> },
@@ -97,10 +98,10 @@ struct Waiting<S, ReqB, C> {
 }
 
 impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
-    pub(crate) const fn rejected(rejected: Rejected, grpc: bool) -> Self {
+    pub(crate) const fn rejected(refusal: Refusal, grpc: bool) -> Self {
         Self {
             state: State::Rejected {
-                rejected: Some(rejected),
+                refusal: Some(refusal),
                 grpc,
             },
         }
@@ -160,8 +161,9 @@ where
         loop {
             let (readied, waited) = match state.as_mut().project() {
                 StateProj::Calling { judged } => return judged.poll(cx),
-                StateProj::Rejected { rejected, grpc } => {
-                    return rejected.take().map_or(Poll::Pending, |rejected| {
+                StateProj::Rejected { refusal, grpc } => {
+                    return refusal.take().map_or(Poll::Pending, |refusal| {
+                        let rejected = Rejected::from(refusal);
                         Poll::Ready(Ok(rejected.into_response(*grpc, Watched::empty())))
                     });
                 }
@@ -186,7 +188,8 @@ where
                 Readied::Called(future, guard) => state.set(State::Calling {
                     judged: Judge::guarded(future, classify, guard, head),
                 }),
-                Readied::Late(rejected) => {
+                Readied::Late(refusal) => {
+                    let rejected = Rejected::from(refusal);
                     return Poll::Ready(Ok(rejected.into_response(grpc, Watched::empty())));
                 }
                 Readied::Failed(error, mut guard) => {

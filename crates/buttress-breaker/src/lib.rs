@@ -171,6 +171,7 @@ mod permit;
 mod presets;
 mod prober;
 mod readying;
+mod refusal;
 mod registry;
 mod rules;
 mod saved;

@@ -36,6 +36,13 @@ pub(crate) enum Time {
     /// It goes on.
     Running { since: Instant, entered: Entered },
     /// It is over: the answer has come, though maybe not its end.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(
+            dead_code,
+            reason = "only the head of a response tells of an answer before its end"
+        )
+    )]
     Over { age: u64, overdue: u8 },
 }
 

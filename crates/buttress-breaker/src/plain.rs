@@ -17,6 +17,7 @@ use tower_service::Service;
 use crate::inner::Inner;
 use crate::permit::Permit;
 use crate::readying::{Readied, Readying};
+use crate::refusal::Refusal;
 use crate::service::{BreakerService, Guarding};
 
 /// The error of a guarded service of any kind.
@@ -110,13 +111,18 @@ impl<S, C> BreakerService<S, Plain, C> {
         S: Service<R> + Clone,
         C: Clone,
     {
-        match self.breaker.acquire() {
+        let now = self.breaker.now();
+        if let Some(refusal) = self.breaker.refuse(now) {
+            self.inner.let_go();
+            return ResponseFuture::rejected(refusal);
+        }
+        match self.breaker.ask(now) {
             Ok(permit) => {
                 ResponseFuture::start(&mut self.inner, permit, self.classify.clone(), request)
             }
-            Err(rejected) => {
+            Err(refusal) => {
                 self.inner.let_go();
-                ResponseFuture::rejected(rejected)
+                ResponseFuture::rejected(refusal)
             }
         }
     }
@@ -129,7 +135,7 @@ where
 {
     #[inline]
     fn admit(&mut self, _: &R) -> Result<Permit, Rejected> {
-        self.acquire()
+        self.acquire().map_err(Rejected::from)
     }
 
     #[inline]
@@ -156,17 +162,17 @@ pin_project! {
     where
         S: Service<R>,
     {
-        Rejected { rejected: Option<Rejected> },
+        Rejected { refusal: Option<Refusal> },
         Readying { readying: Readying<S, R>, classify: Option<C> },
         Calling { #[pin] judged: JudgeResult<S::Future, C, Permit> },
     }
 }
 
 impl<S: Service<R>, R, C> ResponseFuture<S, R, C> {
-    pub(crate) const fn rejected(rejected: Rejected) -> Self {
+    pub(crate) const fn rejected(refusal: Refusal) -> Self {
         Self {
             state: State::Rejected {
-                rejected: Some(rejected),
+                refusal: Some(refusal),
             },
         }
     }
@@ -220,9 +226,9 @@ where
                 StateProj::Calling { judged } => {
                     return judged.poll(cx).map_err(BreakerError::Inner);
                 }
-                StateProj::Rejected { rejected } => {
-                    return rejected.take().map_or(Poll::Pending, |rejected| {
-                        Poll::Ready(Err(BreakerError::Rejected(rejected)))
+                StateProj::Rejected { refusal } => {
+                    return refusal.take().map_or(Poll::Pending, |refusal| {
+                        Poll::Ready(Err(BreakerError::Rejected(refusal.into())))
                     });
                 }
                 StateProj::Readying { readying, classify } => {
@@ -236,8 +242,8 @@ where
                 Readied::Called(future, guard) => state.set(State::Calling {
                     judged: JudgeResult::new(future, classify, guard),
                 }),
-                Readied::Late(rejected) => {
-                    return Poll::Ready(Err(BreakerError::Rejected(rejected)));
+                Readied::Late(refusal) => {
+                    return Poll::Ready(Err(BreakerError::Rejected(refusal.into())));
                 }
                 Readied::Failed(error, mut guard) => {
                     guard.settle(classify.classify(Err(&error)));

@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use buttress_core::clock::Sleep;
 use buttress_core::outcome::Outcome;
-use buttress_core::reject::Rejected;
 use buttress_core::settle::Guard;
 use tower_service::Service;
 
 use crate::hot::Hot;
 use crate::permit::Permit;
+use crate::refusal::{Reason, Refusal};
 
 /// An inner service that is readied, under a deadline, and then called with `request`.
 pub(crate) struct Readying<S, R> {
@@ -33,7 +33,7 @@ where
     /// The call is made; the guard has watched it.
     Called(S::Future, Guard<Permit>),
     /// The deadline passed.
-    Late(Rejected),
+    Late(Refusal),
     /// The inner service will never be ready again; the guard is still open.
     Failed(S::Error, Guard<Permit>),
 }
@@ -85,6 +85,6 @@ impl<S: Service<R>, R> Readying<S, R> {
         }
         // Our own queue was too long: that says nothing about the upstream.
         self.guard.settle(Outcome::Ignored);
-        Poll::Ready(Some(Readied::Late(hot.reject("not_ready"))))
+        Poll::Ready(Some(Readied::Late(hot.refuse(Reason::NotReady, None))))
     }
 }

@@ -12,6 +12,7 @@ use tower_service::Service;
 use crate::breaker::Breaker;
 use crate::inner::Inner;
 use crate::permit::Permit;
+use crate::refusal::Refusal;
 use crate::waiters::Waiter;
 
 /// A service guarded by a [`Breaker`]. Clones share the breaker.
@@ -98,11 +99,11 @@ impl<S, P: Protocol, C> BreakerService<S, P, C> {
 
     /// Asks the breaker; a rejection lets go of the inner service.
     #[inline]
-    pub(crate) fn acquire(&mut self) -> Result<Permit, Rejected>
+    pub(crate) fn acquire(&mut self) -> Result<Permit, Refusal>
     where
         S: Clone,
     {
-        let admitted = self.breaker.try_acquire();
+        let admitted = self.breaker.admit();
         if admitted.is_err() {
             self.inner.let_go();
         }

@@ -33,9 +33,10 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        match self.admit(&request) {
+        let key = self.key.key_of(&request);
+        match self.acquire(key) {
             Ok(permit) => self.start(permit, request),
-            Err(rejected) => ResponseFuture::rejected(rejected, is_grpc(request.headers())),
+            Err(refusal) => ResponseFuture::rejected(refusal, is_grpc(request.headers())),
         }
     }
 }
@@ -50,7 +51,7 @@ where
 {
     fn admit(&mut self, request: &Request<ReqB>) -> Result<Permit, Rejected> {
         let key = self.key.key_of(request);
-        self.acquire(key)
+        self.acquire(key).map_err(Rejected::from)
     }
 
     fn start(&mut self, permit: Permit, request: Request<ReqB>) -> Self::Future {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use buttress_core::protocol::{Http, Plain, Protocol};
-use buttress_core::reject::Rejected;
 use tower_layer::Layer;
 
 use super::breakers::KeyedBreaker;
@@ -13,6 +12,7 @@ use super::key::Key;
 use crate::fallback::FallbackLayer;
 use crate::inner::Inner;
 use crate::permit::Permit;
+use crate::refusal::Refusal;
 
 /// Guards services with a breaker for each key; all that come of this layer share them.
 ///
@@ -109,8 +109,8 @@ impl<S, K, F: Clone, P: Protocol, C: Clone> Layer<S> for KeyedBreakerLayer<K, F,
 impl<S: Clone, K: Key, F, P: Protocol, C> KeyedBreakerService<S, K, F, P, C> {
     /// Asks the breaker of `key`; a rejection lets go of the inner service.
     #[inline]
-    pub(super) fn acquire(&mut self, key: K) -> Result<Permit, Rejected> {
-        let admitted = self.breakers.get(key).try_acquire();
+    pub(super) fn acquire(&mut self, key: K) -> Result<Permit, Refusal> {
+        let admitted = self.breakers.get(key).admit();
         if admitted.is_err() {
             self.inner.let_go();
         }

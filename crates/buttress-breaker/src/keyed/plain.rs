@@ -30,9 +30,10 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        match self.admit(&request) {
+        let key = self.key.key_of(&request);
+        match self.acquire(key) {
             Ok(permit) => self.start(permit, request),
-            Err(rejected) => ResponseFuture::rejected(rejected),
+            Err(refusal) => ResponseFuture::rejected(refusal),
         }
     }
 }
@@ -47,7 +48,7 @@ where
     #[inline]
     fn admit(&mut self, request: &R) -> Result<Permit, Rejected> {
         let key = self.key.key_of(request);
-        self.acquire(key)
+        self.acquire(key).map_err(Rejected::from)
     }
 
     #[inline]

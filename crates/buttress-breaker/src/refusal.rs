@@ -1,0 +1,65 @@
+//! Why a call is not admitted, before anybody is told.
+//!
+//! A [`Rejected`] is made for its reader, of 48 bytes, and where it is made in one function and moved in
+//! another it is waited for until all its words are in memory. This is half as large, and turns into
+//! one where that is to lie.
+
+use std::time::Duration;
+
+use buttress_core::circuit::State;
+use buttress_core::reject::Rejected;
+
+/// A rejection that nobody has been told of yet. It has been counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    /// When another attempt makes sense.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// What stood against the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    CircuitOpen,
+    ProbesBusy,
+    Ramping,
+    ForcedOpen,
+    /// The breaker's own prober is at it.
+    Probing,
+    /// The inner service was not ready in time.
+    NotReady,
+}
+
+impl Reason {
+    /// Why a circuit in `state` rejects.
+    pub(crate) const fn of(state: State) -> Self {
+        match state {
+            State::HalfOpen => Self::ProbesBusy,
+            State::Ramping => Self::Ramping,
+            State::ForcedOpen => Self::ForcedOpen,
+            _ => Self::CircuitOpen,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "circuit_open",
+            Self::ProbesBusy => "probes_busy",
+            Self::Ramping => "ramping",
+            Self::ForcedOpen => "forced_open",
+            Self::Probing => "probing",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+impl From<Refusal> for Rejected {
+    #[inline]
+    fn from(refusal: Refusal) -> Self {
+        let rejected = Self::new("breaker", refusal.reason.as_str());
+        match refusal.wait {
+            Some(wait) => rejected.retry_after(wait),
+            None => rejected,
+        }
+    }
+}

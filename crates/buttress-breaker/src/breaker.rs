@@ -137,7 +137,10 @@ impl Breaker {
             return Ok(permit);
         }
         let now = self.now();
-        match self.refuse(now) {
+        if let Some(permit) = self.pass_at(now) {
+            return Ok(permit);
+        }
+        match self.refuse_at(now) {
             Some(refusal) => Err(refusal),
             None => self.ask(now),
         }
@@ -159,30 +162,25 @@ impl Breaker {
         ))
     }
 
-    /// The time on the breaker's clock, for [`Breaker::refuse`] and [`Breaker::ask`].
+    /// The time on the breaker's clock.
     #[inline]
     pub(crate) fn now(&self) -> Instant {
         self.0.clock().now()
     }
 
-    /// What refuses a call at `now` without asking the machine: an open circuit whose time is not over.
+    /// The permit of an ordinary call that begins at `now`, while nothing changes by itself.
     #[inline]
-    pub(crate) fn refuse(&self, now: Instant) -> Option<Refusal> {
-        let wait = remaining(self.0.gate().open_until()?, now)?;
-        Some(self.0.hot.refuse(Reason::CircuitOpen, Some(wait)))
+    pub(crate) fn pass_at(&self, now: Instant) -> Option<Permit> {
+        let gate = self.0.gate();
+        let generation = gate.pass().filter(|_| now < gate.settled_until())?;
+        Some(self.permit(Ticket::ordinary(generation), now))
     }
 
-    /// [`Breaker::try_acquire`] at `now` of what is neither let through by [`Breaker::pass`] nor refused by
-    /// [`Breaker::refuse`].
+    /// What refuses a call at `now` without asking the machine: an open circuit whose time is not over.
     #[inline]
-    pub(crate) fn ask(&self, now: Instant) -> Result<Permit, Refusal> {
-        let gate = self.0.gate();
-        match gate.pass() {
-            Some(generation) if now < gate.settled_until() => {
-                Ok(self.permit(Ticket::ordinary(generation), now))
-            }
-            _ => self.ask_machine(now),
-        }
+    pub(crate) fn refuse_at(&self, now: Instant) -> Option<Refusal> {
+        let wait = remaining(self.0.gate().open_until()?, now)?;
+        Some(self.0.hot.refuse(Reason::CircuitOpen, Some(wait)))
     }
 
     /// What reads this breaker and takes it in hand.
@@ -234,8 +232,9 @@ impl Breaker {
         Arc::strong_count(&self.0) == 1 && Arc::strong_count(&self.0.hot) == 1
     }
 
+    /// Asks the machine, which alone knows of probes, the ramp and what time has brought.
     #[cold]
-    fn ask_machine(&self, now: Instant) -> Result<Permit, Refusal> {
+    pub(crate) fn ask(&self, now: Instant) -> Result<Permit, Refusal> {
         let prober = self.0.prober().filter(|prober| prober.is_running());
         let (admission, state) = self.0.with_at(now, |machine| {
             let state = machine.circuit.state();

@@ -109,22 +109,29 @@ impl<S, C> BreakerService<S, Plain, C> {
     fn ask<R>(&mut self, request: R) -> ResponseFuture<S, R, C>
     where
         S: Service<R> + Clone,
-        C: Clone,
+        C: ClassifyResult<S::Response, S::Error> + Clone,
     {
         let now = self.breaker.now();
-        if let Some(refusal) = self.breaker.refuse(now) {
-            self.inner.let_go();
-            return ResponseFuture::rejected(refusal);
+        // One way after the other: where they meet, what they have made is moved.
+        if let Some(permit) = self.breaker.pass_at(now) {
+            return self.start(permit, request);
+        }
+        if let Some(refusal) = self.breaker.refuse_at(now) {
+            return self.refuse(refusal);
         }
         match self.breaker.ask(now) {
-            Ok(permit) => {
-                ResponseFuture::start(&mut self.inner, permit, self.classify.clone(), request)
-            }
-            Err(refusal) => {
-                self.inner.let_go();
-                ResponseFuture::rejected(refusal)
-            }
+            Ok(permit) => self.start(permit, request),
+            Err(refusal) => self.refuse(refusal),
         }
+    }
+
+    #[inline]
+    fn refuse<R>(&mut self, refusal: Refusal) -> ResponseFuture<S, R, C>
+    where
+        S: Service<R> + Clone,
+    {
+        self.inner.let_go();
+        ResponseFuture::rejected(refusal)
     }
 }
 

@@ -143,6 +143,26 @@ async fn a_rejected_grpc_call_gets_a_grpc_status() {
 }
 
 #[tokio::test]
+async fn a_grpc_client_that_waits_as_it_is_told_is_admitted() {
+    for nanos in [1, 999_999, 1_000_000, 1_000_001, 1_900_000] {
+        let time = ManualClock::new();
+        let breaker = breaker(&time);
+        trip(&breaker);
+        let ask = || {
+            let request = Request::builder().header("content-type", "application/grpc");
+            answering(&breaker, 200, &[]).oneshot(request.body(()).unwrap())
+        };
+        time.advance(OPEN_FOR - Duration::from_nanos(nanos));
+        let rejection = ask().await.unwrap();
+        let pushback = &rejection.headers()["grpc-retry-pushback-ms"];
+        let pushback = pushback.to_str().unwrap().parse().unwrap();
+        time.advance(Duration::from_millis(pushback));
+        let admitted = ask().await.unwrap();
+        assert!(admitted.extensions().get::<Rejected>().is_none(), "{nanos}");
+    }
+}
+
+#[tokio::test]
 async fn the_time_to_the_head_makes_a_call_slow_and_the_time_of_the_body_does_not() {
     let time = ManualClock::new();
     let config = config(&time).slow_after(Duration::from_secs(1));

@@ -112,8 +112,9 @@ mod http_form {
             headers.insert(&GRPC_STATUS, UNAVAILABLE);
             headers.insert(&GRPC_MESSAGE, HeaderValue::from_static(self.reason));
             if let Some(wait) = self.retry_after {
-                let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                headers.insert(&GRPC_PUSHBACK, millis.into());
+                // Rounded up, as the seconds are.
+                let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000));
+                headers.insert(&GRPC_PUSHBACK, millis.unwrap_or(u64::MAX).max(1).into());
             }
         }
     }
@@ -143,6 +144,20 @@ mod http_form {
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers()["grpc-status"], "14");
             assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1200");
+        }
+
+        #[test]
+        fn a_pushback_is_never_shorter_than_the_wait_and_never_none() {
+            for (nanos, millis) in [(0, "1"), (1, "1"), (999_999, "1"), (1_000_000, "1")]
+                .into_iter()
+                .chain([(1_000_001, "2"), (1_900_000, "2")])
+            {
+                let response = Rejected::new("breaker", "circuit_open")
+                    .retry_after(Duration::from_nanos(nanos))
+                    .into_response(true, ());
+                let pushback = &response.headers()["grpc-retry-pushback-ms"];
+                assert_eq!(pushback, millis, "{nanos} ns");
+            }
         }
     }
 }

@@ -6,24 +6,49 @@ use buttress_core::circuit::State;
 use buttress_core::metric::{Collect, Family, Kind, Label, Value};
 
 use crate::handle::{BreakerHandle, Snapshot};
-use crate::machine::Calls;
+use crate::machine::{Calls, TransitionCount};
 
 impl Collect for BreakerHandle {
     fn collect(&self, into: &mut Vec<Family>) {
-        into.extend(families(&[self.snapshot()], None));
+        into.extend(families(&[by_name(self.snapshot())], None));
     }
 }
 
-/// What one breaker, or several as one, have counted.
-#[derive(Clone)]
-pub(crate) struct Series<'a> {
-    pub(crate) name: &'a str,
+/// What tells one breaker's points from those of others.
+pub(crate) type Labels = Vec<Label>;
+
+/// What several breakers have counted as one.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
     pub(crate) calls: Calls,
     pub(crate) rejected: u64,
+    pub(crate) transitions: Vec<TransitionCount>,
+}
+
+impl Counted {
+    pub(crate) fn add(&mut self, calls: Calls, rejected: u64, transitions: &[TransitionCount]) {
+        self.calls.add(calls);
+        self.rejected = self.rejected.saturating_add(rejected);
+        for more in transitions {
+            let of = |it: &TransitionCount| (it.from, it.to, it.rule.clone());
+            match self.transitions.iter_mut().find(|it| of(it) == of(more)) {
+                Some(known) => known.count = known.count.saturating_add(more.count),
+                None => self.transitions.push(more.clone()),
+            }
+        }
+    }
+}
+
+/// A breaker whose name is its own.
+pub(crate) fn by_name(snapshot: Snapshot) -> (Labels, Snapshot) {
+    (vec![breaker(&snapshot.name)], snapshot)
 }
 
 /// The families of these breakers, and of the `rest`, which has no state.
-pub(crate) fn families(breakers: &[Snapshot], rest: Option<&Series<'_>>) -> [Family; 4] {
+pub(crate) fn families(
+    breakers: &[(Labels, Snapshot)],
+    rest: Option<(Labels, Counted)>,
+) -> [Family; 4] {
     let help = "State of a circuit breaker: 1 for the present one, 0 for the others.";
     let mut states = Family::new("buttress_breaker_state", Kind::StateSet, help);
     let help = "Calls that a circuit breaker admitted and that have ended, by outcome.";
@@ -32,18 +57,17 @@ pub(crate) fn families(breakers: &[Snapshot], rest: Option<&Series<'_>>) -> [Fam
     let mut rejected = Family::new("buttress_breaker_rejected", Kind::Counter, help);
     let help = "Changes of a circuit breaker's state, by the rule that decided.";
     let mut transitions = Family::new("buttress_breaker_transitions", Kind::Counter, help);
-    for each in breakers {
-        states.push(vec![breaker(&each.name)], state(each));
-        push_transitions(&mut transitions, each);
+    let mut push = |labels: &Labels, of: Calls, refused, changes: &[TransitionCount]| {
+        push_calls(&mut calls, labels, of);
+        rejected.push(labels.clone(), Value::Counter(refused));
+        push_transitions(&mut transitions, labels, changes);
+    };
+    for (labels, each) in breakers {
+        states.push(labels.clone(), state(each));
+        push(labels, each.calls, each.rejected, &each.transitions);
     }
-    let each = breakers.iter().map(|each| Series {
-        name: &each.name,
-        calls: each.calls,
-        rejected: each.rejected,
-    });
-    for series in each.chain(rest.cloned()) {
-        push_calls(&mut calls, &series);
-        rejected.push(vec![breaker(series.name)], Value::Counter(series.rejected));
+    if let Some((labels, all)) = rest {
+        push(&labels, all.calls, all.rejected, &all.transitions);
     }
     [states, calls, rejected, transitions]
 }
@@ -56,8 +80,7 @@ fn state(snapshot: &Snapshot) -> Value {
     }
 }
 
-fn push_calls(family: &mut Family, series: &Series<'_>) {
-    let calls = series.calls;
+fn push_calls(family: &mut Family, of: &Labels, calls: Calls) {
     for (outcome, count) in [
         ("success", calls.success),
         ("failure", calls.failure),
@@ -65,24 +88,27 @@ fn push_calls(family: &mut Family, series: &Series<'_>) {
         ("ignored", calls.ignored),
         ("abandoned", calls.abandoned),
     ] {
-        let labels = vec![breaker(series.name), ("outcome", Cow::Borrowed(outcome))];
-        family.push(labels, Value::Counter(count));
+        let outcome = ("outcome", Cow::Borrowed(outcome));
+        family.push(with(of, [outcome]), Value::Counter(count));
     }
 }
 
-fn push_transitions(family: &mut Family, snapshot: &Snapshot) {
-    for counted in &snapshot.transitions {
-        let labels = vec![
-            breaker(&snapshot.name),
+fn push_transitions(family: &mut Family, of: &Labels, transitions: &[TransitionCount]) {
+    for counted in transitions {
+        let change = [
             ("from", Cow::Borrowed(counted.from.as_str())),
             ("to", Cow::Borrowed(counted.to.as_str())),
             ("rule", counted.rule.clone()),
         ];
-        family.push(labels, Value::Counter(counted.count));
+        family.push(with(of, change), Value::Counter(counted.count));
     }
 }
 
-fn breaker(name: &str) -> Label {
+fn with(labels: &Labels, more: impl IntoIterator<Item = Label>) -> Labels {
+    labels.iter().cloned().chain(more).collect()
+}
+
+pub(crate) fn breaker(name: &str) -> Label {
     ("breaker", Cow::Owned(name.to_owned()))
 }
 

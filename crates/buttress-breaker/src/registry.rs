@@ -11,7 +11,7 @@ use buttress_core::metric::{Collect, Family};
 use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::handle::{BreakerHandle, Event, Snapshot};
-use crate::metrics::families;
+use crate::metrics::{by_name, families};
 
 /// Breakers by name: made where they are first asked for, listed and taken in hand in one place. Cheap
 /// to clone; all clones are the same registry.
@@ -166,7 +166,8 @@ impl Default for Registry {
 
 impl Collect for Registry {
     fn collect(&self, into: &mut Vec<Family>) {
-        into.extend(families(&self.snapshots(), None));
+        let breakers: Vec<_> = self.snapshots().into_iter().map(by_name).collect();
+        into.extend(families(&breakers, None));
     }
 }
 

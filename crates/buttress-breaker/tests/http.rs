@@ -152,7 +152,7 @@ async fn a_grpc_client_that_waits_as_it_is_told_is_admitted() {
             let request = Request::builder().header("content-type", "application/grpc");
             answering(&breaker, 200, &[]).oneshot(request.body(()).unwrap())
         };
-        time.advance(OPEN_FOR - Duration::from_nanos(nanos));
+        time.advance(OPEN_FOR.saturating_sub(Duration::from_nanos(nanos)));
         let rejection = ask().await.unwrap();
         let pushback = &rejection.headers()["grpc-retry-pushback-ms"];
         let pushback = pushback.to_str().unwrap().parse().unwrap();

@@ -1,6 +1,7 @@
 //! The breakers of all keys.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use buttress_core::bounded::{Evicting, Limits};
@@ -14,7 +15,7 @@ use super::handle::KeyedHandle;
 use super::key::Key;
 use super::layer::KeyedBreakerLayer;
 use super::metrics::Retired;
-use super::slot::Slot;
+use super::slot::{Fresh, Slot};
 use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::handle::Event;
@@ -28,8 +29,8 @@ pub struct KeyedConfig {
     pub breaker: Config,
     /// How many keys have a breaker of their own, and when an idle one goes.
     pub limits: Limits,
-    /// So many keys, the first to come, have series of their own in the metrics; the others share the
-    /// series `…/other`. Default 100.
+    /// So many keys, the first to come, have series of their own in the metrics; the others share those
+    /// with `shared="other"`. 0: all of them do. Default 100.
     pub series: usize,
 }
 
@@ -41,7 +42,7 @@ pub struct KeyedConfig {
 ///   which protects the rest together and is counted (`buttress_series_overflow_total`): no call is
 ///   ever unprotected.
 /// - A breaker goes when no call has asked for it during [`Limits::idle_after`]; not while it is in any
-///   state but closed, nor while a call is in flight or somebody holds a handle of it. One whose
+///   state but closed or the one that all are held in and new ones made in, nor while a call is in flight or somebody holds a handle of it. One whose
 ///   windows hold failures, or that has a row of them, stays six times as long: a client that
 ///   invents keys which fail cannot fill the map for good.
 ///
@@ -87,6 +88,7 @@ pub(super) struct Shared<K> {
     clock: Clock,
     pub(super) series: usize,
     pub(super) retired: Arc<Retired>,
+    fresh: Arc<Fresh>,
     pub(super) events: Arc<Events<Event>>,
 }
 
@@ -122,7 +124,7 @@ impl KeyedConfig {
         self
     }
 
-    /// So many keys have series of their own in the metrics.
+    /// So many keys have series of their own in the metrics; 0: none.
     #[must_use]
     pub const fn series(mut self, series: usize) -> Self {
         self.series = series;
@@ -147,14 +149,16 @@ impl<K: Key> KeyedBreaker<K> {
         }
         config.validate()?;
         let events = Arc::new(Events::new());
+        let fresh = Arc::new(Fresh::new(config.breaker.start));
         let overflow = Slot {
             breaker: Breaker::kept(
-                format!("{name}/overflow").into(),
+                format!("{name}:overflow").into(),
                 config.breaker.clone(),
                 Some(Arc::clone(&events)),
                 Kept::WhileInUse,
             )?,
             listed: true,
+            fresh: Arc::clone(&fresh),
         };
         let retired = Arc::new(Retired::default());
         let retire = Arc::clone(&retired);
@@ -169,6 +173,7 @@ impl<K: Key> KeyedBreaker<K> {
             })),
             series: config.series,
             retired,
+            fresh,
             events,
         })))
     }
@@ -221,6 +226,7 @@ impl<K: Key> Shared<K> {
     pub(super) fn reconfigure(&self, config: &Config) -> Result<(), ConfigError> {
         config.validate()?;
         self.renew(|template| template.config = config.clone());
+        self.fresh.start(config.start);
         self.each(|breaker| breaker.shared().reconfigure(config.clone()));
         Ok(())
     }
@@ -228,6 +234,7 @@ impl<K: Key> Shared<K> {
     /// Holds all breakers, those to come as well, in `state`, or lets go of them.
     pub(super) fn hold(&self, state: Option<State>) {
         self.renew(|template| template.held = state);
+        self.fresh.hold(state);
         self.each(|breaker| hold(breaker, state));
     }
 
@@ -252,7 +259,12 @@ impl<K: Key> Shared<K> {
                     hold(&breaker, template.held);
                 }
                 let listed = self.map.len() <= self.series;
-                Slot { breaker, listed }
+                let fresh = Arc::clone(&self.fresh);
+                Slot {
+                    breaker,
+                    listed,
+                    fresh,
+                }
             }
             // The template has been validated; but never unprotected.
             Err(_) => self.map.overflow().clone(),
@@ -296,12 +308,24 @@ fn hold(breaker: &Breaker, state: Option<State>) {
 /// About so many bytes of a key's text go into its breaker's name: a client may choose the key.
 const NAMED_BY: usize = 128;
 
+/// After the slash stands a key, and after no other sign: the overflow breaker's name is no key's. What
+/// is cut ends in a hash of the whole, and is longer than what is not.
 fn name_of(prefix: &str, key: &impl fmt::Display) -> Arc<str> {
     let key = key.to_string();
     match key.char_indices().find(|(at, _)| *at >= NAMED_BY) {
-        Some((at, _)) => format!("{prefix}/{}…", key.get(..at).unwrap_or_default()).into(),
+        Some((at, _)) => {
+            let (cut, hash) = (key.get(..at).unwrap_or_default(), hash_of(&key));
+            format!("{prefix}/{cut}…{hash:016x}").into()
+        }
         None => format!("{prefix}/{key}").into(),
     }
+}
+
+/// The same in every process: a name should outlive a restart.
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl<K> Clone for KeyedBreaker<K> {

@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::hash::Hash;
 
-/// What can be a key: its text names the breaker in metrics, events and log lines.
+/// What can be a key: its text names the breaker in metrics, events and log lines. Different keys should
+/// read differently: those that do not are told apart by their breakers alone.
 ///
 /// A key should hold what it needs and no more: one that keeps a slice of a request's buffer keeps
 /// that buffer as long as its breaker lives.

@@ -1,76 +1,78 @@
 //! The metrics of the breakers of all keys: no more series than were asked for.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use buttress_core::circuit::State;
-use buttress_core::metric::{Collect, Family, Kind, Value};
+use buttress_core::metric::{Collect, Family, Kind, Label, Value};
 
 use super::handle::KeyedHandle;
 use super::key::Key;
 use super::slot::Slot;
-use crate::machine::Calls;
-use crate::metrics::{Series, families};
+use crate::handle::Snapshot;
+use crate::metrics::{Counted, Labels, breaker, families};
 
 /// What breakers that have gone had counted, so that the shared series never falls.
 #[derive(Debug, Default)]
-pub(super) struct Retired(Mutex<Totals>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    calls: Calls,
-    rejected: u64,
-}
+pub(super) struct Retired(Mutex<Counted>);
 
 impl Retired {
     pub(super) fn add(&self, slot: &Slot) {
-        let snapshot = slot.breaker.handle().snapshot();
+        let gone = slot.breaker.handle().snapshot();
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        totals.add(snapshot.calls, snapshot.rejected);
+        totals.add(gone.calls, gone.rejected, &gone.transitions);
     }
 
-    fn totals(&self) -> Totals {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Totals {
-    fn add(&mut self, calls: Calls, rejected: u64) {
-        self.calls.add(calls);
-        self.rejected = self.rejected.saturating_add(rejected);
+    fn add_to(&self, other: &mut Counted) {
+        let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        other.add(totals.calls, totals.rejected, &totals.transitions);
     }
 }
 
-/// The families of a breaker, with a point for the overflow breaker, for each of the first keys and
-/// for all others together (`…/other`: calls and rejections of breakers without series of their own,
-/// and of those that have gone); `buttress_breaker_keys`; `buttress_series_overflow_total`.
+/// The families of a breaker, with points for each of the first keys (label `key`), for the overflow
+/// breaker (`shared="overflow"`), and for all others together (`shared="other"`: calls, rejections and
+/// transitions of breakers without series of their own, and of those that have gone);
+/// `buttress_breaker_keys`; `buttress_series_overflow_total`.
+///
+/// The label `breaker` is [`KeyedBreaker::name`](super::KeyedBreaker::name) in all of them. Whatever a
+/// client chooses stands in `key` alone, so no key passes for another series; of keys that read the same
+/// all but one count as others.
 impl<K: Key> Collect for KeyedHandle<K> {
     fn collect(&self, into: &mut Vec<Family>) {
         let shared = self.breakers().shared();
         let name = &shared.name;
-        let mut other = shared.retired.totals();
-        let mut listed = vec![self.overflow().snapshot()];
+        let mut other = Counted::default();
+        shared.retired.add_to(&mut other);
+        let mut listed = vec![(shared_by(name, "overflow"), self.overflow().snapshot())];
+        let mut names = HashSet::new();
         let mut states = [0_u64; State::NAMES.len()];
         for (_, slot) in shared.map.entries() {
             let snapshot = slot.breaker.handle().snapshot();
             if let Some(count) = states.get_mut(snapshot.state.index()) {
                 *count += 1;
             }
-            if slot.listed {
-                listed.push(snapshot);
+            if slot.listed && names.insert(Arc::clone(&snapshot.name)) {
+                listed.push((of_key(name, &snapshot), snapshot));
             } else {
-                other.add(snapshot.calls, snapshot.rejected);
+                other.add(snapshot.calls, snapshot.rejected, &snapshot.transitions);
             }
         }
-        let rest = Series {
-            name: &format!("{name}/other"),
-            calls: other.calls,
-            rejected: other.rejected,
-        };
-        into.extend(families(&listed, Some(&rest)));
+        into.extend(families(&listed, Some((shared_by(name, "other"), other))));
         into.push(keys(name, &states));
         into.push(overflow(shared.map.overflowed()));
     }
+}
+
+fn of_key(name: &str, snapshot: &Snapshot) -> Labels {
+    // The name of the breakers and a slash come before every key.
+    let key = snapshot.name.get(name.len() + 1..).unwrap_or_default();
+    vec![breaker(name), ("key", Cow::Owned(key.to_owned()))]
+}
+
+fn shared_by(name: &str, who: &'static str) -> Labels {
+    let shared: Label = ("shared", Cow::Borrowed(who));
+    vec![breaker(name), shared]
 }
 
 fn keys(name: &str, states: &[u64]) -> Family {

@@ -1,9 +1,11 @@
 //! One key's breaker in the map, and when it may go.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use buttress_core::bounded::{Limits, MayGo};
-use buttress_core::circuit::State;
+use buttress_core::circuit::{Circuit, State};
 use buttress_core::clock::Instant;
 
 use crate::breaker::Breaker;
@@ -15,6 +17,46 @@ pub(super) struct Slot {
     pub(super) breaker: Breaker,
     /// It has series of its own in the metrics.
     pub(super) listed: bool,
+    pub(super) fresh: Arc<Fresh>,
+}
+
+/// The states that a breaker made now would be in.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    start: AtomicUsize,
+    /// The state that all are held in by hand, or `NONE`.
+    held: AtomicUsize,
+}
+
+const NONE: usize = usize::MAX;
+
+impl Fresh {
+    pub(super) const fn new(start: State) -> Self {
+        Self {
+            start: AtomicUsize::new(start.index()),
+            held: AtomicUsize::new(NONE),
+        }
+    }
+
+    pub(super) fn start(&self, start: State) {
+        self.start.store(start.index(), Ordering::Relaxed);
+    }
+
+    pub(super) fn hold(&self, held: Option<State>) {
+        self.held
+            .store(held.map_or(NONE, State::index), Ordering::Relaxed);
+    }
+
+    /// Whether a breaker that is set by hand to what `circuit` is would be made again just so.
+    fn is_like(&self, circuit: &Circuit) -> bool {
+        let state = circuit.state();
+        let of = |known: &AtomicUsize| known.load(Ordering::Relaxed) == state.index();
+        let by_hand = matches!(
+            state,
+            State::ForcedOpen | State::ForcedClosed | State::Observing
+        );
+        by_hand && (of(&self.held) || (circuit.generation() == 0 && of(&self.start)))
+    }
 }
 
 /// Failures that no call has followed for so many idle times are no evidence any more.
@@ -27,9 +69,7 @@ impl MayGo for Slot {
             && self.breaker.shared().peek(|machine| {
                 let old = idle >= limits.idle_after.saturating_mul(EVIDENCE_KEPT);
                 let circuit = &machine.circuit;
-                // One that was made to observe and does so yet would be made again just so.
-                let observes = circuit.state() == State::Observing && circuit.generation() == 0;
-                (circuit.state() == State::Closed || observes)
+                (circuit.state() == State::Closed || self.fresh.is_like(circuit))
                     && (old || !accused(&machine.rules, now))
             })
     }

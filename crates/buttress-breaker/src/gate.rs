@@ -232,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_says_what_is_slow_to_somebody_and_until_when_what_it_shows_holds() {
+        let gate = Gate::new(face(State::Closed, 3, true));
+        assert!(!gate.is_timed() && gate.is_brisk(u64::MAX), "nobody asks");
+        assert_eq!(gate.settled_until(), Instant::NEVER);
+        gate.publish(Face {
+            settled_until: Instant::from_nanos(9),
+            brisk: Duration::from_nanos(5),
+            ..face(State::Closed, 3, true)
+        });
+        assert!(gate.is_timed() && gate.is_brisk(5) && !gate.is_brisk(6));
+        assert_eq!(gate.settled_until(), Instant::from_nanos(9));
+    }
+
+    #[test]
     fn a_success_of_another_generation_or_at_a_shut_gate_is_refused() {
         let gate = Gate::new(face(State::Closed, 3, true));
         assert!(!gate.succeed(2));

@@ -11,8 +11,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Backoff, Circuit, HalfOpenLimit, Jitter, Ramp, Saved, Settings, Settled, State,
-    Ticket, Transition,
+    Admission, Backoff, Cause, Circuit, HalfOpenLimit, Jitter, Probing, Ramp, Saved, Settings,
+    Settled, State, Ticket, Transition,
 };
 use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
@@ -380,6 +380,49 @@ fn an_answer_that_begins_after_its_lease_has_run_out_is_not_believed_before_it_e
     circuit.answered(&first, deadline);
     let settled = circuit.settle(&first, Outcome::Abandoned, None, deadline, &Rng::seeded(1));
     assert_eq!(settled, Settled::Stale);
+}
+
+/// What the end of half-open was put down to, after probes that ended like this: how much of what,
+/// against which bound, in how many calls.
+fn put_down_to(probing: Probing, ended_well: &[bool]) -> (State, f64, f64, u32) {
+    let settings = Settings::default().probing(probing).ramp(None);
+    let rng = Rng::seeded(1);
+    let mut circuit = Circuit::starting(State::Open, settings, Instant::ORIGIN, &rng);
+    let now = Instant::ORIGIN.saturating_add(Duration::from_secs(60));
+    for well in ended_well {
+        let probe = admitted(&mut circuit, now);
+        let failure = Outcome::Failure(FailureKind::Answer);
+        let outcome = if *well { Outcome::Success } else { failure };
+        if let Settled::Probe(Some(end)) = circuit.settle(&probe, outcome, None, now, &rng) {
+            let Cause::Probes(evidence) = end.cause else {
+                panic!("put down to {:?}", end.cause);
+            };
+            return (
+                end.to,
+                evidence.observed,
+                evidence.threshold,
+                evidence.samples,
+            );
+        }
+    }
+    panic!("still half-open");
+}
+
+#[test]
+fn the_end_of_half_open_tells_of_what_the_probes_showed() {
+    let two = Probing::Successes(NonZeroU32::new(2).unwrap());
+    let closed = put_down_to(two, &[true, true]);
+    assert_eq!(closed, (State::Closed, 2.0, 2.0, 2));
+    let reopened = put_down_to(two, &[true, false]);
+    assert_eq!(reopened, (State::Open, 1.0, 1.0, 1));
+    let one_of_four = Probing::Rate {
+        probes: NonZeroU32::new(4).unwrap(),
+        max_bad_ratio: 0.25,
+    };
+    let closed = put_down_to(one_of_four, &[true, false, true, true]);
+    assert_eq!(closed, (State::Closed, 0.25, 0.25, 4));
+    let reopened = put_down_to(one_of_four, &[false, true, true, false]);
+    assert_eq!(reopened, (State::Open, 0.5, 0.25, 4));
 }
 
 #[test]

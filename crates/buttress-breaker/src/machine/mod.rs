@@ -276,3 +276,85 @@ impl Machine {
         (self.circuit.state() == State::Open).then_some(self.until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Window;
+    use buttress_core::outcome::FailureKind;
+
+    const NOW: Instant = Instant::from_nanos(3_600_000_000_000);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn machine(state: State, rule: Rule, slow_after: Option<Duration>) -> Machine {
+        let circuit = Circuit::starting(state, Settings::default(), NOW, &Rng::seeded(1));
+        Machine::new(circuit, vec![rule], slow_after, NOW)
+    }
+
+    fn half_of_four() -> Rule {
+        Rule::FailureRate {
+            ratio: 0.5,
+            min_calls: 4,
+            window: Window::Calls(10),
+        }
+    }
+
+    fn slower_than(slower_than: Duration) -> Rule {
+        Rule::SlowRate {
+            slower_than,
+            ratio: 0.5,
+            min_calls: 4,
+            window: Window::Calls(10),
+        }
+    }
+
+    fn fail(machine: &mut Machine) {
+        let rng = Rng::seeded(1);
+        let Admission::Admitted(ticket) = machine.admit(NOW, &rng) else {
+            panic!("rejected");
+        };
+        let sample = Sample {
+            outcome: Outcome::Failure(FailureKind::Answer),
+            age: Duration::ZERO,
+            overdue: 0,
+            asked: Duration::ZERO,
+        };
+        machine.settle(&ticket, &sample, NOW, &rng);
+    }
+
+    #[test]
+    fn successes_may_wait_in_the_gate_wherever_calls_pass_and_none_can_make_a_rule_fire() {
+        for state in [State::Closed, State::Observing, State::ForcedClosed] {
+            let machine = machine(state, half_of_four(), None);
+            assert!(machine.face().quiet, "{state}");
+        }
+        for state in [State::Open, State::ForcedOpen] {
+            let machine = machine(state, half_of_four(), None);
+            assert!(!machine.face().quiet, "{state}");
+        }
+        for state in [State::Closed, State::Observing] {
+            let mut machine = machine(state, half_of_four(), None);
+            fail(&mut machine);
+            fail(&mut machine);
+            assert!(!machine.face().quiet, "{state}: two more would fire");
+        }
+    }
+
+    #[test]
+    fn a_success_ends_at_once_what_an_observed_circuit_has_reported() {
+        let mut machine = machine(State::Observing, Rule::ConsecutiveFailures(1), None);
+        assert!(machine.face().quiet);
+        fail(&mut machine);
+        assert!(machine.has_untold() && !machine.face().quiet);
+    }
+
+    #[test]
+    fn what_is_slow_to_somebody_is_told_by_the_shortest_threshold_of_all() {
+        let brisk = |rule, slow_after| machine(State::Closed, rule, slow_after).face().brisk;
+        assert_eq!(brisk(half_of_four(), None), Duration::MAX);
+        assert_eq!(brisk(half_of_four(), Some(SECOND)), SECOND);
+        assert_eq!(brisk(slower_than(SECOND), None), SECOND);
+        assert_eq!(brisk(slower_than(SECOND), Some(SECOND * 2)), SECOND);
+        assert_eq!(brisk(slower_than(SECOND * 2), Some(SECOND)), SECOND);
+    }
+}

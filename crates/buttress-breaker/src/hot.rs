@@ -183,6 +183,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_through_the_breaker_at_hand_makes_no_new_reference() {
+        let breaker = breaker("one");
+        breaker.try_acquire().unwrap().record(Outcome::Success);
+        let permit = breaker.try_acquire().unwrap();
+        // Here, the breaker's own, and the call's.
+        assert_eq!(Arc::strong_count(&held_by(&permit)), 3);
+    }
+
+    #[test]
     fn a_thread_has_one_breaker_at_hand_at_most() {
         let (one, other) = (breaker("one"), breaker("other"));
         let permits = [&one, &one, &other].map(|breaker| breaker.try_acquire().unwrap());

@@ -133,16 +133,9 @@ impl Permit {
     #[inline(never)]
     fn settle_by(&self, hot: &Hot, outcome: Outcome) {
         let gate = hot.gate();
-        let settled_until = gate.settled_until();
-        if !self.time.is_asked() && settled_until == Instant::NEVER {
-            if !(self.is_plain_success(outcome) && gate.succeed(self.ticket.generation())) {
-                self.tell_machine(hot, outcome, None, hot.clock().now());
-            }
-            return;
-        }
         let now = hot.clock().now();
         let mut taken = None;
-        if now < settled_until {
+        if now < gate.settled_until() {
             let Taken { age, overdue } = *taken.insert(self.end(hot, now));
             let brisk = overdue == 0 && gate.is_brisk(age);
             if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
@@ -192,13 +185,16 @@ impl Permit {
         });
     }
 
-    /// Whether the slow threshold had passed when the answer came.
+    /// Whether the slow threshold had passed when the answer came: at its head, where there is one,
+    /// or else now.
     fn is_slow(&self) -> bool {
-        let Time::Over { age, .. } = self.time else {
-            return false;
+        let Some(hot) = self.hot() else { return false };
+        let age = match self.time {
+            Time::Unasked => return false,
+            Time::Running { since, .. } => hot.clock().now().saturating_since(since),
+            Time::Over { age, .. } => Duration::from_nanos(age),
         };
-        let threshold = self.hot().and_then(|hot| hot.slow_after());
-        threshold.is_some_and(|threshold| Duration::from_nanos(age) > threshold)
+        hot.slow_after().is_some_and(|threshold| age > threshold)
     }
 }
 
@@ -254,5 +250,27 @@ impl Drop for Permit {
             };
             self.finish(outcome);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Breaker, Config};
+    use buttress_core::clock::ManualClock;
+
+    #[test]
+    fn a_success_that_matters_to_no_rule_is_counted_without_the_machine() {
+        let config = Config::default().clock(ManualClock::new().clock());
+        let breaker = Breaker::new("gate", config).unwrap();
+        let permit = breaker.try_acquire().unwrap();
+        let hot = Arc::clone(permit.hot().unwrap());
+        // Whoever comes first looks at the machine.
+        permit.record(Outcome::Success);
+        assert_eq!(hot.gate().shut(), 0);
+        drop(breaker.try_acquire());
+        breaker.try_acquire().unwrap().record(Outcome::Success);
+        breaker.try_acquire().unwrap().record(Outcome::Success);
+        assert_eq!(hot.gate().shut(), 2);
     }
 }

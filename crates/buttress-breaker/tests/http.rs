@@ -245,3 +245,26 @@ fn futures_and_bodies_have_the_auto_traits_of_what_they_wrap() {
     all(&service.call(Request::new(())));
     body::<ResponseBody<Frames, HttpStatus, Infallible>>();
 }
+
+#[tokio::test]
+async fn a_call_whose_head_comes_too_late_is_slow_from_then_on_and_not_from_the_end_of_its_body() {
+    let time = ManualClock::new();
+    let slow = Duration::from_secs(1);
+    let rule = Rule::SlowRate {
+        slower_than: slow,
+        ratio: 1.0,
+        min_calls: 1,
+        window: Window::Calls(1),
+    };
+    let breaker = Breaker::new("slow", config(&time).rules([rule])).unwrap();
+    let clock = time.clone();
+    let service = breaker.layer().layer(service_fn(move |_: Request<()>| {
+        clock.advance(slow * 2);
+        let body = Frames(vec![Part::Data(b"late")]);
+        std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+    }));
+    let service: Guarded<_> = service;
+    let answer = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(breaker.state(), State::Open);
+    drop(answer);
+}

@@ -166,16 +166,20 @@ fn a_probe_whose_answer_begins_well_and_never_ends_closes_the_circuit_at_its_dea
 
 #[test]
 fn a_probe_whose_answer_begins_late_is_slow_and_not_answered() {
-    let time = ManualClock::new();
-    let config = config(&time).slow_after(Duration::from_secs(1));
-    let breaker = Breaker::new("test", config).unwrap();
-    trip(&breaker);
-    time.advance(OPEN_FOR);
-    let mut probe = breaker.try_acquire().unwrap();
-    time.advance(Duration::from_secs(2));
-    probe.answered();
-    time.advance(PROBE_DEADLINE);
-    assert!(breaker.try_acquire().unwrap().is_probe());
+    let slow_after = Duration::from_secs(1);
+    for (late_by, probed_again) in [(0, false), (1, true)] {
+        let time = ManualClock::new();
+        let mut config = config(&time).slow_after(slow_after);
+        config.circuit = config.circuit.successes_to_close(of(1));
+        let breaker = Breaker::new("test", config).unwrap();
+        trip(&breaker);
+        time.advance(OPEN_FOR);
+        let mut probe = breaker.try_acquire().unwrap();
+        time.advance(slow_after + Duration::from_nanos(late_by));
+        probe.answered();
+        time.advance(PROBE_DEADLINE);
+        assert_eq!(breaker.try_acquire().unwrap().is_probe(), probed_again);
+    }
 }
 
 #[test]

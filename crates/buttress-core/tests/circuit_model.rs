@@ -11,8 +11,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use buttress_core::circuit::{
-    Admission, Backoff, Cause, Circuit, HalfOpenLimit, Jitter, Probing, Ramp, Saved, Settings,
-    Settled, State, Ticket, Transition,
+    Admission, Backoff, Cause, Circuit, HalfOpenLimit, HealthyRun, Jitter, Probing, Ramp, Saved,
+    Settings, Settled, State, Ticket, Transition,
 };
 use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
@@ -406,6 +406,22 @@ fn put_down_to(probing: Probing, ended_well: &[bool]) -> (State, f64, f64, u32) 
         }
     }
     panic!("still half-open");
+}
+
+#[test]
+fn successes_that_were_counted_elsewhere_prove_health_as_those_that_were_settled() {
+    let run = HealthyRun::new(Duration::ZERO, 10);
+    let settings = Settings::default().ramp(None).healthy_run(run);
+    let rng = Rng::seeded(1);
+    let attempt_after = |successes| {
+        let saved = Saved::new(State::Closed, Duration::ZERO, 4);
+        let mut circuit = Circuit::new(settings.clone(), Instant::ORIGIN);
+        circuit.restore(&saved, Duration::ZERO, Instant::ORIGIN);
+        circuit.succeeded(successes);
+        circuit.trip(Instant::ORIGIN, &rng, None).unwrap();
+        circuit.attempt()
+    };
+    assert_eq!([attempt_after(9), attempt_after(10)], [5, 1]);
 }
 
 #[test]

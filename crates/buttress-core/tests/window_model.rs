@@ -199,6 +199,13 @@ proptest! {
 }
 
 #[test]
+fn a_window_says_what_it_spans() {
+    assert_eq!(CallWindow::new(NonZeroU32::new(70).unwrap()).span(), 70);
+    let second = Duration::from_secs(1);
+    assert_eq!(TimeWindow::new(second).span(), second);
+}
+
+#[test]
 fn a_cleared_window_holds_nothing() {
     let now = Instant::from_nanos(1);
     let mut time = TimeWindow::new(Duration::from_secs(1));

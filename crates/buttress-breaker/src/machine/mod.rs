@@ -309,17 +309,7 @@ mod tests {
     }
 
     fn fail(machine: &mut Machine) {
-        let rng = Rng::seeded(1);
-        let Admission::Admitted(ticket) = machine.admit(NOW, &rng) else {
-            panic!("rejected");
-        };
-        let sample = Sample {
-            outcome: Outcome::Failure(FailureKind::Answer),
-            age: Duration::ZERO,
-            overdue: 0,
-            asked: Duration::ZERO,
-        };
-        machine.settle(&ticket, &sample, NOW, &rng);
+        settle(machine, Outcome::Failure(FailureKind::Answer), SECOND, NOW);
     }
 
     #[test]
@@ -356,5 +346,123 @@ mod tests {
         assert_eq!(brisk(slower_than(SECOND), None), SECOND);
         assert_eq!(brisk(slower_than(SECOND), Some(SECOND * 2)), SECOND);
         assert_eq!(brisk(slower_than(SECOND * 2), Some(SECOND)), SECOND);
+    }
+
+    fn settle(machine: &mut Machine, outcome: Outcome, age: Duration, now: Instant) {
+        let rng = Rng::seeded(1);
+        let Admission::Admitted(ticket) = machine.admit(now, &rng) else {
+            panic!("rejected");
+        };
+        let sample = Sample {
+            outcome,
+            age,
+            overdue: 0,
+            asked: Duration::ZERO,
+        };
+        machine.settle(&ticket, &sample, now, &rng);
+    }
+
+    #[test]
+    fn a_success_is_slow_above_the_threshold_and_not_at_it() {
+        let mut machine = machine(State::Closed, half_of_four(), Some(SECOND));
+        settle(&mut machine, Outcome::Success, SECOND, NOW);
+        assert_eq!((machine.calls.success, machine.calls.slow), (1, 0));
+        let more = SECOND + Duration::from_nanos(1);
+        settle(&mut machine, Outcome::Success, more, NOW);
+        assert_eq!((machine.calls.success, machine.calls.slow), (1, 1));
+    }
+
+    #[test]
+    fn what_passes_a_circuit_that_is_held_closed_is_counted_and_is_no_evidence() {
+        let mut machine = machine(State::ForcedClosed, half_of_four(), None);
+        machine.absorb(5);
+        assert_eq!(machine.calls.success, 5);
+        assert!(
+            machine
+                .rules
+                .counts(NOW)
+                .iter()
+                .all(|it| it.counts.total == 0)
+        );
+    }
+
+    #[test]
+    fn a_rule_that_fires_under_observation_is_told_of_again_once_its_evidence_had_gone() {
+        let rule = Rule::FailureRate {
+            ratio: 0.5,
+            min_calls: 1,
+            window: Window::Time(SECOND * 10),
+        };
+        let mut machine = machine(State::Observing, rule, None);
+        let (in_flight, rng) = (InFlight::new(&[]), Rng::seeded(1));
+        let mut told_at = |now| {
+            machine.look(now, &in_flight, &rng);
+            settle(
+                &mut machine,
+                Outcome::Failure(FailureKind::Answer),
+                SECOND,
+                now,
+            );
+            std::iter::from_fn(|| machine.next_untold()).count()
+        };
+        assert_eq!([told_at(NOW), told_at(NOW)], [1, 0]);
+        let later = NOW.saturating_add(SECOND * 20);
+        let settled = later.saturating_add(SECOND * 20);
+        assert_eq!([told_at(later), told_at(settled)], [1, 1]);
+    }
+
+    #[test]
+    fn a_threshold_that_is_configured_later_watches_the_calls_in_flight_from_then_on() {
+        let mut machine = machine(State::Closed, half_of_four(), None);
+        let (in_flight, rng) = (InFlight::new(&[]), Rng::seeded(1));
+        let rule = Rule::SlowRate {
+            slower_than: SECOND,
+            ratio: 1.0,
+            min_calls: 1,
+            window: Window::Calls(1),
+        };
+        machine.reconfigure(Settings::default(), vec![rule], None, NOW, &in_flight, &rng);
+        in_flight.enter(NOW, machine.circuit.generation());
+        machine.look(NOW.saturating_add(SECOND * 2), &in_flight, &rng);
+        assert_eq!(machine.circuit.state(), State::Open);
+    }
+
+    #[test]
+    fn each_pair_of_states_is_counted_by_itself() {
+        let mut machine = machine(State::Closed, half_of_four(), None);
+        let states = [
+            State::ForcedOpen,
+            State::Closed,
+            State::Observing,
+            State::Closed,
+        ];
+        for to in states.into_iter().chain(states) {
+            machine.by_hand(to, NOW, &Rng::seeded(1)).unwrap();
+        }
+        let counts: Vec<_> = machine
+            .transitions()
+            .iter()
+            .map(|it| (it.from, it.to, it.count))
+            .collect();
+        let expected = [
+            (State::Closed, State::ForcedOpen, 2),
+            (State::ForcedOpen, State::Closed, 2),
+            (State::Closed, State::Observing, 2),
+            (State::Observing, State::Closed, 2),
+        ];
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn a_verdict_says_what_was_done_and_whether_by_hand() {
+        let mut machine = machine(State::Closed, half_of_four(), None);
+        let action = |machine: &Machine| machine.verdict.as_ref().map(|it| it.action.clone());
+        machine.by_hand(State::Open, NOW, &Rng::seeded(1)).unwrap();
+        assert_eq!(action(&machine), Some(Action::Forced));
+        let later = NOW.saturating_add(SECOND * 60);
+        settle(&mut machine, Outcome::Success, SECOND, later);
+        assert_eq!(action(&machine), Some(Action::Probing));
+        settle(&mut machine, Outcome::Success, SECOND, later);
+        assert_eq!(action(&machine), Some(Action::Ramping));
     }
 }

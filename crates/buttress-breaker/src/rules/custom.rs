@@ -194,3 +194,48 @@ impl Question {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Rule;
+
+    #[derive(Debug)]
+    struct Never;
+
+    impl TripRule for Never {
+        fn window(&self) -> Window {
+            Window::Calls(1)
+        }
+
+        fn judge(&self, _: &Evidence) -> Option<Trip> {
+            None
+        }
+    }
+
+    #[derive(Debug)]
+    struct Named;
+
+    impl TripRule for Named {
+        fn name(&self) -> &'static str {
+            "named"
+        }
+
+        fn window(&self) -> Window {
+            Window::Calls(1)
+        }
+
+        fn judge(&self, _: &Evidence) -> Option<Trip> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_rule_is_known_by_its_name_and_equal_to_its_clones_alone() {
+        let (rule, named) = (Rule::custom(Never), Rule::custom(Named));
+        assert_eq!((rule.name(), named.name()), ("custom", "named"));
+        assert_eq!(format!("{named:?}"), r#"Custom(CustomRule("named"))"#);
+        assert_eq!(rule, rule.clone());
+        assert_ne!(rule, Rule::custom(Never));
+    }
+}

@@ -143,8 +143,7 @@ impl Kept {
                 window: None,
             });
         }
-        let counts = self.tallies.first()?.counts(now);
-        (counts.bad > 0).then(|| self.weigh(counts)).flatten()
+        self.weigh(self.tallies.first()?.counts(now))
     }
 
     /// The rule's verdict on a window that holds `counts`.

@@ -310,4 +310,85 @@ mod tests {
         };
         assert_eq!(kept.counts, Counts { total: 2, bad: 1 });
     }
+
+    #[test]
+    fn a_success_that_leaves_a_full_window_over_its_share_is_not_let_pass_uncounted() {
+        let mut rules = rate(10, Window::Calls(10));
+        record_all(&mut rules, &[Outcome::Success; 5]);
+        record_all(&mut rules, &[BAD; 5]);
+        assert!(rules.judge(NOW).is_some() && !rules.is_indifferent(NOW));
+    }
+
+    #[test]
+    fn a_call_that_was_left_after_too_long_is_evidence_and_one_that_was_left_early_is_none() {
+        let mut rules = Rules::new(vec![Rule::SlowRate {
+            slower_than: Duration::from_secs(1),
+            ratio: 0.5,
+            min_calls: 1,
+            window: Window::Calls(10),
+        }]);
+        let left_after = |seconds| Sample {
+            age: Duration::from_secs(seconds),
+            ..ended(Outcome::Abandoned)
+        };
+        assert!(!rules.record(&left_after(1), NOW));
+        assert!(rules.record(&left_after(2), NOW));
+    }
+
+    #[test]
+    fn cleared_rules_hold_no_evidence() {
+        let span = Duration::from_secs(10);
+        for window in [Window::Calls(10), Window::Time(span)] {
+            let mut rules = rate(1, window);
+            record_all(&mut rules, &[BAD, BAD]);
+            rules.clear(NOW);
+            let [kept] = rules.counts(NOW)[..] else {
+                panic!("one window");
+            };
+            assert_eq!((kept.counts, rules.consecutive()), (Counts::default(), 0));
+        }
+    }
+
+    #[test]
+    fn no_rule_takes_over_a_window_that_counts_something_else_or_is_of_another_kind() {
+        let others = [
+            Rule::Timeouts {
+                n: 1,
+                window: Window::Calls(10),
+            },
+            Rule::FailureRate {
+                ratio: 0.5,
+                min_calls: 1,
+                window: Window::Time(Duration::from_secs(10)),
+            },
+        ];
+        for other in others {
+            let mut rules = rate(4, Window::Calls(10));
+            record_all(&mut rules, &[BAD, BAD]);
+            rules.replaced_by(vec![other]);
+            let [kept] = rules.counts(NOW)[..] else {
+                panic!("one window");
+            };
+            assert_eq!(kept.counts, Counts::default());
+        }
+    }
+
+    #[test]
+    fn an_adaptive_rule_fires_above_its_threshold_and_not_at_it() {
+        let bound = baseline::lower_bound(Counts { total: 4, bad: 3 });
+        let span = Duration::from_secs(10);
+        let fires = |threshold: f64| {
+            let mut rules = Rules::new(vec![Rule::Adaptive {
+                factor: 1.0,
+                floor: threshold,
+                ceiling: threshold,
+                min_calls: 1,
+                window: span,
+                baseline: span,
+            }]);
+            record_all(&mut rules, &[BAD, BAD, BAD, Outcome::Success]);
+            rules.judge(NOW).is_some()
+        };
+        assert!(!fires(bound) && fires(bound.next_down()));
+    }
 }

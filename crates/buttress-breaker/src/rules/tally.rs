@@ -132,7 +132,6 @@ impl Tally {
         let taken = old.remove(alike?);
         let held = match (taken.held, window) {
             (Held::Calls(calls), Window::Calls(n)) => Held::Calls(calls.resized(at_least_one(n))),
-            (Held::Time(time), Window::Time(span)) if time.is_of(span) => Held::Time(time),
             (Held::Time(time), Window::Time(span)) => Held::Time(Box::new(time.resized(span))),
             (held, _) => held,
         };

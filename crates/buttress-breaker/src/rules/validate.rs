@@ -226,6 +226,8 @@ mod tests {
             slow(SECOND, CALLS),
         ];
         assert_eq!(validate(&rules, Some(SECOND)), Ok(()));
+        let narrow = [adaptive(1.0, 0.5, 0.5, SECOND * 2)];
+        assert_eq!(validate(&narrow, None), Ok(()));
     }
 
     #[test]

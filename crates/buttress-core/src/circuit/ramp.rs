@@ -372,6 +372,16 @@ mod tests {
     }
 
     #[test]
+    fn a_ramp_bears_what_it_is_told_to_and_no_call_waits_longer_than_its_patience() {
+        let two = NonZeroU32::MIN.saturating_add(1);
+        let ramp = one_step(0.5, 1).bad_in_a_row(two).bad_ratio(1.0, two);
+        assert_eq!((ramp.steps.len(), ramp.bad_in_a_row), (1, two));
+        assert_eq!((ramp.bad_ratio, ramp.min_calls), (1.0, two));
+        let steps = [Step::new(0.1, SECOND, 0), Step::new(0.2, SECOND * 8, 4)];
+        assert_eq!(Ramp::new(steps).patience(), SECOND * 2);
+    }
+
+    #[test]
     fn ramps_rise_as_they_say() {
         let shares = |ramp: &Ramp| ramp.steps.iter().map(|step| step.share).collect::<Vec<_>>();
         assert_eq!(shares(&Ramp::linear(3, SECOND, 1)), [0.25, 0.5, 0.75]);
@@ -383,6 +393,7 @@ mod tests {
     #[test]
     fn a_ramp_that_makes_no_sense_is_refused_by_name() {
         let of = |share, lasts| Ramp::new([Step::new(share, lasts, 1)]);
+        let ratio = |ratio| Ramp::default().bad_ratio(ratio, NonZeroU32::MIN);
         let refused = [
             (Ramp::new([]), "ramp.steps"),
             (Ramp::linear(0, SECOND, 1), "ramp.steps"),
@@ -392,14 +403,17 @@ mod tests {
             (of(1.0, SECOND), "ramp.steps.share"),
             (of(f64::NAN, SECOND), "ramp.steps.share"),
             (of(0.5, Duration::ZERO), "ramp.steps.lasts"),
-            (
-                Ramp::default().bad_ratio(f64::NAN, NonZeroU32::MIN),
-                "ramp.bad_ratio",
-            ),
+            (ratio(f64::NAN), "ramp.bad_ratio"),
+            (ratio(0.0), "ramp.bad_ratio"),
+            (ratio(1.1), "ramp.bad_ratio"),
         ];
         for (ramp, field) in refused {
             assert_eq!(ramp.validate().unwrap_err().field(), field, "{ramp:?}");
         }
         assert_eq!(Ramp::default().validate(), Ok(()));
+        assert_eq!(ratio(1.0).validate(), Ok(()));
+        let longest = Ramp::linear(MAX_STEPS.into(), SECOND, 1);
+        assert_eq!(longest.validate(), Ok(()));
+        assert_eq!(of(0.5, Duration::from_millis(1)).validate(), Ok(()));
     }
 }

@@ -263,7 +263,7 @@ impl Settings {
         let Some(asked) = asked else { return drawn };
         let asked = asked.min(self.open_for.cap());
         match self.shortest_asked {
-            Some(shortest) if asked < drawn => asked.max(shortest.min(drawn)),
+            Some(shortest) => asked.max(shortest.min(drawn)),
             _ => asked.max(drawn),
         }
     }
@@ -319,6 +319,18 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_is_set_by_its_name_and_nothing_else_is() {
+        let run = HealthyRun::new(Duration::from_secs(1), 3);
+        let set = Settings::default().max_probes(of(7)).healthy_run(run);
+        let expected = Settings {
+            max_probes: of(7),
+            healthy_run: run,
+            ..Settings::default()
+        };
+        assert_eq!(set, expected);
+    }
+
+    #[test]
     fn settings_that_make_no_sense_are_refused_by_name() {
         let second = Duration::from_secs(1);
         let limit =
@@ -352,6 +364,7 @@ mod tests {
             assert_eq!(settings.validate().unwrap_err().field(), field);
         }
         assert_eq!(limit(second, State::Closed).validate(), Ok(()));
+        assert_eq!(limit(second, State::Open).validate(), Ok(()));
         assert_eq!(Settings::default().validate(), Ok(()));
     }
 }

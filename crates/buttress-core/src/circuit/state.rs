@@ -149,6 +149,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_state_says_whether_it_was_set_by_hand_and_whether_calls_pass_as_ever() {
+        let by_hand = State::ALL.map(State::is_by_hand);
+        let closed = State::ALL.map(State::is_closed);
+        assert_eq!(by_hand, [false, false, false, false, true, true, true]);
+        assert_eq!(closed, [true, false, false, false, false, true, true]);
+    }
+
+    #[test]
     fn every_state_stands_at_its_index_under_its_name() {
         for (index, state) in State::ALL.into_iter().enumerate() {
             assert_eq!(state.index(), index);

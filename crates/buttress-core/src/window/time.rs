@@ -104,11 +104,6 @@ impl TimeWindow {
         })
     }
 
-    /// Whether this is a window over `span`.
-    pub fn is_of(&self, span: Duration) -> bool {
-        self.width == width_of(span)
-    }
-
     /// The stretch of time the window spans.
     pub fn span(&self) -> Duration {
         Duration::from_nanos(self.width.saturating_mul(BUCKETS as u64))

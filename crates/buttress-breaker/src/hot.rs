@@ -18,6 +18,7 @@ use buttress_core::clock::Clock;
 use crate::gate::{Face, Gate, nanos};
 use crate::inflight::InFlight;
 use crate::refusal::{Reason, Refusal};
+use crate::rejections::Rejections;
 use crate::shared::Shared;
 use crate::sync::AtomicU64;
 
@@ -31,7 +32,7 @@ pub(crate) struct Hot {
     in_flight: InFlight,
     slow_after: AtomicU64,
     ready_deadline: AtomicU64,
-    rejected: AtomicU64,
+    rejections: Rejections,
     /// The rest of the breaker, as long as anybody has a handle of it.
     rest: Weak<Shared>,
 }
@@ -71,7 +72,7 @@ impl Hot {
             in_flight,
             slow_after: AtomicU64::new(NO_THRESHOLD),
             ready_deadline: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
+            rejections: Rejections::new(),
             rest,
         }
     }
@@ -138,16 +139,16 @@ impl Hot {
     /// A refusal, counted.
     #[inline]
     pub(crate) fn refuse(&self, reason: Reason, wait: Option<Duration>) -> Refusal {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
+        self.rejections.count();
         Refusal { reason, wait }
     }
 
     pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
+        self.rejections.total()
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::{Breaker, Config, Permit};

@@ -173,6 +173,7 @@ mod prober;
 mod readying;
 mod refusal;
 mod registry;
+mod rejections;
 mod rules;
 mod saved;
 mod service;

@@ -148,7 +148,8 @@ impl Hot {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::{Breaker, Config, Permit};

@@ -235,18 +235,17 @@ impl Breaker {
     /// Asks the machine, which alone knows of probes, the ramp and what time has brought.
     #[cold]
     pub(crate) fn ask(&self, now: Instant) -> Result<Permit, Refusal> {
-        let prober = self.0.prober().filter(|prober| prober.is_running());
         let (admission, state) = self.0.with_at(now, |machine| {
-            let state = machine.circuit.state();
-            match prober {
-                Some(prober) if matches!(state, State::Open | State::HalfOpen) => {
-                    (Admission::Rejected(prober.deadline()), None)
-                }
-                _ => {
+            let probed = matches!(machine.circuit.state(), State::Open | State::HalfOpen);
+            let prober = self.0.prober().filter(|_| probed);
+            let left = prober.and_then(|prober| prober.leaves(machine.open_until(), now));
+            left.map_or_else(
+                || {
                     let admission = machine.admit(now, &self.0.rng);
                     (admission, Some(machine.circuit.state()))
-                }
-            }
+                },
+                |left| (Admission::Rejected(left), None),
+            )
         });
         match admission {
             Admission::Admitted(ticket) if self.0.gate().is_timed() => Ok(self.permit(ticket, now)),

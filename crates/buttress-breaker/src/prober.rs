@@ -33,7 +33,9 @@ type Probing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// - A panic of it is a failure. `Ignored` and `Abandoned` decide nothing, and it is run again.
 /// - It ends with the last clone of the breaker, and is stopped when the state changes by hand.
 /// - Where it cannot run, because its [`Spawn`] is full or its executor is gone, user calls probe as
-///   if there were none: the circuit never waits for a task that is not there.
+///   if there were none: the circuit never waits for a task that is not there. Nor does it wait for
+///   one that is there and does not run: when nothing has come of it for a probe deadline after it was
+///   due, user calls probe until it is back.
 ///
 /// ```
 /// use buttress_breaker::{Breaker, Config, ProbeFn};
@@ -73,7 +75,7 @@ impl ProbeFn {
         }
     }
 
-    /// With this pause after a probe that has not decided. Default 1 s; at least 1 ms.
+    /// With this pause after a probe that has not decided. Default 1 s; 1 ms to a day.
     #[must_use]
     pub const fn every(mut self, every: Duration) -> Self {
         self.every = every;
@@ -82,9 +84,9 @@ impl ProbeFn {
 
     /// Refuses what makes no sense.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        if self.every < Duration::from_millis(1) {
+        if !(SHORTEST..=LONGEST).contains(&self.every) {
             let problem = format!(
-                "{:?} would probe without a pause; use at least 1ms",
+                "{:?} is no pause between probes; use {SHORTEST:?} to {LONGEST:?}",
                 self.every
             );
             return Err(ConfigError::new("probe.every", problem));
@@ -99,6 +101,10 @@ pub(crate) struct Prober {
     spawn: Spawn,
     deadline: AtomicU64,
     running: Arc<AtomicBool>,
+    /// When the task has to have done something, in nanoseconds; it may be late by a probe deadline.
+    due: AtomicU64,
+    /// It was later than that, and has not been seen since.
+    stalled: AtomicBool,
     /// Told of every change of state; its end is the breaker's.
     changes: watch::Sender<()>,
     of: Weak<Shared>,
@@ -115,13 +121,35 @@ impl Prober {
             spawn,
             deadline: AtomicU64::new(nanos(deadline)),
             running: Arc::default(),
+            due: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
             changes: watch::Sender::new(()),
             of,
         }
     }
 
+    /// For how long user calls of a circuit that may probe leave that to the task; `None` if there is no
+    /// task, or none that runs: it was due, at `open_until` at the earliest, and has not been seen for a
+    /// probe deadline. Under the machine's lock.
+    pub(crate) fn leaves(&self, open_until: Option<Instant>, now: Instant) -> Option<Duration> {
+        if !self.is_running() || self.stalled.load(Ordering::Relaxed) {
+            return None;
+        }
+        let due = Instant::from_nanos(self.due.load(Ordering::Relaxed));
+        let due = open_until.map_or(due, |until| until.max(due));
+        let left = remaining(due.saturating_add(self.deadline()), now);
+        self.stalled.store(left.is_none(), Ordering::Relaxed);
+        left.map(|left| left.min(self.deadline()))
+    }
+
+    /// The task runs, and will be seen again at `due`.
+    fn seen(&self, due: Instant) {
+        self.due.store(due.as_nanos(), Ordering::Relaxed);
+        self.stalled.store(false, Ordering::Relaxed);
+    }
+
     /// Within what time a probe has to end.
-    pub(crate) fn deadline(&self) -> Duration {
+    fn deadline(&self) -> Duration {
         Duration::from_nanos(self.deadline.load(Ordering::Relaxed))
     }
 
@@ -129,8 +157,8 @@ impl Prober {
         self.deadline.store(nanos(deadline), Ordering::Relaxed);
     }
 
-    /// Whether a task is there to probe, so that user calls need not.
-    pub(crate) fn is_running(&self) -> bool {
+    /// Whether a task is there to probe.
+    fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
 
@@ -214,6 +242,14 @@ impl Task {
                 (state, _) if is_down(state) => Some(machine.admit(now, shared.rng())),
                 _ => None,
             };
+            if let Some(prober) = shared.prober() {
+                // A probe may take its deadline, and that is what the task may be late by.
+                let wait = match &admission {
+                    Some(Admission::Rejected(wait)) => *wait,
+                    _ => Duration::ZERO,
+                };
+                prober.seen(now.saturating_add(wait));
+            }
             (admission, machine.circuit.generation())
         });
         Some(match admission? {
@@ -261,6 +297,12 @@ impl Task {
         }));
         if let Some(outcome) = self.while_in(generation, probing).await {
             lease.settle(outcome);
+            if let Some(shared) = self.of.upgrade()
+                && let Some(prober) = shared.prober()
+                && shared.generation() == generation
+            {
+                prober.seen(clock.now().saturating_add(probe.every));
+            }
             self.wait(probe.every, generation).await;
         }
     }
@@ -286,8 +328,10 @@ impl Task {
     }
 }
 
-/// Between two looks at a circuit whose place is taken.
+/// Between two looks at a circuit whose place is taken, and between two probes.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest pause: what nobody sees out is no pause.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The function's future, or its panic.
 struct Caught(Option<Probing>);

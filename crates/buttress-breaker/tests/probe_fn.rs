@@ -287,6 +287,61 @@ fn where_no_task_can_be_run_user_calls_probe() {
 }
 
 #[test]
+fn a_task_that_is_never_polled_is_waited_for_for_a_probe_deadline_and_not_longer() {
+    let time = ManualClock::new();
+    let never = ProbeFn::new(|| async { unreachable!() });
+    let breaker = Breaker::new(
+        "probed",
+        config(&time).probe(never, Spawn::new(std::mem::forget)),
+    );
+    let breaker = breaker.unwrap();
+    support::trip(&breaker);
+    time.advance((OPEN_FOR + PROBE_DEADLINE).saturating_sub(NANO));
+    let rejected = breaker.try_acquire().unwrap_err();
+    assert_eq!(
+        (rejected.reason, rejected.retry_after),
+        ("probing", Some(NANO))
+    );
+    time.advance(NANO);
+    let probe = breaker.try_acquire().unwrap();
+    assert!(probe.is_probe());
+    assert_eq!(breaker.try_acquire().unwrap_err().reason, "probes_busy");
+    probe.record(BAD);
+    time.advance(OPEN_FOR);
+    for _ in 0..2 {
+        // It has been waited for once.
+        breaker.try_acquire().unwrap().record(Outcome::Success);
+    }
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_task_that_stops_running_in_its_probe_or_in_its_pause_leaves_its_place_and_takes_it_back() {
+    for (script, pause) in [
+        (Script::Hang, Duration::ZERO),
+        (Script::End(Outcome::Ignored), EVERY),
+    ] {
+        let mut world = World::new();
+        world.script([script]);
+        assert_eq!(world.fall(), 1);
+        world
+            .time
+            .advance((pause + PROBE_DEADLINE).saturating_sub(NANO));
+        assert_eq!(world.breaker().try_acquire().unwrap_err().reason, "probing");
+        world.time.advance(NANO);
+        let probe = world.breaker().try_acquire().unwrap();
+        assert!(probe.is_probe(), "{script:?}");
+        // It is back, and finds its place taken.
+        assert_eq!(world.run(), 1, "{script:?}");
+        assert_eq!(world.breaker().try_acquire().unwrap_err().reason, "probing");
+        probe.record(Outcome::Ignored);
+        world.advance(PROBE_DEADLINE);
+        world.advance(EVERY);
+        assert_eq!(world.state(), State::Closed, "{script:?}");
+    }
+}
+
+#[test]
 fn a_task_that_its_executor_drops_gives_its_probe_back() {
     let mut world = World::new();
     world.script([Script::Hang]);
@@ -307,10 +362,12 @@ fn a_breaker_that_is_made_open_probes_too() {
 }
 
 #[test]
-fn a_probe_without_a_pause_is_refused_by_name() {
-    let probe = ProbeFn::new(|| ready(Outcome::Success)).every(Duration::ZERO);
-    let config = Config::default().probe(probe, Spawn::new(drop));
-    assert_eq!(config.validate().unwrap_err().field(), "probe.every");
+fn a_probe_without_a_pause_or_with_an_endless_one_is_refused_by_name() {
+    for every in [Duration::ZERO, Duration::MAX] {
+        let probe = ProbeFn::new(|| ready(Outcome::Success)).every(every);
+        let config = Config::default().probe(probe, Spawn::new(drop));
+        assert_eq!(config.validate().unwrap_err().field(), "probe.every");
+    }
 }
 
 #[tokio::test]

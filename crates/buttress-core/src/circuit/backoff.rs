@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SHORTEST;
 use crate::config::ConfigError;
 use crate::rng::Rng;
 
-/// `base × factor^attempt`, or a table by attempt; at most `cap`, with jitter.
+/// `base × factor^attempt`, or a table by attempt; at most `cap`, with jitter. No duration is shorter than
+/// a millisecond.
+///
+/// There is no longest one: a circuit that opens for longer than its process lives is one that somebody
+/// closes by hand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {
     schedule: Schedule,
@@ -39,7 +44,7 @@ pub enum Jitter {
     Upward,
     /// Between half the duration and all of it.
     Equal,
-    /// Between nothing and all of it.
+    /// Between a millisecond and all of it.
     Full,
 }
 
@@ -73,7 +78,7 @@ impl Backoff {
         }
     }
 
-    /// These durations, one for each attempt; the last one repeats. From 1 to 64, none of them 0,
+    /// These durations, one for each attempt; the last one repeats. From 1 to 64, each at least 1 ms,
     /// without jitter. The longest is the cap.
     ///
     /// It is a table and no function, because it is looked up under a lock.
@@ -123,7 +128,7 @@ impl Backoff {
         };
         let (least, most) = match self.jitter {
             Jitter::Upward => (full, self.cap),
-            _ => (Duration::ZERO, full),
+            _ => (SHORTEST, full),
         };
         // The longest duration there is rounds up to one second more, which is none.
         Duration::try_from_secs_f64(full.as_secs_f64() * share)
@@ -158,8 +163,8 @@ impl Backoff {
     }
 
     fn validate_rising(&self, base: Duration, factor: f64) -> Result<(), ConfigError> {
-        if base.is_zero() {
-            let problem = "an open time of 0 never opens; use at least a millisecond";
+        if base < SHORTEST {
+            let problem = format!("an open time of {base:?} is none; use at least {SHORTEST:?}");
             return Err(ConfigError::new("open_for.base", problem));
         }
         if self.cap < base {
@@ -180,8 +185,8 @@ fn validate_table(table: &[Duration]) -> Result<(), ConfigError> {
         let problem = format!("no table has fewer than 1 or more than {MAX_TABLE} durations");
         return Err(ConfigError::new(FIELD, problem));
     }
-    if table.iter().any(Duration::is_zero) {
-        let problem = "an open time of 0 never opens; use at least a millisecond";
+    if let Some(short) = table.iter().find(|time| **time < SHORTEST) {
+        let problem = format!("an open time of {short:?} is none; use at least {SHORTEST:?}");
         return Err(ConfigError::new(FIELD, problem));
     }
     Ok(())
@@ -230,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn no_jitter_leaves_less_than_a_millisecond() {
+        let rng = Rng::seeded(4);
+        for jitter in [Jitter::None, Jitter::Upward, Jitter::Equal, Jitter::Full] {
+            let shortest = Backoff::constant(SHORTEST).jitter(jitter);
+            assert_eq!(shortest.duration(0, &rng), SHORTEST, "{jitter:?}");
+        }
+        let full = Backoff::constant(SHORTEST * 2).jitter(Jitter::Full);
+        let mut drawn: Vec<_> = (0..100).map(|_| full.duration(0, &rng)).collect();
+        drawn.sort_unstable();
+        assert_eq!(drawn.first(), Some(&SHORTEST));
+        assert!(drawn.last() > Some(&SHORTEST));
+    }
+
+    #[test]
     fn the_first_duration_is_to_the_nanosecond_what_was_asked_for() {
         let long = Duration::new(1 << 50, 1);
         assert_eq!(Backoff::constant(long).base(), long);
@@ -257,6 +276,10 @@ mod tests {
         let refused = [
             (Backoff::constant(Duration::ZERO), "open_for.base"),
             (
+                Backoff::constant(SHORTEST.saturating_sub(Duration::from_nanos(1))),
+                "open_for.base",
+            ),
+            (
                 Backoff::exponential(Duration::from_secs(2), Duration::from_secs(1)),
                 "open_for.cap",
             ),
@@ -265,7 +288,7 @@ mod tests {
             (Backoff::default().factor(0.9), "open_for.factor"),
             (Backoff::by_attempt([]), "open_for.by_attempt"),
             (
-                Backoff::by_attempt([Duration::from_secs(1), Duration::ZERO]),
+                Backoff::by_attempt([Duration::from_secs(1), Duration::from_micros(999)]),
                 "open_for.by_attempt",
             ),
             (
@@ -284,5 +307,6 @@ mod tests {
         let longest = Backoff::by_attempt([second; MAX_TABLE]);
         assert_eq!(longest.validate(), Ok(()));
         assert_eq!(Backoff::constant(second).validate(), Ok(()));
+        assert_eq!(Backoff::constant(SHORTEST).validate(), Ok(()));
     }
 }

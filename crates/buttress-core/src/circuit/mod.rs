@@ -52,6 +52,12 @@ use crate::rng::Rng;
 use probes::Probes;
 use ramp::Progress;
 
+/// The shortest open time, and the shortest step of a ramp.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest lease, and the longest step of a ramp: what has to run out by itself, so that nothing
+/// waits for it for good.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The state machine. See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Circuit {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Evidence;
+use super::{Evidence, LONGEST, SHORTEST};
 use crate::clock::Instant;
 use crate::config::ConfigError;
 use crate::outcome::Outcome;
@@ -40,7 +40,7 @@ pub struct Ramp {
 pub struct Step {
     /// The share of calls that passes, above 0 and below 1.
     pub share: f64,
-    /// The step lasts at least as long. At least 1 ms.
+    /// The step lasts at least as long. At least 1 ms, at most a day.
     pub lasts: Duration,
     /// And sees at least so many successes. 0 ends it by time alone.
     pub successes: u32,
@@ -151,9 +151,9 @@ impl Step {
             );
             return Err(ConfigError::new("ramp.steps.share", problem));
         }
-        if self.lasts < Duration::from_millis(1) {
+        if !(SHORTEST..=LONGEST).contains(&self.lasts) {
             let problem = format!(
-                "{:?} is no time to see calls in; use at least 1ms",
+                "{:?} is no time to see calls in; use {SHORTEST:?} to {LONGEST:?}",
                 self.lasts
             );
             return Err(ConfigError::new("ramp.steps.lasts", problem));
@@ -406,6 +406,7 @@ mod tests {
             (ratio(f64::NAN), "ramp.bad_ratio"),
             (ratio(0.0), "ramp.bad_ratio"),
             (ratio(1.1), "ramp.bad_ratio"),
+            (of(0.5, Duration::MAX), "ramp.steps.lasts"),
         ];
         for (ramp, field) in refused {
             assert_eq!(ramp.validate().unwrap_err().field(), field, "{ramp:?}");
@@ -415,5 +416,6 @@ mod tests {
         let longest = Ramp::linear(MAX_STEPS.into(), SECOND, 1);
         assert_eq!(longest.validate(), Ok(()));
         assert_eq!(of(0.5, Duration::from_millis(1)).validate(), Ok(()));
+        assert_eq!(of(0.5, LONGEST).validate(), Ok(()));
     }
 }

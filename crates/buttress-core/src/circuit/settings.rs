@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Backoff, Ramp, State};
+use super::{Backoff, LONGEST, Ramp, SHORTEST, State};
 use crate::config::ConfigError;
 
 /// What a [`super::Circuit`] is set to.
@@ -16,11 +16,13 @@ pub struct Settings {
     /// An upstream that asks to be left alone for a shorter time than that is believed down to
     /// this. Default: never. One that asks for longer is always believed, up to the cap.
     pub shortest_asked: Option<Duration>,
-    /// How many probes may be in flight at once. Default 1.
+    /// How many probes of one half-open phase may be in flight at once. Default 1; at most 1024, for each
+    /// admission looks at all of them.
     pub max_probes: NonZeroU32,
     /// What ends half-open well. Default: two successes.
     pub probing: Probing,
-    /// After how long a probe gives its place back although it has not ended. Default 30 s.
+    /// After how long a probe gives its place back although it has not ended. Default 30 s; at most a
+    /// day.
     pub probe_deadline: Duration,
     /// How long the circuit may be half-open. Default: as long as it takes, for no probe can hold it
     /// up for longer than its deadline.
@@ -172,6 +174,9 @@ impl Default for Settings {
     }
 }
 
+/// Each admission of a half-open circuit looks at all its leases.
+const MAX_PROBES: u32 = 1024;
+
 impl Settings {
     /// How long the circuit stays open.
     #[must_use]
@@ -242,12 +247,25 @@ impl Settings {
                 "0 would forfeit every probe at once; use at least the time a call may take";
             return Err(ConfigError::new("probe_deadline", problem));
         }
-        if self
-            .shortest_asked
-            .is_some_and(|shortest| shortest.is_zero())
-        {
-            let problem = "0 would let an upstream keep the circuit from opening; use at least a \
-                           millisecond, or none";
+        if self.probe_deadline > LONGEST {
+            let problem = format!(
+                "a probe that hangs would keep its place for {:?}; use at most {LONGEST:?}",
+                self.probe_deadline
+            );
+            return Err(ConfigError::new("probe_deadline", problem));
+        }
+        if self.max_probes.get() > MAX_PROBES {
+            let problem = format!(
+                "{} probes at once are traffic; use at most {MAX_PROBES}, and a ramp",
+                self.max_probes
+            );
+            return Err(ConfigError::new("max_probes", problem));
+        }
+        if let Some(shortest) = self.shortest_asked.filter(|shortest| *shortest < SHORTEST) {
+            let problem = format!(
+                "{shortest:?} would let an upstream keep the circuit from opening; use at least \
+                 {SHORTEST:?}, or none"
+            );
             return Err(ConfigError::new("shortest_asked", problem));
         }
         self.probing.validate()?;
@@ -341,6 +359,14 @@ mod tests {
                 "probe_deadline",
             ),
             (
+                Settings::default().probe_deadline(Duration::MAX),
+                "probe_deadline",
+            ),
+            (
+                Settings::default().max_probes(of(MAX_PROBES + 1)),
+                "max_probes",
+            ),
+            (
                 Settings::default().shortest_asked(Duration::ZERO),
                 "shortest_asked",
             ),
@@ -365,6 +391,11 @@ mod tests {
         }
         assert_eq!(limit(second, State::Closed).validate(), Ok(()));
         assert_eq!(limit(second, State::Open).validate(), Ok(()));
+        let most = Settings::default()
+            .probe_deadline(LONGEST)
+            .max_probes(of(MAX_PROBES))
+            .shortest_asked(SHORTEST);
+        assert_eq!(most.validate(), Ok(()));
         assert_eq!(Settings::default().validate(), Ok(()));
     }
 }

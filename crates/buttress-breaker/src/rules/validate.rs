@@ -226,8 +226,12 @@ mod tests {
             slow(SECOND, CALLS),
         ];
         assert_eq!(validate(&rules, Some(SECOND)), Ok(()));
-        let narrow = [adaptive(1.0, 0.5, 0.5, SECOND * 2)];
-        assert_eq!(validate(&narrow, None), Ok(()));
+        let at_the_bounds = [
+            adaptive(1.0, 0.5, 0.5, SECOND * 2),
+            slow(SECOND, Window::Calls(MAX_CALLS)),
+            slow(MIN_SPAN, Window::Time(MIN_SPAN)),
+        ];
+        assert_eq!(validate(&at_the_bounds, None), Ok(()));
     }
 
     #[test]

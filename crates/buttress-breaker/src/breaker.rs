@@ -23,7 +23,7 @@ use crate::permit::{Permit, Time};
 use crate::prober::Prober;
 use crate::refusal::{Reason, Refusal};
 use crate::rules::thresholds;
-use crate::shared::{Shared, health_of};
+use crate::shared::Shared;
 use crate::sync::Mutex;
 use crate::waiters::Waiters;
 
@@ -85,6 +85,8 @@ impl Breaker {
         let deadline = config.circuit.probe_deadline;
         let circuit = Circuit::starting(config.start, config.circuit, now, &config.rng);
         let machine = Machine::new(circuit, config.rules, slow_after, now);
+        let open_until = machine.open_until();
+        let health = HealthSignal::with_clock(config.clock.clone());
         let shared = Arc::new_cyclic(|me| Shared {
             hot: Arc::new(Hot::new(
                 machine.face(),
@@ -100,13 +102,13 @@ impl Breaker {
             events: Events::new(),
             common,
             has_left: AtomicBool::new(false),
-            health: HealthSignal::new(),
+            health,
             waiters: Waiters::default(),
             prober: (config.probe)
                 .map(|probe| Box::new(Prober::new(probe, deadline, Weak::clone(me)))),
         });
         shared.hot.set(slow_after, config.ready_deadline);
-        shared.health.publish(health_of(config.start));
+        shared.say_health(config.start, open_until);
         shared.wake_prober(config.start);
         Ok(Self(shared))
     }
@@ -116,9 +118,10 @@ impl Breaker {
         &self.0.name
     }
 
-    /// The present state.
+    /// The present state: a call that hangs may have opened the circuit by now. Takes the lock.
     pub fn state(&self) -> State {
-        self.0.with(|machine| machine.circuit.state())
+        let now = self.0.clock().now();
+        self.0.with_at(now, |machine| machine.circuit.state())
     }
 
     /// Asks to make a call. The outcome is told to the [`Permit`].

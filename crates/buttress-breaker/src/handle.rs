@@ -69,6 +69,10 @@ pub struct Snapshot {
     /// Why the present state was entered, or what was last observed in it; `None` before the first
     /// transition.
     pub verdict: Option<Verdict>,
+    /// Why the circuit last became [`State::Open`], kept while it probes, ramps and is closed again.
+    pub opened_by: Option<Verdict>,
+    /// How many events no subscriber got, because the oldest give way while a subscriber's waker hangs.
+    pub events_dropped: u64,
 }
 
 impl BreakerHandle {
@@ -107,6 +111,8 @@ impl BreakerHandle {
             share: machine.circuit.share(),
             transitions: machine.transitions().to_vec(),
             verdict: machine.verdict.clone(),
+            opened_by: machine.opened_by.clone(),
+            events_dropped: machine.events_dropped,
         })
     }
 
@@ -115,8 +121,9 @@ impl BreakerHandle {
         self.breaker.shared().events().subscribe()
     }
 
-    /// What the breaker says of the health of what it guards, kept up to date: closed is healthy,
-    /// half-open and ramping degraded, open unhealthy.
+    /// What the breaker says of the health of what it guards, as of the last call or look at it:
+    /// closed is healthy, half-open and ramping degraded, open unhealthy. When the open time is over it
+    /// says degraded by itself: the next call would probe, and has to be sent here for that.
     pub fn health(&self) -> HealthSignal {
         self.breaker.shared().health().clone()
     }

@@ -47,7 +47,7 @@
 //! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs` |
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
-//! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp; who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
+//! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp; at that moment calls that hang may open it once more, for one open time. Who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
 //! | After half-open a rising share of calls passes, to within one call; trouble opens the circuit for longer than before. | `tests/states/main.rs` |
 //! | The open time grows until the circuit has proved healthy. | `tests/states/main.rs` |
 //! | A state set by hand follows a table; what may not follow is a typed error that changes nothing. | `tests/states/main.rs` |

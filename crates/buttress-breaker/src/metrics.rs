@@ -48,7 +48,7 @@ pub(crate) fn by_name(snapshot: Snapshot) -> (Labels, Snapshot) {
 pub(crate) fn families(
     breakers: &[(Labels, Snapshot)],
     rest: Option<(Labels, Counted)>,
-) -> [Family; 4] {
+) -> [Family; 5] {
     let help = "State of a circuit breaker: 1 for the present one, 0 for the others.";
     let mut states = Family::new("buttress_breaker_state", Kind::StateSet, help);
     let help = "Calls that a circuit breaker admitted and that have ended, by outcome.";
@@ -62,14 +62,19 @@ pub(crate) fn families(
         rejected.push(labels.clone(), Value::Counter(refused));
         push_transitions(&mut transitions, labels, changes);
     };
+    let help = "Events that no subscriber got, because one of them held up the telling.";
+    let mut dropped = Family::new("buttress_events_dropped", Kind::Counter, help);
     for (labels, each) in breakers {
         states.push(labels.clone(), state(each));
         push(labels, each.calls, each.rejected, &each.transitions);
+        let all = ("subscriber", Cow::Borrowed("all"));
+        let labels = labels.iter().cloned().chain([all]).collect();
+        dropped.push(labels, Value::Counter(each.events_dropped));
     }
     if let Some((labels, all)) = rest {
         push(&labels, all.calls, all.rejected, &all.transitions);
     }
-    [states, calls, rejected, transitions]
+    [states, calls, rejected, dropped, transitions]
 }
 
 fn state(snapshot: &Snapshot) -> Value {
@@ -130,6 +135,7 @@ mod tests {
         assert_eq!(points(&families, "buttress_breaker_state"), 1);
         assert_eq!(points(&families, "buttress_breaker_calls"), 5);
         assert_eq!(points(&families, "buttress_breaker_rejected"), 1);
+        assert_eq!(points(&families, "buttress_events_dropped"), 1);
         assert_eq!(points(&families, "buttress_breaker_transitions"), 0);
     }
 

@@ -94,7 +94,8 @@ impl Shared {
         if let Some(prober) = self.prober() {
             prober.reconfigure(config.circuit.probe_deadline);
         }
-        self.with_at(now, |machine| {
+        let replaced = self.with_at(now, |machine| {
+            self.hot.set(slow_after, config.ready_deadline);
             machine.reconfigure(
                 config.circuit,
                 config.rules,
@@ -102,9 +103,10 @@ impl Shared {
                 now,
                 self.in_flight(),
                 &self.rng,
-            );
-            self.hot.set(slow_after, config.ready_deadline);
+            )
         });
+        // The user's own rules go under no lock.
+        drop(replaced);
     }
 
     /// Lets `f` at the machine, keeps the gate in step with it, and tells what has changed when the
@@ -117,7 +119,7 @@ impl Shared {
         self.gate().publish(machine.face());
         let (news, state) = (machine.has_untold(), machine.circuit.state());
         if news {
-            self.health.publish(health_of(state));
+            self.say_health(state, machine.open_until());
         }
         drop(machine);
         if news {
@@ -131,6 +133,15 @@ impl Shared {
             self.ask_user(&asking);
         }
         result
+    }
+
+    /// Says what a circuit in `state` knows of the health of what it guards. An open one is due for a
+    /// probe when its time is over, which takes a call: `open_until` is the end of the bad word.
+    pub(crate) fn say_health(&self, state: State, open_until: Option<Instant>) {
+        match open_until {
+            Some(end) => self.health.publish_unhealthy_until(end),
+            None => self.health.publish(health_of(state)),
+        }
     }
 
     pub(crate) fn wake_prober(&self, state: State) {
@@ -199,7 +210,7 @@ impl Shared {
 }
 
 /// What a breaker's state says of the health of what it guards.
-pub(crate) const fn health_of(state: State) -> HealthStatus {
+const fn health_of(state: State) -> HealthStatus {
     match state {
         State::Closed | State::ForcedClosed | State::Observing => HealthStatus::Healthy,
         State::HalfOpen | State::Ramping => HealthStatus::Degraded,

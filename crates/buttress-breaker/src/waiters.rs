@@ -1,6 +1,7 @@
 //! Callers that wait for an inner service to become ready, to be woken if the circuit opens: a
 //! breaker that rejects is ready at once, and what it guards may never wake anybody.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 
@@ -19,13 +20,14 @@ impl Waiters {
     /// Lets `waker` be woken by the next [`Waiters::wake_all`].
     #[cold]
     pub(crate) fn park(&self, waiter: &Arc<Waiter>, waker: &Waker) {
+        // Somebody else's code, as the drop is below: outside the lock.
+        let waker = waker.clone();
         let mut place = waiter.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = place.replace(waker.clone());
+        let before = place.replace(waker);
         if before.is_none() {
             self.enlist(Arc::downgrade(waiter));
         }
         drop(place);
-        // Somebody else's code, outside the lock.
         drop(before);
     }
 
@@ -38,18 +40,23 @@ impl Waiters {
         list.push(waiter);
     }
 
-    /// Wakes all that wait. Wakers are somebody else's code: no lock is held meanwhile.
+    /// Wakes all that wait. Wakers are somebody else's code: no lock is held meanwhile, nobody is
+    /// among the waiters any more when the first one runs, and one that panics harms no other.
     #[cold]
     pub(crate) fn wake_all(&self) {
         let list = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for waiter in list.iter().filter_map(Weak::upgrade) {
-            let mut place = waiter.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            let waker = place.take();
-            drop(place);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+        let waiters = list.iter().filter_map(Weak::upgrade);
+        let wakers: Vec<_> = waiters.filter_map(|waiter| waiter.take()).collect();
+        for waker in wakers {
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
+    }
+}
+
+impl Waiter {
+    fn take(&self) -> Option<Waker> {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        waker.take()
     }
 }
 

@@ -199,7 +199,7 @@ proptest! {
             // At the end of time itself nothing passes any more.
             let passed = pair.time.now().saturating_since(before);
             prop_assume!(passed == OPEN_FOR + PROBE_DEADLINE);
-            // One that hung may have opened it just now.
+            // One that hung since may have opened it just now, and does so once.
             if pair.breaker.try_acquire().is_err() {
                 pair.time.advance(OPEN_FOR);
                 prop_assert!(pair.breaker.try_acquire().is_ok());

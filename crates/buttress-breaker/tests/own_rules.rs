@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use buttress_breaker::{Breaker, Evidence, Rule, State, Trip, TripRule, Window};
@@ -170,4 +171,46 @@ impl TripRule for Shared {
     fn judge(&self, evidence: &Evidence) -> Option<Trip> {
         self.0.judge(evidence)
     }
+}
+
+#[test]
+fn a_rule_that_is_replaced_is_dropped_when_others_can_use_the_breaker() {
+    /// Wants to know the state of the breaker it was a rule of, from another thread.
+    #[derive(Debug)]
+    struct Asks(mpsc::Sender<State>, Breaker);
+    impl TripRule for Asks {
+        fn window(&self) -> Window {
+            Window::Calls(10)
+        }
+        fn judge(&self, _: &Evidence) -> Option<Trip> {
+            None
+        }
+    }
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let (done, asked) = mpsc::channel::<()>();
+            let (told, breaker) = (self.0.clone(), self.1.clone());
+            std::thread::spawn(move || {
+                let _ = told.send(breaker.handle().snapshot().state);
+                drop(done);
+            });
+            // A lock held here is held for as long as that; no lock, and it is over at once.
+            let over = asked.recv_timeout(SECOND * 10);
+            if over == Err(mpsc::RecvTimeoutError::Disconnected) {
+                let _ = self.0.send(State::Observing);
+            }
+        }
+    }
+    let time = ManualClock::new();
+    let (told, hear) = mpsc::channel();
+    let breaker = breaker(&time, [Rule::ConsecutiveFailures(2)]);
+    let config = |rules: Vec<Rule>| config(&time).rules(rules);
+    let asks = Rule::custom(Asks(told, breaker.clone()));
+    breaker.handle().reconfigure(config(vec![asks])).unwrap();
+    let rules = vec![Rule::ConsecutiveFailures(1)];
+    breaker.handle().reconfigure(config(rules)).unwrap();
+    let heard: Vec<_> = hear.iter().collect();
+    assert_eq!(heard, [State::Closed, State::Observing]);
+    breaker.try_acquire().unwrap().record(BAD);
+    assert_eq!(breaker.state(), State::Open);
 }

@@ -299,3 +299,14 @@ fn a_success_at_the_very_end_of_a_bucket_belongs_to_the_next() {
     time.advance(SECOND * 15);
     assert_eq!(held(&breaker), (1, 0));
 }
+
+#[test]
+fn the_state_is_that_of_now_although_no_call_has_ended() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time, slow(SECOND, 4, Window::Calls(10)));
+    let _hang = [(); 4].map(|()| breaker.try_acquire().unwrap());
+    time.advance(SECOND);
+    assert_eq!(breaker.state(), State::Closed);
+    outlast(&time, SECOND);
+    assert_eq!(breaker.state(), State::Open);
+}

@@ -1,13 +1,18 @@
 //! Events on a channel per subscriber.
 
-use std::sync::OnceLock;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Wake, Waker};
 
 use tokio::sync::broadcast;
 
 /// Publishes events to whoever listens.
 ///
 /// A subscriber that falls more than [`CAPACITY`] events behind loses the oldest and is told how
-/// many. Until someone subscribes nothing is allocated and no event is built.
+/// many. Until someone subscribes nothing is allocated and no event is built. A subscriber whose waker
+/// panics is not woken; whoever publishes, and the other subscribers, notice nothing.
 #[derive(Debug)]
 pub struct Events<T>(OnceLock<broadcast::Sender<T>>);
 
@@ -64,7 +69,12 @@ impl<T: Clone> Subscription<T> {
     ///
     /// Dropping the future loses nothing.
     pub async fn recv(&mut self) -> Option<Received<T>> {
-        match self.0.recv().await {
+        let mut receiving = pin!(self.0.recv());
+        let received = poll_fn(|cx| {
+            let waker = Waker::from(Arc::new(Contained(cx.waker().clone())));
+            receiving.as_mut().poll(&mut Context::from_waker(&waker))
+        });
+        match received.await {
             Ok(event) => Some(Received::Event(event)),
             Err(broadcast::error::RecvError::Lagged(lost)) => Some(Received::Lagged(lost)),
             Err(broadcast::error::RecvError::Closed) => None,
@@ -81,9 +91,62 @@ impl<T: Clone> Subscription<T> {
     }
 }
 
+/// A subscriber's waker, which runs where an event is published: what panics there is none of the
+/// publisher's doing, and would leave the subscribers after it asleep.
+struct Contained(Waker);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        // With its end, which is somebody else's code as well.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.0.wake_by_ref();
+            drop(self);
+        }));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker")
+        }
+    }
+
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_neither_the_publisher_nor_the_other_subscribers() {
+        let events = Events::new();
+        let (mut first, mut bad, mut last) =
+            (events.subscribe(), events.subscribe(), events.subscribe());
+        let counts = Arc::new(Counts::default());
+        let (good, panics) = (Arc::clone(&counts).into(), Arc::new(Panics).into());
+        let mut receiving = [&mut first, &mut bad, &mut last].map(|each| Box::pin(each.recv()));
+        for (each, waker) in receiving.iter_mut().zip([&good, &panics, &good]) {
+            assert!(
+                each.as_mut()
+                    .poll(&mut Context::from_waker(waker))
+                    .is_pending()
+            );
+        }
+        events.publish(|| 1);
+        assert_eq!(counts.0.load(Ordering::Relaxed), 2);
+        for each in &mut receiving {
+            let polled = each.as_mut().poll(&mut Context::from_waker(&good));
+            assert!(polled.is_ready());
+        }
+    }
 
     #[test]
     fn no_event_is_built_while_nobody_listens() {

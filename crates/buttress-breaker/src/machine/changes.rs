@@ -65,6 +65,9 @@ impl Machine {
         self.reported.clear();
         self.asked_until = Instant::ORIGIN;
         self.count(&transition, &verdict);
+        if transition.to == State::Open {
+            self.opened_by = Some(verdict.clone());
+        }
         self.verdict = Some(verdict.clone());
         self.tell(Some(transition), verdict);
     }
@@ -73,6 +76,7 @@ impl Machine {
         // Told at once, unless a subscriber's waker hangs: then the oldest give way.
         if self.untold.len() == events::CAPACITY {
             self.untold.pop_front();
+            self.events_dropped = self.events_dropped.saturating_add(1);
         }
         self.untold.push_back(Change {
             transition,

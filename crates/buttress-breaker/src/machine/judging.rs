@@ -52,11 +52,11 @@ impl Machine {
         let firing: Vec<_> = self.rules.firing(now).chain(own.iter().copied()).collect();
         let before = std::mem::take(&mut self.reported);
         for fired in firing {
-            let known = self.reported.contains(&fired.rule);
+            let known = self.reported.contains(&fired.place);
             if !known {
-                self.reported.push(fired.rule);
+                self.reported.push(fired.place);
             }
-            if !known && !before.contains(&fired.rule) {
+            if !known && !before.contains(&fired.place) {
                 let verdict = fired.verdict(Action::Suppressed("observing".into()));
                 self.verdict = Some(verdict.clone());
                 self.tell(None, verdict);

@@ -23,7 +23,7 @@ use buttress_core::verdict::Verdict;
 
 use crate::gate::Face;
 use crate::inflight::{InFlight, overdue_before};
-use crate::rules::{Asking, Rule, Rules, Sample};
+use crate::rules::{Asking, Replaced, Rule, Rules, Sample};
 
 /// The whole state of a breaker, without I/O: `now` and randomness are passed in.
 #[derive(Debug)]
@@ -33,8 +33,10 @@ pub(crate) struct Machine {
     pub(crate) calls: Calls,
     pub(crate) stale: u64,
     pub(crate) verdict: Option<Verdict>,
-    /// The rules whose firing was reported while observing, as long as it goes on.
-    reported: Vec<&'static str>,
+    /// Why the circuit opened last.
+    pub(crate) opened_by: Option<Verdict>,
+    /// The places of the rules whose firing was reported while observing, as long as it goes on.
+    reported: Vec<usize>,
     until: Instant,
     /// The last look at what time does: successes that the gate counts belong to its buckets.
     looked_at: Instant,
@@ -52,6 +54,8 @@ pub(crate) struct Machine {
     transitions: Vec<TransitionCount>,
     /// Changes to be told once the lock is free, oldest first.
     untold: VecDeque<Change>,
+    /// How many of them gave way before they were told.
+    pub(crate) events_dropped: u64,
 }
 
 impl Machine {
@@ -68,6 +72,7 @@ impl Machine {
             calls: Calls::default(),
             stale: 0,
             verdict: None,
+            opened_by: None,
             reported: Vec::new(),
             until: now.saturating_add(remaining),
             looked_at: now,
@@ -79,6 +84,7 @@ impl Machine {
             rule_panics: 0,
             transitions: Vec::new(),
             untold: VecDeque::new(),
+            events_dropped: 0,
         }
     }
 
@@ -247,6 +253,7 @@ impl Machine {
     }
 
     /// Replaces settings and rules, keeps everything else, and judges what is known by the new rules.
+    /// The replaced ones may be the user's: not to be dropped under a lock.
     pub(crate) fn reconfigure(
         &mut self,
         settings: Settings,
@@ -255,11 +262,12 @@ impl Machine {
         now: Instant,
         in_flight: &InFlight,
         rng: &Rng,
-    ) {
+    ) -> Replaced {
         self.circuit.reconfigure(settings);
         self.slow_after = slow_after;
         let before = self.rules.thresholds().to_vec();
-        self.rules.replaced_by(rules);
+        let replaced = self.rules.replaced_by(rules);
+        self.reported.clear();
         if *self.rules.thresholds() != before {
             let shortest = before.first().copied();
             let counted = shortest.map(|shortest| overdue_before(shortest, now));
@@ -269,6 +277,7 @@ impl Machine {
         if self.is_judged() {
             self.judge(now, rng);
         }
+        replaced
     }
 
     /// Until when an open circuit stays so.

@@ -143,7 +143,7 @@ fn a_threshold_that_is_configured_later_watches_the_calls_in_flight_from_then_on
         min_calls: 1,
         window: Window::Calls(1),
     };
-    machine.reconfigure(Settings::default(), vec![rule], None, NOW, &in_flight, &rng);
+    drop(machine.reconfigure(Settings::default(), vec![rule], None, NOW, &in_flight, &rng));
     in_flight.enter(NOW, machine.circuit.generation());
     machine.look(NOW.saturating_add(SECOND * 2), &in_flight, &rng);
     assert_eq!(machine.circuit.state(), State::Open);

@@ -149,6 +149,7 @@ pub(crate) struct Asking {
 
 #[derive(Debug)]
 pub(super) struct Question {
+    pub(super) place: usize,
     pub(super) rule: CustomRule,
     pub(super) evidence: Evidence,
 }
@@ -186,6 +187,7 @@ impl Question {
     fn ask(&self) -> Option<Fired> {
         let trip = self.rule.rule.judge(&self.evidence)?;
         Some(Fired {
+            place: self.place,
             rule: self.rule.name,
             observed: trip.observed,
             threshold: trip.threshold,

@@ -132,10 +132,11 @@ impl Kept {
         }
     }
 
-    /// The rule's verdict on the evidence at `now`.
-    pub(super) fn judge(&self, consecutive: u32, now: Instant) -> Option<Fired> {
+    /// The verdict on the evidence at `now` of this rule, at `place` among them all.
+    pub(super) fn judge(&self, place: usize, consecutive: u32, now: Instant) -> Option<Fired> {
         if let Rule::ConsecutiveFailures(limit) = self.rule {
             return (consecutive >= limit).then(|| Fired {
+                place,
                 rule: self.rule.name(),
                 observed: f64::from(consecutive),
                 threshold: f64::from(limit),
@@ -143,10 +144,11 @@ impl Kept {
                 window: None,
             });
         }
-        self.weigh(self.tallies.first()?.counts(now))
+        let fired = self.weigh(self.tallies.first()?.counts(now))?;
+        Some(Fired { place, ..fired })
     }
 
-    /// The rule's verdict on a window that holds `counts`.
+    /// The verdict on a window that holds `counts`, of a rule whose place does not matter.
     fn weigh(&self, counts: Counts) -> Option<Fired> {
         let threshold = self.limit()?;
         let (fires, observed) = match self.rule {
@@ -156,6 +158,7 @@ impl Kept {
         };
         let enough = counts.total >= u64::from(self.rule.min_calls());
         (fires && enough).then(|| Fired {
+            place: 0,
             rule: self.rule.name(),
             observed,
             threshold,
@@ -187,7 +190,12 @@ impl Kept {
     }
 
     /// What the user's rule has to be asked, if this is one.
-    pub(super) fn question(&self, consecutive: u32, now: Instant) -> Option<Question> {
+    pub(super) fn question(
+        &self,
+        place: usize,
+        consecutive: u32,
+        now: Instant,
+    ) -> Option<Question> {
         let Rule::Custom(rule) = &self.rule else {
             return None;
         };
@@ -198,6 +206,7 @@ impl Kept {
             consecutive_failures: consecutive,
         };
         Some(Question {
+            place,
             rule: rule.clone(),
             evidence,
         })

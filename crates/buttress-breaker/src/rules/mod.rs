@@ -31,9 +31,16 @@ pub(crate) struct Rules {
     consecutive: u32,
 }
 
+/// Rules that others have taken the place of. Some may be the user's, whose drop is their code.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Replaced(#[expect(dead_code, reason = "held to be dropped elsewhere")] Vec<Kept>);
+
 /// A rule that fired, with its evidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fired {
+    /// Which of the rules: several may have one name.
+    pub(crate) place: usize,
     pub(crate) rule: &'static str,
     pub(crate) observed: f64,
     pub(crate) threshold: f64,
@@ -48,13 +55,13 @@ impl Rules {
             thresholds: Vec::new(),
             consecutive: 0,
         };
-        new.replaced_by(rules);
+        drop(new.replaced_by(rules));
         new
     }
 
     /// These rules with the evidence of the present ones: each takes the first window of its kind
     /// that no other has taken.
-    pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>) {
+    pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>) -> Replaced {
         self.thresholds = thresholds(&rules);
         let places = &self.thresholds;
         let mut old = std::mem::take(&mut self.kept);
@@ -62,6 +69,7 @@ impl Rules {
             .into_iter()
             .map(|rule| Kept::taking(rule, places, &mut old))
             .collect();
+        Replaced(old)
     }
 
     /// Takes one call that ended into evidence; `false` if it is none.
@@ -132,7 +140,8 @@ impl Rules {
     pub(crate) fn firing(&self, now: Instant) -> impl Iterator<Item = Fired> {
         self.kept
             .iter()
-            .filter_map(move |kept| kept.judge(self.consecutive, now))
+            .enumerate()
+            .filter_map(move |(place, kept)| kept.judge(place, self.consecutive, now))
     }
 
     /// What the user's own rules have to be asked, if there are any: `all` of them, or until one fires.
@@ -140,7 +149,8 @@ impl Rules {
         let mut questions = self
             .kept
             .iter()
-            .filter_map(|kept| kept.question(self.consecutive, now))
+            .enumerate()
+            .filter_map(|(place, kept)| kept.question(place, self.consecutive, now))
             .peekable();
         questions.peek()?;
         Some(Asking {
@@ -297,7 +307,7 @@ mod tests {
     fn replaced_rules_take_over_the_windows_of_their_kind() {
         let mut rules = rate(4, Window::Calls(10));
         record_all(&mut rules, &[BAD, BAD, Outcome::Success]);
-        rules.replaced_by(vec![
+        let _old = rules.replaced_by(vec![
             Rule::ConsecutiveFailures(9),
             Rule::FailureRate {
                 ratio: 0.9,
@@ -365,7 +375,7 @@ mod tests {
         for other in others {
             let mut rules = rate(4, Window::Calls(10));
             record_all(&mut rules, &[BAD, BAD]);
-            rules.replaced_by(vec![other]);
+            drop(rules.replaced_by(vec![other]));
             let [kept] = rules.counts(NOW)[..] else {
                 panic!("one window");
             };

@@ -60,3 +60,29 @@ fn what_was_observed_is_forgotten_when_it_closes() {
     end(&breaker, BAD);
     assert_eq!(breaker.state(), State::Open);
 }
+
+#[test]
+fn two_rules_of_one_name_are_told_each_for_itself() {
+    let rate = |min_calls, window| Rule::FailureRate {
+        ratio: 0.5,
+        min_calls,
+        window,
+    };
+    let time = ManualClock::new();
+    let rules = [
+        rate(2, Window::Calls(10)),
+        rate(4, Window::Time(SECOND * 16)),
+    ];
+    let config = config(&time).rules(rules.clone());
+    let breaker = Breaker::new("test", config.clone().start(State::Observing)).unwrap();
+    let mut events = breaker.handle().subscribe();
+    (0..2).for_each(|_| end(&breaker, BAD));
+    assert_eq!(told(&mut events).len(), 1);
+    (0..9).for_each(|_| end(&breaker, BAD));
+    assert_eq!(told(&mut events).len(), 1, "the other one");
+    let turned = config.rules(rules.into_iter().rev());
+    breaker.handle().reconfigure(turned).unwrap();
+    assert_eq!(told(&mut events).len(), 2, "new rules are told anew");
+    end(&breaker, BAD);
+    assert_eq!(told(&mut events).len(), 0);
+}

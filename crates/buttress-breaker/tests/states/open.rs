@@ -102,3 +102,47 @@ fn outcomes_that_arrive_in_it_neither_end_nor_lengthen_it() {
     );
     assert_eq!(told(&mut events), []);
 }
+
+#[test]
+fn why_it_opened_is_known_until_it_opens_again() {
+    let time = ManualClock::new();
+    let breaker = with(&time, settings());
+    let opened_by = || {
+        let verdict = breaker.handle().snapshot().opened_by;
+        verdict.map(|verdict| verdict.rule.into_owned())
+    };
+    assert_eq!(opened_by(), None);
+    trip(&breaker);
+    assert_eq!(opened_by().unwrap(), "consecutive_failures");
+    time.advance(OPEN_FOR);
+    for state in [State::HalfOpen, State::Closed] {
+        end(&breaker, Outcome::Success);
+        assert_eq!(breaker.state(), state);
+        assert_eq!(opened_by().unwrap(), "consecutive_failures");
+    }
+    trip(&breaker);
+    time.advance(OPEN_FOR);
+    end(&breaker, BAD);
+    assert_eq!(opened_by().unwrap(), "probe");
+}
+
+#[test]
+fn the_bad_word_on_its_health_ends_with_the_open_time_although_nobody_calls() {
+    let time = ManualClock::new();
+    let breaker = with(&time, settings());
+    let health = breaker.handle().health();
+    trip(&breaker);
+    time.advance(OPEN_FOR.saturating_sub(Duration::from_nanos(1)));
+    assert_eq!(health.status(), HealthStatus::Unhealthy);
+    time.advance(Duration::from_nanos(1));
+    assert_eq!(health.status(), HealthStatus::Degraded);
+    end(&breaker, BAD);
+    assert_eq!(health.status(), HealthStatus::Unhealthy);
+    breaker.handle().force_open();
+    time.advance(OPEN_FOR * 100);
+    assert_eq!(
+        health.status(),
+        HealthStatus::Unhealthy,
+        "by hand, for good"
+    );
+}

@@ -1,19 +1,16 @@
-//! An async function behind a breaker, without any service: ask before, tell after.
+//! An async function behind a breaker, without any service.
 //!
 //! ```sh
 //! cargo run -p buttress-breaker --example plain_function
 //! ```
 #![allow(clippy::print_stdout, reason = "it shows what happens")]
 
-use buttress_breaker::{Breaker, Config, Rule, State};
+use buttress_breaker::{Breaker, BreakerError, Config, Rule, State};
 use buttress_core::outcome::{FailureKind, Outcome};
-use buttress_core::reject::Rejected;
 
 /// What went wrong with a query.
 enum QueryError {
-    /// The database was not asked.
-    Rejected(Rejected),
-    /// It was, and could not be reached.
+    /// The database could not be reached.
     Io(std::io::Error),
     /// It answered that the query makes no sense.
     Syntax,
@@ -29,18 +26,19 @@ async fn query(sql: &str) -> Result<u64, QueryError> {
     }
 }
 
-/// The same behind a breaker. If this future is dropped while it waits, so is the permit, and the call
-/// is abandoned: neither a failure nor a success.
-async fn guarded(breaker: &Breaker, sql: &str) -> Result<u64, QueryError> {
-    let permit = breaker.try_acquire().map_err(QueryError::Rejected)?;
-    let answer = query(sql).await;
-    permit.record(match &answer {
+/// What an answer says of the database.
+const fn judge(answer: Result<&u64, &QueryError>) -> Outcome {
+    match answer {
         // What it says of the query, it has said: the database works.
         Ok(_) | Err(QueryError::Syntax) => Outcome::Success,
         Err(QueryError::Io(_)) => Outcome::Failure(FailureKind::Transport),
-        Err(QueryError::Rejected(_)) => Outcome::Ignored,
-    });
-    answer
+    }
+}
+
+/// The same behind a breaker. If this future is dropped while it waits the call is abandoned: neither a
+/// failure nor a success.
+async fn guarded(breaker: &Breaker, sql: &str) -> Result<u64, BreakerError<QueryError>> {
+    breaker.call_classified(judge, || query(sql)).await
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,9 +48,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for sql in ["select 1", "selekt", "down", "down", "down", "select 1"] {
         let said = match guarded(&breaker, sql).await {
             Ok(answer) => answer.to_string(),
-            Err(QueryError::Rejected(rejected)) => rejected.to_string(),
-            Err(QueryError::Io(error)) => error.to_string(),
-            Err(QueryError::Syntax) => "no such query".to_owned(),
+            Err(BreakerError::Inner(QueryError::Io(error))) => error.to_string(),
+            Err(BreakerError::Inner(QueryError::Syntax)) => "no such query".to_owned(),
+            Err(rejected) => rejected
+                .rejected()
+                .map_or_else(String::new, ToString::to_string),
         };
         println!("{sql}: {said}; {}", breaker.state());
     }

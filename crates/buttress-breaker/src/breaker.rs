@@ -30,7 +30,8 @@ use crate::waiters::Waiters;
 /// A circuit breaker. Cheap to clone; all clones are the same breaker.
 ///
 /// It guards whatever can be asked before and told after: a Tower service through
-/// [`Breaker::layer`], anything else through [`Breaker::try_acquire`].
+/// [`Breaker::layer`], an async function through [`Breaker::call`], anything else through
+/// [`Breaker::try_acquire`].
 ///
 /// ```
 /// use buttress_breaker::{Breaker, Config};

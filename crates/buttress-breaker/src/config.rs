@@ -167,7 +167,7 @@ impl Config {
         if let Some((probe, _)) = &self.probe {
             probe.validate()?;
         }
-        rules::validate(&self.rules, self.slow_after)?;
+        rules::validate(&self.rules)?;
         self.circuit.validate()
     }
 }
@@ -191,9 +191,15 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_never_looks_at_slowness_may_look_at_less_time_than_a_call_is_slow_after() {
+        let second = Duration::from_secs(1);
+        let config = rate(0.5, 1, Window::Time(second)).slow_after(second * 2);
+        assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_the_names_of_its_fields() {
         let ten = Window::Calls(10);
-        let second = Duration::from_secs(1);
         let cases = [
             (Config::new().rules([]), "rules"),
             (
@@ -216,10 +222,6 @@ mod tests {
             (
                 rate(0.5, 1, Window::Time(Duration::ZERO)),
                 "rules.failure_rate.window",
-            ),
-            (
-                rate(0.5, 1, Window::Time(second)).slow_after(second * 2),
-                "rules.failure_rate.window and slow_after",
             ),
             (Config::new().slow_after(Duration::ZERO), "slow_after"),
             (Config::new().start(State::HalfOpen), "start"),

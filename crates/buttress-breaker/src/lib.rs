@@ -36,7 +36,8 @@
 //! [`BreakerError::Rejected`]. A plain breaker round another one wants
 //! `outer.plain_layer().classify(ErrorChain)`:
 //! [`ErrorChain`](buttress_core::protocol::ErrorChain) sees the inner one's rejection in its error and
-//! holds it against nobody. What is no service at all is guarded by [`Breaker::try_acquire`].
+//! holds it against nobody. What is no service at all is guarded by
+//! [`Breaker::call`], or by [`Breaker::try_acquire`] where there is no future to wait for.
 //!
 //! # What it promises
 //!
@@ -44,7 +45,7 @@
 //! |---|---|
 //! | The inner service that was polled ready is the one that is called; back-pressure passes through; nothing of its own is reserved before the call. | `tests/readiness.rs` |
 //! | While it rejects it is ready at once and touches nothing behind it; whoever waits there is woken. If it opened or closed since, the call decides; what was not readied is readied inside the call, under [`Config::ready_deadline`]. | `tests/readiness.rs` |
-//! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs` |
+//! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs`, `tests/call.rs` |
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
 //! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp; at that moment calls that hang may open it once more, for one open time. Who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
@@ -56,7 +57,7 @@
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
 //! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
-//! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds. | `tests/asked.rs` |
+//! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds; a `Retry-After` in seconds, for one that is a date is not read. | `tests/asked.rs` |
 //! | What is usual for a dependency is learned from any start below the ceiling, and no outage teaches it. | `tests/adaptive.rs` |
 //! | A rule of the user's own is asked under no lock, and may panic. | `tests/own_rules.rs` |
 //! | A breaker with the default rules takes less than 2 KiB, and a call allocates nothing. | `tests/memory.rs` |
@@ -71,8 +72,10 @@
 //! # What it costs
 //!
 //! Nothing is allocated for a call. A closed circuit admits on one atomic load. No reference is counted
-//! up or down while one breaker keeps a thread busy, for the thread keeps the counters of the last one at
-//! hand: some 200 bytes, until it uses another or ends. A success is counted by one compare-and-swap,
+//! up or down where one call after the other on a thread goes through the same breaker, for the thread keeps
+//! the counters of the last one at hand: some 200 bytes, until it uses another or ends. Each further call in
+//! flight on that thread counts a reference up and down, and so does every call by a breaker of a
+//! [`KeyedBreaker`]. A success is counted by one compare-and-swap,
 //! whatever the rules look at: no success can raise a rate before the bucket ends in which the rules were last asked. The first one after that,
 //! a sixteenth of the window later, takes an uncontended lock for some arithmetic, and so does a failure, a
 //! slow call, and every call where a success could complete a minimum or a rule of the user's own is asked.
@@ -85,6 +88,20 @@
 //! a breaker with the default rules less than 2 KiB. `cargo compare breaker` measures all of it beside others.
 //! Only a call that was admitted before its service was ready, and has to wait for that, puts a timer on the
 //! heap.
+//!
+//! # What a rejection says
+//!
+//! [`Rejected::retry_after`](buttress_core::reject::Rejected::retry_after) is the header `Retry-After` over
+//! HTTP, in whole seconds, and `grpc-retry-pushback-ms` over gRPC; both are rounded up, and are at least 1.
+//!
+//! | reason | when to come back |
+//! |---|---|
+//! | `circuit_open` | what is left of the open time: a call then is admitted, if no other took the probe's place |
+//! | `probes_busy` | when a probe's lease runs out: its place is free then at the latest, mostly sooner |
+//! | `probing` | what is left of the probe's deadline, or all of it where the next probe has yet to begin |
+//! | `ramping` | when a call passes for certain, if none has until then |
+//! | `forced_open` | nobody knows its end: the first open time, as a pause between two questions |
+//! | `not_ready` | nothing: the service was not ready within [`Config::ready_deadline`], which says nothing of later |
 //!
 //! # Choosing rules
 //!
@@ -153,6 +170,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod breaker;
+mod call;
 pub mod choosing_rules;
 mod config;
 pub mod fallback;
@@ -186,6 +204,7 @@ pub mod http;
 pub mod plain;
 
 pub use breaker::Breaker;
+pub use call::Call;
 pub use config::Config;
 pub use fallback::{Fallback, FallbackLayer, FallbackService};
 pub use handle::{BreakerHandle, Event, Snapshot};

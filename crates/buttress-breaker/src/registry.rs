@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+#[expect(
+    clippy::disallowed_types,
+    reason = "two processes share no other clock; it is passed in"
+)]
+use std::time::SystemTime;
 
 use buttress_core::config::ConfigError;
 use buttress_core::events::{Events, Subscription};
@@ -12,6 +17,7 @@ use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::handle::{BreakerHandle, Event, Snapshot};
 use crate::metrics::{by_name, families};
+use crate::saved::SavedBreaker;
 
 /// Breakers by name: made where they are first asked for, listed and taken in hand in one place. Cheap
 /// to clone; all clones are the same registry.
@@ -54,11 +60,19 @@ const CAP: usize = 10_000;
 impl Registry {
     /// An empty registry of at most 10,000 breakers.
     pub fn new() -> Self {
-        Self::with_cap(CAP)
+        Self::of(CAP)
     }
 
-    /// An empty registry of at most `cap` breakers.
-    pub fn with_cap(cap: usize) -> Self {
+    /// An empty registry of at most `cap` breakers; at least 1.
+    pub fn with_cap(cap: usize) -> Result<Self, ConfigError> {
+        if cap == 0 {
+            let problem = "0 leaves room for no breaker; use at least as many as there are names";
+            return Err(ConfigError::new("registry.cap", problem));
+        }
+        Ok(Self::of(cap))
+    }
+
+    fn of(cap: usize) -> Self {
         Self(Arc::new(Shared {
             breakers: RwLock::default(),
             cap,
@@ -123,9 +137,68 @@ impl Registry {
         Some(removed)
     }
 
+    /// Rejects everything, on every breaker there is, until [`Registry::release`]; how many did not
+    /// already. Like all that is done to every breaker, it is not done to those that are made later or
+    /// meanwhile.
+    pub fn force_open(&self) -> usize {
+        self.each(BreakerHandle::force_open)
+    }
+
+    /// Admits everything, on every breaker, until [`Registry::release`]; how many did not already.
+    pub fn force_closed(&self) -> usize {
+        self.each(BreakerHandle::force_closed)
+    }
+
+    /// Lets every breaker judge and report but reject nothing until [`Registry::release`]; how many did
+    /// not already.
+    pub fn observe(&self) -> usize {
+        self.each(BreakerHandle::observe)
+    }
+
+    /// Ends a forced state, or any other: every breaker starts afresh, closed; how many were not closed.
+    pub fn release(&self) -> usize {
+        self.each(BreakerHandle::release)
+    }
+
+    /// What the process after this one should not forget of every breaker, by name.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "two processes share no other clock; it is passed in"
+    )]
+    pub fn save(&self, wall_now: SystemTime) -> Vec<SavedBreaker> {
+        let handles = self.handles().into_iter();
+        handles.map(|handle| handle.save(wall_now)).collect()
+    }
+
+    /// Takes over what a process before this one saved, each by [`BreakerHandle::restore`]; how many that
+    /// made another state of. Names without a breaker are passed over, so make the breakers first: what
+    /// is written in a file makes none.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "two processes share no other clock; it is passed in"
+    )]
+    pub fn restore<'a>(
+        &self,
+        saved: impl IntoIterator<Item = &'a SavedBreaker>,
+        wall_now: SystemTime,
+    ) -> usize {
+        let saved = saved.into_iter();
+        let restored = saved.filter(|saved| {
+            let handle = self.get(&saved.name);
+            handle.is_some_and(|handle| handle.restore(saved, wall_now))
+        });
+        restored.count()
+    }
+
+    /// Does it to every breaker there is now, under no lock; to how many it did something.
+    fn each(&self, f: impl Fn(&BreakerHandle) -> bool) -> usize {
+        self.handles().iter().filter(|handle| f(handle)).count()
+    }
+
     /// Replaces the configuration of every breaker for which `config` gives one, all of them or, if one
     /// makes no sense, none; how many. What each of them knows stays, as by
-    /// [`BreakerHandle::reconfigure`].
+    /// [`BreakerHandle::reconfigure`]. One that is made meanwhile counts as made later: it has the
+    /// configuration that it was made of.
     pub fn reconfigure(
         &self,
         config: impl Fn(&str) -> Option<Config>,
@@ -209,11 +282,13 @@ mod tests {
 
     #[test]
     fn a_registry_that_is_full_says_so_and_keeps_what_it_has() {
-        let registry = Registry::with_cap(1);
+        let registry = Registry::with_cap(1).unwrap();
         registry.get_or_create("a", Config::default).unwrap();
         let refused = registry.get_or_create("b", Config::default).unwrap_err();
         assert_eq!(refused.field(), "registry.cap");
         assert!(registry.get_or_create("a", Config::default).is_ok());
+        let refused = Registry::with_cap(0).unwrap_err();
+        assert_eq!(refused.field(), "registry.cap");
         let refused = Registry::new().get_or_create("x", || row(0)).unwrap_err();
         assert_eq!(refused.field(), "rules.consecutive_failures");
     }
@@ -254,6 +329,46 @@ mod tests {
         let mut families = Vec::new();
         registry.collect(&mut families);
         assert_eq!(families[0].points.len(), 2);
+    }
+
+    type Hold = fn(&Registry) -> usize;
+
+    #[test]
+    fn all_are_taken_in_hand_and_let_go_at_once() {
+        let registry = Registry::new();
+        let breakers = ["a", "b"].map(|name| registry.get_or_create(name, || row(9)).unwrap());
+        breakers[0].handle().force_open();
+        assert_eq!(registry.force_open(), 1, "the other one");
+        let holds: [(Hold, State); 4] = [
+            (Registry::force_closed, State::ForcedClosed),
+            (Registry::observe, State::Observing),
+            (Registry::force_open, State::ForcedOpen),
+            (Registry::release, State::Closed),
+        ];
+        for (hold, state) in holds {
+            assert_eq!(hold(&registry), 2);
+            assert_eq!(breakers.each_ref().map(Breaker::state), [state; 2]);
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_types, reason = "a wall clock that is made up")]
+    fn all_are_saved_and_restored_and_a_file_makes_no_breaker() {
+        let before = Registry::new();
+        for name in ["a", "b", "c"] {
+            before.get_or_create(name, || row(1)).unwrap();
+        }
+        let down = before.get_or_create("b", || unreachable!()).unwrap();
+        down.try_acquire().unwrap().record(BAD);
+        let saved = before.save(SystemTime::UNIX_EPOCH);
+        let after = Registry::new();
+        for name in ["a", "b"] {
+            after.get_or_create(name, || row(1)).unwrap();
+        }
+        let twice = saved.iter().chain(&saved);
+        assert_eq!(after.restore(twice, SystemTime::UNIX_EPOCH), 1);
+        let states = after.snapshots().into_iter().map(|it| it.state);
+        assert_eq!(states.collect::<Vec<_>>(), [State::Closed, State::Open]);
     }
 
     #[test]

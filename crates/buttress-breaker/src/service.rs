@@ -29,7 +29,8 @@ pub struct BreakerService<S, P: Protocol, C = <P as Protocol>::Classify> {
 }
 
 /// A guarded service whose admission can be asked for by itself, so that somebody else may answer
-/// what is refused.
+/// what is refused. All guarded services here are that, and nobody else has to name it.
+#[doc(hidden)]
 pub trait Guarding<R>: Service<R> {
     /// Asks to make the call; what is rejected has let go of the inner service.
     fn admit(&mut self, request: &R) -> Result<Permit, Rejected>;

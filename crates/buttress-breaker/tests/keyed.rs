@@ -284,6 +284,34 @@ fn what_all_are_held_in_by_hand_keeps_no_key() {
 }
 
 #[test]
+#[allow(
+    clippy::disallowed_types,
+    reason = "the wall clock is passed in; here it is made up"
+)]
+fn keys_that_are_down_are_saved_and_restored_as_far_as_there_is_room() {
+    let wall = std::time::SystemTime::UNIX_EPOCH + IDLE;
+    let time = ManualClock::new();
+    let before = keyed(&time, 10);
+    (1..=4).for_each(|key| trip(&before, key));
+    end(&before.get(5), Outcome::Success);
+    let mut saved = before.handle().save(wall);
+    saved.sort_by_key(|(key, _)| *key);
+    assert_eq!(saved.len(), 4, "what is well is not worth a word");
+    let after = keyed(&ManualClock::new(), 2);
+    let forged = saved.iter().cycle().take(100_000).cloned();
+    assert_eq!(after.handle().restore(forged, wall), 2);
+    let snapshot = after.handle().snapshot();
+    assert_eq!(snapshot.overflow.state, State::Closed, "nobody's");
+    assert_eq!(snapshot.overflowed, 0);
+    let mut states = snapshot.breakers.iter().map(|(key, it)| (*key, it.state));
+    assert!(states.all(|(key, state)| key <= 2 && state == State::Open));
+    let held = keyed(&time, 2);
+    held.get(1);
+    held.handle().force_closed();
+    assert_eq!(held.handle().save(wall), []);
+}
+
+#[test]
 fn one_subscription_tells_of_every_breaker() {
     let time = ManualClock::new();
     let breakers = keyed(&time, 1);

@@ -256,6 +256,18 @@ fn a_state_set_by_hand_stops_it() {
 }
 
 #[test]
+fn who_is_rejected_is_told_what_is_left_of_the_probes_time() {
+    let mut world = World::new();
+    world.script([Script::Hang]);
+    world.fall();
+    world.advance(EVERY);
+    let rejected = world.breaker().try_acquire().unwrap_err();
+    assert_eq!(rejected.reason, "probing");
+    let left = PROBE_DEADLINE.saturating_sub(EVERY);
+    assert_eq!(rejected.retry_after, Some(left));
+}
+
+#[test]
 fn reconfiguring_keeps_it_and_changes_its_deadline() {
     let mut world = World::new();
     world.script([Script::Hang]);

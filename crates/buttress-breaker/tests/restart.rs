@@ -114,6 +114,19 @@ fn a_start_state_that_was_configured_is_not_overruled() {
     assert_eq!(breaker.state(), State::Observing);
 }
 
+#[test]
+fn what_is_held_by_hand_takes_over_nothing_and_nobody_has_opened_more_often_than_one_can() {
+    let mut forged = saved_open();
+    forged.circuit.attempt = u32::MAX;
+    let time = ManualClock::new();
+    let held = Breaker::new("test", config(&time).start(State::ForcedClosed)).unwrap();
+    assert!(!held.handle().restore(&forged, wall()));
+    assert_eq!(held.handle().snapshot().attempt, 0);
+    let (_, breaker, restored) = after(&forged, wall());
+    assert!(restored);
+    assert!(breaker.handle().snapshot().attempt <= 1 << 16);
+}
+
 #[cfg(feature = "serde")]
 #[test]
 fn whatever_is_written_there_no_open_time_is_longer_than_the_cap() {

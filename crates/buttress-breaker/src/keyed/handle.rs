@@ -1,6 +1,11 @@
 //! What reads the breakers of all keys and takes them in hand.
 
 use std::sync::Arc;
+#[expect(
+    clippy::disallowed_types,
+    reason = "two processes share no other clock; it is passed in"
+)]
+use std::time::SystemTime;
 
 use buttress_core::circuit::State;
 use buttress_core::config::ConfigError;
@@ -11,6 +16,7 @@ use super::key::Key;
 use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::handle::{BreakerHandle, Event, Snapshot};
+use crate::saved::SavedBreaker;
 
 /// Reads the breakers of all keys and takes them in hand. Cheap to clone; never on the path of a
 /// request.
@@ -126,6 +132,47 @@ impl<K: Key> KeyedHandle<K> {
     pub fn sweep(&self) {
         let shared = self.breakers.shared();
         shared.map.sweep(shared.now());
+    }
+
+    /// What the process after this one should not forget: each key whose breaker is not closed, or has
+    /// opened and not proved healthy since. What all are held in by hand, and new ones made in, is not
+    /// among it.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "two processes share no other clock; it is passed in"
+    )]
+    pub fn save(&self, wall_now: SystemTime) -> Vec<(K, SavedBreaker)> {
+        let entries = self.breakers.shared().map.entries().into_iter();
+        let known = entries.filter(|(_, slot)| slot.is_memorable());
+        known
+            .map(|(key, slot)| (key, slot.breaker.handle().save(wall_now)))
+            .collect()
+    }
+
+    /// Takes over what a process before this one saved, each by [`BreakerHandle::restore`]; how many
+    /// breakers that made another state of. A key gets a breaker for it, as long as there is room
+    /// ([`Limits::cap`](crate::Limits::cap)); what finds none is passed over, and no more than the cap are
+    /// looked at, whatever is written there.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "two processes share no other clock; it is passed in"
+    )]
+    pub fn restore(
+        &self,
+        saved: impl IntoIterator<Item = (K, SavedBreaker)>,
+        wall_now: SystemTime,
+    ) -> usize {
+        let cap = self.breakers.shared().cap;
+        let restored = saved.into_iter().take(cap).filter(|(key, saved)| {
+            let known = self.get(key.clone()).is_some();
+            if !known && self.len() >= cap {
+                return false;
+            }
+            let breaker = self.breakers.get(key.clone());
+            let own = breaker.name() != self.overflow().name();
+            own && breaker.handle().restore(saved, wall_now)
+        });
+        restored.count()
     }
 
     fn overflow_breaker(&self) -> &Breaker {

@@ -62,6 +62,17 @@ impl Fresh {
 /// Failures that no call has followed for so many idle times are no evidence any more.
 const EVIDENCE_KEPT: u32 = 6;
 
+impl Slot {
+    /// Whether a new breaker in its place would not be the same to a call.
+    pub(super) fn is_memorable(&self) -> bool {
+        self.breaker.shared().peek(|machine| {
+            let circuit = &machine.circuit;
+            let closed = circuit.state() == State::Closed;
+            (!closed && !self.fresh.is_like(circuit)) || circuit.attempt() > 0
+        })
+    }
+}
+
 impl MayGo for Slot {
     fn may_go(&self, idle: Duration, limits: &Limits, now: Instant) -> bool {
         // Whoever holds a permit, a handle or a clone of it would go on with a breaker of their own.

@@ -23,7 +23,7 @@ pub(crate) fn thresholds(rules: &[Rule]) -> Vec<Duration> {
 }
 
 /// Refuses rules that make no sense, alone or together.
-pub(crate) fn validate(rules: &[Rule], slow_after: Option<Duration>) -> Result<(), ConfigError> {
+pub(crate) fn validate(rules: &[Rule]) -> Result<(), ConfigError> {
     if rules.is_empty() {
         let problem = "without a rule the circuit never opens; give at least one";
         return Err(ConfigError::new("rules", problem));
@@ -35,16 +35,23 @@ pub(crate) fn validate(rules: &[Rule], slow_after: Option<Duration>) -> Result<(
         );
         return Err(ConfigError::new("rules.slower_than", problem));
     }
-    rules
-        .iter()
-        .try_for_each(|rule| Fields(rule).validate(slow_after))
+    let after = |at: usize| rules.iter().skip(at + 1);
+    let twice = (rules.iter().enumerate()).find(|(at, rule)| after(*at).any(|it| it == *rule));
+    if let Some((_, rule)) = twice {
+        let problem = format!(
+            "{} is there twice, just the same; give it once",
+            rule.name()
+        );
+        return Err(ConfigError::new("rules", problem));
+    }
+    rules.iter().try_for_each(|rule| Fields(rule).validate())
 }
 
 /// A rule whose fields are named in errors.
 struct Fields<'a>(&'a Rule);
 
 impl Fields<'_> {
-    fn validate(&self, slow_after: Option<Duration>) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         match *self.0 {
             Rule::ConsecutiveFailures(n) => self.at_least_one("", n)?,
             Rule::FailureRate {
@@ -64,8 +71,7 @@ impl Fields<'_> {
             Rule::Custom(_) => {}
         }
         self.window()?;
-        self.threshold("slower_than", self.0.slower_than())?;
-        self.outlasts("slow_after", slow_after)
+        self.threshold("slower_than", self.0.slower_than())
     }
 
     fn adaptive(&self) -> Result<(), ConfigError> {
@@ -190,7 +196,7 @@ mod tests {
     const CALLS: Window = Window::Calls(10);
 
     fn refused(rule: Rule) -> String {
-        validate(&[rule], None).unwrap_err().field().to_owned()
+        validate(&[rule]).unwrap_err().field().to_owned()
     }
 
     fn slow(slower_than: Duration, window: Window) -> Rule {
@@ -225,13 +231,13 @@ mod tests {
             slow(SECOND, Window::Time(SECOND)),
             slow(SECOND, CALLS),
         ];
-        assert_eq!(validate(&rules, Some(SECOND)), Ok(()));
+        assert_eq!(validate(&rules), Ok(()));
         let at_the_bounds = [
             adaptive(1.0, 0.5, 0.5, SECOND * 2),
             slow(SECOND, Window::Calls(MAX_CALLS)),
             slow(MIN_SPAN, Window::Time(MIN_SPAN)),
         ];
-        assert_eq!(validate(&at_the_bounds, None), Ok(()));
+        assert_eq!(validate(&at_the_bounds), Ok(()));
     }
 
     #[test]
@@ -292,9 +298,19 @@ mod tests {
     #[test]
     fn more_thresholds_than_are_watched_are_refused() {
         let rules: Vec<Rule> = (1..=5).map(|n| slow(SECOND * n, CALLS)).collect();
-        let error = validate(&rules, None).unwrap_err();
+        let error = validate(&rules).unwrap_err();
         assert_eq!(error.field(), "rules.slower_than");
-        let four: Vec<Rule> = rules[..4].iter().chain(&rules[..1]).cloned().collect();
-        assert_eq!(validate(&four, None), Ok(()));
+        let again = slow(SECOND, Window::Calls(20));
+        let four: Vec<Rule> = rules[..4].iter().cloned().chain([again]).collect();
+        assert_eq!(validate(&four), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_that_is_there_twice_is_refused_and_one_that_differs_is_not() {
+        let row = Rule::ConsecutiveFailures;
+        let error = validate(&[row(3), slow(SECOND, CALLS), row(3)]).unwrap_err();
+        assert_eq!(error.field(), "rules");
+        assert!(error.problem().contains("consecutive_failures"), "{error}");
+        assert_eq!(validate(&[row(3), row(4)]), Ok(()));
     }
 }

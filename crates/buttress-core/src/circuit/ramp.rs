@@ -24,7 +24,7 @@ use crate::outcome::Outcome;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Ramp {
-    /// The steps, in their order. From 1 to 32.
+    /// The steps, in their order. From 1 to 32, none with a smaller share than the one before.
     pub steps: Arc<[Step]>,
     /// So many bad calls in a row, failed or slow, open the circuit. Default 3.
     pub bad_in_a_row: NonZeroU32,
@@ -42,7 +42,7 @@ pub struct Step {
     pub share: f64,
     /// The step lasts at least as long. At least 1 ms, at most a day.
     pub lasts: Duration,
-    /// And sees at least so many successes. 0 ends it by time alone.
+    /// And sees at least so many successes. At least 1: time alone is no evidence of health.
     pub successes: u32,
 }
 
@@ -132,7 +132,19 @@ impl Ramp {
             );
             return Err(ConfigError::new("ramp.bad_ratio", problem));
         }
-        self.steps.iter().try_for_each(Step::validate)
+        self.steps.iter().try_for_each(Step::validate)?;
+        let falls = |(before, after): &(&Step, &Step)| after.share < before.share;
+        let pairs = self.steps.iter().zip(self.steps.iter().skip(1));
+        match pairs.into_iter().find(falls) {
+            Some((before, after)) => {
+                let problem = format!(
+                    "{} after {} lets less traffic back; use shares that rise",
+                    after.share, before.share
+                );
+                Err(ConfigError::new("ramp.steps.share", problem))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The longest that a call may have to wait in the ramp until one passes.
@@ -157,6 +169,10 @@ impl Step {
                 self.lasts
             );
             return Err(ConfigError::new("ramp.steps.lasts", problem));
+        }
+        if self.successes == 0 {
+            let problem = "0 would take time alone for health; use 1 or more";
+            return Err(ConfigError::new("ramp.steps.successes", problem));
         }
         Ok(())
     }
@@ -407,6 +423,11 @@ mod tests {
             (ratio(0.0), "ramp.bad_ratio"),
             (ratio(1.1), "ramp.bad_ratio"),
             (of(0.5, Duration::MAX), "ramp.steps.lasts"),
+            (one_step(0.5, 0), "ramp.steps.successes"),
+            (
+                Ramp::new([0.9, 0.1].map(|share| Step::new(share, SECOND, 1))),
+                "ramp.steps.share",
+            ),
         ];
         for (ramp, field) in refused {
             assert_eq!(ramp.validate().unwrap_err().field(), field, "{ramp:?}");

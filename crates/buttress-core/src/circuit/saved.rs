@@ -25,6 +25,9 @@ pub struct Saved {
     pub attempt: u32,
 }
 
+/// More openings in a row than that are not believed.
+const MAX_ATTEMPT: u32 = 1 << 16;
+
 impl Saved {
     /// A circuit in `state`, open for `remaining` yet, at this attempt.
     pub fn new(state: State, remaining: Duration, attempt: u32) -> Self {
@@ -55,12 +58,12 @@ impl Circuit {
     /// Takes over what a process before this one saved `passed` ago. What was half-open or ramping is
     /// open, its time over: the next call probes.
     ///
-    /// Only a closed circuit changes its state: one that was set to anything else stays that.
+    /// Only a closed circuit takes anything over: one that was set to anything else stays as it is.
     pub fn restore(&mut self, saved: &Saved, passed: Duration, now: Instant) -> Option<Transition> {
-        self.attempt = saved.attempt;
         if self.state() != State::Closed {
             return None;
         }
+        self.attempt = saved.attempt.min(MAX_ATTEMPT);
         let held = |circuit: &mut Self, phase| Some(circuit.enter(phase, now, Cause::Restored));
         match saved.state {
             State::Closed => None,

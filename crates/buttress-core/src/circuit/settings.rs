@@ -69,9 +69,9 @@ pub struct HalfOpenLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthyRun {
-    /// Closed for so long without a trip. Default: the first open time, before jitter.
+    /// Closed for so long without a trip. Not zero. Default: the first open time, before jitter.
     pub lasts: Option<Duration>,
-    /// And so many successes. Default 10.
+    /// And so many successes. At least 1. Default 10.
     pub successes: u32,
 }
 
@@ -156,6 +156,19 @@ impl HealthyRun {
             lasts: Some(lasts),
             successes,
         }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.lasts.is_some_and(|lasts| lasts.is_zero()) {
+            let problem = "0 is no time to prove healthy in; use a duration, or none for the first \
+                           open time";
+            return Err(ConfigError::new("healthy_run.lasts", problem));
+        }
+        if self.successes == 0 {
+            let problem = "0 would take time alone for health; use 1 or more";
+            return Err(ConfigError::new("healthy_run.successes", problem));
+        }
+        Ok(())
     }
 }
 
@@ -273,6 +286,7 @@ impl Settings {
             .as_ref()
             .map_or(Ok(()), HalfOpenLimit::validate)?;
         self.ramp.as_ref().map_or(Ok(()), Ramp::validate)?;
+        self.healthy_run.validate()?;
         self.open_for.validate()
     }
 
@@ -381,6 +395,14 @@ mod tests {
             (limit(Duration::ZERO, State::Open), "half_open_limit.after"),
             (limit(second, State::Ramping), "half_open_limit.then"),
             (Settings::default().ramp(Ramp::new([])), "ramp.steps"),
+            (
+                Settings::default().healthy_run(HealthyRun::new(Duration::ZERO, 1)),
+                "healthy_run.lasts",
+            ),
+            (
+                Settings::default().healthy_run(HealthyRun::new(second, 0)),
+                "healthy_run.successes",
+            ),
             (
                 Settings::default().open_for(Backoff::constant(Duration::ZERO)),
                 "open_for.base",

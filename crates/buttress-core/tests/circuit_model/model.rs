@@ -407,7 +407,7 @@ impl Model {
         self.tickets.clear();
         (self.state, self.generation, self.since) = (State::Closed, 0, now);
         self.ended.clear();
-        self.attempt = saved.attempt;
+        self.attempt = saved.attempt.min(1 << 16);
         let cap = self.settings.open_for.cap();
         match saved.state {
             State::Closed => {}

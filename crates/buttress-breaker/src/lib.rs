@@ -98,7 +98,7 @@
 //! |---|---|
 //! | `circuit_open` | what is left of the open time: a call then is admitted, if no other took the probe's place |
 //! | `probes_busy` | when a probe's lease runs out: its place is free then at the latest, mostly sooner |
-//! | `probing` | what is left of the probe's deadline, or all of it where the next probe has yet to begin |
+//! | `probing` | what is left until the probe that is under way, or due next, has met its deadline |
 //! | `ramping` | when a call passes for certain, if none has until then |
 //! | `forced_open` | nobody knows its end: the first open time, as a pause between two questions |
 //! | `not_ready` | nothing: the service was not ready within [`Config::ready_deadline`], which says nothing of later |

@@ -25,7 +25,8 @@ impl Config {
     ///   half, because a pool that loses one of three replicas should still be used.
     /// - 10 calls failed in a row: what is down is seen before 20 calls have come.
     /// - Half of at least 20 calls in 10 s took more than 2 s: a service that hangs holds the caller's
-    ///   connections and memory, and is cut off before the first timeout.
+    ///   connections and memory, and is cut off before the first timeout. Below about three calls a second
+    ///   the window never holds 20, and a hang is seen when calls fail by a deadline: set one inside the breaker.
     /// - Open for 5 s, doubling up to 60 s: about the time a restart takes, and a minute at most until a
     ///   recovery is noticed.
     /// - Two probes, then a ramp of 5, 25 and 50 %: caches and connection pools behind it are cold.
@@ -70,7 +71,6 @@ impl Config {
     ///
     /// - Half of at least 10 calls in a minute failed, or 5 in a row: with a call every few seconds a
     ///   shorter window never holds enough of them.
-    /// - 5 calls in a minute passed their deadline: each of them has cost its caller all its patience.
     /// - Open for 10 s, doubling up to 5 min: an incident of somebody else's lasts, and what does not
     ///   help should not be paid for; their `Retry-After` is honoured up to the same 5 min.
     /// - Two probes that may take 30 s each, and no ramp: at this rate there is no herd to hold back.
@@ -80,11 +80,7 @@ impl Config {
             .open_for(Backoff::exponential(seconds(10), seconds(300)))
             .ramp(None);
         Self::default()
-            .rules([
-                rate(0.5, 10, window),
-                Rule::ConsecutiveFailures(5),
-                Rule::Timeouts { n: 5, window },
-            ])
+            .rules([rate(0.5, 10, window), Rule::ConsecutiveFailures(5)])
             .circuit(circuit)
     }
 }
@@ -126,11 +122,38 @@ const fn slow(slower_than: Duration, ratio: f64, min_calls: u32, window: Window)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buttress_core::clock::ManualClock;
+    use buttress_core::outcome::{FailureKind, Outcome};
 
     #[test]
     fn every_preset_is_valid_and_makes_a_breaker() {
         assert!(Breaker::for_http_upstream("a").is_ok());
         assert!(Breaker::for_database("b").is_ok());
         assert!(Breaker::for_third_party_api("c").is_ok());
+    }
+
+    #[test]
+    fn no_preset_opens_for_one_failure_in_a_thousand_calls_however_many_there_are() {
+        let presets = [
+            Config::default(),
+            Config::for_http_upstream(),
+            Config::for_database(),
+            Config::for_third_party_api(),
+        ];
+        for config in presets {
+            let time = ManualClock::new();
+            let breaker = Breaker::new("busy", config.clock(time.clock())).unwrap();
+            for call in 1..=100_000_u32 {
+                let late = Outcome::Failure(FailureKind::Deadline);
+                let outcome = if call % 1_000 == 0 {
+                    late
+                } else {
+                    Outcome::Success
+                };
+                breaker.try_acquire().unwrap().record(outcome);
+                time.advance(Duration::from_millis(1));
+            }
+            assert_eq!(breaker.handle().snapshot().generation, 0);
+        }
     }
 }

@@ -117,7 +117,7 @@ pub trait ClassifyHttp<E> {
 /// | 503 with `Retry-After` | `Failure(Overloaded)` |
 /// | any other 5xx | `Failure(Answer)` |
 /// | 429: a limit that we ran into | `Ignored` |
-/// | `grpc-status` UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in the head of a gRPC response or in trailers | a failure |
+/// | `grpc-status` UNKNOWN (as which one that is no status counts), DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in the head of a gRPC response or in trailers | a failure |
 /// | anything else | `Success` at the end of the body |
 /// | an error | by [`outcome_of_error`] |
 #[derive(Clone, Copy, Debug, Default)]
@@ -175,8 +175,11 @@ fn grpc_failure(headers: &HeaderMap) -> Option<Outcome> {
     let kind = match headers.get(&GRPC_STATUS)?.as_bytes() {
         b"4" => FailureKind::Deadline,
         b"14" => FailureKind::Overloaded,
-        b"2" | b"13" | b"15" => FailureKind::Answer,
-        _ => return None,
+        b"0" | b"1" | b"3" | b"5" | b"6" | b"7" | b"8" | b"9" | b"10" | b"11" | b"12" | b"16" => {
+            return None;
+        }
+        // 2, 13 and 15, and what is no status at all, which gRPC takes for 2.
+        _ => FailureKind::Answer,
     };
     Some(Outcome::Failure(kind))
 }
@@ -283,5 +286,9 @@ mod tests {
         };
         assert_eq!(end("13"), Outcome::Failure(FailureKind::Answer));
         assert_eq!(end("5"), Outcome::Success);
+        for no_status in ["banana", "-1", "99", "00", ""] {
+            let outcome = Outcome::Failure(FailureKind::Answer);
+            assert_eq!(end(no_status), outcome, "{no_status}");
+        }
     }
 }

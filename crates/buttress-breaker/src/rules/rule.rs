@@ -50,6 +50,9 @@ pub enum Rule {
     /// Of the calls in a window, this many passed their deadline
     /// ([`FailureKind::Deadline`](buttress_core::outcome::FailureKind::Deadline)). Other failures
     /// count as good calls do: they fill the window.
+    ///
+    /// A count and no share: with so many calls that a healthy dependency times out `n` times in the
+    /// window it opens for nothing. For few calls, each dear.
     Timeouts {
         /// How many. At least 1, at most the window.
         n: u32,

@@ -7,6 +7,9 @@
 //! Linux only: cores are pinned and CPU clocks read by its system calls.
 
 mod gateway;
+/// The gateway's own, for the client of the bare proxy.
+#[path = "../../examples/gateway/src/gather.rs"]
+mod gather;
 mod layers;
 
 use std::process::ExitCode;

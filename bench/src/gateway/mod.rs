@@ -6,7 +6,8 @@
 //! idle moment can improve. With `--awake` the peers' sleep is taken out of it as well.
 //!
 //! Like is compared with like: both proxies have the same release profile, the same allocator and,
-//! pinned to one core, tokio's single-threaded scheduler. What differs is what the gateway does.
+//! pinned to one core, tokio's single-threaded scheduler, and the same client code. What differs is what
+//! the gateway does. `--client stock` gives the bare proxy hyper-util's client as it comes.
 
 mod bare_proxy;
 mod cpu;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::bare_proxy::Dial;
 use self::cpu::{Cores, CpuClock};
 use self::load::Load;
 use self::peers::Origin;
@@ -55,6 +57,9 @@ pub(crate) struct Options {
     /// Keep origin and load from sleeping, so that no proxy pays for waking them
     #[arg(long)]
     awake: bool,
+    /// The client of the bare proxy
+    #[arg(long, value_enum, default_value_t = Dial::Gateway)]
+    client: Dial,
     /// Measure this gateway instead of building the workspace's
     #[arg(long, value_name = "PATH", conflicts_with = "noise")]
     binary: Option<PathBuf>,
@@ -69,6 +74,7 @@ pub(crate) enum Part {
     BareProxy {
         listen: SocketAddr,
         upstream: SocketAddr,
+        client: Dial,
     },
 }
 
@@ -86,9 +92,11 @@ impl Part {
             .build()?;
         match self {
             Self::Origin { listen } => runtime.block_on(origin::serve(listen)),
-            Self::BareProxy { listen, upstream } => {
-                runtime.block_on(bare_proxy::serve(listen, upstream))
-            }
+            Self::BareProxy {
+                listen,
+                upstream,
+                client,
+            } => runtime.block_on(bare_proxy::serve(listen, upstream, client)),
         }
     }
 }
@@ -125,11 +133,11 @@ async fn measure(
     } else {
         Origin::asleep(cores).await?
     };
-    let bare = start_bare(cores, origin.address).await?;
+    let bare = start_bare(options, cores, origin.address).await?;
     let mut bare = Candidate::new(bare, options.connections).await?;
     let (subject, rounds) = match gateway {
         None => {
-            let twin = start_bare(cores, origin.address).await?;
+            let twin = start_bare(options, cores, origin.address).await?;
             let mut twin = Candidate::new(twin, options.connections).await?;
             ("bare-again", rounds(options, &mut bare, &mut twin).await?)
         }
@@ -228,10 +236,15 @@ impl Candidate {
     }
 }
 
-async fn start_bare(cores: Cores, upstream: SocketAddr) -> Result<Process, Error> {
+async fn start_bare(
+    options: &Options,
+    cores: Cores,
+    upstream: SocketAddr,
+) -> Result<Process, Error> {
     let address = free_address().await?;
     let mut command = part("bare-proxy")?;
     command.args([address.to_string(), upstream.to_string()]);
+    command.arg(options.client.name());
     let mut bare = Process::start(
         "the bare proxy",
         &mut command,

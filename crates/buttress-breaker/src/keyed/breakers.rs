@@ -42,9 +42,12 @@ pub struct KeyedConfig {
 ///   which protects the rest together and is counted (`buttress_series_overflow_total`): no call is
 ///   ever unprotected.
 /// - A breaker goes when no call has asked for it during [`Limits::idle_after`]; not while it is in any
-///   state but closed or the one that all are held in and new ones made in, nor while a call is in flight or somebody holds a handle of it. One whose
-///   windows hold failures, or that has a row of them, stays six times as long: a client that
-///   invents keys which fail cannot fill the map for good.
+///   state but closed or the one that all are held in and new ones made in, nor while a call is in
+///   flight or somebody holds a handle of it. One whose windows hold failures, or that has a row of
+///   them, stays six times as long.
+/// - What has opened stays until calls have closed it again. Keys that a client invents until they
+///   open so fill the map, and new keys share the overflow breaker: guard keys that anyone can invent
+///   by what they belong to, a host of a known list or a tenant.
 ///
 /// `tests/keyed.rs` proves both.
 ///

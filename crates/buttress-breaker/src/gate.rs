@@ -159,11 +159,17 @@ impl Gate {
     /// holds the machine's lock.
     #[inline]
     pub(crate) fn shut(&self) -> u64 {
-        if self.word.load(Ordering::Relaxed) & QUIET == 0 {
+        if !self.is_quiet() {
             return 0;
         }
         // Nobody else clears QUIET, so it is still set, and the count is still growing.
         self.word.fetch_and(!(QUIET | PENDING), Ordering::AcqRel) & PENDING
+    }
+
+    /// Whether successes are counted here.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & QUIET != 0
     }
 
     /// Shows what the machine now is. Only for whoever holds the machine's lock, after

@@ -1,6 +1,10 @@
 //! A breaker for each key: bounded, never unprotected, and gone only when nothing is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "keyed/metrics.rs"]
+mod metrics;
+#[path = "keyed/service.rs"]
+mod service;
 mod support;
 
 use std::collections::BTreeMap;
@@ -326,134 +330,6 @@ fn one_subscription_tells_of_every_breaker() {
 }
 
 #[test]
-fn the_metrics_have_no_more_series_than_asked_for_and_lose_no_call() {
-    let time = ManualClock::new();
-    let breakers = keyed(&time, 100);
-    (0..50).for_each(|key| end(&breakers.get(key), Outcome::Success));
-    // Two keys, the overflow breaker, and all others together.
-    assert_eq!(
-        family(&breakers, "buttress_breaker_calls").points.len(),
-        4 * 5
-    );
-    assert_eq!(family(&breakers, "buttress_breaker_state").points.len(), 3);
-    assert_eq!(sum(&family(&breakers, "buttress_breaker_calls")), 50);
-    let closed = &family(&breakers, "buttress_breaker_keys").points[0];
-    assert_eq!(closed.value, Value::Gauge(50.0));
-    time.advance(IDLE);
-    breakers.handle().sweep();
-    assert!(breakers.handle().is_empty());
-    assert_eq!(sum(&family(&breakers, "buttress_breaker_calls")), 50);
-}
-
-#[test]
-fn a_transition_is_counted_whoevers_it_is_and_after_its_breaker_has_gone() {
-    let time = ManualClock::new();
-    let breakers = keyed(&time, 100);
-    (0..4).for_each(|key| trip(&breakers, key));
-    let opened = || {
-        let family = family(&breakers, "buttress_breaker_transitions");
-        let points = family.points.iter();
-        let opened = points.filter(|point| point.labels.contains(&("to", "open".into())));
-        let counts = opened.map(|point| match point.value {
-            Value::Counter(count) => count,
-            _ => 0,
-        });
-        let mut counts: Vec<_> = counts.collect();
-        counts.sort_unstable();
-        counts
-    };
-    assert_eq!(opened(), [1, 1, 2], "two keys, and two as others");
-    breakers.handle().release();
-    breakers.handle().sweep();
-    time.advance(IDLE);
-    breakers.handle().sweep();
-    assert!(breakers.handle().is_empty());
-    assert_eq!(opened(), [4]);
-}
-
-/// A key that reads as others do.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Named(u32, String);
-
-impl std::fmt::Display for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.1)
-    }
-}
-
-fn hostile() -> impl Strategy<Value = String> {
-    let word = proptest::sample::select(&[
-        "",
-        "other",
-        "overflow",
-        "/other",
-        ":overflow",
-        "shared",
-        "a\"b",
-        "…",
-        "x",
-    ]);
-    prop_oneof![
-        4 => word.prop_map(str::to_owned),
-        2 => (120_usize..140, "[a-c]{0,2}").prop_map(|(n, end)| "k".repeat(n) + &end),
-        1 => (130_usize..140).prop_map(|n| {
-            let long = KeyedBreaker::<String>::new("p", KeyedConfig::default()).unwrap();
-            long.get("k".repeat(n)).name()[2..].to_owned()
-        }),
-        1 => "\\PC{0,8}",
-    ]
-}
-
-proptest! {
-    #[test]
-    fn no_key_passes_for_another_series(keys in proptest::collection::vec((0..2_u32, hostile()), 1..30)) {
-        let config = KeyedConfig::default().limits(Limits::default().cap(20)).series(10);
-        let breakers = KeyedBreaker::<Named>::new("egress", config).unwrap();
-        for (of, text) in keys {
-            let breaker = breakers.get(Named(of, text));
-            breaker.handle().force_open();
-            assert!(breaker.try_acquire().is_err());
-        }
-        let mut families = Vec::new();
-        breakers.handle().collect(&mut families);
-        for family in families {
-            let labels = family.points.iter().map(|point| {
-                // An empty label is none.
-                let set = point.labels.iter().filter(|(_, value)| !value.is_empty());
-                let mut set: Vec<_> = set.cloned().collect();
-                set.sort_unstable();
-                set
-            });
-            let mut labels: Vec<_> = labels.collect();
-            labels.sort_unstable();
-            let points = labels.len();
-            labels.dedup();
-            prop_assert_eq!(labels.len(), points, "{}", family.name);
-        }
-    }
-}
-
-#[test]
-fn keys_that_differ_after_the_first_line_of_text_have_names_of_their_own() {
-    let breakers = KeyedBreaker::<String>::new("paths", KeyedConfig::default()).unwrap();
-    let name = |end: &str| breakers.get("k".repeat(200) + end).name().to_string();
-    assert_ne!(name("a"), name("b"));
-    assert_eq!(name("a"), name("a"));
-    assert_ne!(
-        &**breakers.get("overflow".into()).name(),
-        &**breakers.handle().overflow().name()
-    );
-}
-
-#[test]
-fn a_name_holds_no_more_of_a_key_than_a_line_of_text() {
-    let breakers = KeyedBreaker::<String>::new("paths", KeyedConfig::default()).unwrap();
-    let name = breakers.get("ä".repeat(10_000)).name().to_string();
-    assert!(name.starts_with("paths/ä") && name.contains('…'), "{name}");
-    assert!(name.len() < 160);
-}
-
-#[test]
 fn a_configuration_that_makes_no_sense_is_refused_by_name() {
     let refused = |name: &str, config: KeyedConfig| {
         let made = KeyedBreaker::<u32>::new(name, config);
@@ -470,63 +346,4 @@ fn a_configuration_that_makes_no_sense_is_refused_by_name() {
         "rules"
     );
     assert_eq!(refused("", KeyedConfig::default()), "name");
-}
-
-#[test]
-fn a_service_asks_the_breaker_of_the_requests_key_and_readies_its_inner_service_once() {
-    let time = ManualClock::new();
-    let breakers = keyed(&time, 10);
-    let failing = service_fn(|n: u32| std::future::ready(if n == 1 { Err("no") } else { Ok(n) }));
-    let limited = ServiceBuilder::new()
-        .layer(ConcurrencyLimitLayer::new(1))
-        .service(failing);
-    let mut service = breakers.plain_layer(|n: &u32| *n).layer(limited);
-    let ready = |service: &mut _| assert_ready_ok!(poll_ready(service));
-    for _ in 0..2 {
-        ready(&mut service);
-        let error = assert_ready_err!(task::spawn(service.call(1)).poll());
-        assert_eq!(error, BreakerError::Inner("no"));
-    }
-    ready(&mut service);
-    let error = assert_ready_err!(task::spawn(service.call(1)).poll());
-    assert_eq!(error.rejected().unwrap().retry_after, Some(OPEN_FOR));
-    // The rejected call has given its permit back: there is only one.
-    let mut other = service.clone();
-    ready(&mut other);
-    assert_eq!(assert_ready_ok!(task::spawn(other.call(2)).poll()), 2);
-}
-
-fn poll_ready<S: Service<u32>>(service: &mut S) -> std::task::Poll<Result<(), S::Error>> {
-    task::spawn(std::future::poll_fn(|cx| service.poll_ready(cx))).poll()
-}
-
-#[test]
-fn a_key_function_that_panics_harms_its_own_request_alone() {
-    let time = ManualClock::new();
-    let breakers = keyed(&time, 10);
-    let inner = service_fn(|n: u32| std::future::ready(Ok::<_, Infallible>(n)));
-    let key = |n: &u32| {
-        assert!(*n != 1, "in the key function");
-        *n
-    };
-    let mut service = breakers.plain_layer(key).layer(inner);
-    assert_ready_ok!(poll_ready(&mut service));
-    assert!(catch_unwind(AssertUnwindSafe(|| service.call(1))).is_err());
-    assert_eq!(assert_ready_ok!(task::spawn(service.call(2)).poll()), 2);
-}
-
-#[test]
-fn layers_services_and_futures_have_the_auto_traits_of_what_they_wrap() {
-    fn all<T: Send + Sync + Unpin + Clone + 'static>(_: &T) {}
-    fn future<T: Send + Sync + Unpin + 'static>(_: &T) {}
-    let time = ManualClock::new();
-    let breakers = keyed(&time, 10);
-    let inner = service_fn(|n: u32| std::future::ready(Ok::<_, Infallible>(n)));
-    let layer = breakers.plain_layer(|n: &u32| *n);
-    let mut service = layer.layer(inner);
-    all(&breakers);
-    all(&breakers.handle());
-    all(&layer);
-    all(&service);
-    future(&service.call(1));
 }

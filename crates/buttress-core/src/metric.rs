@@ -1,6 +1,9 @@
 //! Metrics as plain data. Rooms hand these out; only `buttress-telemetry` encodes and serves them.
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::trace_context::TraceContext;
 
 /// One metric with all its points.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +83,34 @@ pub struct Histogram {
     pub count: u64,
     /// The sum of all samples in seconds.
     pub sum: f64,
+    /// Some of the samples with their traces, by value, ascending.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A sample of a [`Histogram`] that was taken in a trace which is recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Exemplar {
+    /// The trace's 128 bits.
+    pub trace_id: u128,
+    /// The 64 bits of the span in which it was taken.
+    pub span_id: u64,
+    /// The sample, in seconds.
+    pub value: f64,
+    /// When it was taken: the time since 1970 by the wall clock.
+    pub at: Duration,
+}
+
+impl Exemplar {
+    /// A sample of `value` seconds, taken in `trace` when 1970 was past by `at`.
+    pub const fn new(trace: &TraceContext, value: f64, at: Duration) -> Self {
+        Self {
+            trace_id: trace.trace_id,
+            span_id: trace.span_id,
+            value,
+            at,
+        }
+    }
 }
 
 impl Family {

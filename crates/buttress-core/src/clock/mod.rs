@@ -58,6 +58,26 @@ impl Clock {
         }
     }
 
+    /// How long 1970 is past by the wall clock, which may be set at any time: to label what is shown to
+    /// others, never to measure. A manual clock counts from its own origin instead.
+    ///
+    /// # Cost
+    ///
+    /// A read of the system's clock, some tens of nanoseconds.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "the one place where rooms get the wall clock from"
+    )]
+    pub fn since_1970(&self) -> Duration {
+        use std::time::SystemTime;
+        match &self.0 {
+            Source::Counter => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+            Source::Manual(shared) => Duration::from_nanos(shared.now().as_nanos()),
+        }
+    }
+
     /// Waits for `duration` to pass on this clock.
     ///
     /// On the default clock this is tokio's timer, and has to be polled inside a runtime with time
@@ -83,6 +103,18 @@ mod tests {
             assert!(now >= last);
             last = now;
         }
+    }
+
+    #[test]
+    fn the_wall_clock_is_of_this_century_and_a_manual_one_moves_when_told() {
+        let years = |years: u64| Duration::from_secs(years * 365 * 24 * 3600);
+        let now = Clock::monotonic().since_1970();
+        assert!((years(30)..years(130)).contains(&now), "{now:?}");
+        let time = ManualClock::new();
+        let before = time.clock().since_1970();
+        time.advance(Duration::from_millis(7));
+        let passed = time.clock().since_1970().checked_sub(before);
+        assert_eq!(passed, Some(Duration::from_millis(7)));
     }
 
     #[test]

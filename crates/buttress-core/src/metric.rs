@@ -67,48 +67,71 @@ pub enum Value {
     Histogram(Histogram),
 }
 
-/// A distribution of seconds, as cumulative integers.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A distribution, as cumulative integers. Its unit is in the name of its family: seconds, bytes.
+///
+/// The samples in `native`, `below` and `above` together are `count`; one that has classic buckets
+/// alone leaves all three empty.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Histogram {
-    /// Upper bounds in seconds with the number of samples at or below each; exact.
+    /// Upper bounds with the number of samples at or below each; exact.
     pub classic: Vec<(f64, u64)>,
-    /// Base-2 scale-6 buckets that hold anything, by Prometheus index (upper bound `2^(i/64)` s).
+    /// Base-2 scale-6 buckets that hold anything, ascending, by Prometheus index: bucket `i` takes
+    /// what is in `(2^((i-1)/64), 2^(i/64)]`.
     pub native: Vec<(i32, u64)>,
-    /// Samples too short for any of the native buckets.
+    /// The octaves that `native` covers: powers of two, the lowest edge and the highest; by default
+    /// those of durations in seconds, from `2^-20` (about a microsecond) to `2^12` (over an hour).
+    pub octaves: (i32, i32),
+    /// Samples at or below the lowest edge.
     pub below: u64,
-    /// Samples too long for any of the native buckets.
+    /// Samples above the highest edge.
     pub above: u64,
     /// All samples.
     pub count: u64,
-    /// The sum of all samples in seconds.
+    /// The sum of all samples.
     pub sum: f64,
-    /// Some of the samples with their traces, by value, ascending.
+    /// Samples that lead to their traces, in ascending order of their values. A few: one for each
+    /// octave at most.
     pub exemplars: Vec<Exemplar>,
 }
 
-/// A sample of a [`Histogram`] that was taken in a trace which is recorded.
+/// One sample of a [`Histogram`], with the trace that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Exemplar {
     /// The trace's 128 bits.
     pub trace_id: u128,
-    /// The 64 bits of the span in which it was taken.
+    /// The span's 64 bits.
     pub span_id: u64,
-    /// The sample, in seconds.
+    /// The sample, in the unit of its histogram.
     pub value: f64,
-    /// When it was taken: the time since 1970 by the wall clock.
+    /// When it was taken, since the Unix epoch.
     pub at: Duration,
 }
 
 impl Exemplar {
-    /// A sample of `value` seconds, taken in `trace` when 1970 was past by `at`.
+    /// The sample `value`, taken `at` so long after the Unix epoch in the span of `trace`.
     pub const fn new(trace: &TraceContext, value: f64, at: Duration) -> Self {
         Self {
             trace_id: trace.trace_id,
             span_id: trace.span_id,
             value,
             at,
+        }
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            classic: Vec::new(),
+            native: Vec::new(),
+            octaves: (-20, 12),
+            below: 0,
+            above: 0,
+            count: 0,
+            sum: 0.0,
+            exemplars: Vec::new(),
         }
     }
 }

@@ -57,7 +57,7 @@
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
 //! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
-//! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds; a `Retry-After` in seconds, for one that is a date is not read. | `tests/asked.rs` |
+//! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds; a `Retry-After` that is a date counts from the answer's own `Date`. | `tests/asked.rs` |
 //! | What is usual for a dependency is learned from any start below the ceiling, and no outage teaches it. | `tests/adaptive.rs` |
 //! | A rule of the user's own is asked under no lock, and may panic. | `tests/own_rules.rs` |
 //! | A breaker with the default rules takes less than 2 KiB, and a call allocates nothing. | `tests/memory.rs` |

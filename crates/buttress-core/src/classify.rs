@@ -11,7 +11,7 @@ pub use wait::asked_wait;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, TRAILER};
-use http::{Extensions, HeaderMap, HeaderName, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
@@ -81,6 +81,9 @@ pub enum Judgement {
     Now(Outcome),
     /// The end of the body decides.
     AtEnd,
+    /// The `grpc-status` in the trailers decides, as [`ClassifyHttp::end`] reads it. An end without one is
+    /// this outcome.
+    InTrailers(Outcome),
 }
 
 /// Decides the outcome of an HTTP exchange: at the head of the response, or at the end of its body.
@@ -118,8 +121,12 @@ pub trait ClassifyHttp<E> {
 /// | any other 5xx | `Failure(Answer)` |
 /// | 429: a limit that we ran into | `Ignored` |
 /// | `grpc-status` UNKNOWN (as which one that is no status counts), DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in the head of a gRPC response or in trailers | a failure |
+/// | a gRPC response that ends without any `grpc-status`, or one with a status that gRPC takes for UNKNOWN or INTERNAL where there is none (400, 402, 405 …) | `Failure(Answer)` |
 /// | anything else | `Success` at the end of the body |
 /// | an error | by [`outcome_of_error`] |
+///
+/// A `grpc-status` in the head or the trailers says more than the status of HTTP, as gRPC's "HTTP to gRPC
+/// Status Code Mapping" has it. Of `grpc-web`, whose status is part of the body, the head alone is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpStatus;
 
@@ -128,6 +135,11 @@ impl<E: 'static> ClassifyHttp<E> for HttpStatus {
     fn head(&self, head: &Head<'_>) -> Judgement {
         if let Some(outcome) = marked(head.extensions) {
             return Judgement::Now(outcome);
+        }
+        if head.grpc
+            && let Some(judgement) = grpc_head(head)
+        {
+            return judgement;
         }
         match head.status {
             StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
@@ -140,7 +152,6 @@ impl<E: 'static> ClassifyHttp<E> for HttpStatus {
             status if status.is_server_error() => {
                 Judgement::Now(Outcome::Failure(FailureKind::Answer))
             }
-            _ if head.grpc => grpc_failure(head.headers).map_or(Judgement::AtEnd, Judgement::Now),
             _ => Judgement::AtEnd,
         }
     }
@@ -168,6 +179,34 @@ fn marked(extensions: &Extensions) -> Option<Outcome> {
     extensions
         .get::<TransportFailure>()
         .map(|_| Outcome::Failure(FailureKind::Transport))
+}
+
+/// What the head of a gRPC response says that its status as one of HTTP does not.
+fn grpc_head(head: &Head<'_>) -> Option<Judgement> {
+    if has_grpc_status(head.headers) {
+        // There is no body, and these are the trailers.
+        return Some(grpc_failure(head.headers).map_or(Judgement::AtEnd, Judgement::Now));
+    }
+    if head.headers.get(CONTENT_TYPE).is_some_and(is_grpc_web) {
+        return None;
+    }
+    match head.status {
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND
+        | StatusCode::TOO_MANY_REQUESTS => None,
+        status if status.is_server_error() => None,
+        _ => Some(Judgement::InTrailers(Outcome::Failure(FailureKind::Answer))),
+    }
+}
+
+/// Whether the status of a call is told here.
+pub(crate) fn has_grpc_status(headers: &HeaderMap) -> bool {
+    headers.contains_key(&GRPC_STATUS)
+}
+
+fn is_grpc_web(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc-web")
 }
 
 /// The failure that a `grpc-status` stands for, if it is there and is one of the upstream's.
@@ -253,6 +292,58 @@ mod tests {
     }
 
     #[test]
+    fn a_grpc_response_without_a_status_is_what_grpc_takes_its_http_status_for() {
+        let unknown = Judgement::InTrailers(Outcome::Failure(FailureKind::Answer));
+        let failed = Judgement::Now(Outcome::Failure(FailureKind::Answer));
+        let cases = [
+            (200, unknown),
+            (400, unknown),
+            (401, Judgement::AtEnd),
+            (403, Judgement::AtEnd),
+            (404, Judgement::AtEnd),
+            (418, unknown),
+            (429, Judgement::Now(Outcome::Ignored)),
+            (500, failed),
+            (502, failed),
+            (503, failed),
+            (504, failed),
+        ];
+        for (status, expected) in cases {
+            let response = Response::builder().status(status);
+            let response = response.header("content-type", "application/grpc");
+            assert_eq!(judge(&response.body(()).unwrap()), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_status_in_the_head_says_more_than_the_status_of_http() {
+        let head = |status: u16, grpc_status: &str| {
+            let response = Response::builder()
+                .status(status)
+                .header("content-type", "application/grpc")
+                .header("grpc-status", grpc_status);
+            judge(&response.body(()).unwrap())
+        };
+        assert_eq!(head(200, "0"), Judgement::AtEnd);
+        assert_eq!(head(503, "5"), Judgement::AtEnd);
+        let overloaded = Judgement::Now(Outcome::Failure(FailureKind::Overloaded));
+        assert_eq!(head(400, "14"), overloaded);
+    }
+
+    #[test]
+    fn the_status_of_grpc_web_is_not_looked_for_in_trailers() {
+        for content_type in ["application/grpc-web+proto", "application/grpc-web-text"] {
+            let response = Response::builder().header("content-type", content_type);
+            assert_eq!(judge(&response.body(()).unwrap()), Judgement::AtEnd);
+            let response = Response::builder()
+                .header("content-type", content_type)
+                .header("grpc-status", "13");
+            let failed = Judgement::Now(Outcome::Failure(FailureKind::Answer));
+            assert_eq!(judge(&response.body(()).unwrap()), failed);
+        }
+    }
+
+    #[test]
     fn what_follows_the_body_is_seen_among_few_headers_and_among_many() {
         for others in [0, FEW, 2 * FEW] {
             let mut response = Response::new(());
@@ -265,13 +356,13 @@ mod tests {
                 (head.grpc, head.trailers)
             };
             assert_eq!(seen(&response), (false, false));
-            let json = http::HeaderValue::from_static("application/json");
+            let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, json);
             assert_eq!(seen(&response), (false, false));
-            let sum = http::HeaderValue::from_static("x-checksum");
+            let sum = HeaderValue::from_static("x-checksum");
             response.headers_mut().insert(TRAILER, sum);
             assert_eq!(seen(&response), (false, true));
-            let grpc = http::HeaderValue::from_static("application/grpc+proto");
+            let grpc = HeaderValue::from_static("application/grpc+proto");
             response.headers_mut().insert(CONTENT_TYPE, grpc);
             assert_eq!(seen(&response), (true, true));
         }
@@ -281,7 +372,7 @@ mod tests {
     fn a_grpc_failure_is_read_from_the_trailers() {
         let end = |status: &'static str| {
             let mut trailers = HeaderMap::new();
-            trailers.insert("grpc-status", http::HeaderValue::from_static(status));
+            trailers.insert("grpc-status", HeaderValue::from_static(status));
             ClassifyHttp::<Infallible>::end(&HttpStatus, Some(&trailers))
         };
         assert_eq!(end("13"), Outcome::Failure(FailureKind::Answer));

@@ -13,7 +13,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::body::{Start, Watch, Watched};
-use crate::classify::{ClassifyHttp, Head, Judgement};
+use crate::classify::{ClassifyHttp, Head, Judgement, has_grpc_status};
 use crate::outcome::{FailureKind, Outcome};
 use crate::settle::{Guard, Settle};
 
@@ -101,24 +101,28 @@ impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
             ask(&mut guard, &classify, outcome, Some(head.headers));
         }
         guard.leave();
-        let decided = match judgement {
+        let (mut decided, mut unsaid) = (None, None);
+        match judgement {
             Judgement::Now(outcome) if S::AT_HEAD => {
                 guard.settle(outcome);
                 return Start::UNWATCHED;
             }
             Judgement::Now(outcome) => {
                 guard.presume(outcome);
-                Some(outcome)
+                decided = Some(outcome);
             }
-            Judgement::AtEnd => {
+            Judgement::AtEnd => guard.answered(),
+            Judgement::InTrailers(outcome) => {
                 guard.answered();
-                None
+                // A HEAD has no trailers.
+                unsaid = (!*self.method_is_head).then_some(outcome);
             }
-        };
+        }
         let ending = Ending {
             classify,
             guard,
             decided,
+            unsaid,
             // A gRPC status comes after the body, and is worth waiting for beyond its length.
             trailers_matter: head.grpc || head.trailers,
             error: PhantomData,
@@ -163,17 +167,21 @@ pub struct Ending<C, S: Settle, E> {
     guard: Guard<S>,
     /// What the head decided, where that is told at the end.
     decided: Option<Outcome>,
+    /// What an end without a `grpc-status` is, where one has to be.
+    unsaid: Option<Outcome>,
     trailers_matter: bool,
     error: PhantomData<fn(&E)>,
 }
 
 impl<C: ClassifyHttp<E>, S: Settle, E> Ending<C, S, E> {
-    fn outcome(&mut self, trailers: Option<&HeaderMap>) -> Outcome {
+    /// What the end is; `unsaid` if it has to have a `grpc-status` and has none.
+    fn outcome(&mut self, trailers: Option<&HeaderMap>, unsaid: Option<Outcome>) -> Outcome {
         if let Some(decided) = self.decided {
             return decided;
         }
         self.guard.enter();
-        let outcome = self.classify.end(trailers);
+        let unsaid = unsaid.filter(|_| !trailers.is_some_and(has_grpc_status));
+        let outcome = unsaid.unwrap_or_else(|| self.classify.end(trailers));
         ask(&mut self.guard, &self.classify, outcome, trailers);
         self.guard.leave();
         outcome
@@ -182,12 +190,12 @@ impl<C: ClassifyHttp<E>, S: Settle, E> Ending<C, S, E> {
 
 impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
     fn complete(&mut self, trailers: Option<&HeaderMap>) {
-        let outcome = self.outcome(trailers);
+        let outcome = self.outcome(trailers, self.unsaid);
         self.guard.settle(outcome);
     }
 
     fn delivered(&mut self) -> bool {
-        let outcome = self.outcome(None);
+        let outcome = self.outcome(None, None);
         if self.trailers_matter {
             // Not every server asks for them; a drop is as good an end as any now.
             self.guard.presume(outcome);

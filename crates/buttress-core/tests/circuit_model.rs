@@ -27,6 +27,8 @@ mod ops;
 use model::{Given, Meaning, Model};
 use ops::{Op, op, outcome, settings, state};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The circuit and its model, driven side by side.
 struct Pair {
     circuit: Circuit,
@@ -58,6 +60,16 @@ impl Pair {
         match op {
             Op::Admit => self.admit(),
             Op::Answered(i) => self.answered(i),
+            Op::Overdue(after, asked) => {
+                let opened = self.circuit.overdue(after, asked, self.now, &self.rng);
+                self.moves.extend(opened);
+                self.model.overdue(after, asked, self.now);
+            }
+            Op::OverdueInRamp(calls, asked) => {
+                let opened = (self.circuit).overdue_in_ramp(calls, asked, self.now, &self.rng);
+                self.moves.extend(opened);
+                self.model.overdue_in_ramp(calls, asked, self.now);
+            }
             Op::Settle(i, outcome, asked) => self.settle(i, outcome, asked),
             Op::Advance(by) => self.now = self.now.saturating_add(by),
             Op::AdvanceAsTold { short } => {
@@ -122,11 +134,13 @@ impl Pair {
         let deadline = self.now.saturating_add(self.model.settings.probe_deadline);
         self.model.tickets.push(Given {
             generation: ticket.generation(),
-            lease: ticket.is_probe().then_some(deadline),
+            lease: ticket.is_probe().then_some((self.now, deadline)),
             ticket,
             settled: false,
             answered: false,
             reaped: false,
+            gone: false,
+            slow: false,
         });
         let in_flight = self.model.probes_in_flight(self.now);
         assert!(in_flight <= self.model.max_probes(), "{in_flight} probes");
@@ -209,14 +223,18 @@ impl Pair {
         self.model.state == State::Ramping && self.model.is_on_a_step()
     }
 
-    /// Whatever has happened, and whatever never ends.
+    /// Whatever has happened, and whatever never ends, be it slow by then or not.
     fn traffic_flows_again(&self) {
-        let mut later = self.circuit.clone();
         let then = self.now.saturating_add(self.patience);
-        later.expire(then);
-        let (admission, _) = later.admit(then, &Rng::seeded(1));
-        let admitted = matches!(admission, Admission::Admitted(_));
-        assert_eq!(admitted, self.model.state != State::ForcedOpen, "wedged");
+        for slow_after in [None, Some(SECOND), Some(Duration::ZERO)] {
+            let mut later = self.circuit.clone();
+            let rng = Rng::seeded(1);
+            slow_after.and_then(|after| later.overdue(after, None, then, &rng));
+            later.expire(then);
+            let (admission, _) = later.admit(then, &rng);
+            let admitted = matches!(admission, Admission::Admitted(_));
+            assert_eq!(admitted, self.model.state != State::ForcedOpen, "wedged");
+        }
     }
 }
 
@@ -372,6 +390,67 @@ fn answers_that_suffice_by_settings_made_since_admit_although_no_place_is_free()
     circuit.reconfigure(settings.ramp(None));
     assert!(circuit.would_admit(deadline));
     assert!(!admitted(&mut circuit, deadline).is_probe());
+}
+
+#[test]
+fn a_probe_that_hangs_opens_the_circuit_when_it_is_slow_and_not_when_it_ends() {
+    let (mut circuit, probe, deadline) = probing();
+    let rng = Rng::seeded(1);
+    let since = deadline.saturating_sub(Settings::default().probe_deadline);
+    let slow = since.saturating_add(SECOND);
+    assert_eq!(circuit.overdue(SECOND, None, slow, &rng), None, "not yet");
+    let hour_later = slow.saturating_add(SECOND * 3_600);
+    let opened = circuit.overdue(SECOND, None, hour_later, &rng).unwrap();
+    assert_eq!((opened.from, opened.to), (State::HalfOpen, State::Open));
+    let moment = Duration::from_nanos(1);
+    assert_eq!(opened.at, slow.saturating_add(moment), "as of then");
+    assert!(circuit.would_admit(hour_later), "that time is over");
+    let settled = circuit.settle(&probe, Outcome::Success, None, hour_later, &rng);
+    assert_eq!(settled, Settled::Stale);
+}
+
+#[test]
+fn a_probe_that_became_slow_in_flight_counts_once_and_keeps_its_place_to_its_end() {
+    let two = NonZeroU32::new(2).unwrap();
+    let probing = Probing::Rate {
+        probes: NonZeroU32::new(4).unwrap(),
+        max_bad_ratio: 0.25,
+    };
+    let settings = Settings::default()
+        .max_probes(two)
+        .probing(probing)
+        .ramp(None);
+    let rng = Rng::seeded(1);
+    let mut circuit = Circuit::starting(State::Open, settings, Instant::ORIGIN, &rng);
+    let now = Instant::ORIGIN.saturating_add(SECOND * 60);
+    let (hung, answered) = (admitted(&mut circuit, now), admitted(&mut circuit, now));
+    circuit.answered(&answered, now);
+    let later = now.saturating_add(SECOND * 2);
+    for _ in 0..3 {
+        assert_eq!(circuit.overdue(SECOND, None, later, &rng), None, "borne");
+        assert!(!circuit.would_admit(later), "both places are taken");
+    }
+    circuit.answered(&hung, later);
+    let settled = circuit.settle(&hung, Outcome::Success, None, later, &rng);
+    assert_eq!(settled, Settled::Probe(None));
+    let settled = circuit.settle(&answered, Outcome::Slow, None, later, &rng);
+    let Settled::Probe(Some(opened)) = settled else {
+        panic!("two of four were bad");
+    };
+    assert!(matches!(opened.cause, Cause::Probes(evidence) if evidence.samples == 2));
+}
+
+#[test]
+fn calls_of_the_ramp_that_hang_open_the_circuit_as_those_that_end_badly_do() {
+    let rng = Rng::seeded(1);
+    let settings = Settings::default();
+    let mut circuit = Circuit::starting(State::Open, settings, Instant::ORIGIN, &rng);
+    let now = Instant::ORIGIN;
+    circuit.transition_to(State::Ramping, now, &rng).unwrap();
+    assert_eq!(circuit.overdue_in_ramp(2, None, now, &rng), None);
+    let opened = circuit.overdue_in_ramp(1, None, now, &rng).unwrap();
+    assert!(matches!(opened.cause, Cause::Ramp(evidence) if evidence.observed == 3.0));
+    assert_eq!(circuit.overdue_in_ramp(9, None, now, &rng), None);
 }
 
 #[test]

@@ -19,6 +19,8 @@
 //!   once, one that never ends gives it back at the deadline: no sequence of events can wedge the
 //!   circuit (`tests/circuit_model.rs`). A success counts however late it comes, and so does an
 //!   answer that had begun well and lasts beyond the deadline; a failure after the deadline does not.
+//! - **Slow in flight.** An owner that knows what is slow says so by [`Circuit::overdue`] and
+//!   [`Circuit::overdue_in_ramp`]: a hang is bad when it is too long, and not when it ends.
 //! - **Ramp.** After half-open a rising share of calls passes ([`Ramp`]); trouble opens the circuit
 //!   again. Without one it closes at once.
 //! - **Attempts.** The open time grows until the circuit has proved healthy: by a full ramp, or, where
@@ -28,6 +30,7 @@
 mod admit;
 mod backoff;
 mod by_hand;
+mod overdue;
 mod probes;
 mod ramp;
 mod saved;

@@ -23,9 +23,12 @@ pub(super) struct Probes {
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     id: u64,
+    since: Instant,
     expires: Instant,
     /// A good answer has begun; all that is open is its end.
     answered: bool,
+    /// It became slow in flight, which has been counted: its end says nothing more.
+    slow: bool,
 }
 
 impl Probes {
@@ -72,15 +75,17 @@ impl Probes {
         self.next_id = self.next_id.wrapping_add(1);
         self.leases.push(Lease {
             id,
+            since: now,
             expires: now.saturating_add(settings.probe_deadline),
             answered: false,
+            slow: false,
         });
         Ok(id)
     }
 
     /// The answer to a probe has begun, and well.
     pub(super) fn answered(&mut self, id: u64, now: Instant) {
-        let live = |lease: &&mut Lease| lease.id == id && lease.expires > now;
+        let live = |lease: &&mut Lease| lease.id == id && lease.expires > now && !lease.slow;
         if let Some(lease) = self.leases.iter_mut().find(live) {
             lease.answered = true;
         }
@@ -91,12 +96,31 @@ impl Probes {
     pub(super) fn give_back(&mut self, id: u64, outcome: Outcome, now: Instant) -> Option<Outcome> {
         let lease = self.take(id)?;
         let well = match outcome {
+            _ if lease.slow => return Some(Outcome::Ignored),
             _ if lease.expires > now => return Some(outcome),
             Outcome::Success => true,
             Outcome::Ignored | Outcome::Abandoned => lease.answered,
             Outcome::Failure(_) | Outcome::Slow => false,
         };
         well.then_some(Outcome::Success)
+    }
+
+    /// When the next of the live probes without an answer is in flight for longer than `slow_after`, if its
+    /// lease lasts for so long.
+    pub(super) fn next_slow(&self, slow_after: Duration) -> Option<Instant> {
+        let waiting = |lease: &&Lease| lease.may_become_slow(slow_after);
+        let waiting = self.leases.iter().filter(waiting);
+        waiting.map(|lease| lease.slow_at(slow_after)).min()
+    }
+
+    /// Counts those that are in flight for longer than `slow_after` at `at`.
+    pub(super) fn count_slow(&mut self, slow_after: Duration, at: Instant) {
+        for lease in &mut self.leases {
+            if lease.may_become_slow(slow_after) && lease.slow_at(slow_after) <= at {
+                lease.slow = true;
+                self.bad = self.bad.saturating_add(1);
+            }
+        }
     }
 
     /// The lease of a probe; `None` if the probe has ended before or is forgotten.
@@ -140,6 +164,18 @@ impl Probes {
             Probing::Successes(_) if self.bad > 0 => Evidence::new(bad, 1.0, self.bad),
             Probing::Successes(needed) => Evidence::new(good, needed.get().into(), self.good),
         }
+    }
+}
+
+impl Lease {
+    fn may_become_slow(&self, slow_after: Duration) -> bool {
+        !self.answered && !self.slow && self.slow_at(slow_after) < self.expires
+    }
+
+    /// The first moment at which it is in flight for longer than `slow_after`.
+    fn slow_at(&self, slow_after: Duration) -> Instant {
+        let after = slow_after.saturating_add(Duration::from_nanos(1));
+        self.since.saturating_add(after)
     }
 }
 

@@ -279,16 +279,24 @@ impl Progress {
                 self.good = self.good.saturating_add(1);
                 self.in_a_row = 0;
             }
-            Outcome::Failure(_) | Outcome::Slow => {
-                self.bad = self.bad.saturating_add(1);
-                self.in_a_row = self.in_a_row.saturating_add(1);
-            }
+            Outcome::Failure(_) | Outcome::Slow => self.count_bad(1),
             Outcome::Ignored | Outcome::Abandoned => return Course::On,
         }
         match self.trouble(ramp) {
             Some(evidence) => Course::Trouble(evidence),
             None => self.advance(ramp, now),
         }
+    }
+
+    /// Takes calls into account that became slow in flight.
+    pub(super) fn overdue(&mut self, ramp: &Ramp, calls: u32) -> Course {
+        self.count_bad(calls);
+        self.trouble(ramp).map_or(Course::On, Course::Trouble)
+    }
+
+    fn count_bad(&mut self, calls: u32) {
+        self.bad = self.bad.saturating_add(calls);
+        self.in_a_row = self.in_a_row.saturating_add(calls);
     }
 
     fn trouble(&self, ramp: &Ramp) -> Option<Evidence> {

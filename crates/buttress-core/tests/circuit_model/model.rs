@@ -36,13 +36,17 @@ pub(super) type Move = (State, State, Instant, Option<Duration>);
 pub(super) struct Given {
     pub(super) ticket: Ticket,
     pub(super) generation: u64,
-    /// When a probe's lease runs out.
-    pub(super) lease: Option<Instant>,
+    /// When a probe's lease began and when it runs out.
+    pub(super) lease: Option<(Instant, Instant)>,
     pub(super) settled: bool,
     /// Its answer had begun well while the lease was live.
     pub(super) answered: bool,
     /// It was answered and its lease has run out, which has been counted.
     pub(super) reaped: bool,
+    /// Its place has been taken back.
+    pub(super) gone: bool,
+    /// It was in flight for too long, which has been counted.
+    pub(super) slow: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,12 +59,19 @@ pub(super) enum Meaning {
 
 impl Given {
     fn is_live(&self, now: Instant) -> bool {
-        !self.settled && self.lease.is_some_and(|expires| expires > now)
+        !self.settled && self.lease.is_some_and(|(_, expires)| expires > now)
     }
 
     fn is_reapable(&self, now: Instant) -> bool {
-        let over = self.lease.is_some_and(|expires| expires <= now);
+        let over = self.lease.is_some_and(|(_, expires)| expires <= now);
         over && self.answered && !self.settled && !self.reaped
+    }
+
+    /// When it has been in flight for longer than `after`, if it is then and nothing has been heard of it.
+    fn slow_at(&self, after: Duration) -> Option<Instant> {
+        let (since, expires) = self.lease.filter(|_| !self.settled && !self.gone)?;
+        let at = since.saturating_add(after.saturating_add(Duration::from_nanos(1)));
+        (at < expires && !self.answered && !self.slow).then_some(at)
     }
 }
 
@@ -193,10 +204,14 @@ impl Model {
     fn reap(&mut self, now: Instant) {
         let present = self.generation;
         for given in &mut self.tickets {
-            if given.generation == present && given.is_reapable(now) {
+            if given.generation != present {
+                continue;
+            }
+            if given.is_reapable(now) {
                 given.reaped = true;
                 self.ended.push(true);
             }
+            given.gone |= given.lease.is_some() && !given.is_live(now);
         }
     }
 
@@ -300,7 +315,7 @@ impl Model {
     pub(super) fn answered(&mut self, i: usize, now: Instant) {
         let given = &mut self.tickets[i];
         let present = given.generation == self.generation;
-        given.answered |= present && given.is_live(now);
+        given.answered |= present && given.is_live(now) && !given.slow;
     }
 
     /// What settling ticket `i` with `outcome` should mean.
@@ -327,8 +342,9 @@ impl Model {
                 self.settle_ramp(outcome, asked, now);
                 Meaning::Ramp
             }
-            (State::HalfOpen, Some(expires)) if !twice => {
+            (State::HalfOpen, Some((_, expires))) if !twice => {
                 let heard = match outcome {
+                    _ if given.slow => Outcome::Ignored,
                     _ if expires > now => outcome,
                     Outcome::Success if !given.reaped => outcome,
                     Outcome::Ignored | Outcome::Abandoned if given.answered && !given.reaped => {
@@ -343,6 +359,44 @@ impl Model {
         }
     }
 
+    /// One moment after the other up to `now`: which probes become slow, and which leases run out.
+    pub(super) fn overdue(&mut self, after: Duration, asked: Option<Duration>, now: Instant) {
+        while self.state == State::HalfOpen {
+            let generation = self.generation;
+            let present = |given: &&Given| given.generation == generation;
+            let waiting = self.tickets.iter().filter(present);
+            let next = waiting.filter_map(|given| given.slow_at(after)).min();
+            let ended = |at: &Instant| self.limit.is_some_and(|(limit, _)| limit <= *at);
+            let Some(at) = next.filter(|at| *at <= now && !ended(at)) else {
+                return;
+            };
+            self.reap(at);
+            if self.probes_suffice(0) {
+                return;
+            }
+            let slow = |given: &&mut Given| given.generation == generation;
+            for given in self.tickets.iter_mut().filter(slow) {
+                if given.slow_at(after).is_some_and(|slow_at| slow_at <= at) {
+                    given.slow = true;
+                    self.ended.push(false);
+                }
+            }
+            if self.bad() > self.bearable().0 {
+                let asked = asked.map(|asked| asked.saturating_add(now.saturating_since(at)));
+                self.open(asked, at);
+            }
+        }
+    }
+
+    pub(super) fn overdue_in_ramp(&mut self, calls: u32, asked: Option<Duration>, at: Instant) {
+        if self.state == State::Ramping {
+            self.ended.extend((0..calls).map(|_| false));
+            if self.is_troubled() {
+                self.open(asked, at);
+            }
+        }
+    }
+
     fn settle_probe(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant) {
         self.ended.extend(verdict(outcome));
         if self.bad() > self.bearable().0 {
@@ -353,19 +407,26 @@ impl Model {
     }
 
     fn settle_ramp(&mut self, outcome: Outcome, asked: Option<Duration>, now: Instant) {
-        let (Some(ramp), Some(good)) = (self.settings.ramp.clone(), verdict(outcome)) else {
+        let Some(good) = verdict(outcome).filter(|_| self.settings.ramp.is_some()) else {
             return;
         };
         self.ended.push(good);
-        let row = self.ended.iter().rev().take_while(|good| !**good).count();
-        let (bad, all) = (self.bad(), self.ended.len());
-        let often = f64::from(bad) / all as f64 >= ramp.bad_ratio;
-        let row_long = row >= ramp.bad_in_a_row.get() as usize;
-        if row_long || (all >= ramp.min_calls.get() as usize && often) {
+        if self.is_troubled() {
             self.open(asked, now);
         } else {
             self.go_on_ramping(now);
         }
+    }
+
+    fn is_troubled(&self) -> bool {
+        let Some(ramp) = &self.settings.ramp else {
+            return false;
+        };
+        let row = self.ended.iter().rev().take_while(|good| !**good).count();
+        let (bad, all) = (self.bad(), self.ended.len());
+        let often = f64::from(bad) / all as f64 >= ramp.bad_ratio;
+        let row_long = row >= ramp.bad_in_a_row.get() as usize;
+        row_long || (all >= ramp.min_calls.get() as usize && often)
     }
 
     pub(super) fn trip(&mut self, asked: Option<Duration>, now: Instant) {

@@ -15,6 +15,10 @@ use proptest::prelude::*;
 pub(super) enum Op {
     Admit,
     Answered(usize),
+    /// Whatever has been in flight for longer than that is slow.
+    Overdue(Duration, Option<Duration>),
+    /// So many calls of the ramp became slow in flight.
+    OverdueInRamp(u32, Option<Duration>),
     Settle(usize, Outcome, Option<Duration>),
     Advance(Duration),
     /// Exactly as long as the last rejection said, or a nanosecond less.
@@ -146,6 +150,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         20 => (any::<usize>(), outcome(), asked())
             .prop_map(|(i, outcome, asked)| Op::Settle(i, outcome, asked)),
         4 => any::<usize>().prop_map(Op::Answered),
+        6 => (duration(), asked()).prop_map(|(after, asked)| Op::Overdue(after, asked)),
+        2 => (1_u32..4, asked()).prop_map(|(calls, asked)| Op::OverdueInRamp(calls, asked)),
         6 => duration().prop_map(Op::Advance),
         8 => any::<bool>().prop_map(|short| Op::AdvanceAsTold { short }),
         5 => asked().prop_map(Op::Trip),

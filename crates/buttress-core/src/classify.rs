@@ -120,7 +120,7 @@ pub trait ClassifyHttp<E> {
 /// | 503 with `Retry-After` | `Failure(Overloaded)` |
 /// | any other 5xx | `Failure(Answer)` |
 /// | 429: a limit that we ran into | `Ignored` |
-/// | `grpc-status` UNKNOWN (as which one that is no status counts), DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, in the head of a gRPC response or in trailers | a failure |
+/// | `grpc-status` UNKNOWN (as which one that is no status counts), `DEADLINE_EXCEEDED`, INTERNAL, UNAVAILABLE, `DATA_LOSS`, in the head of a gRPC response or in trailers | a failure |
 /// | a gRPC response that ends without any `grpc-status`, or one with a status that gRPC takes for UNKNOWN or INTERNAL where there is none (400, 402, 405 …) | `Failure(Answer)` |
 /// | anything else | `Success` at the end of the body |
 /// | an error | by [`outcome_of_error`] |

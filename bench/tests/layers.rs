@@ -102,14 +102,20 @@ fn a_record_allocates_nothing_and_memory_is_within_its_bounds() {
         assert!(!found.is_empty(), "{bench}");
         found
     };
-    for bench in ["record", "record/windows", "record/route"] {
+    for bench in [
+        "record",
+        "record/windows",
+        "record/unsampled",
+        "record/sampled",
+        "record/route",
+    ] {
         assert!(
             ours(bench).iter().all(|line| line["allocs"] == 0),
             "{bench}"
         );
     }
     let bytes = |bench: &str| ours(bench)[0]["bytes"].as_u64().unwrap();
-    assert!(bytes("memory/recorder") <= 16 << 10);
+    assert!(bytes("memory/recorder") + bytes("memory/exemplars") <= 16 << 10);
     assert!(bytes("memory/windows/busy") <= 128 << 10);
     assert!(bytes("memory/windows/idle") <= 1 << 10);
     assert!(ours("fold").len() == 1 && ours("read").len() == 1);

@@ -7,9 +7,11 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 use buttress_core::outcome::Outcome;
+use buttress_core::trace_context::TraceContext;
 
 use crate::config::Config;
 use crate::objective::ObjectiveSnapshot;
+use crate::recorder::Sampled;
 use crate::series::{Ending, Group, Kind, Registry, Route};
 use crate::snapshot::Snapshot;
 use crate::trend::RouteTrend;
@@ -63,8 +65,37 @@ impl LatencyHandle {
     /// hundred routes; about fifteen nanoseconds.
     #[inline]
     pub fn record(&self, route: &str, outcome: Outcome, now: Instant, duration: Duration) {
+        self.record_in(route, outcome, now, duration, None);
+    }
+
+    /// Counts a call as [`LatencyHandle::record`] does, that was made in `trace`: if that is sampled, the
+    /// call may become an [exemplar](crate::SeriesSnapshot::exemplars).
+    #[inline]
+    pub fn record_traced(
+        &self,
+        route: &str,
+        outcome: Outcome,
+        now: Instant,
+        duration: Duration,
+        trace: &TraceContext,
+    ) {
+        self.record_in(route, outcome, now, duration, Sampled::of(trace));
+    }
+
+    #[inline]
+    fn record_in(
+        &self,
+        route: &str,
+        outcome: Outcome,
+        now: Instant,
+        duration: Duration,
+        trace: Option<Sampled>,
+    ) {
         let ending = Ending::of(Kind::Plain, outcome, None, None);
-        let record = |route: &Route| route.group(Kind::Plain).record(ending, now, duration);
+        let record = |route: &Route| {
+            let group = route.group(Kind::Plain);
+            group.record(ending, now, duration, trace);
+        };
         match self.0.known(route) {
             Some(route) => record(route),
             None => record(&self.0.route(route)),

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use tower_layer::Layer;
 
 use crate::handle::LatencyHandle;
+use crate::recorder::Sampled;
 use crate::series::{self, Kind, Route, Scheme};
 use crate::service::Latency;
 use crate::settle::Recording;
@@ -148,7 +149,7 @@ impl Routing {
             Self::Bound(route) => route,
             Self::By(handle, _) => handle.registry().unrouted(),
         };
-        Recording::start(route.group(Kind::Plain))
+        Recording::start(route.group(Kind::Plain), None)
     }
 }
 
@@ -156,7 +157,8 @@ impl Routing {
 fn start<B>(route: &Route, request: &Request<B>) -> Recording {
     let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
     let kind = Kind::Http(series::Method::of(request.method()), scheme);
-    Recording::start(route.group(kind))
+    let trace = request.extensions().get().and_then(Sampled::of);
+    Recording::start(route.group(kind), trace)
 }
 
 impl<'a> RequestHead<'a> {

@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use buttress_core::clock::Instant;
+use buttress_core::clock::{Instant, ManualClock};
+use buttress_core::trace_context::TraceContext;
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::recorder::sit_alone;
+use crate::recorder::{Exemplars, Sampled, sit_alone};
 use crate::{Recorder, RollingRecorder, Snapshot, Windows};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -104,5 +105,36 @@ fn a_reader_among_a_writer_and_a_fold_sees_a_window_that_is_the_total() {
         assert_eq!(total.count(), 2);
         let difference = total.since(&Snapshot::default());
         assert_eq!(windows.first().unwrap().counts, difference);
+    });
+}
+
+/// The three words that are told apart by their record, of what is read.
+fn whole(exemplars: &Exemplars) -> usize {
+    let read = exemplars.read();
+    for one in &read {
+        let id = u128::from(one.span_id);
+        assert_eq!(one.trace_id, id << 64 | id);
+    }
+    read.len()
+}
+
+#[test]
+fn an_exemplar_that_is_read_is_of_one_record() {
+    explore(|| {
+        let exemplars = Arc::new(Exemplars::new());
+        let clock = ManualClock::new().clock();
+        let offer = move |exemplars: &Exemplars, id: u64| {
+            let context = TraceContext::new(u128::from(id) << 64 | u128::from(id), id, true);
+            let trace = Sampled::of(&context.unwrap()).unwrap();
+            exemplars.offer(trace, 20_000_000, at(id * 10_000), &clock);
+        };
+        offer(&exemplars, 1);
+        let writer = {
+            let exemplars = Arc::clone(&exemplars);
+            thread::spawn(move || offer(&exemplars, 2))
+        };
+        whole(&exemplars);
+        writer.join().unwrap();
+        assert_eq!(whole(&exemplars), 1);
     });
 }

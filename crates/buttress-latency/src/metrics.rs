@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use buttress_core::metric::{Collect, Family, Histogram, Kind as MetricKind, Label, Value};
+use buttress_core::metric::{
+    Collect, Exemplar, Family, Histogram, Kind as MetricKind, Label, Value,
+};
 
 use crate::handle::LatencyHandle;
 use crate::objective;
 use crate::quantile::PERCENTILES;
+use crate::recorder::merge_exemplars;
 use crate::series::{Kind, status_class};
 use crate::snapshot::Snapshot;
 use crate::view::{SeriesSnapshot, merge_windows};
@@ -116,12 +119,15 @@ fn durations(
     series: &[SeriesSnapshot],
     labels: impl Fn(&SeriesSnapshot) -> Vec<Label>,
 ) -> Family {
-    let mut points: BTreeMap<Vec<Label>, Snapshot> = BTreeMap::new();
+    let mut points: BTreeMap<Vec<Label>, (Snapshot, Vec<Exemplar>)> = BTreeMap::new();
     for series in series {
-        *points.entry(labels(series)).or_default() += &series.total;
+        let (total, exemplars) = points.entry(labels(series)).or_default();
+        *total += &series.total;
+        merge_exemplars(exemplars, &series.exemplars);
     }
-    for (labels, snapshot) in points {
-        family.push(labels, Value::Histogram(histogram(&snapshot)));
+    for (labels, (total, exemplars)) in points {
+        let histogram = histogram(&total, exemplars);
+        family.push(labels, Value::Histogram(histogram));
     }
     family
 }
@@ -156,7 +162,7 @@ fn push_quantiles(family: &mut Family, labels: &[Label], window: &WindowSnapshot
     }
 }
 
-fn histogram(snapshot: &Snapshot) -> Histogram {
+fn histogram(snapshot: &Snapshot, exemplars: Vec<Exemplar>) -> Histogram {
     let mut histogram = Histogram::default();
     histogram.classic = snapshot.classic().collect();
     histogram.native = snapshot.native();
@@ -164,6 +170,7 @@ fn histogram(snapshot: &Snapshot) -> Histogram {
     histogram.below = snapshot.below();
     histogram.above = snapshot.above();
     histogram.sum = snapshot.sum().as_secs_f64();
+    histogram.exemplars = exemplars;
     histogram
 }
 

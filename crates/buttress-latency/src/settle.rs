@@ -10,6 +10,7 @@ use buttress_core::settle::Settle;
 use http::StatusCode;
 
 use crate::config::Exchange;
+use crate::recorder::Sampled;
 use crate::series::{Ending, Group};
 
 /// An exchange that is being timed. It is recorded when it ends, however it does.
@@ -20,17 +21,20 @@ pub struct Recording {
     started: Instant,
     status: Option<StatusCode>,
     rejected: Option<&'static str>,
+    /// The request's trace, if it is sampled.
+    trace: Option<Sampled>,
 }
 
 impl Recording {
-    /// An exchange of `group` begins.
+    /// An exchange of `group` begins, in `trace` if that is sampled.
     #[inline]
-    pub(crate) fn start(group: &Arc<Group>) -> Self {
+    pub(crate) fn start(group: &Arc<Group>, trace: Option<Sampled>) -> Self {
         Self {
             group: Arc::clone(group),
             started: group.shared().clock.now(),
             status: None,
             rejected: None,
+            trace,
         }
     }
 }
@@ -55,7 +59,7 @@ impl Settle for Recording {
         let duration = now.saturating_since(self.started);
         let kind = self.group.kind();
         let ending = Ending::of(kind, outcome, self.status, self.rejected);
-        self.group.record(ending, now, duration);
+        self.group.record(ending, now, duration, self.trace);
         if let Some(observer) = &shared.observer {
             observer.show(&Exchange {
                 route: Some(&**self.group.route()).filter(|name| !name.is_empty()),

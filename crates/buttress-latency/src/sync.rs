@@ -1,13 +1,13 @@
 //! What threads share: the standard library's, or loom's where every interleaving is tried.
 
 #[cfg(all(loom, test))]
-pub(crate) use loom::sync::atomic::AtomicU64;
+pub(crate) use loom::sync::atomic::{AtomicU64, fence};
 #[cfg(all(loom, test))]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(all(loom, test))]
 pub(crate) use once::OnceLock;
 #[cfg(not(all(loom, test)))]
-pub(crate) use std::sync::atomic::AtomicU64;
+pub(crate) use std::sync::atomic::{AtomicU64, fence};
 #[cfg(not(all(loom, test)))]
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 

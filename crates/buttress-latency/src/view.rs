@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buttress_core::metric::Exemplar;
 use http::StatusCode;
 
 use crate::objective::ObjectiveSnapshot;
@@ -65,6 +66,10 @@ pub struct SeriesSnapshot {
     pub total: Snapshot,
     /// The rolling windows, as configured.
     pub windows: Vec<WindowSnapshot>,
+    /// Of each octave of durations at most one that belongs to a sampled trace, by its duration,
+    /// ascending. Each is in the total.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "exemplars"))]
+    pub exemplars: Vec<Exemplar>,
 }
 
 /// The quantiles that matter.
@@ -143,6 +148,8 @@ impl SeriesSnapshot {
             kind,
             ending,
         } = &series.key;
+        // Before the total, which then has each of them.
+        let exemplars = series.rolling.exemplars();
         let (total, windows) = series.rolling.read(now);
         Self {
             route: Arc::clone(route),
@@ -156,6 +163,7 @@ impl SeriesSnapshot {
             error_type: ending.error_type().map(Into::into),
             total,
             windows,
+            exemplars,
         }
     }
 }
@@ -169,6 +177,24 @@ impl SeriesSnapshot {
 )]
 fn status<S: serde::Serializer>(status: &Option<StatusCode>, to: S) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&status.map(|status| status.as_u16()), to)
+}
+
+/// IDs as the hexadecimal digits that traces are looked up by.
+#[cfg(feature = "serde")]
+fn exemplars<S: serde::Serializer>(exemplars: &[Exemplar], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(serde::Serialize)]
+    struct Written {
+        trace_id: String,
+        span_id: String,
+        value: f64,
+        at: Duration,
+    }
+    to.collect_seq(exemplars.iter().map(|one| Written {
+        trace_id: format!("{:032x}", one.trace_id),
+        span_id: format!("{:016x}", one.span_id),
+        value: one.value,
+        at: one.at,
+    }))
 }
 
 #[cfg(feature = "serde")]

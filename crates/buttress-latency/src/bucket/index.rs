@@ -26,6 +26,9 @@ pub(crate) enum Place {
     Above,
 }
 
+/// How many ordinals there are of octaves and what is beyond them.
+pub(crate) const PLACES: usize = OCTAVES + 2;
+
 const MANTISSA_BITS: u32 = 52;
 const CELL_BITS: u32 = 7;
 const CELLS: usize = 1 << CELL_BITS;
@@ -49,6 +52,23 @@ const NO_SPLIT: OctaveSplit = OctaveSplit {
     at: u64::MAX,
     nth: 0,
 };
+
+impl Place {
+    /// The ordinal of its octave, ascending with durations; below and above count as one each.
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is a cut for every upper part"
+    )]
+    pub(crate) fn ordinal(self) -> usize {
+        match self {
+            Self::Below => 0,
+            Self::Bucket { octave, .. } => octave + 1,
+            Self::Upper(nth) => SPLITS[nth].bucket / OCTAVE_BUCKETS + 1,
+            Self::Above => PLACES - 1,
+        }
+    }
+}
 
 /// Where `nanos` is counted.
 #[inline]
@@ -170,6 +190,19 @@ mod tests {
         assert_ne!(place(HIGHEST_NANOS), Place::Above);
         assert_eq!(place(HIGHEST_NANOS + 1), Place::Above);
         assert_eq!(place(u64::MAX), Place::Above);
+    }
+
+    #[test]
+    fn ordinals_ascend_with_durations_and_change_where_an_octave_ends() {
+        let of = |nanos| place(nanos).ordinal();
+        assert_eq!((of(0), of(u64::MAX)), (0, PLACES - 1));
+        for octave in 0..OCTAVES {
+            let last = edge_nanos((octave + 1) * OCTAVE_BUCKETS);
+            assert_eq!((of(last), of(last + 1)), (octave + 1, octave + 2));
+        }
+        for split in &SPLITS {
+            assert_eq!(of(split.at + 1), of(split.at));
+        }
     }
 
     #[test]

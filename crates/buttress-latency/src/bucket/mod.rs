@@ -5,7 +5,7 @@ mod index;
 mod slot;
 
 pub(crate) use bounds::{CLASSIC_NANOS, OCTAVE_BUCKETS, OCTAVES, SPLIT_COUNT, SPLITS};
-pub(crate) use index::{Place, place};
+pub(crate) use index::{PLACES, Place, place};
 pub(crate) use slot::{ABOVE, BELOW, SLOTS, Slot};
 
 /// The upper bounds, in seconds, that the OpenTelemetry HTTP conventions ask of a classic histogram.

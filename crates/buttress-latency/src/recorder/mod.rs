@@ -1,5 +1,6 @@
 //! Counting durations from any number of threads, at about five nanoseconds each.
 
+mod exemplars;
 mod seat;
 mod shard;
 mod stripes;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use crate::bucket::{ABOVE, BELOW, OCTAVE_BUCKETS, OCTAVES, SPLIT_COUNT, SPLITS, Slot};
 use crate::snapshot::{Extremes, Snapshot};
+pub(crate) use exemplars::{Exemplars, Sampled, merge_exemplars};
 #[cfg(all(loom, test))]
 pub(crate) use seat::sit_alone;
 use shard::Shard;
@@ -58,9 +60,7 @@ impl Recorder {
     /// and as the longest a single record is 104 days at most.
     #[inline]
     pub fn record(&self, duration: Duration) {
-        // Saturates far beyond the range, without the division of 128 bits that `as_nanos` costs.
-        let seconds = duration.as_secs().min(LONGEST_IN_SUM / 1_000_000_000);
-        let nanos = seconds * 1_000_000_000 + u64::from(duration.subsec_nanos());
+        let nanos = nanos(duration);
         match self.shards.mine() {
             Mine::Own(shard) => shard.record_alone(nanos),
             Mine::Shared(shard) => shard.record(nanos),
@@ -128,6 +128,14 @@ impl Recorder {
     fn upper(&self, nth: usize) -> u64 {
         self.shards.all().map(|shard| shard.upper(nth)).sum()
     }
+}
+
+/// What is recorded of `duration`: saturates far beyond the range, without the division of 128 bits that
+/// `as_nanos` costs.
+#[inline]
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().min(LONGEST_IN_SUM / 1_000_000_000);
+    seconds * 1_000_000_000 + u64::from(duration.subsec_nanos())
 }
 
 impl Default for Recorder {

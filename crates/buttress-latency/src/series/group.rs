@@ -11,6 +11,7 @@ use buttress_core::clock::Instant;
 
 use super::route::Home;
 use super::{Ending, Key, Kind, Series, Shared};
+use crate::recorder::Sampled;
 
 /// Endings beyond these are found by a look-up each time.
 const CACHED: usize = 16;
@@ -47,17 +48,26 @@ impl Group {
         Arc::strong_count(self).saturating_sub(1) as u64
     }
 
-    /// Counts an exchange that took `duration` and ended `now` in `ending`.
+    /// Counts an exchange that took `duration` and ended `now` in `ending`; `trace` is its own if that
+    /// is sampled.
     #[inline]
-    pub(crate) fn record(&self, ending: Ending, now: Instant, duration: Duration) {
+    pub(crate) fn record(
+        &self,
+        ending: Ending,
+        now: Instant,
+        duration: Duration,
+        trace: Option<Sampled>,
+    ) {
         if let Some(objectives) = &self.home.objectives {
             for objective in &**objectives {
                 objective.count(&ending, now, duration);
             }
         }
+        let clock = &self.shared().clock;
+        let record = |series: &Series| series.rolling.record_in(trace, now, duration, clock);
         match self.cached(&ending) {
-            Some(series) => series.rolling.record(now, duration),
-            None => self.find(ending, now).rolling.record(now, duration),
+            Some(series) => record(series),
+            None => record(&self.find(ending, now)),
         }
     }
 

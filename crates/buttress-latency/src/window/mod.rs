@@ -14,9 +14,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
-use buttress_core::clock::Instant;
+use buttress_core::clock::{Clock, Instant};
+use buttress_core::metric::Exemplar;
+use buttress_core::trace_context::TraceContext;
 
-use crate::recorder::Recorder;
+use crate::recorder::{Exemplars, Recorder, Sampled, nanos};
 use crate::snapshot::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::trend::{Trend, TrendPoint};
@@ -51,6 +53,7 @@ pub struct RollingRecorder {
     /// When the next slice ends, in nanoseconds.
     next_fold: AtomicU64,
     rings: Mutex<Box<[Ring]>>,
+    exemplars: Exemplars,
 }
 
 /// One rolling window, read.
@@ -79,6 +82,7 @@ impl RollingRecorder {
             recorder: Recorder::new(),
             next_fold: AtomicU64::new(next_end(&rings)),
             rings: Mutex::new(rings),
+            exemplars: Exemplars::new(),
         }
     }
 
@@ -89,6 +93,45 @@ impl RollingRecorder {
             self.try_fold(now);
         }
         self.recorder.record(duration);
+    }
+
+    /// Counts `duration`, which ended `now` in `trace`, as [`RollingRecorder::record`] does, and keeps
+    /// it with its trace as [exemplar](Self::exemplars) of its octave if the trace is sampled and the
+    /// octave has had none within a second. `clock` says when that was by the wall clock.
+    ///
+    /// # Cost
+    ///
+    /// A record. Of a sampled trace a look at its octave more; once a second in each octave the wall clock
+    /// and six stores; and at the first one 1.6 KiB.
+    #[inline]
+    pub fn record_traced(
+        &self,
+        now: Instant,
+        duration: Duration,
+        trace: &TraceContext,
+        clock: &Clock,
+    ) {
+        self.record_in(Sampled::of(trace), now, duration, clock);
+    }
+
+    #[inline]
+    pub(crate) fn record_in(
+        &self,
+        trace: Option<Sampled>,
+        now: Instant,
+        duration: Duration,
+        clock: &Clock,
+    ) {
+        self.record(now, duration);
+        if let Some(trace) = trace {
+            self.exemplars.offer(trace, nanos(duration), now, clock);
+        }
+    }
+
+    /// Of each octave of durations at most one that was recorded in a sampled trace, ascending. What was
+    /// recorded before an exemplar was read is in every [total](Self::total) that is read after it.
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        self.exemplars.read()
     }
 
     /// All that was ever recorded.

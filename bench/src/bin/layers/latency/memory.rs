@@ -5,7 +5,8 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use ::prometheus::core::Collector;
-use buttress_core::clock::Instant;
+use buttress_core::clock::{Clock, Instant};
+use buttress_core::trace_context::TraceContext;
 use buttress_latency::{Recorder, RollingRecorder, Windows};
 use mockalloc::record_allocs;
 
@@ -25,6 +26,7 @@ pub(super) fn rows() -> Result<Vec<Row>, Error> {
     let _once = (Recorder::new().snapshot(), durations());
     Ok(vec![
         recorder(),
+        exemplars()?,
         held("memory/recorder", "hdrhistogram", hdrhistogram::histogram)?,
         held("memory/recorder", "prometheus", || {
             let histogram = prometheus::histogram()?;
@@ -60,6 +62,24 @@ fn recorder() -> Row {
         bytes: seen.iter().map(mockalloc::AllocInfo::mem_leaked).sum(),
         allocs: seen.iter().map(mockalloc::AllocInfo::num_leaks).sum(),
     })
+}
+
+/// What the first record of a sampled trace takes more than the next.
+fn exemplars() -> Result<Row, Error> {
+    let trace = TraceContext::new(1, 1, true).ok_or("no trace has the ID 0")?;
+    let rolling = RollingRecorder::new(&Windows::default(), Instant::ORIGIN);
+    rolling.record(Instant::ORIGIN, Duration::from_millis(1));
+    let seen = record_allocs(|| {
+        let duration = Duration::from_millis(1);
+        rolling.record_traced(Instant::ORIGIN, duration, &trace, &Clock::monotonic());
+    });
+    black_box(rolling);
+    Ok(Row::Memory(Memory {
+        bench: "memory/exemplars",
+        name: NAME,
+        bytes: seen.mem_leaked(),
+        allocs: seen.num_leaks(),
+    }))
 }
 
 /// A series that has `records` in each second, without its recorder.

@@ -5,10 +5,13 @@
 //! |---|---|
 //! | `record` | a duration into a series that is at hand |
 //! | `record/windows` | the same, into one with rolling windows |
+//! | `record/unsampled` | the same with a trace that is not sampled, each 10 ms after the one before |
+//! | `record/sampled` | with one that is: once a second an octave has a new exemplar |
 //! | `record/route` | the series is looked up by its route (of 100), method and status first |
 //! | `fold` | the end of a slice: what the one record that folds the windows takes more |
 //! | `read` | the windows of a busy series, each with its five percentiles |
 //! | `memory/recorder` | bytes of a busy series without windows, filled by two threads |
+//! | `memory/exemplars` | bytes of its exemplars |
 //! | `memory/windows` | bytes of the three windows of a busy series, and of an idle one |
 //!
 //! HdrHistogram, with three digits, is behind a mutex, as it has to be where threads share it; its
@@ -26,6 +29,7 @@ mod opentelemetry;
 mod prometheus;
 mod prometheus_client;
 mod samples;
+mod traced;
 
 use std::io;
 
@@ -34,7 +38,13 @@ use crate::report::{self, Row};
 use crate::{Error, Options};
 
 /// The order of the rows.
-const BENCHES: [&str; 3] = ["record", "record/windows", "record/route"];
+const BENCHES: [&str; 5] = [
+    "record",
+    "record/windows",
+    "record/unsampled",
+    "record/sampled",
+    "record/route",
+];
 
 /// The routes that a look-up finds its own among.
 const ROUTES: usize = 100;
@@ -55,6 +65,7 @@ pub(crate) fn compare(options: Options) -> Result<(), Error> {
 /// Of every bench first ours, then the peers'.
 fn candidates() -> Result<Vec<Candidate>, Error> {
     let mut all = buttress::candidates()?;
+    all.extend(traced::candidates()?);
     all.extend(hdrhistogram::candidates()?);
     all.extend(prometheus::candidates()?);
     all.extend(prometheus_client::candidates());

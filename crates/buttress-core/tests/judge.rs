@@ -7,19 +7,23 @@
     reason = "a test reports by panicking"
 )]
 
+#[path = "judge/grpc.rs"]
+mod grpc;
+#[path = "judge/panics.rs"]
+mod panics;
+
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use buttress_core::classify::{ClassifyHttp, Head, HttpStatus, Judgement};
+use buttress_core::classify::HttpStatus;
 use buttress_core::deadline::DeadlineExceeded;
 use buttress_core::judge::Judge;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::settle::Settle;
 use buttress_testing::{ScriptedBody, assert_transparent_body, drop_after_polls};
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::Response;
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 
@@ -77,7 +81,6 @@ impl Log {
 }
 
 const ANSWER: Outcome = Outcome::Failure(FailureKind::Answer);
-const PANIC: Outcome = Outcome::Failure(FailureKind::Panic);
 
 fn response<B>(status: u16, body: B) -> Response<B> {
     Response::builder().status(status).body(body).unwrap()
@@ -105,10 +108,6 @@ fn judged_for<S: Settle, B: Body>(
 fn frame<B: Body + Unpin>(body: &mut B) {
     let mut cx = Context::from_waker(Waker::noop());
     let _ = std::pin::Pin::new(body).poll_frame(&mut cx);
-}
-
-fn panics(run: impl FnOnce()) {
-    assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "no panic");
 }
 
 #[test]
@@ -275,149 +274,6 @@ fn an_error_of_the_service_is_settled_by_what_it_is() {
     let result = drop_after_polls(Judge::new(late, HttpStatus, log.early(), false), 1);
     assert!(result.unwrap().is_err());
     log.assert_once(Outcome::Failure(FailureKind::Deadline));
-}
-
-#[test]
-fn a_grpc_status_is_read_from_the_trailers() {
-    for (status, outcome) in [("0", Outcome::Success), ("13", ANSWER)] {
-        let log = Log::default();
-        let body = ScriptedBody::new().data("a").trailer("grpc-status", status);
-        let mut body = std::pin::pin!(judged(&log, response(200, body)).into_body());
-        frame(&mut body);
-        log.assert_open();
-        frame(&mut body);
-        log.assert_once(outcome);
-    }
-}
-
-#[test]
-fn a_grpc_status_is_read_from_trailers_that_follow_a_body_of_exact_length() {
-    let grpc = |body| {
-        let mut response = response(200, body);
-        let headers = response.headers_mut();
-        headers.insert("content-type", "application/grpc".parse().unwrap());
-        response
-    };
-    let log = Log::default();
-    let failing = Full::new(Bytes::from("a")).with_trailers(std::future::ready(Some(Ok(
-        HeaderMap::from_iter([("grpc-status".parse().unwrap(), "13".parse().unwrap())]),
-    ))));
-    let mut body = std::pin::pin!(judged(&log, grpc(failing)).into_body());
-    frame(&mut body);
-    log.assert_open();
-    frame(&mut body);
-    log.assert_once(ANSWER);
-}
-
-#[test]
-fn a_grpc_answer_that_ends_without_a_status_has_failed() {
-    let trailers = |script: ScriptedBody| script.trailer("x-checksum", "1");
-    let frames: [fn() -> ScriptedBody; 3] = [
-        ScriptedBody::new,
-        || ScriptedBody::new().data("a"),
-        || ScriptedBody::new().data("a").exact(),
-    ];
-    for script in frames {
-        for body in [script(), trailers(script())] {
-            let log = Log::default();
-            let mut response = response(200, body);
-            let headers = response.headers_mut();
-            headers.insert("content-type", "application/grpc".parse().unwrap());
-            let body = judged(&log, response).into_body();
-            assert!(drop_after_polls(body.collect(), 1).is_some());
-            log.assert_once(ANSWER);
-        }
-    }
-}
-
-#[test]
-fn a_grpc_answer_whose_head_is_its_trailers_is_judged_by_that_alone() {
-    for (status, outcome) in [("0", Outcome::Success), ("5", Outcome::Success)] {
-        let log = Log::default();
-        let mut response = response(200, ScriptedBody::new());
-        let headers = response.headers_mut();
-        headers.insert("content-type", "application/grpc".parse().unwrap());
-        headers.insert("grpc-status", status.parse().unwrap());
-        let body = judged(&log, response).into_body();
-        assert!(drop_after_polls(body.collect(), 1).is_some());
-        log.assert_once(outcome);
-    }
-}
-
-#[test]
-fn a_grpc_body_dropped_after_its_exact_length_is_complete() {
-    let log = Log::default();
-    let mut response = response(200, ScriptedBody::new().data("a").exact());
-    let headers = response.headers_mut();
-    headers.insert("content-type", "application/grpc".parse().unwrap());
-    {
-        let mut body = std::pin::pin!(judged(&log, response).into_body());
-        frame(&mut body);
-        log.assert_open();
-    }
-    log.assert_once(Outcome::Success);
-}
-
-#[test]
-fn a_panic_in_the_future_is_a_failure_by_panic() {
-    type Answer = Result<Response<Full<Bytes>>, Infallible>;
-    let failing = std::future::poll_fn(|_| -> Poll<Answer> { panic!("in the service") });
-    let log = Log::default();
-    let judged = Judge::new(failing, HttpStatus, log.early(), false);
-    panics(|| drop(drop_after_polls(judged, 1)));
-    log.assert_once(PANIC);
-}
-
-#[test]
-fn a_panic_in_the_body_is_a_failure_by_panic() {
-    let log = Log::default();
-    let body = ScriptedBody::new().data("a").panics("in the body");
-    let body = judged(&log, response(200, body)).into_body();
-    panics(|| drop(drop_after_polls(body.collect(), 1)));
-    log.assert_once(PANIC);
-}
-
-/// Panics where it is told to.
-#[derive(Clone, Copy, PartialEq)]
-enum Panicking {
-    Head,
-    End,
-    Error,
-}
-
-impl<E> ClassifyHttp<E> for Panicking {
-    fn head(&self, _: &Head<'_>) -> Judgement {
-        assert!(*self != Self::Head, "in the classifier, at the head");
-        Judgement::AtEnd
-    }
-
-    fn end(&self, _: Option<&HeaderMap>) -> Outcome {
-        panic!("in the classifier, at the end")
-    }
-
-    fn error(&self, _: &E) -> Outcome {
-        panic!("in the classifier, on an error")
-    }
-}
-
-#[test]
-fn a_panic_in_the_classifier_is_a_failure_by_panic_wherever_it_comes() {
-    for place in [Panicking::Head, Panicking::End, Panicking::Error] {
-        for status in [StatusCode::OK, StatusCode::NO_CONTENT] {
-            let log = Log::default();
-            let result = if place == Panicking::Error {
-                Err("broken")
-            } else {
-                Ok(response(status.as_u16(), ScriptedBody::new().data("a")))
-            };
-            let future = Judge::new(std::future::ready(result), place, log.early(), false);
-            panics(|| {
-                let response = drop_after_polls(future, 1).unwrap().unwrap();
-                drop(drop_after_polls(response.into_body().collect(), 1));
-            });
-            log.assert_once(PANIC);
-        }
-    }
 }
 
 #[test]

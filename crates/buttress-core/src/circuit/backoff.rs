@@ -302,11 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_table_and_a_backoff_that_does_not_rise_make_sense() {
+    fn the_longest_table_the_shortest_times_and_a_backoff_that_does_not_rise_make_sense() {
         let second = Duration::from_secs(1);
         let longest = Backoff::by_attempt([second; MAX_TABLE]);
         assert_eq!(longest.validate(), Ok(()));
         assert_eq!(Backoff::constant(second).validate(), Ok(()));
         assert_eq!(Backoff::constant(SHORTEST).validate(), Ok(()));
+        assert_eq!(Backoff::by_attempt([SHORTEST]).validate(), Ok(()));
     }
 }

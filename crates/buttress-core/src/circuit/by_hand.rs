@@ -1,6 +1,6 @@
 //! States set by hand.
 
-use super::ramp::Progress;
+use super::progress::Progress;
 use super::{Cause, Circuit, IllegalTransition, Phase, State, Transition};
 use crate::clock::Instant;
 use crate::rng::Rng;

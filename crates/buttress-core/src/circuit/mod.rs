@@ -32,6 +32,7 @@ mod backoff;
 mod by_hand;
 mod overdue;
 mod probes;
+mod progress;
 mod ramp;
 mod saved;
 mod settings;
@@ -53,7 +54,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::rng::Rng;
 use probes::Probes;
-use ramp::Progress;
+use progress::Progress;
 
 /// The shortest open time, and the shortest step of a ramp.
 const SHORTEST: Duration = Duration::from_millis(1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ramp::Course;
+use super::progress::Course;
 use super::{Cause, Circuit, Phase, Settled, Ticket, Transition};
 use crate::clock::Instant;
 use crate::outcome::Outcome;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::probes::Probes;
-use super::ramp::Progress;
+use super::progress::Progress;
 use super::{Circuit, Limit, Phase, State};
 use crate::clock::Instant;
 use crate::rng::Rng;

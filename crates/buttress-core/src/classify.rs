@@ -15,7 +15,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode}
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
-use crate::reject::{Rejected, is_grpc, is_grpc_type};
+use crate::reject::{Rejected, is_grpc_type};
 use crate::settle::outcome_of_error;
 
 // By name, and not by text: a name is hashed as it is, and text is parsed first.
@@ -33,6 +33,8 @@ pub struct Head<'a> {
     pub extensions: &'a Extensions,
     /// Whether this is the response of a gRPC call: its status then follows the body.
     pub grpc: bool,
+    /// Whether this is an event stream, which ends when somebody has had enough of it.
+    pub event_stream: bool,
     /// Whether trailers are announced.
     pub(crate) trailers: bool,
 }
@@ -45,33 +47,60 @@ impl<'a> Head<'a> {
     #[inline]
     pub fn of<B>(response: &'a Response<B>) -> Self {
         let headers = response.headers();
-        let (grpc, trailers) = if headers.len() > FEW {
-            (is_grpc(headers), headers.contains_key(TRAILER))
+        let (kind, trailers) = if headers.len() > FEW {
+            let kind = headers
+                .get(CONTENT_TYPE)
+                .map_or(Content::Other, Content::of);
+            (kind, headers.contains_key(TRAILER))
         } else {
-            after_the_body(headers)
+            after_the_head(headers)
         };
         Self {
             status: response.status(),
             headers,
             extensions: response.extensions(),
-            grpc,
+            grpc: kind == Content::Grpc,
+            event_stream: kind == Content::EventStream,
             trailers,
         }
     }
 }
 
-/// Whether a gRPC status follows the body, and whether trailers are announced.
+/// What a content type says of how a body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Grpc,
+    EventStream,
+    Other,
+}
+
+impl Content {
+    #[inline]
+    fn of(content_type: &HeaderValue) -> Self {
+        const EVENTS: &[u8] = b"text/event-stream";
+        if is_grpc_type(content_type) {
+            return Self::Grpc;
+        }
+        let start = content_type.as_bytes().get(..EVENTS.len());
+        if start.is_some_and(|start| start.eq_ignore_ascii_case(EVENTS)) {
+            return Self::EventStream;
+        }
+        Self::Other
+    }
+}
+
+/// What the content type says, and whether trailers are announced.
 #[inline]
-fn after_the_body(headers: &HeaderMap) -> (bool, bool) {
-    let (mut grpc, mut trailers) = (false, false);
+fn after_the_head(headers: &HeaderMap) -> (Content, bool) {
+    let (mut kind, mut trailers) = (Content::Other, false);
     for (name, value) in headers {
         if *name == CONTENT_TYPE {
-            grpc |= is_grpc_type(value);
+            kind = Content::of(value);
         } else {
             trailers |= *name == TRAILER;
         }
     }
-    (grpc, trailers)
+    (kind, trailers)
 }
 
 /// What the head of a response says of the outcome.
@@ -365,6 +394,11 @@ mod tests {
             let grpc = HeaderValue::from_static("application/grpc+proto");
             response.headers_mut().insert(CONTENT_TYPE, grpc);
             assert_eq!(seen(&response), (true, true));
+            assert!(!Head::of(&response).event_stream);
+            let events = HeaderValue::from_static("Text/Event-Stream; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, events);
+            assert_eq!(seen(&response), (false, true));
+            assert!(Head::of(&response).event_stream);
         }
     }
 

@@ -1,6 +1,6 @@
 //! How a recorder of exchanges is set up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use buttress_core::outcome::Outcome;
 use http::StatusCode;
 
 use crate::objective::Objective;
-use crate::series::Scheme;
+use crate::series::{Scheme, Switches};
 use crate::window::Windows;
 
 /// How many series there are at most by default.
@@ -31,6 +31,8 @@ const MAX_SERIES: usize = 2_000;
 pub struct Config {
     pub(crate) windows: Windows,
     pub(crate) max_series: usize,
+    pub(crate) switches: Switches,
+    pub(crate) streaming: BTreeSet<Box<str>>,
     pub(crate) scheme: Scheme,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
@@ -60,11 +62,14 @@ pub struct Exchange<'a> {
 pub(crate) struct Observer(Arc<dyn Fn(&Exchange<'_>) + Send + Sync>);
 
 impl Config {
-    /// Windows of 10 s, 1 min and 5 min, at most 2,000 series, the monotonic clock, no observer.
+    /// Windows of 10 s, 1 min and 5 min, at most 2,000 series, all three times, no routes of streams,
+    /// the monotonic clock, no observer.
     pub fn new() -> Self {
         Self {
             windows: Windows::default(),
             max_series: MAX_SERIES,
+            switches: Switches::TIMES,
+            streaming: BTreeSet::new(),
             scheme: Scheme::Http,
             clock: Clock::default(),
             observer: None,
@@ -84,6 +89,38 @@ impl Config {
     #[must_use]
     pub const fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
+        self
+    }
+
+    /// Whether it is recorded how long callers wait for the service to be ready before they can call
+    /// it. Costs nothing where nobody waits.
+    #[must_use]
+    pub const fn waiting(mut self, on: bool) -> Self {
+        self.switches = self.switches.set(Switches::WAITING, on);
+        self
+    }
+
+    /// Whether the time to the head of the response is recorded. It takes a reading of the clock and a
+    /// record more, and another recorder for each series.
+    #[must_use]
+    pub const fn head(mut self, on: bool) -> Self {
+        self.switches = self.switches.set(Switches::HEAD, on);
+        self
+    }
+
+    /// Whether the time to the end of the response's body is recorded. Without it there are no
+    /// percentiles of it; objectives are kept and an observer is shown all the same.
+    #[must_use]
+    pub const fn end(mut self, on: bool) -> Self {
+        self.switches = self.switches.set(Switches::END, on);
+        self
+    }
+
+    /// What `route` answers with success are long-lived streams, as those of gRPC are: how long they
+    /// last is kept apart. `101` and `text/event-stream` are known as such on any route.
+    #[must_use]
+    pub fn streaming(mut self, route: impl Into<Box<str>>) -> Self {
+        self.streaming.insert(route.into());
         self
     }
 

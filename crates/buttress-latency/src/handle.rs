@@ -15,7 +15,7 @@ use crate::recorder::Sampled;
 use crate::series::{Ending, Group, Kind, Registry, Route};
 use crate::snapshot::Snapshot;
 use crate::trend::RouteTrend;
-use crate::view::{LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
+use crate::view::{Distribution, LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
 use crate::window::trend_of;
 
 /// All that has been recorded, for readers; and what layers record through. Cheap to clone.
@@ -145,7 +145,7 @@ impl LatencyHandle {
             .iter()
             .map(|series| SeriesSnapshot::of(series, now))
             .collect();
-        read.retain(|series| !series.total.is_empty());
+        read.retain(|series| !series.is_empty());
         read.sort_by(|a, b| labels(a).cmp(&labels(b)));
         read
     }
@@ -160,11 +160,15 @@ impl LatencyHandle {
     }
 
     fn routes(&self, series: &[SeriesSnapshot]) -> Vec<RouteSnapshot> {
+        let now = self.0.shared.clock.now();
         let mut routes: BTreeMap<Arc<str>, RouteSnapshot> = BTreeMap::new();
         for route in self.0.all_routes() {
             if route.groups().next().is_some() {
                 let name = Arc::clone(route.name());
-                routes.entry(name).or_insert_with_key(empty).in_flight += in_flight(&route);
+                let shown = routes.entry(name).or_insert_with_key(empty);
+                shown.in_flight += in_flight(&route);
+                shown.waiting.merge(&route.waiting(false).read(now));
+                shown.waiting.merge(&route.waiting(true).read(now));
             }
         }
         for series in series {
@@ -172,6 +176,8 @@ impl LatencyHandle {
             let route = routes.entry(name).or_insert_with_key(empty);
             route.total += &series.total;
             merge_windows(&mut route.windows, &series.windows);
+            route.head.merge(&series.head);
+            route.streams.merge(&series.streams);
         }
         routes.into_values().collect()
     }
@@ -189,6 +195,9 @@ fn empty(route: &Arc<str>) -> RouteSnapshot {
         in_flight: 0,
         total: Snapshot::default(),
         windows: Vec::new(),
+        waiting: Distribution::default(),
+        head: Distribution::default(),
+        streams: Distribution::default(),
     }
 }
 

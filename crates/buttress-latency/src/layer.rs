@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use buttress_core::clock::Clock;
 use buttress_core::protocol::{Http, Plain, Protocol};
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use std::marker::PhantomData;
@@ -11,7 +13,7 @@ use tower_layer::Layer;
 
 use crate::handle::LatencyHandle;
 use crate::recorder::Sampled;
-use crate::series::{self, Kind, Route, Scheme};
+use crate::series::{self, Kind, Route, Scheme, Switches};
 use crate::service::Latency;
 use crate::settle::Recording;
 
@@ -132,33 +134,43 @@ impl<C> LatencyLayer<Http, C> {
 impl Routing {
     /// The exchange that this request begins.
     #[inline]
-    pub(crate) fn start<B>(&self, request: &Request<B>) -> Recording {
+    pub(crate) fn start<B>(&self, request: &Request<B>, waited: Duration) -> Recording {
         match self {
-            Self::Bound(route) => start(route, request),
+            Self::Bound(route) => start(route, request, waited),
             Self::By(handle, route_of) => match route_of(&RequestHead::of(request)) {
-                Some(name) => start(&handle.registry().route(&name), request),
-                None => start(handle.registry().unrouted(), request),
+                Some(name) => start(&handle.registry().route(&name), request, waited),
+                None => start(handle.registry().unrouted(), request, waited),
             },
         }
     }
 
     /// The exchange that a call without a head begins.
     #[inline]
-    pub(crate) fn start_plain(&self) -> Recording {
+    pub(crate) fn start_plain(&self, waited: Duration) -> Recording {
         let route = match self {
             Self::Bound(route) => route,
             Self::By(handle, _) => handle.registry().unrouted(),
         };
-        Recording::start(route.group(Kind::Plain), None)
+        Recording::start(route.group(Kind::Plain), waited, None)
+    }
+
+    /// The clock by which callers' waits are timed, if they are.
+    pub(crate) fn clock_of_waits(&self) -> Option<&Clock> {
+        let shared = match self {
+            Self::Bound(route) => route.shared(),
+            Self::By(handle, _) => &handle.registry().shared,
+        };
+        let timed = shared.switches.has(Switches::WAITING);
+        timed.then_some(&shared.clock)
     }
 }
 
 #[inline]
-fn start<B>(route: &Route, request: &Request<B>) -> Recording {
+fn start<B>(route: &Route, request: &Request<B>, waited: Duration) -> Recording {
     let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
     let kind = Kind::Http(series::Method::of(request.method()), scheme);
     let trace = request.extensions().get().and_then(Sampled::of);
-    Recording::start(route.group(kind), trace)
+    Recording::start(route.group(kind), waited, trace)
 }
 
 impl<'a> RequestHead<'a> {

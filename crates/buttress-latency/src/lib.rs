@@ -54,9 +54,21 @@
 //!
 //! # What it measures
 //!
-//! From the call of the service to the end of the response's body or its trailers, or to the moment
-//! at which the request is dropped. The time that a caller waits for the service to become ready
-//! comes before and is not in it.
+//! Three times of each exchange, each of which can be switched off:
+//!
+//! - **To the end**, the one that is meant where nothing else is said: from the call of the service to
+//!   the end of the response's body or its trailers, or to the moment at which the request is dropped.
+//! - **To the head** of the response ([`RouteSnapshot::head`], [`Config::head`]), recorded when it
+//!   comes. An answer that begins well counts as a success of its status there.
+//! - **Waiting** ([`RouteSnapshot::waiting`], [`Config::waiting`]): from the first `poll_ready` that was
+//!   `Pending` to the one that was ready, if a call followed. No timer that starts with the call sees
+//!   it. It is kept for each service and clone; who gives up a wait and keeps the service instead of a
+//!   clone of it, as load shedding round a single one does, leaves the wait to the next call.
+//!
+//! **Long-lived streams** have a series of their own ([`RouteSnapshot::streams`]), and no part in the
+//! percentiles of anything else but the time to their head, by which objectives judge them too: `101`
+//! (timed to where the connection is handed over), `text/event-stream`, and what a route answers with
+//! success if [`Config::streaming`] names it, as it should those of gRPC that stream.
 //!
 //! Series are by route, method (`_OTHER` if the conventions do not know it), exact status, scheme and
 //! `error_type`. The last is absent on success; else it is `timeout`, `transport`, `body` (it broke),
@@ -67,10 +79,13 @@
 //! | metric | kind | labels |
 //! |---|---|---|
 //! | `http_server_request_duration_seconds` | histogram | `http_request_method`, `url_scheme`, `http_route`, `http_response_status_code`, `error_type` |
+//! | `buttress_http_server_request_head_duration_seconds`, `buttress_http_server_stream_duration_seconds` | histogram | the same |
+//! | `buttress_http_server_request_waiting_duration_seconds` | histogram | `http_route` |
 //! | `http_server_active_requests` | gauge | `http_request_method`, `url_scheme`, `http_route` |
 //! | `buttress_http_request_duration_quantile_seconds` | gauge | `route`, `status_class`, `quantile`, `window` |
 //! | `buttress_call_duration_seconds` | histogram | `name`, `outcome`, `error_type` |
 //! | `buttress_call_duration_quantile_seconds` | gauge | `name`, `quantile`, `window` |
+//! | `buttress_call_waiting_duration_seconds` | histogram | `name` |
 //! | `buttress_objective_error_budget_left_ratio`, `buttress_objective_target_ratio` | gauge | `route`, `objective` |
 //! | `buttress_objective_burn_rate` | gauge | `route`, `objective`, `window` |
 //! | `buttress_objective_exchanges_total` | counter | `route`, `objective`, `result` |
@@ -101,15 +116,19 @@
 //! - Snapshot, histograms and gauges show the same integers: `tests/views.rs`.
 //! - Every exchange is recorded exactly once and leaves nothing in flight, dropped at any poll,
 //!   panicked or answered; frames, trailers and size hints are unchanged: `tests/http.rs`.
+//! - Each of the three times is measured if it is switched on; a wait that no call follows counts
+//!   nowhere; a stream is in no percentile but its own: `tests/times.rs`.
 //! - No client can make more series than the cap; what overflows is merged and counted, and memory stays
-//!   flat under a million invented names: `tests/http.rs`, `tests/cardinality.rs`.
+//!   flat under a million invented names: `tests/overflow.rs`, `tests/cardinality.rs`.
 //! - It works under a buffer, a limit and load shedding: `tests/contract.rs`.
 //!
 //! # What it costs
 //!
 //! A record into a series at hand: about five nanoseconds on one of the first threads that record
 //! (twice as many as there are cores), about twelve on others, without lock or allocation. The layer
-//! adds two readings of the clock, the in-flight gauge and a reference count. A bound route
+//! adds two readings of the clock and a reference count, which is the in-flight gauge. The time to the
+//! head takes one more reading, a record and a second recorder for each series; waiting costs nothing
+//! until somebody waits. A bound route
 //! ([`LatencyLayer::route`]) is found without hashing; [`LatencyLayer::route_by`] and
 //! [`LatencyHandle::record`] add a hash, and a read lock beyond the first few hundred routes. Once per
 //! slice (a second by default) one record folds the windows, which takes about ten microseconds and
@@ -147,6 +166,7 @@ mod snapshot;
 mod sync;
 mod trend;
 mod view;
+mod waiting;
 mod window;
 
 pub use bucket::CLASSIC_BOUNDS;
@@ -161,5 +181,5 @@ pub use service::{Latency, ResponseBody, ResponseFuture};
 pub use settle::Recording;
 pub use snapshot::Snapshot;
 pub use trend::{Passing, RouteTrend, Slope, Trend, TrendPoint};
-pub use view::{LatencySnapshot, Percentiles, RouteSnapshot, SeriesSnapshot};
+pub use view::{Distribution, LatencySnapshot, Percentiles, RouteSnapshot, SeriesSnapshot};
 pub use window::{RollingRecorder, WindowSnapshot, Windows};

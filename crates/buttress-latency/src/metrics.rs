@@ -25,7 +25,14 @@ impl Collect for LatencyHandle {
             .into_iter()
             .partition(|series| series.method.is_none());
         into.push(self.active_requests());
-        into.push(durations(http_durations(), &http, http_labels));
+        let distributions = |family, of: Of| durations(family, &http, of, http_labels);
+        into.push(distributions(http_durations(), |series| {
+            (&series.total, &series.exemplars)
+        }));
+        let heads = distributions(http_heads(), |series| (&series.head.total, &[]));
+        let streams = distributions(http_streams(), |series| (&series.streams.total, &[]));
+        let rare = [heads, streams, self.waits(false)];
+        into.extend(rare.into_iter().filter(|family| !family.points.is_empty()));
         into.push(quantiles(http_quantiles(), &http, |series| {
             let class = status_class(series.status);
             vec![
@@ -34,7 +41,10 @@ impl Collect for LatencyHandle {
             ]
         }));
         if !plain.is_empty() {
-            into.push(durations(call_durations(), &plain, plain_labels));
+            let total: Of = |series| (&series.total, &series.exemplars);
+            into.push(durations(call_durations(), &plain, total, plain_labels));
+            let waits = self.waits(true);
+            into.extend(Some(waits).filter(|family| !family.points.is_empty()));
             into.push(quantiles(call_quantiles(), &plain, |series| {
                 vec![("name", route(series))]
             }));
@@ -65,6 +75,26 @@ impl LatencyHandle {
         family
     }
 
+    /// What callers waited for plain services or for HTTP services, where any did.
+    fn waits(&self, plain: bool) -> Family {
+        let mut family = if plain { call_waits() } else { http_waits() };
+        let now = self.registry().shared.clock.now();
+        for route in self.registry().all_routes() {
+            let waits = route.waiting(plain).read(now).total;
+            if waits.is_empty() {
+                continue;
+            }
+            let mut labels = Vec::new();
+            if plain {
+                labels.push(("name", Cow::Owned(route.name().to_string())));
+            } else {
+                push_route(&mut labels, route.name());
+            }
+            family.push(labels, Value::Histogram(histogram(&waits, Vec::new())));
+        }
+        family
+    }
+
     fn overflow(&self) -> Family {
         let help = "Exchanges that were counted in a shared series because there was no room for \
                     their own. Should stay at 0: something unbounded has become a label.";
@@ -79,6 +109,46 @@ fn http_durations() -> Family {
                 response's body or until they were abandoned.";
     Family::new(
         "http_server_request_duration_seconds",
+        MetricKind::Histogram,
+        help,
+    )
+}
+
+fn http_heads() -> Family {
+    let help = "How long it took to the heads of HTTP responses, from the call of the service. An \
+                answer that begins well is here as a success, whatever becomes of its body.";
+    Family::new(
+        "buttress_http_server_request_head_duration_seconds",
+        MetricKind::Histogram,
+        help,
+    )
+}
+
+fn http_streams() -> Family {
+    let help = "How long HTTP exchanges lasted whose answers are long-lived streams: event streams, \
+                switched protocols, routes that say so. They are in no other duration but the heads'.";
+    Family::new(
+        "buttress_http_server_stream_duration_seconds",
+        MetricKind::Histogram,
+        help,
+    )
+}
+
+fn http_waits() -> Family {
+    let help = "How long callers waited for the service to be ready before they could call it: of \
+                those that had to, all others waited for nothing.";
+    Family::new(
+        "buttress_http_server_request_waiting_duration_seconds",
+        MetricKind::Histogram,
+        help,
+    )
+}
+
+fn call_waits() -> Family {
+    let help = "How long callers waited for a service to be ready before they could call it: of \
+                those that had to, all others waited for nothing.";
+    Family::new(
+        "buttress_call_waiting_duration_seconds",
         MetricKind::Histogram,
         help,
     )
@@ -113,17 +183,22 @@ fn call_quantiles() -> Family {
     )
 }
 
-/// One histogram for each set of labels.
+/// One of the distributions of a series, with its exemplars.
+type Of = fn(&SeriesSnapshot) -> (&Snapshot, &[Exemplar]);
+
+/// One histogram for each set of labels for which anything was recorded.
 fn durations(
     mut family: Family,
     series: &[SeriesSnapshot],
+    of: Of,
     labels: impl Fn(&SeriesSnapshot) -> Vec<Label>,
 ) -> Family {
     let mut points: BTreeMap<Vec<Label>, (Snapshot, Vec<Exemplar>)> = BTreeMap::new();
-    for series in series {
+    for series in series.iter().filter(|series| !of(series).0.is_empty()) {
+        let (more, traced) = of(series);
         let (total, exemplars) = points.entry(labels(series)).or_default();
-        *total += &series.total;
-        merge_exemplars(exemplars, &series.exemplars);
+        *total += more;
+        merge_exemplars(exemplars, traced);
     }
     for (labels, (total, exemplars)) in points {
         let histogram = histogram(&total, exemplars);

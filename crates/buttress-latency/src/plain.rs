@@ -33,12 +33,15 @@ where
     type Future = PlainFuture<S::Future, C>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+        let polled = self.inner.poll_ready(cx);
+        self.wait.polled(&polled, || self.routing.clock_of_waits());
+        polled
     }
 
     fn call(&mut self, request: R) -> Self::Future {
+        let waited = self.wait.take();
         let classify = self.classify.clone();
-        let mut guard = Guard::new(self.routing.start_plain());
+        let mut guard = Guard::new(self.routing.start_plain(waited));
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();

@@ -17,15 +17,18 @@ use tower_service::Service;
 
 use crate::layer::Routing;
 use crate::settle::Recording;
+use crate::waiting::Wait;
 
 /// A measured service; made by [`crate::LatencyLayer`].
 ///
-/// It is ready when the service inside is, and time starts when it is called.
+/// It is ready when the service inside is. Time starts when it is called; what its caller waited
+/// before is counted apart.
 #[derive(Debug)]
 pub struct Latency<S, P: Protocol = Http, C = <P as Protocol>::Classify> {
     pub(crate) inner: S,
     pub(crate) routing: Routing,
     pub(crate) classify: C,
+    pub(crate) wait: Wait,
     protocol: PhantomData<P>,
 }
 
@@ -49,6 +52,7 @@ impl<S, P: Protocol, C> Latency<S, P, C> {
             inner,
             routing,
             classify,
+            wait: Wait::None,
             protocol: PhantomData,
         }
     }
@@ -80,14 +84,17 @@ where
     type Future = ResponseFuture<S::Future, C>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+        let polled = self.inner.poll_ready(cx);
+        self.wait.polled(&polled, || self.routing.clock_of_waits());
+        polled
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let method_is_head = is_head(request.method());
+        let waited = self.wait.take();
         let classify = self.classify.clone();
         // From here on every exit is recorded, a panic of `call` among them.
-        let mut guard = Guard::new(self.routing.start(&request));
+        let mut guard = Guard::new(self.routing.start(&request, waited));
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
@@ -98,7 +105,7 @@ where
 }
 
 impl<S: Clone, P: Protocol, C: Clone> Clone for Latency<S, P, C> {
-    // Readiness is the inner service's own: a clone has to be made ready anew.
+    // Readiness is the inner service's own: a clone has to be made ready anew, and waits for itself.
     fn clone(&self) -> Self {
         Self::new(
             self.inner.clone(),

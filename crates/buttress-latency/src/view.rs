@@ -41,6 +41,25 @@ pub struct RouteSnapshot {
     pub total: Snapshot,
     /// The rolling windows, as configured.
     pub windows: Vec<WindowSnapshot>,
+    /// What callers waited for the service to be ready before they called it: of those that had to,
+    /// all others waited for nothing.
+    pub waiting: Distribution,
+    /// The time to the head of the response, wherever one came.
+    pub head: Distribution,
+    /// How long those exchanges lasted whose answers are long-lived streams. They are in nothing else
+    /// but [`RouteSnapshot::head`].
+    pub streams: Distribution,
+}
+
+/// What was measured apart from the time to the end: empty where nothing was.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Distribution {
+    /// All that was ever recorded.
+    pub total: Snapshot,
+    /// The rolling windows, as configured.
+    pub windows: Vec<WindowSnapshot>,
 }
 
 /// One series.
@@ -70,6 +89,11 @@ pub struct SeriesSnapshot {
     /// ascending. Each is in the total.
     #[cfg_attr(feature = "serde", serde(serialize_with = "exemplars"))]
     pub exemplars: Vec<Exemplar>,
+    /// The time to the head of the response. An answer that begins well is here as a success as soon
+    /// as it does, whatever becomes of its body.
+    pub head: Distribution,
+    /// How long the exchanges lasted whose answers are long-lived streams.
+    pub streams: Distribution,
 }
 
 /// The quantiles that matter.
@@ -164,7 +188,25 @@ impl SeriesSnapshot {
             total,
             windows,
             exemplars,
+            head: series.head.read(now),
+            streams: series.stream.read(now),
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total.is_empty() && self.head.total.is_empty() && self.streams.total.is_empty()
+    }
+}
+
+impl Distribution {
+    /// The window of this length.
+    pub fn window(&self, length: Duration) -> Option<&WindowSnapshot> {
+        self.windows.iter().find(|window| window.length == length)
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.total += &other.total;
+        merge_windows(&mut self.windows, &other.windows);
     }
 }
 

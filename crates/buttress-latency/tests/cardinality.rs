@@ -44,7 +44,9 @@ fn a_million_methods_paths_and_hosts_leave_the_series_at_their_cap_and_memory_fl
     let layer = LatencyLayer::new(handle.clone())
         .route_by(|head| Some(Cow::Owned(head.uri.path().to_owned())));
     let mut service = layer.layer(service_fn(|_| {
-        std::future::ready(Ok::<_, Infallible>(Response::new(ScriptedBody::new())))
+        std::future::ready(Ok::<_, Infallible>(Response::new(
+            ScriptedBody::new().exact(),
+        )))
     }));
     let mut attack = |requests: std::ops::Range<u64>| {
         for n in requests {

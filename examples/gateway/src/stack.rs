@@ -149,7 +149,8 @@ impl Build {
         } = seams;
         Ok(Self {
             host: config.forwarded.host,
-            latency: LatencyHandle::new(latency.clock(clock.clone()))?,
+            // What an endpoint takes to the head is in its own times; a route's would only repeat it.
+            latency: LatencyHandle::new(latency.clock(clock.clone()).head(false))?,
             clock,
             rng,
         })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 
 use super::route::Home;
-use super::{Ending, Key, Kind, Series, Shared};
+use super::{Ending, Key, Kind, Series, Shared, Switches};
 use crate::recorder::Sampled;
 
 /// Endings beyond these are found by a look-up each time.
@@ -48,6 +48,11 @@ impl Group {
         Arc::strong_count(self).saturating_sub(1) as u64
     }
 
+    #[inline]
+    pub(crate) fn switches(&self) -> Switches {
+        self.home.switches.get()
+    }
+
     /// Counts an exchange that took `duration` and ended `now` in `ending`; `trace` is its own if that
     /// is sampled.
     #[inline]
@@ -58,17 +63,69 @@ impl Group {
         duration: Duration,
         trace: Option<Sampled>,
     ) {
+        self.judge(&ending, now, duration);
+        let clock = &self.shared().clock;
+        self.with_series(ending, now, |series| {
+            series.rolling.record_in(trace, now, duration, clock);
+        });
+    }
+
+    /// Tells the objectives of the route of an exchange that ended `now` in `ending`.
+    #[inline]
+    pub(crate) fn judge(&self, ending: &Ending, now: Instant, duration: Duration) {
         if let Some(objectives) = &self.home.objectives {
             for objective in &**objectives {
-                objective.count(&ending, now, duration);
+                objective.count(ending, now, duration);
             }
         }
-        let clock = &self.shared().clock;
-        let record = |series: &Series| series.rolling.record_in(trace, now, duration, clock);
+    }
+
+    /// Counts what a caller waited, until some time before `now`.
+    #[cold]
+    pub(crate) fn waited(&self, now: Instant, duration: Duration) {
+        let waiting = self.home.waiting(self.kind == Kind::Plain);
+        waiting.record(&self.shared().windows, now, duration);
+    }
+
+    /// Records in the series of an exchange that ended in `ending`. If there is none and no room for
+    /// one, in the one that all share, which is counted.
+    #[inline]
+    pub(crate) fn with_series(&self, ending: Ending, now: Instant, record: impl FnOnce(&Series)) {
         match self.cached(&ending) {
             Some(series) => record(series),
             None => record(&self.find(ending, now)),
         }
+    }
+
+    /// As [`Group::with_series`], for an exchange that has not ended, if it can have a series of its
+    /// own; whether it can.
+    #[inline]
+    pub(crate) fn with_own_series(
+        &self,
+        ending: Ending,
+        now: Instant,
+        record: impl FnOnce(&Series),
+    ) -> bool {
+        if let Some(series) = self.cached(&ending) {
+            record(series);
+            return true;
+        }
+        let series = self.find_own(ending, now);
+        series.is_some_and(|series| {
+            record(&series);
+            true
+        })
+    }
+
+    #[cold]
+    fn find_own(&self, ending: Ending, now: Instant) -> Option<Arc<Series>> {
+        let shared = self.shared();
+        let full = shared.series.len() >= shared.max_series;
+        if !self.home.overflow && full {
+            // No look at the overflow series, so that each exchange is counted there once.
+            return shared.series.get(&self.key(ending));
+        }
+        Some(self.find(ending, now))
     }
 
     #[cold]
@@ -78,11 +135,7 @@ impl Group {
         if self.home.overflow {
             return Arc::clone(all.overflow());
         }
-        let key = Key {
-            route: Arc::clone(self.route()),
-            kind: self.kind,
-            ending,
-        };
+        let key = self.key(ending);
         let make = |key: &Key| Series::new(key.clone(), &shared.windows, now);
         let series = all.get_or_insert_with(&key, make);
         // The overflow series is not remembered, so that every record that it takes is counted.
@@ -90,6 +143,14 @@ impl Group {
             self.remember(ending, &series);
         }
         series
+    }
+
+    fn key(&self, ending: Ending) -> Key {
+        Key {
+            route: Arc::clone(self.route()),
+            kind: self.kind,
+            ending,
+        }
     }
 
     /// The series of `ending` if it has been found before.

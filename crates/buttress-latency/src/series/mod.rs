@@ -4,14 +4,18 @@ mod ending;
 mod found;
 mod group;
 mod kind;
+mod rare;
 mod registry;
 mod route;
+mod switches;
 
 pub(crate) use ending::{Class, Ending, status_class};
 pub(crate) use group::Group;
 pub(crate) use kind::{Kind, Method, Scheme};
+pub(crate) use rare::Rare;
 pub(crate) use registry::{Registry, Shared};
 pub(crate) use route::Route;
+pub(crate) use switches::{LiveSwitches, Switches};
 
 use std::sync::Arc;
 
@@ -32,7 +36,12 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) key: Key,
+    /// To the end of the exchange.
     pub(crate) rolling: RollingRecorder,
+    /// To the head of the response.
+    pub(crate) head: Rare,
+    /// To the end of a long-lived stream.
+    pub(crate) stream: Rare,
 }
 
 impl Series {
@@ -40,6 +49,8 @@ impl Series {
         Self {
             key,
             rolling: RollingRecorder::new(windows, now),
+            head: Rare::default(),
+            stream: Rare::default(),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! All routes and series, each bounded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use buttress_core::bounded::Bounded;
 use buttress_core::clock::Clock;
 
 use super::found::Found;
-use super::{Ending, Key, Kind, Method, Route, Scheme, Series};
+use super::{Ending, Key, Kind, Method, Route, Scheme, Series, Switches};
 use crate::config::{Config, Observer};
 use crate::objective::{Tracked, track};
 use crate::window::Windows;
@@ -28,10 +29,21 @@ pub(crate) struct Registry {
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) windows: Windows,
+    pub(crate) max_series: usize,
+    pub(crate) switches: Switches,
+    pub(crate) streaming: BTreeSet<Box<str>>,
     pub(crate) scheme: Scheme,
     pub(crate) observer: Option<Observer>,
     pub(crate) series: Bounded<Key, Series>,
     pub(crate) objectives: Tracked,
+}
+
+impl Shared {
+    /// What is measured on the route called `name`.
+    pub(super) fn switches_of(&self, name: &str) -> Switches {
+        let streaming = self.streaming.contains(name);
+        self.switches.set(Switches::STREAMING, streaming)
+    }
 }
 
 impl Registry {
@@ -46,6 +58,9 @@ impl Registry {
         let shared = Arc::new(Shared {
             clock: config.clock,
             windows: config.windows,
+            max_series: config.max_series,
+            switches: config.switches,
+            streaming: config.streaming,
             scheme: config.scheme,
             observer: config.observer,
             series: Bounded::new(config.max_series, overflow),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::group::Group;
-use super::{Kind, Shared};
+use super::{Kind, LiveSwitches, Rare, Shared};
 use crate::objective::Tracker;
 
 /// A route template, or a name for a plain service.
@@ -19,6 +19,9 @@ pub(super) struct Home {
     pub(super) name: Arc<str>,
     pub(super) shared: Arc<Shared>,
     pub(super) objectives: Option<Arc<[Tracker]>>,
+    pub(super) switches: LiveSwitches,
+    /// What callers waited for the service to be ready, of those that did: for HTTP, and for others.
+    pub(super) waiting: [Rare; 2],
     /// This stands for all routes beyond the cap.
     pub(super) overflow: bool,
 }
@@ -26,12 +29,15 @@ pub(super) struct Home {
 impl Route {
     pub(super) fn new(name: &str, shared: Arc<Shared>, overflow: bool) -> Self {
         let objectives = shared.objectives.get(name).cloned();
+        let switches = LiveSwitches::new(shared.switches_of(name));
         let name = name.into();
         Self {
             home: Arc::new(Home {
                 name,
                 shared,
                 objectives,
+                switches,
+                waiting: Default::default(),
                 overflow,
             }),
             groups: [const { OnceLock::new() }; Kind::COUNT],
@@ -46,6 +52,11 @@ impl Route {
         &self.home.shared
     }
 
+    /// What callers waited for plain services of this name, or for HTTP services of this route.
+    pub(crate) fn waiting(&self, plain: bool) -> &Rare {
+        self.home.waiting(plain)
+    }
+
     /// The group of `kind`. Only an exchange may keep a reference, because that is how they are
     /// counted.
     #[inline]
@@ -57,5 +68,12 @@ impl Route {
     /// The groups that have been used.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.groups.iter().filter_map(OnceLock::get)
+    }
+}
+
+impl Home {
+    pub(super) const fn waiting(&self, plain: bool) -> &Rare {
+        let [http, calls] = &self.waiting;
+        if plain { calls } else { http }
     }
 }

@@ -99,6 +99,19 @@ fn same(histogram: &Histogram, counts: &Snapshot) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+type Of = for<'a> fn(&'a SeriesSnapshot) -> &'a Snapshot;
+
+/// What is shown as a histogram of each series.
+const VIEWS: [(&str, Of); 2] = [
+    ("http_server_request_duration_seconds", |series| {
+        &series.total
+    }),
+    (
+        "buttress_http_server_request_head_duration_seconds",
+        |series| &series.head.total,
+    ),
+];
+
 proptest! {
     #[test]
     fn histograms_series_and_routes_show_the_same_integers(
@@ -111,18 +124,24 @@ proptest! {
         let mut families = Vec::new();
         handle.collect(&mut families);
         let snapshot = handle.snapshot();
-        let points = family(&families, "http_server_request_duration_seconds");
-        prop_assert_eq!(points.len(), snapshot.series.len());
-        for series in &snapshot.series {
-            let labels_of = expected(series);
-            let point = points.iter().find(|point| labels(point) == labels_of).unwrap();
-            same(&histogram(point), &series.total)?;
+        for (name, of) in VIEWS {
+            let points = families.iter().find(|family| family.name == name);
+            let points = points.map_or(&[][..], |family| &family.points);
+            let recorded = snapshot.series.iter().filter(|series| !of(series).is_empty());
+            prop_assert_eq!(points.len(), recorded.clone().count());
+            for series in recorded {
+                let labels_of = expected(series);
+                let point = points.iter().find(|point| labels(point) == labels_of).unwrap();
+                same(&histogram(point), of(series))?;
+            }
+            let counted: u64 = points.iter().map(|point| histogram(point).count).sum();
+            prop_assert_eq!(counted, exchanges.len() as u64);
         }
-        let counted: u64 = points.iter().map(|point| histogram(point).count).sum();
-        prop_assert_eq!(counted, exchanges.len() as u64);
         for route in &snapshot.routes {
             let series = snapshot.series.iter().filter(|series| series.route == route.route);
-            prop_assert_eq!(&series.map(|series| &series.total).sum::<Snapshot>(), &route.total);
+            let sum = |of: Of| series.clone().map(of).sum::<Snapshot>();
+            prop_assert_eq!(&sum(|series| &series.total), &route.total);
+            prop_assert_eq!(&sum(|series| &series.head.total), &route.head.total);
         }
     }
 }

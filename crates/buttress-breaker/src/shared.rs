@@ -115,6 +115,7 @@ impl Shared {
         let mut machine = self.lock();
         machine.absorb(self.gate().shut());
         let result = f(&mut machine);
+        machine.rewatch(self.in_flight());
         let asking = machine.take_questions();
         self.gate().publish(machine.face());
         let (news, state) = (machine.has_untold(), machine.circuit.state());

@@ -3,6 +3,7 @@
 mod calls;
 mod changes;
 mod judging;
+mod time;
 mod verdict;
 
 pub use calls::Calls;
@@ -42,8 +43,12 @@ pub(crate) struct Machine {
     looked_at: Instant,
     /// Until when those buckets last and no call in flight becomes slow.
     settled_until: Instant,
+    /// The last moment at which anything happened.
+    seen: Instant,
     /// The threshold of the outcome `Slow`.
     slow_after: Option<Duration>,
+    /// Calls in flight are watched as those of a ramp.
+    watches_ramp: bool,
     /// Until when the upstream asked to be left alone, in this generation.
     asked_until: Instant,
     /// What the user's own rules have to be asked once the lock is free.
@@ -78,7 +83,9 @@ impl Machine {
             looked_at: now,
             // Whoever comes first looks.
             settled_until: now,
+            seen: now,
             slow_after,
+            watches_ramp: false,
             asked_until: Instant::ORIGIN,
             asking: None,
             rule_panics: 0,
@@ -118,44 +125,6 @@ impl Machine {
         shortest.unwrap_or(Duration::MAX).min(slow_after)
     }
 
-    /// Does what the passing of time up to `now` brings: calls in flight become slow, buckets leave
-    /// their windows. To be called before whatever happens at `now`.
-    #[inline]
-    pub(crate) fn look(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) {
-        if now >= self.settled_until {
-            self.pass_time(now, in_flight, rng);
-        }
-    }
-
-    fn pass_time(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) {
-        let next_slow = self.count_overdue(now, in_flight, rng);
-        self.rules.roll(now, self.is_judged());
-        if !self.reported.is_empty() {
-            self.judge(now, rng);
-        }
-        self.looked_at = now;
-        self.settled_until = self.rules.settled_until(now).min(next_slow);
-    }
-
-    /// Takes the calls into evidence that have become slow in flight, judges, and says when the next
-    /// will be.
-    fn count_overdue(&mut self, now: Instant, in_flight: &InFlight, rng: &Rng) -> Instant {
-        let Self { circuit, rules, .. } = self;
-        let judged = matches!(circuit.state(), State::Closed | State::Observing);
-        let times = (self.settled_until, now);
-        let mut news = false;
-        let next = in_flight.take_overdue(times, circuit.generation(), |overdue| {
-            if judged {
-                rules.overdue(overdue.place, overdue.calls, overdue.due);
-                news = true;
-            }
-        });
-        if news {
-            self.judge(now, rng);
-        }
-        next
-    }
-
     /// Takes in the successes that the gate counted.
     #[inline]
     pub(crate) fn absorb(&mut self, successes: u64) {
@@ -187,8 +156,8 @@ impl Machine {
         if ticket.generation() == self.circuit.generation() {
             self.asked_until = self.asked_until.max(now.saturating_add(sample.asked));
         }
-        let asked = self.asked(now);
-        match self.circuit.settle(ticket, outcome, asked, now, rng) {
+        let (heard, asked) = (self.heard(sample, outcome), self.asked(now));
+        match self.circuit.settle(ticket, heard, asked, now, rng) {
             Settled::Counted => {
                 if self.rules.record(sample, now) {
                     self.judge(now, rng);
@@ -210,9 +179,22 @@ impl Machine {
 
     /// What a call counts as: a success that took too long is slow.
     fn outcome(&self, sample: &Sample) -> Outcome {
-        let late = self.slow_after.is_some_and(|after| sample.age > after);
         match sample.outcome {
-            Outcome::Success if late => Outcome::Slow,
+            Outcome::Success if self.is_slow(sample) => Outcome::Slow,
+            outcome => outcome,
+        }
+    }
+
+    fn is_slow(&self, sample: &Sample) -> bool {
+        self.slow_after.is_some_and(|after| sample.age > after)
+    }
+
+    /// What the circuit hears of a call that counts as `outcome`: nothing more of one of the ramp that
+    /// counted when it became slow, and that one was slow whose caller left after too long.
+    fn heard(&self, sample: &Sample, outcome: Outcome) -> Outcome {
+        match outcome {
+            _ if self.watches_ramp && sample.overdue != 0 => Outcome::Ignored,
+            Outcome::Abandoned if self.is_slow(sample) => Outcome::Slow,
             outcome => outcome,
         }
     }
@@ -264,14 +246,14 @@ impl Machine {
         rng: &Rng,
     ) -> Replaced {
         self.circuit.reconfigure(settings);
+        let before = self.watched().to_vec();
         self.slow_after = slow_after;
-        let before = self.rules.thresholds().to_vec();
         let replaced = self.rules.replaced_by(rules);
         self.reported.clear();
-        if *self.rules.thresholds() != before {
+        if *self.watched() != before {
             let shortest = before.first().copied();
             let counted = shortest.map(|shortest| overdue_before(shortest, now));
-            in_flight.set(self.rules.thresholds(), counted.unwrap_or(Instant::ORIGIN));
+            in_flight.set(self.watched(), counted.unwrap_or(Instant::ORIGIN));
         }
         self.pass_time(now, in_flight, rng);
         if self.is_judged() {

@@ -159,18 +159,39 @@ impl Model {
                 }
             }
         }
-        passed.retain(|(.., generation)| {
-            self.state == State::Closed && *generation == self.generation
-        });
-        for (threshold, due, _) in &passed {
-            for kind in [Kind::Slow(*threshold), Kind::FailuresOrSlow(*threshold)] {
-                self.record.entry(kind).or_default().push((*due, true));
+        passed.sort_by_key(|(_, due, _)| *due);
+        for (threshold, due, generation) in passed {
+            if self.state == State::Closed && generation == self.generation {
+                for kind in [Kind::Slow(threshold), Kind::FailuresOrSlow(threshold)] {
+                    self.record.entry(kind).or_default().push((due, true));
+                }
+                self.as_of(due, Self::judge);
             }
         }
-        if !passed.is_empty() {
-            self.judge();
-        }
+        self.look_at_probes();
         self.learn();
+    }
+
+    /// A probe that is in flight for too long before its deadline opens the circuit then.
+    fn look_at_probes(&mut self) {
+        let Some(after) = self.thresholds().first().copied() else {
+            return;
+        };
+        let slow_at = |(id, until): &(u64, u64)| {
+            let probe = self.calls.iter().find(|call| call.id == *id)?;
+            let at = probe.start.saturating_add(after + 1);
+            (at < *until && at <= self.now).then_some(at)
+        };
+        let slow = self.leases.iter().filter_map(slow_at).min();
+        if let (State::HalfOpen, Some(at)) = (self.state, slow) {
+            self.as_of(at, |model| model.enter(State::Open));
+        }
+    }
+
+    fn as_of(&mut self, then: u64, what: impl FnOnce(&mut Self)) {
+        let now = std::mem::replace(&mut self.now, then);
+        what(self);
+        self.now = now;
     }
 
     /// The call if admitted.

@@ -48,7 +48,7 @@
 //! | Every admitted call ends in exactly one outcome: by result, body, trailers, panic, or drop after any number of polls. | `tests/contract.rs`, `tests/http.rs`, `tests/call.rs` |
 //! | An outcome from before a transition is counted as stale and changes nothing. | `tests/probes.rs` |
 //! | No more probes than set, at any interleaving; a probe that is dropped, ignored, panics or hangs gives its place back. | `tests/probes.rs` |
-//! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp; at that moment calls that hang may open it once more, for one open time. Who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
+//! | From every state traffic flows again after the open time, a probe deadline and a wait in the ramp: calls that hang open it as of when they became slow. Who is told to come back later is admitted then. | `tests/flow.rs`, `tests/model.rs` |
 //! | After half-open a rising share of calls passes, to within one call; trouble opens the circuit for longer than before. | `tests/states/main.rs` |
 //! | The open time grows until the circuit has proved healthy. | `tests/states/main.rs` |
 //! | A state set by hand follows a table; what may not follow is a typed error that changes nothing. | `tests/states/main.rs` |
@@ -56,7 +56,7 @@
 //! | A restart forgets no open circuit, and believes no wall clock and no file further than the cap. | `tests/restart.rs` |
 //! | States, counts and windows are those of a naive recount, after any sequence of events. | `tests/model.rs` |
 //! | Under and over limits, buffers and load shedding nothing panics and nothing is held. What panics harms itself alone. | `tests/stacks.rs`, `tests/panics.rs` |
-//! | A call that hangs is slow when the threshold passes, not when it returns, and counts once. | `tests/rules.rs`, `tests/model.rs` |
+//! | A call that hangs is slow when the threshold passes, not when it returns, and counts once; so is a probe and a call of the ramp. | `tests/rules.rs`, `tests/states/main.rs`, `tests/model.rs` |
 //! | What an upstream asks for by `Retry-After` or `grpc-retry-pushback-ms` when it fails is honoured, within bounds; a `Retry-After` that is a date counts from the answer's own `Date`. | `tests/asked.rs` |
 //! | What is usual for a dependency is learned from any start below the ceiling, and no outage teaches it. | `tests/adaptive.rs` |
 //! | A rule of the user's own is asked under no lock, and may panic. | `tests/own_rules.rs` |

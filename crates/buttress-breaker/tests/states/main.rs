@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod half_open;
+mod hanging;
 mod observing;
 mod open;
 mod ramping;

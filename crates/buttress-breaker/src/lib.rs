@@ -127,7 +127,8 @@
 //!
 //! [`Config::slow_after`] marks calls as slow in counts, and a slow probe opens the circuit again; it is the
 //! shortest threshold of the rules unless it is set.
-//! A probe is slow when it ends; one that hangs gives its place to another call at its
+//! A probe and a call of the ramp are slow when that time is over, whether they have ended or not. Where no
+//! threshold is set, a probe that hangs gives its place to another call at its
 //! [deadline](Settings::probe_deadline) and does not open the circuit by itself.
 //!
 //! # From open back to closed

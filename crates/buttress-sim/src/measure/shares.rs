@@ -1,0 +1,116 @@
+//! Who got how much of the traffic, when.
+
+use std::time::Duration;
+
+use super::BIN;
+use crate::scenario::Scenario;
+
+/// Requests by bin and host.
+#[derive(Debug)]
+pub(super) struct Shares {
+    bins: Vec<Vec<u32>>,
+    hosts: usize,
+    faulty: Vec<usize>,
+    /// The share of a faulty host when nothing is wrong.
+    fair: f64,
+    from: usize,
+    until: usize,
+    members_at_end: Vec<usize>,
+}
+
+/// A host is diverted from when this long it had less than a quarter of its share.
+const DIVERTED: usize = 5;
+/// A host is back when this long it had nine tenths of its share.
+const SECOND: usize = 20;
+
+impl Shares {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let total: f64 = scenario
+            .members
+            .iter()
+            .filter_map(|it| scenario.capacities.get(*it))
+            .sum();
+        let faulty = scenario.fault.hosts.clone();
+        let own: f64 = faulty
+            .iter()
+            .filter_map(|it| scenario.capacities.get(*it))
+            .sum();
+        Self {
+            bins: vec![vec![0; scenario.capacities.len()]; bin(scenario.length) + 1],
+            hosts: scenario.capacities.len(),
+            fair: own / total / faulty.len().max(1) as f64,
+            faulty,
+            from: bin(scenario.fault.from),
+            until: bin(scenario.fault.until),
+            members_at_end: scenario.members_at_end().to_vec(),
+        }
+    }
+
+    pub(super) fn sent(&mut self, host: usize, at: Duration) {
+        if let Some(count) = self.bins.get_mut(bin(at)).and_then(|it| it.get_mut(host)) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn divert(&self) -> Option<Duration> {
+        let fair = self.fair * self.faulty.len() as f64;
+        let last = self.until.saturating_sub(DIVERTED);
+        let diverted = |&first: &usize| self.faulty_share(first, DIVERTED) < fair / 4.0;
+        self.after(self.from, (self.from..=last).find(diverted)?)
+    }
+
+    pub(super) fn recover(&self) -> Option<Duration> {
+        let fair = self.fair * self.faulty.len() as f64;
+        let last = self.bins.len().saturating_sub(SECOND);
+        let back = |&first: &usize| self.faulty_share(first, SECOND) >= fair * 0.9;
+        self.after(self.until, (self.until..=last).find(back)?)
+    }
+
+    pub(super) fn peak_over_fair(&self) -> Option<f64> {
+        let last = self.bins.len().checked_sub(SECOND)?;
+        let peak = |host: &usize| {
+            let share = |first| self.share(&[*host], first, SECOND);
+            (self.until..=last).map(share).fold(0.0, f64::max)
+        };
+        let highest = self.faulty.iter().map(peak).fold(0.0, f64::max);
+        (!self.faulty.is_empty() && self.until < last).then_some(highest / self.fair)
+    }
+
+    /// How many members got nothing in the `last` stretch of the run.
+    pub(super) fn forgotten(&self, last: Duration) -> u64 {
+        let first = self.bins.len().saturating_sub(bin(last));
+        let nothing = |&&host: &&usize| self.count(&[host], first, bin(last)) == 0;
+        self.members_at_end.iter().filter(nothing).count() as u64
+    }
+
+    pub(super) fn faulty_share_by_second(&self) -> Vec<f64> {
+        let seconds = (0..self.bins.len() / SECOND).map(|second| second * SECOND);
+        seconds
+            .map(|first| self.faulty_share(first, SECOND))
+            .collect()
+    }
+
+    fn after(&self, from: usize, found: usize) -> Option<Duration> {
+        let bins = u32::try_from(found.checked_sub(from)?).ok()?;
+        (!self.faulty.is_empty()).then(|| BIN * bins)
+    }
+
+    fn faulty_share(&self, first: usize, bins: usize) -> f64 {
+        self.share(&self.faulty, first, bins)
+    }
+
+    fn share(&self, hosts: &[usize], first: usize, bins: usize) -> f64 {
+        let all: Vec<usize> = (0..self.hosts).collect();
+        let total = self.count(&all, first, bins);
+        f64::from(self.count(hosts, first, bins)) / f64::from(total.max(1))
+    }
+
+    fn count(&self, hosts: &[usize], first: usize, bins: usize) -> u32 {
+        let of_bin = |bin: &Vec<u32>| -> u32 { hosts.iter().filter_map(|it| bin.get(*it)).sum() };
+        self.bins.iter().skip(first).take(bins).map(of_bin).sum()
+    }
+}
+
+fn bin(at: Duration) -> usize {
+    usize::try_from(at.as_nanos() / BIN.as_nanos()).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,121 @@
+//! What a run is: the same for the same seed, and what queueing theory says where nothing is wrong.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::time::Duration;
+
+use buttress_sim::distribution::ServiceTime;
+use buttress_sim::host::Condition;
+use buttress_sim::router::Policy;
+use buttress_sim::scenario::{self, Fault, Scenario, Step};
+use buttress_sim::world;
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// `hosts` of one worker each, at `rate` arrivals a second.
+fn single(hosts: usize, rate: f64, service: ServiceTime) -> Scenario {
+    let mut scenario = scenario::suite(hosts, 0.5).swap_remove(0);
+    scenario.workers = 1;
+    scenario.service = service;
+    scenario.rate = rate;
+    scenario.network = Duration::ZERO;
+    scenario.timeout = s(3_600);
+    scenario.fault = Fault {
+        hosts: Vec::new(),
+        from: s(10),
+        until: s(400),
+    };
+    scenario.length = s(400);
+    scenario
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_another() {
+    let scenario = scenario::suite(3, 0.75)
+        .into_iter()
+        .find(|it| it.name == "S5")
+        .unwrap();
+    for policy in Policy::ALL {
+        let seen = |seed| {
+            let seen = world::run(&scenario, policy, 2, seed);
+            (
+                seen.clients(),
+                seen.success().to_bits(),
+                seen.quantile_ms(0.99).to_bits(),
+            )
+        };
+        assert_eq!(seen(5), seen(5), "{policy:?}");
+        assert_ne!(seen(5), seen(6), "{policy:?}");
+    }
+}
+
+#[test]
+fn a_single_host_makes_its_clients_wait_as_pollaczek_and_khinchine_say() {
+    // Uniform service of mean m has a second moment of 4m²/3: the mean wait in the queue is
+    // λ·(4m²/3) / (2·(1 − ρ)). At ρ = 0.5 and m = 10 ms the sojourn is 10 + 6.67 ms; its median is
+    // below that, so it is the waiting of almost everybody that bounds it.
+    let mean = Duration::from_millis(10);
+    let calm = single(1, 50.0, ServiceTime::Uniform { mean });
+    let seen = world::run(&calm, Policy::RoundRobin, 1, 1);
+    let sojourn = seen.mean_ms();
+    assert!((sojourn / 16.67 - 1.0).abs() < 0.05, "{sojourn}");
+}
+
+#[test]
+fn round_robin_sends_a_faulty_host_its_full_share() {
+    let scenario = scenario::suite(10, 0.5)
+        .into_iter()
+        .find(|it| it.name == "S5")
+        .unwrap();
+    let seen = world::run(&scenario, Policy::RoundRobin, 1, 1);
+    assert!(
+        (seen.late_success() - 0.9).abs() < 0.005,
+        "{}",
+        seen.late_success()
+    );
+    assert_eq!(seen.divert(), None);
+}
+
+#[test]
+fn an_oracle_is_never_at_fault() {
+    for scenario in scenario::suite(10, 0.5) {
+        if !["S1", "S3", "S4", "S5", "S6-50", "S17"].contains(&&*scenario.name) {
+            continue;
+        }
+        let seen = world::run(&scenario, Policy::Oracle, 3, 2);
+        // What was under way when the fault began is lost to anybody.
+        assert!(
+            seen.late_success() > 0.9999,
+            "{}: {}",
+            scenario.name,
+            seen.late_success()
+        );
+    }
+}
+
+#[test]
+fn a_host_that_nobody_sends_to_any_more_is_counted_as_lost() {
+    let mut scenario = scenario::suite(3, 0.5).swap_remove(0);
+    // It hangs for a moment, in which Linkerd's breaker shuts, and is well for the rest.
+    let hang = Step::Set(vec![0], Condition::Refusing);
+    scenario.steps = vec![
+        (s(20), hang),
+        (s(21), Step::Set(vec![0], Condition::HEALTHY)),
+    ];
+    scenario.fault = Fault {
+        hosts: vec![0],
+        from: s(20),
+        until: s(21),
+    };
+    assert_eq!(world::run(&scenario, Policy::Linkerd, 1, 1).wedged(), 0);
+    // The pool that the routers know has one member less than the pool that there is.
+    scenario.steps.push((s(30), Step::Members(vec![1, 2])));
+    assert_eq!(world::run(&scenario, Policy::Linkerd, 1, 1).wedged(), 0);
+    scenario.steps.push((s(31), Step::Members(vec![0, 1, 2])));
+    scenario
+        .steps
+        .push((s(31), Step::Set(vec![0], Condition::Refusing)));
+    assert_eq!(world::run(&scenario, Policy::Envoy, 1, 1).wedged(), 1);
+}

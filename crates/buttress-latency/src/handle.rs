@@ -14,9 +14,8 @@ use crate::objective::ObjectiveSnapshot;
 use crate::recorder::Sampled;
 use crate::series::{Ending, Group, Kind, Registry, Route};
 use crate::snapshot::Snapshot;
-use crate::trend::RouteTrend;
+use crate::trend::{FOLLOWED, RouteTrend, Slices};
 use crate::view::{Distribution, LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
-use crate::window::trend_of;
 
 /// All that has been recorded, for readers; and what layers record through. Cheap to clone.
 ///
@@ -34,10 +33,13 @@ impl LatencyHandle {
     /// Every route and series with its windows, as of now.
     pub fn snapshot(&self) -> LatencySnapshot {
         let series = self.read_series();
+        let slices = self.slices();
+        let mut routes = self.routes(&series);
+        add_trends(&mut routes, slices.trends(FOLLOWED));
         LatencySnapshot {
-            routes: self.routes(&series),
+            routes,
             series,
-            objectives: self.read_objectives(),
+            objectives: self.read_objectives(&slices),
             overflowed: self.0.overflowed(),
         }
     }
@@ -107,21 +109,7 @@ impl LatencyHandle {
     ///
     /// Worked out when asked for, at some tens of microseconds for each series.
     pub fn trends(&self, q: f64) -> Vec<RouteTrend> {
-        let now = self.0.shared.clock.now();
-        let mut routes: BTreeMap<Arc<str>, BTreeMap<Instant, Snapshot>> = BTreeMap::new();
-        for series in self.0.all_series() {
-            let slices = routes.entry(Arc::clone(&series.key.route)).or_default();
-            for (end, counts) in series.rolling.slices(now) {
-                *slices.entry(end).or_default() += &counts;
-            }
-        }
-        let recorded = routes.into_iter().filter(|(_, slices)| !slices.is_empty());
-        recorded
-            .map(|(route, slices)| RouteTrend {
-                route,
-                trend: trend_of(q, slices),
-            })
-            .collect()
+        self.slices().trends(q)
     }
 
     /// How many exchanges are under way.
@@ -150,13 +138,19 @@ impl LatencyHandle {
         read
     }
 
-    /// Every goal, sorted by its route.
-    pub(crate) fn read_objectives(&self) -> Vec<ObjectiveSnapshot> {
+    /// Every goal, sorted by its route, with where its route is heading by `slices`.
+    pub(crate) fn read_objectives(&self, slices: &Slices) -> Vec<ObjectiveSnapshot> {
         let now = self.0.shared.clock.now();
         let routes = self.0.shared.objectives.iter();
         routes
             .flat_map(|(route, goals)| goals.iter().map(|goal| goal.read(route, now)))
+            .map(|goal| goal.heading(slices))
             .collect()
+    }
+
+    /// What was recorded in each slice of the longest window.
+    pub(crate) fn slices(&self) -> Slices {
+        Slices::of(&self.0.all_series(), self.0.shared.clock.now())
     }
 
     fn routes(&self, series: &[SeriesSnapshot]) -> Vec<RouteSnapshot> {
@@ -198,6 +192,18 @@ fn empty(route: &Arc<str>) -> RouteSnapshot {
         waiting: Distribution::default(),
         head: Distribution::default(),
         streams: Distribution::default(),
+        trend: None,
+    }
+}
+
+/// Gives each of `routes` its trend. Both are sorted by name.
+fn add_trends(routes: &mut [RouteSnapshot], trends: Vec<RouteTrend>) {
+    for RouteTrend { route, trend } in trends {
+        if let Ok(at) = routes.binary_search_by(|one| one.route.cmp(&route))
+            && let Some(found) = routes.get_mut(at)
+        {
+            found.trend = Some(trend);
+        }
     }
 }
 

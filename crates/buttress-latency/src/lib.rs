@@ -89,6 +89,8 @@
 //! | `buttress_objective_error_budget_left_ratio`, `buttress_objective_target_ratio` | gauge | `route`, `objective` |
 //! | `buttress_objective_burn_rate` | gauge | `route`, `objective`, `window` |
 //! | `buttress_objective_exchanges_total` | counter | `route`, `objective`, `result` |
+//! | `buttress_objective_passing_seconds` | gauge | `route`, `objective`, `estimate` |
+//! | `buttress_duration_slope_ratio` | gauge | `route`, `quantile`, `estimate` |
 //! | `buttress_series_overflow_total` | counter | `room` |
 //!
 //! The two of calls are there once a [`LatencyLayer::plain`] has recorded, those of objectives where an
@@ -110,7 +112,9 @@
 //! - What keeps an objective and what misses it is counted once, and its windows are those of a recount:
 //!   `tests/objectives.rs`, `objective` tests.
 //! - A trend is not bent by outliers, is taken from chance no more often than it says, and foresees
-//!   nothing beyond what it has seen: `trend` tests, `tests/trend.rs`.
+//!   nothing beyond what it has seen. That an objective will be passed is said of flat noise in one look of
+//!   a thousand at most, of a step never for long; of a ramp that stands out it is said, right to a quarter
+//!   in nine cases of ten: `trend` tests, `tests/trend.rs`.
 //! - An exemplar is of one record, sampled, and in the total that is shown with it, whatever races:
 //!   `tests/exemplars.rs`, `loom_tests`.
 //! - Snapshot, histograms and gauges show the same integers: `tests/views.rs`.

@@ -13,6 +13,7 @@ use crate::quantile::PERCENTILES;
 use crate::recorder::merge_exemplars;
 use crate::series::{Kind, status_class};
 use crate::snapshot::Snapshot;
+use crate::trend;
 use crate::view::{SeriesSnapshot, merge_windows};
 use crate::window::WindowSnapshot;
 
@@ -49,7 +50,9 @@ impl Collect for LatencyHandle {
                 vec![("name", route(series))]
             }));
         }
-        into.extend(objective::families(&self.read_objectives()));
+        let slices = self.slices();
+        into.push(trend::family(&slices.trends(trend::FOLLOWED)));
+        into.extend(objective::families(&self.read_objectives(&slices)));
         into.push(self.overflow());
     }
 }

@@ -10,6 +10,7 @@ use crate::objective::ObjectiveSnapshot;
 use crate::quantile::{PERCENTILES, Quantile};
 use crate::series::{Key, Kind, Series};
 use crate::snapshot::Snapshot;
+use crate::trend::Trend;
 use crate::window::WindowSnapshot;
 
 /// All that a [`crate::LatencyHandle`] knows at one moment.
@@ -41,6 +42,8 @@ pub struct RouteSnapshot {
     pub total: Snapshot,
     /// The rolling windows, as configured.
     pub windows: Vec<WindowSnapshot>,
+    /// How its P99 moves over the longest window; none if that has nothing yet.
+    pub trend: Option<Trend>,
     /// What callers waited for the service to be ready before they called it: of those that had to,
     /// all others waited for nothing.
     pub waiting: Distribution,

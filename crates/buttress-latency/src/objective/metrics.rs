@@ -16,6 +16,7 @@ pub(crate) fn families(objectives: &[ObjectiveSnapshot]) -> Vec<Family> {
         gauges(budgets(), objectives, ObjectiveSnapshot::budget_left),
         burn_rates(objectives),
         exchanges(objectives),
+        passings(objectives),
     ]
 }
 
@@ -81,6 +82,26 @@ fn exchanges(objectives: &[ObjectiveSnapshot]) -> Family {
             let mut labels = labels(one);
             labels.push(("result", Cow::Borrowed(result)));
             family.push(labels, Value::Counter(count));
+        }
+    }
+    family
+}
+
+fn passings(objectives: &[ObjectiveSnapshot]) -> Family {
+    let help = "In how many seconds the quantile that is to keep the threshold of the objective will pass \
+                it, if it goes on as over the longest window. Absent unless it rises with a confidence of \
+                99.9 % and will pass no later than it has been seen to rise for.";
+    let mut family = Family::new("buttress_objective_passing_seconds", Kind::Gauge, help);
+    for one in objectives {
+        let Some(passing) = one.passing else { continue };
+        for (estimate, after) in [
+            ("likely", passing.likely),
+            ("earliest", passing.earliest),
+            ("latest", passing.latest),
+        ] {
+            let mut labels = labels(one);
+            labels.push(("estimate", Cow::Borrowed(estimate)));
+            family.push(labels, Value::Gauge(after.as_secs_f64()));
         }
     }
     family

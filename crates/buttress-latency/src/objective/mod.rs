@@ -29,6 +29,9 @@ const SHORTEST_PERIOD: Duration = DAY.saturating_mul(3);
 /// metrics. It is known since the start of the process, and counted to the slice: a tenth of each
 /// short window.
 ///
+/// Where a latency is heading is there as well: when its quantile will pass the threshold, if the
+/// evidence bears saying so ([`crate::Trend::passes`]).
+///
 /// ```
 /// use std::time::Duration;
 /// use buttress_latency::{Config, LatencyHandle, Objective};

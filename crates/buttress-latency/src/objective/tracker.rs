@@ -119,6 +119,8 @@ impl Tracker {
             burns: [burn(a, hour), burn(b, quarter), burn(c, day), burn(d, days)],
             good: total.good,
             bad: total.bad,
+            trend: None,
+            passing: None,
         }
     }
 

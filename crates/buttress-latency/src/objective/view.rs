@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::ring::Tally;
+use crate::trend::{Passing, Slices, Trend};
 
 /// What an objective asks of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,12 @@ pub struct ObjectiveSnapshot {
     pub good: u64,
     /// How many have missed it, ever.
     pub bad: u64,
+    /// Of a latency: how the quantile that is to keep the threshold moves, over the exchanges that the
+    /// objective is about.
+    pub trend: Option<Trend>,
+    /// When that quantile will pass the threshold, if it goes on like this and the evidence bears
+    /// saying so: see [`Trend::passes`].
+    pub passing: Option<Passing>,
 }
 
 /// A pair of windows. Both burn: it goes on, and it is no blip.
@@ -75,6 +82,15 @@ impl ObjectiveSnapshot {
     /// It is measured against the exchanges that there were. None where there was none.
     pub fn budget_left(&self) -> Option<f64> {
         Some(1.0 - self.budget.rate?)
+    }
+
+    /// The same with where it is heading by `slices`.
+    pub(crate) fn heading(mut self, slices: &Slices) -> Self {
+        if let Goal::Latency(within) = self.goal {
+            self.trend = slices.trend_to(&self.route, self.target, within);
+            self.passing = self.trend.as_ref().and_then(|trend| trend.passes(within));
+        }
+        self
     }
 }
 

@@ -90,6 +90,26 @@ impl Snapshot {
         total(self.counts.get(..within).unwrap_or_default())
     }
 
+    /// The counts of the buckets of which all durations are longer than `bound`; their sum is not known,
+    /// and 0.
+    pub(crate) fn longer_than(&self, bound: Duration) -> Self {
+        let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        let first = self
+            .counts
+            .partition_point(|(slot, _)| slot.range().0 <= bound);
+        let counts = self.counts.get(first..).unwrap_or_default().to_vec();
+        let extremes = if counts.is_empty() {
+            Extremes::default()
+        } else {
+            Extremes::UNKNOWN
+        };
+        Self {
+            sum: 0,
+            counts,
+            extremes,
+        }
+    }
+
     /// The duration that the share `q` of all does not exceed, with what it rests on.
     pub fn quantile(&self, q: f64) -> Quantile {
         Quantile::of(self, q)

@@ -21,7 +21,7 @@ use buttress_core::trace_context::TraceContext;
 use crate::recorder::{Exemplars, Recorder, Sampled, nanos};
 use crate::snapshot::Snapshot;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
-use crate::trend::{Trend, TrendPoint};
+use crate::trend::{Trend, trend_of};
 pub(crate) use plan::Span;
 pub use plan::Windows;
 use ring::{Ring, Total};
@@ -159,7 +159,7 @@ impl RollingRecorder {
 
     /// How `q` has moved over the slices of the longest window, as of `now`.
     pub fn trend(&self, q: f64, now: Instant) -> Trend {
-        trend_of(q, self.slices(now))
+        trend_of(q, &self.slices(now), now)
     }
 
     /// The slices of the longest window that have ended, by the moment of their end.
@@ -197,19 +197,6 @@ impl RollingRecorder {
     fn rings(&self) -> MutexGuard<'_, Box<[Ring]>> {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The trend of `q` over `slices`; those that do not bear it give no point.
-pub(crate) fn trend_of(q: f64, slices: BTreeMap<Instant, Snapshot>) -> Trend {
-    let point = |(end, counts): (Instant, Snapshot)| {
-        let quantile = counts.quantile(q);
-        Some(TrendPoint {
-            at: Duration::from_nanos(end.as_nanos()),
-            value: quantile.value()?,
-            count: quantile.count,
-        })
-    };
-    Trend::of(q, slices.into_iter().filter_map(point).collect())
 }
 
 fn next_end(rings: &[Ring]) -> u64 {

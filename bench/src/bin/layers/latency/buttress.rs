@@ -70,6 +70,19 @@ pub(super) fn read() -> Candidate {
     })
 }
 
+/// How the P99 has moved over slices that are all full.
+pub(super) fn trend() -> Candidate {
+    let (samples, rolling) = (durations(), busy());
+    let at = |seconds| Instant::ORIGIN.saturating_add(Duration::from_secs(seconds));
+    for second in 0..320 {
+        samples.each(1_000, |duration| rolling.record(at(second), duration));
+    }
+    Candidate::new("trend", NAME, move |reads| {
+        let known = |_: &u64| rolling.trend(0.99, at(320)).slope.is_some();
+        (0..reads).filter(known).count() as u64
+    })
+}
+
 /// A series that has counted something already.
 pub(super) fn busy() -> Arc<RollingRecorder> {
     let rolling = RollingRecorder::new(&Windows::default(), Instant::ORIGIN);

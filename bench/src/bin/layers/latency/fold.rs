@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-use super::buttress::{NAME, busy, read};
+use super::buttress::{NAME, busy, read, trend};
 use super::samples::durations;
 use crate::Error;
 use crate::measure::{Candidate, Measured, measure};
@@ -24,6 +24,7 @@ pub(super) fn rows(rounds: u32) -> Result<Vec<Row>, Error> {
         slices(NAME, SLICE),
         slices(BASELINE, Duration::ZERO),
         read(),
+        trend(),
     ];
     for candidate in &all {
         candidate.expect(10, 10)?;

@@ -10,6 +10,7 @@
 //! | `record/route` | the series is looked up by its route (of 100), method and status first |
 //! | `fold` | the end of a slice: what the one record that folds the windows takes more |
 //! | `read` | the windows of a busy series, each with its five percentiles |
+//! | `trend` | how the P99 of a busy series moves over the slices of its longest window |
 //! | `memory/recorder` | bytes of a busy series without windows, filled by two threads |
 //! | `memory/exemplars` | bytes of its exemplars |
 //! | `memory/windows` | bytes of the three windows of a busy series, and of an idle one |

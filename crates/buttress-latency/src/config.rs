@@ -34,6 +34,7 @@ pub struct Config {
     pub(crate) switches: Switches,
     pub(crate) streaming: BTreeSet<Box<str>>,
     pub(crate) scheme: Scheme,
+    pub(crate) pool: Option<Arc<str>>,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
     pub(crate) objectives: BTreeMap<Box<str>, Objective>,
@@ -71,6 +72,7 @@ impl Config {
             switches: Switches::TIMES,
             streaming: BTreeSet::new(),
             scheme: Scheme::Http,
+            pool: None,
             clock: Clock::default(),
             observer: None,
             objectives: BTreeMap::new(),
@@ -128,6 +130,26 @@ impl Config {
     #[must_use]
     pub const fn tls(mut self) -> Self {
         self.scheme = Scheme::Https;
+        self
+    }
+
+    /// What is recorded are the requests that this process sends to the endpoints of `pool`, and not
+    /// those that it serves: a route is an endpoint, an answer of 4xx is an error, and to leave is none.
+    /// The families are those of clients, with the labels `pool` and `endpoint`.
+    ///
+    /// A handle measures one pool; its layers go round the services of that pool's endpoints.
+    ///
+    /// ```
+    /// use buttress_latency::{Config, LatencyHandle, LatencyLayer};
+    ///
+    /// let handle = LatencyHandle::new(Config::new().client("shop"))?;
+    /// let layers = ["10.0.0.1:8080", "10.0.0.2:8080"]
+    ///     .map(|endpoint| LatencyLayer::new(handle.clone()).route(endpoint));
+    /// # Ok::<(), buttress_core::config::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn client(mut self, pool: impl Into<Arc<str>>) -> Self {
+        self.pool = Some(pool.into());
         self
     }
 

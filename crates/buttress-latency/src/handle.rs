@@ -12,7 +12,7 @@ use buttress_core::trace_context::TraceContext;
 use crate::config::Config;
 use crate::objective::ObjectiveSnapshot;
 use crate::recorder::Sampled;
-use crate::series::{Ending, Group, Kind, Registry, Route};
+use crate::series::{Ending, Group, Kind, Party, Registry, Route};
 use crate::snapshot::Snapshot;
 use crate::trend::{FOLLOWED, RouteTrend, Slices};
 use crate::view::{Distribution, LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
@@ -93,7 +93,7 @@ impl LatencyHandle {
         duration: Duration,
         trace: Option<Sampled>,
     ) {
-        let ending = Ending::of(Kind::Plain, outcome, None, None);
+        let ending = Ending::of(Party::Caller, outcome, None, None);
         let record = |route: &Route| {
             let group = route.group(Kind::Plain);
             group.record(ending, now, duration, trace);

@@ -83,6 +83,10 @@
 //! | `buttress_http_server_request_waiting_duration_seconds` | histogram | `http_route` |
 //! | `http_server_active_requests` | gauge | `http_request_method`, `url_scheme`, `http_route` |
 //! | `buttress_http_request_duration_quantile_seconds` | gauge | `route`, `status_class`, `quantile`, `window` |
+//! | `http_client_request_duration_seconds` | histogram | `pool`, `endpoint`, `server_address`, `server_port`, `http_request_method`, `http_response_status_code`, `error_type` |
+//! | `buttress_http_client_request_head_duration_seconds`, `buttress_http_client_stream_duration_seconds` | histogram | the same |
+//! | `buttress_http_client_request_waiting_duration_seconds` | histogram | `pool`, `endpoint`, `server_address`, `server_port` |
+//! | `buttress_http_client_request_duration_quantile_seconds` | gauge | `pool`, `endpoint`, `status_class`, `quantile`, `window` |
 //! | `buttress_call_duration_seconds` | histogram | `name`, `outcome`, `error_type` |
 //! | `buttress_call_duration_quantile_seconds` | gauge | `name`, `quantile`, `window` |
 //! | `buttress_call_waiting_duration_seconds` | histogram | `name` |
@@ -91,11 +95,16 @@
 //! | `buttress_objective_exchanges_total` | counter | `route`, `objective`, `result` |
 //! | `buttress_objective_passing_seconds` | gauge | `route`, `objective`, `estimate` |
 //! | `buttress_duration_slope_ratio` | gauge | `route`, `quantile`, `estimate` |
-//! | `buttress_series_overflow_total` | counter | `room` |
+//! | `buttress_series_overflow_total` | counter | `room`; `pool` of clients |
 //!
-//! The two of calls are there once a [`LatencyLayer::plain`] has recorded, those of objectives where an
-//! [`Objective`] is configured. Do not add up or average the quantile gauges; take the histogram where
-//! many processes are to be seen as one. Linters object to a label `quantile` on what is no summary. It
+//! Those of clients are of a handle that [`Config::client`] makes one, those of servers of any other:
+//! a router stacks such a layer round the service of each of its endpoints, and neither knows the
+//! other. Server address and port are there where that is how the endpoint is called. A client takes
+//! 4xx for an error as well, and its own leaving for none; it has no trends and objectives among its
+//! metrics. The three of calls are there once a [`LatencyLayer::plain`] has recorded, those of
+//! objectives where an [`Objective`] is configured. Do not add up or average the quantile gauges; take
+//! the histogram where many processes are to be seen as one. Linters object to a label `quantile` on
+//! what is no summary. It
 //! is a gauge on purpose: a summary promises quantiles of all time, and no other kind has quantiles.
 //!
 //! # What it promises

@@ -56,7 +56,7 @@ impl Recording {
     }
 
     fn ending(&self, outcome: Outcome) -> Ending {
-        Ending::of(self.group.kind(), outcome, self.status, self.rejected)
+        Ending::of(self.group.party(), outcome, self.status, self.rejected)
     }
 
     /// What callers see of a long-lived stream is how soon it begins.

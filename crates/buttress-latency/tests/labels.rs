@@ -17,7 +17,7 @@ use http::Response;
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use support::{families, family, get, measured, now};
+use support::{families, family, get, measured, now, only};
 #[test]
 fn a_route_is_taken_from_the_request_and_a_scheme_where_it_says_one() {
     #[derive(Clone)]
@@ -168,4 +168,74 @@ fn no_two_points_of_a_metric_have_the_same_labels() {
         labels.dedup();
         assert_eq!(labels.len(), points, "{}", family.name);
     }
+}
+
+#[test]
+fn a_client_of_a_pool_is_measured_by_endpoint_under_the_names_of_clients() {
+    let handle = LatencyHandle::new(Config::new().client("shop")).unwrap();
+    let endpoints = [("http://10.0.0.1:8080", 200), ("blue", 404)];
+    for (endpoint, status) in endpoints {
+        let mut service = LatencyLayer::new(handle.clone())
+            .route(endpoint)
+            .layer(service_fn(move |_| {
+                let response = Response::builder().status(status);
+                std::future::ready(response.body(ScriptedBody::new().exact()))
+            }));
+        drop(now(service.call(get("/private/17?token=x"))).unwrap());
+    }
+    let durations = family(&handle, "http_client_request_duration_seconds");
+    let labels = durations.points.iter().map(|point| {
+        let labels = point.labels.iter();
+        labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+    });
+    let expected = [
+        vec![
+            "pool=shop",
+            "endpoint=blue",
+            "http_request_method=GET",
+            "http_response_status_code=404",
+            "error_type=404",
+        ],
+        vec![
+            "pool=shop",
+            "endpoint=http://10.0.0.1:8080",
+            "server_address=10.0.0.1",
+            "server_port=8080",
+            "http_request_method=GET",
+            "http_response_status_code=200",
+        ],
+    ];
+    assert_eq!(labels.collect::<Vec<_>>(), expected);
+    let names: Vec<_> = families(&handle).iter().map(|family| family.name).collect();
+    let expected = [
+        "http_client_request_duration_seconds",
+        "buttress_http_client_request_head_duration_seconds",
+        "buttress_http_client_request_duration_quantile_seconds",
+        "buttress_series_overflow",
+    ];
+    assert_eq!(names, expected);
+    // Each pool has a handle of its own, and counts its own overflow.
+    let overflow = family(&handle, "buttress_series_overflow");
+    let labels = &overflow.points[0].labels;
+    assert_eq!(
+        *labels,
+        [("room", "latency".into()), ("pool", "shop".into())]
+    );
+}
+
+#[test]
+fn a_client_that_leaves_has_not_failed() {
+    let handle = LatencyHandle::new(Config::new().client("shop")).unwrap();
+    let mut service = LatencyLayer::new(handle.clone()).layer(service_fn(|_| {
+        std::future::pending::<Result<Response<ScriptedBody>, Infallible>>()
+    }));
+    drop(service.call(get("/")));
+    let snapshot = handle.snapshot();
+    let series = only(&snapshot);
+    assert_eq!(
+        (series.outcome, series.error_type.as_deref()),
+        ("abandoned", None)
+    );
 }

@@ -3,7 +3,7 @@
 use buttress_core::outcome::{FailureKind, Outcome};
 use http::StatusCode;
 
-use super::Kind;
+use super::Party;
 
 /// Status, outcome and the convention's `error.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,21 +37,26 @@ pub(crate) enum ErrorType {
 }
 
 impl Ending {
-    /// The labels of an exchange of `kind` that ended in `outcome`; `rejected` is the reason of one
+    /// The labels that `party` gives an exchange that ended in `outcome`; `rejected` is the reason of one
     /// that was refused on this side.
     pub(crate) fn of(
-        kind: Kind,
+        party: Party,
         outcome: Outcome,
         status: Option<StatusCode>,
         rejected: Option<&'static str>,
     ) -> Self {
         let by_status = || match status {
             Some(status) if status.is_server_error() => ErrorType::Status,
+            Some(status) if status.is_client_error() && party == Party::Client => ErrorType::Status,
             _ => ErrorType::None,
         };
         let error = match outcome {
-            Outcome::Abandoned if kind == Kind::Plain => ErrorType::Named("abandoned"),
-            Outcome::Abandoned => ErrorType::Named("client_disconnect"),
+            Outcome::Abandoned => match party {
+                Party::Caller => ErrorType::Named("abandoned"),
+                Party::Server => ErrorType::Named("client_disconnect"),
+                // Who leaves himself has not failed.
+                Party::Client => by_status(),
+            },
             Outcome::Failure(failure) => failed(failure, by_status()),
             Outcome::Ignored => rejected.map_or_else(by_status, ErrorType::Named),
             _ => by_status(),
@@ -133,13 +138,9 @@ fn failed(failure: FailureKind, by_status: ErrorType) -> ErrorType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Method, Scheme};
-
-    const HTTP: Kind = Kind::Http(Method::Get, Scheme::Http);
-
-    fn error_type(outcome: Outcome, status: u16) -> Option<String> {
+    fn error_type(party: Party, outcome: Outcome, status: u16) -> Option<String> {
         let status = StatusCode::from_u16(status).ok();
-        Ending::of(HTTP, outcome, status, None)
+        Ending::of(party, outcome, status, None)
             .error_type()
             .map(str::to_owned)
     }
@@ -171,7 +172,7 @@ mod tests {
         ];
         for (outcome, status, expected) in cases {
             assert_eq!(
-                error_type(outcome, status).as_deref(),
+                error_type(Party::Server, outcome, status).as_deref(),
                 expected,
                 "{outcome} {status}"
             );
@@ -179,9 +180,24 @@ mod tests {
     }
 
     #[test]
+    fn a_client_takes_4xx_for_an_error_and_its_own_leaving_for_none() {
+        let seen = |outcome, status| error_type(Party::Client, outcome, status);
+        assert_eq!(seen(Outcome::Success, 404).as_deref(), Some("404"));
+        assert_eq!(seen(Outcome::Ignored, 429).as_deref(), Some("429"));
+        assert_eq!(seen(Outcome::Success, 302), None);
+        assert_eq!(seen(Outcome::Abandoned, 200), None);
+        assert_eq!(seen(Outcome::Abandoned, 0), None);
+    }
+
+    #[test]
     fn a_refusal_of_our_own_is_named_by_its_reason() {
         let status = Some(StatusCode::SERVICE_UNAVAILABLE);
-        let ending = Ending::of(HTTP, Outcome::Ignored, status, Some("circuit_open"));
+        let ending = Ending::of(
+            Party::Server,
+            Outcome::Ignored,
+            status,
+            Some("circuit_open"),
+        );
         assert_eq!(ending.error_type(), Some("circuit_open"));
         assert_eq!(
             (ending.class.as_str(), status_class(status)),

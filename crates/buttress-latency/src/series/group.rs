@@ -10,7 +10,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 
 use super::route::Home;
-use super::{Ending, Key, Kind, Series, Shared, Switches};
+use super::{Ending, Key, Kind, Party, Series, Shared, Switches};
 use crate::recorder::Sampled;
 
 /// Endings beyond these are found by a look-up each time.
@@ -19,6 +19,7 @@ const CACHED: usize = 16;
 pub(crate) struct Group {
     home: Arc<Home>,
     kind: Kind,
+    party: Party,
     cached: [OnceLock<(Ending, Arc<Series>)>; CACHED],
 }
 
@@ -27,6 +28,11 @@ impl Group {
         Arc::new(Self {
             home: Arc::clone(home),
             kind,
+            party: match kind {
+                Kind::Plain => Party::Caller,
+                Kind::Http(..) if home.shared.pool.is_some() => Party::Client,
+                Kind::Http(..) => Party::Server,
+            },
             cached: [const { OnceLock::new() }; CACHED],
         })
     }
@@ -37,6 +43,10 @@ impl Group {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.home.shared
+    }
+
+    pub(crate) const fn party(&self) -> Party {
+        self.party
     }
 
     pub(crate) const fn kind(&self) -> Kind {

@@ -7,6 +7,15 @@ pub(crate) enum Kind {
     Http(Method, Scheme),
 }
 
+/// Whose view of an exchange it is: by that it depends what an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// The caller of any service.
+    Caller,
+    Server,
+    Client,
+}
+
 /// The methods that the conventions know; others are `_OTHER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Method {

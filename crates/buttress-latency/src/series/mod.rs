@@ -11,7 +11,7 @@ mod switches;
 
 pub(crate) use ending::{Class, Ending, status_class};
 pub(crate) use group::Group;
-pub(crate) use kind::{Kind, Method, Scheme};
+pub(crate) use kind::{Kind, Method, Party, Scheme};
 pub(crate) use rare::Rare;
 pub(crate) use registry::{Registry, Shared};
 pub(crate) use route::Route;

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) switches: Switches,
     pub(crate) streaming: BTreeSet<Box<str>>,
     pub(crate) scheme: Scheme,
+    /// Whose endpoints are measured, if it is not a server.
+    pub(crate) pool: Option<Arc<str>>,
     pub(crate) observer: Option<Observer>,
     pub(crate) series: Bounded<Key, Series>,
     pub(crate) objectives: Tracked,
@@ -62,6 +64,7 @@ impl Registry {
             switches: config.switches,
             streaming: config.streaming,
             scheme: config.scheme,
+            pool: config.pool,
             observer: config.observer,
             series: Bounded::new(config.max_series, overflow),
             objectives: track(&config.objectives, now),

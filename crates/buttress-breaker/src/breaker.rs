@@ -226,6 +226,11 @@ impl Breaker {
         Permit::new(Hot::hold(&self.0.hot), ticket, time)
     }
 
+    /// Where it lies, as long as there is a clone of it: no other lies there.
+    pub(crate) fn place(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+
     /// From now on its events are told to its own listeners alone.
     pub(crate) fn leave_common(&self) {
         self.0.has_left.store(true, Ordering::Relaxed);

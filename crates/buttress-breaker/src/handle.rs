@@ -116,6 +116,15 @@ impl BreakerHandle {
         })
     }
 
+    /// Why the circuit last became [`State::Open`], as in [`Snapshot::opened_by`]: what a rejection has to
+    /// tell beside [`Rejected`](buttress_core::reject::Rejected), which says only that it is open and
+    /// costs no look. Takes the lock.
+    pub fn opened_by(&self) -> Option<Verdict> {
+        let shared = self.breaker.shared();
+        let now = shared.clock().now();
+        shared.with_at(now, |machine| machine.opened_by.clone())
+    }
+
     /// Every change of state from now on.
     pub fn subscribe(&self) -> Subscription<Event> {
         self.breaker.shared().events().subscribe()

@@ -18,7 +18,7 @@ impl Collect for BreakerHandle {
 pub(crate) type Labels = Vec<Label>;
 
 /// What several breakers have counted as one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) calls: Calls,
     pub(crate) rejected: u64,
@@ -27,12 +27,27 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) fn add(&mut self, calls: Calls, rejected: u64, transitions: &[TransitionCount]) {
-        self.calls.add(calls);
-        self.rejected = self.rejected.saturating_add(rejected);
+        self.merge(calls, rejected, transitions, u64::saturating_add);
+    }
+
+    /// Makes each count at least what it is in `other`.
+    pub(crate) fn raise_to(&mut self, other: &Self) {
+        self.merge(other.calls, other.rejected, &other.transitions, u64::max);
+    }
+
+    fn merge(
+        &mut self,
+        calls: Calls,
+        rejected: u64,
+        transitions: &[TransitionCount],
+        how: fn(u64, u64) -> u64,
+    ) {
+        self.calls.merge(calls, how);
+        self.rejected = how(self.rejected, rejected);
         for more in transitions {
             let of = |it: &TransitionCount| (it.from, it.to, it.rule.clone());
             match self.transitions.iter_mut().find(|it| of(it) == of(more)) {
-                Some(known) => known.count = known.count.saturating_add(more.count),
+                Some(known) => known.count = how(known.count, more.count),
                 None => self.transitions.push(more.clone()),
             }
         }

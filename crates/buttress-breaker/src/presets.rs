@@ -25,8 +25,9 @@ impl Config {
     ///   half, because a pool that loses one of three replicas should still be used.
     /// - 10 calls failed in a row: what is down is seen before 20 calls have come.
     /// - Half of at least 20 calls in 10 s took more than 2 s: a service that hangs holds the caller's
-    ///   connections and memory, and is cut off before the first timeout. Below about three calls a second
-    ///   the window never holds 20, and a hang is seen when calls fail by a deadline: set one inside the breaker.
+    ///   connections and memory, and is cut off before the first timeout.
+    /// - The last 10 calls all took more than 2 s: below about three calls a second the window above never
+    ///   holds 20. Ten that hang are enough at any rate.
     /// - Open for 5 s, doubling up to 60 s: about the time a restart takes, and a minute at most until a
     ///   recovery is noticed.
     /// - Two probes, then a ramp of 5, 25 and 50 %: caches and connection pools behind it are cold.
@@ -36,6 +37,7 @@ impl Config {
             rate(0.5, 20, window),
             Rule::ConsecutiveFailures(10),
             slow(seconds(2), 0.5, 20, window),
+            slow(seconds(2), 1.0, 10, Window::Calls(10)),
         ])
     }
 
@@ -45,8 +47,8 @@ impl Config {
     /// - 5 calls failed in a row: what answers each query in milliseconds and fails five times running
     ///   is down. Errors of the query itself (a constraint, a syntax error) are no failures: classify
     ///   them as `Success`, for the database has answered.
-    /// - Half of at least 10 calls in 10 s failed, or took more than 1 s: a pool of connections is
-    ///   empty after its size in hung calls, so few calls have to be enough.
+    /// - Half of at least 10 calls in 10 s failed, or took more than 1 s, or the last 5 calls all did: a pool
+    ///   of connections is empty after its size in hung calls, so few calls have to be enough.
     /// - Open for 1 s, doubling up to 15 s: a fail-over should not be outlasted by its breaker.
     /// - A probe may take 5 s, and three have to succeed: the first may have met the one replica that
     ///   works. Then a ramp that doubles from 10 %: a thousand callers that reconnect at once are the
@@ -63,6 +65,7 @@ impl Config {
                 Rule::ConsecutiveFailures(5),
                 rate(0.5, 10, window),
                 slow(seconds(1), 0.5, 10, window),
+                slow(seconds(1), 1.0, 5, Window::Calls(5)),
             ])
             .circuit(circuit)
     }
@@ -122,6 +125,7 @@ const fn slow(slower_than: Duration, ratio: f64, min_calls: u32, window: Window)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buttress_core::circuit::State;
     use buttress_core::clock::ManualClock;
     use buttress_core::outcome::{FailureKind, Outcome};
 
@@ -130,6 +134,26 @@ mod tests {
         assert!(Breaker::for_http_upstream("a").is_ok());
         assert!(Breaker::for_database("b").is_ok());
         assert!(Breaker::for_third_party_api("c").is_ok());
+    }
+
+    #[test]
+    fn a_hang_opens_the_presets_for_ones_own_services_at_any_rate_before_a_call_ends() {
+        let presets = [
+            (Config::for_http_upstream(), 10),
+            (Config::for_database(), 5),
+        ];
+        for (config, calls) in presets {
+            let time = ManualClock::new();
+            let breaker = Breaker::new("seldom", config.clock(time.clock())).unwrap();
+            let mut hung = Vec::new();
+            for _ in 0..calls {
+                assert_eq!(breaker.state(), State::Closed);
+                hung.push(breaker.try_acquire().unwrap());
+                time.advance(seconds(3));
+            }
+            let opened_by = breaker.handle().opened_by().unwrap();
+            assert_eq!(opened_by.rule, "slow_rate");
+        }
     }
 
     #[test]

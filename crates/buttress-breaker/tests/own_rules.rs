@@ -3,13 +3,15 @@
 
 mod support;
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use buttress_breaker::{Breaker, Evidence, Rule, State, Trip, TripRule, Window};
 use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
 use buttress_core::outcome::Outcome;
+use buttress_core::window::Counts;
 use support::{BAD, config};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -149,8 +151,8 @@ impl TripRule for Meddling {
 #[test]
 fn what_a_rule_decided_about_a_state_that_is_over_is_not_done() {
     let time = ManualClock::new();
-    let rule = std::sync::Arc::new(Meddling(std::sync::Mutex::new(None)));
-    let shared = Rule::custom(Shared(std::sync::Arc::clone(&rule)));
+    let rule = Arc::new(Meddling(std::sync::Mutex::new(None)));
+    let shared = Rule::custom(Shared(Arc::clone(&rule)));
     let breaker = breaker(&time, [shared]);
     *rule.0.lock().unwrap() = Some(breaker.clone());
     end(&breaker, BAD);
@@ -161,7 +163,7 @@ fn what_a_rule_decided_about_a_state_that_is_over_is_not_done() {
 }
 
 #[derive(Debug)]
-struct Shared(std::sync::Arc<Meddling>);
+struct Shared(Arc<Meddling>);
 
 impl TripRule for Shared {
     fn window(&self) -> Window {
@@ -213,4 +215,58 @@ fn a_rule_that_is_replaced_is_dropped_when_others_can_use_the_breaker() {
     assert_eq!(heard, [State::Closed, State::Observing]);
     breaker.try_acquire().unwrap().record(BAD);
     assert_eq!(breaker.state(), State::Open);
+}
+
+/// Fires from so many failures on, and counts how often it is asked.
+#[derive(Debug)]
+struct Asked(Arc<AtomicU32>, bool);
+
+impl TripRule for Asked {
+    fn window(&self) -> Window {
+        Window::Calls(100)
+    }
+
+    fn judges_successes(&self) -> bool {
+        self.1
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Option<Trip> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let Counts { total, bad } = evidence.failures;
+        (total >= 9 && bad >= 3).then(|| Trip::new(bad as f64, 3.0))
+    }
+}
+
+#[test]
+fn a_rule_that_judges_no_successes_is_asked_after_other_calls_alone_and_knows_of_all() {
+    for (judges, asked) in [(true, [4, 5, 9]), (false, [0, 1, 3])] {
+        let time = ManualClock::new();
+        let count = Arc::new(AtomicU32::new(0));
+        let rule = Rule::custom(Asked(Arc::clone(&count), judges));
+        let breaker = breaker(&time, [rule]);
+        let so_far = || count.load(Ordering::Relaxed);
+        (0..4).for_each(|_| end(&breaker, Outcome::Success));
+        assert_eq!(so_far(), asked[0]);
+        end(&breaker, BAD);
+        assert_eq!(so_far(), asked[1]);
+        end(&breaker, BAD);
+        (0..2).for_each(|_| end(&breaker, Outcome::Success));
+        assert_eq!(breaker.state(), State::Closed);
+        end(&breaker, BAD);
+        assert_eq!((so_far(), breaker.state()), (asked[2], State::Open));
+    }
+}
+
+#[test]
+fn what_is_slow_is_no_success_to_a_rule_that_judges_none() {
+    let time = ManualClock::new();
+    let count = Arc::new(AtomicU32::new(0));
+    let rule = Rule::custom(Asked(Arc::clone(&count), false));
+    let config = config(&time).rules([rule]).slow_after(SECOND);
+    let breaker = Breaker::new("test", config).unwrap();
+    end(&breaker, Outcome::Slow);
+    let late = breaker.try_acquire().unwrap();
+    time.advance(SECOND * 2);
+    late.record(Outcome::Success);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
 }

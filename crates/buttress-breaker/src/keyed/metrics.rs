@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buttress_core::circuit::State;
 use buttress_core::metric::{Collect, Family, Kind, Label, Value};
@@ -14,19 +14,39 @@ use crate::handle::Snapshot;
 use crate::metrics::{Counted, Labels, breaker, families};
 
 /// What breakers that have gone had counted, so that the shared series never falls.
+///
+/// A breaker that goes while the series are made is for a moment neither among the others nor among
+/// those that have gone. So nothing less is shown than was shown before.
 #[derive(Debug, Default)]
-pub(super) struct Retired(Mutex<Counted>);
+pub(super) struct Retired(Mutex<Totals>);
+
+#[derive(Debug, Default)]
+struct Totals {
+    gone: Counted,
+    shown: Counted,
+}
 
 impl Retired {
     pub(super) fn add(&self, slot: &Slot) {
         let gone = slot.breaker.handle().snapshot();
-        let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = &mut self.totals().gone;
         totals.add(gone.calls, gone.rejected, &gone.transitions);
     }
 
     fn add_to(&self, other: &mut Counted) {
-        let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let totals = &self.totals().gone;
         other.add(totals.calls, totals.rejected, &totals.transitions);
+    }
+
+    /// What is to be shown where `counted` has been found.
+    fn show(&self, counted: &Counted) -> Counted {
+        let shown = &mut self.totals().shown;
+        shown.raise_to(counted);
+        shown.clone()
+    }
+
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,6 +78,7 @@ impl<K: Key> Collect for KeyedHandle<K> {
                 other.add(snapshot.calls, snapshot.rejected, &snapshot.transitions);
             }
         }
+        let other = shared.retired.show(&other);
         into.extend(families(&listed, Some((shared_by(name, "other"), other))));
         into.push(keys(name, &states));
         into.push(overflow(shared.map.overflowed()));
@@ -95,4 +116,41 @@ fn overflow(count: u64) -> Family {
         vec![("room", Cow::Borrowed("breaker"))],
         Value::Counter(count),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Calls, TransitionCount};
+
+    fn counted(success: u64, rejected: u64, opened: u64) -> Counted {
+        let mut counted = Counted::default();
+        let calls = Calls {
+            success,
+            ..Calls::default()
+        };
+        let change = TransitionCount {
+            from: State::Closed,
+            to: State::Open,
+            rule: "failure_rate".into(),
+            count: opened,
+        };
+        counted.add(calls, rejected, &[change]);
+        counted
+    }
+
+    #[test]
+    fn what_goes_while_the_series_are_made_lets_none_of_them_fall() {
+        let retired = Retired::default();
+        let seen = |found: Counted| {
+            let shown = retired.show(&found);
+            let [change] = &shown.transitions[..] else {
+                panic!("{shown:?}")
+            };
+            (shown.calls.success, shown.rejected, change.count)
+        };
+        assert_eq!(seen(counted(9, 5, 2)), (9, 5, 2));
+        assert_eq!(seen(counted(1, 7, 0)), (9, 7, 2), "one is going");
+        assert_eq!(seen(counted(10, 7, 3)), (10, 7, 3));
+    }
 }

@@ -19,8 +19,8 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Adds what somebody else has counted.
-    pub(crate) fn add(&mut self, other: Self) {
+    /// Makes of each count and that of `other` what `how` says.
+    pub(crate) fn merge(&mut self, other: Self, how: fn(u64, u64) -> u64) {
         for (count, more) in [
             (&mut self.success, other.success),
             (&mut self.failure, other.failure),
@@ -28,7 +28,7 @@ impl Calls {
             (&mut self.ignored, other.ignored),
             (&mut self.abandoned, other.abandoned),
         ] {
-            *count = count.saturating_add(more);
+            *count = how(*count, more);
         }
     }
 

@@ -6,16 +6,23 @@ use buttress_core::rng::Rng;
 use buttress_core::verdict::Action;
 
 use super::Machine;
-use crate::rules::{Answers, Asking, Fired};
+use crate::rules::{Answers, Asking, Fired, Occasion};
 
 impl Machine {
     /// Opens the circuit if it is closed and a rule fires; reports it, once, if it is observed.
     pub(super) fn judge(&mut self, now: Instant, rng: &Rng) {
+        self.judge_on(Occasion::Other, now, rng);
+    }
+
+    /// [`Machine::judge`] on this occasion.
+    pub(super) fn judge_on(&mut self, occasion: Occasion, now: Instant, rng: &Rng) {
         let fired = self.rules.judge(now);
         // Whoever observes wants to hear of every rule that fires.
         let all = self.circuit.state() == State::Observing;
         let ask = all || fired.is_none();
-        let questions = || self.rules.questions(all, self.circuit.generation(), now);
+        let occasion = if all { Occasion::Other } else { occasion };
+        let generation = self.circuit.generation();
+        let questions = || self.rules.questions((all, occasion), generation, now);
         self.asking = ask.then(questions).flatten();
         if self.asking.is_none() {
             self.fire(fired.as_slice(), now, rng);

@@ -24,7 +24,7 @@ use buttress_core::verdict::Verdict;
 
 use crate::gate::Face;
 use crate::inflight::{InFlight, overdue_before};
-use crate::rules::{Asking, Replaced, Rule, Rules, Sample};
+use crate::rules::{Asking, Occasion, Replaced, Rule, Rules, Sample};
 
 /// The whole state of a breaker, without I/O: `now` and randomness are passed in.
 #[derive(Debug)]
@@ -160,7 +160,13 @@ impl Machine {
         match self.circuit.settle(ticket, heard, asked, now, rng) {
             Settled::Counted => {
                 if self.rules.record(sample, now) {
-                    self.judge(now, rng);
+                    let well = outcome == Outcome::Success && sample.overdue == 0;
+                    let occasion = if well {
+                        Occasion::Success
+                    } else {
+                        Occasion::Other
+                    };
+                    self.judge_on(occasion, now, rng);
                 }
             }
             Settled::Stale => self.stale = self.stale.saturating_add(1),

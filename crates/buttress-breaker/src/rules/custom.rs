@@ -14,7 +14,8 @@ use super::rule::Window;
 /// A trip rule of the user's own, for [`Rule::custom`](crate::Rule::custom).
 ///
 /// It is asked after every call that counts, on a copy of its evidence and under no lock; a breaker
-/// that has one counts every call under its lock first. If it panics it counts as one that does not
+/// that has one counts every call under its lock first, unless the rule
+/// [judges no successes](TripRule::judges_successes). If it panics it counts as one that does not
 /// fire, and [`Snapshot::rule_panics`](crate::Snapshot::rule_panics) says so.
 ///
 /// ```
@@ -35,6 +36,10 @@ use super::rule::Window;
 ///         let failures = evidence.failures;
 ///         (failures.total >= 100 && failures.bad > 0).then(|| Trip::new(failures.ratio(), 0.0))
 ///     }
+///     fn judges_successes(&self) -> bool {
+///         // The hundredth call may be one.
+///         true
+///     }
 /// }
 ///
 /// let rule = Rule::custom(Spotless);
@@ -53,6 +58,14 @@ pub trait TripRule: fmt::Debug + Send + Sync + 'static {
     /// What takes longer is counted as slow. Asked once, when the rule is set. Default: nothing is.
     fn slower_than(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether a call that ended well, and in time, may be what makes it fire: by completing a number of
+    /// calls, say. Asked once, when the rule is set. Default: yes. A rule that says no is asked after
+    /// other calls alone, on evidence that holds all successes before; and as long as no other rule
+    /// has to be asked after one, a success takes no lock.
+    fn judges_successes(&self) -> bool {
+        true
     }
 
     /// Whether the circuit should open.
@@ -99,6 +112,7 @@ pub struct CustomRule {
     name: &'static str,
     window: Window,
     slower_than: Option<Duration>,
+    judges_successes: bool,
 }
 
 impl CustomRule {
@@ -107,6 +121,7 @@ impl CustomRule {
             name: rule.name(),
             window: rule.window(),
             slower_than: rule.slower_than(),
+            judges_successes: rule.judges_successes(),
             rule: Arc::new(rule),
         }
     }
@@ -121,6 +136,10 @@ impl CustomRule {
 
     pub(super) const fn slower_than(&self) -> Option<Duration> {
         self.slower_than
+    }
+
+    pub(super) const fn judges_successes(&self) -> bool {
+        self.judges_successes
     }
 }
 
@@ -145,6 +164,15 @@ pub(crate) struct Asking {
     /// That in which the evidence was copied, and when.
     pub(crate) generation: u64,
     pub(crate) at: Instant,
+}
+
+/// What there is to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// A call ended well.
+    Success,
+    /// Anything else.
+    Other,
 }
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use buttress_core::window::Counts;
 
 use super::Fired;
 use super::baseline::{Baseline, calls_to_know, lower_bound};
-use super::custom::{Evidence, Question};
+use super::custom::{Evidence, Occasion, Question};
 use super::rule::{Rule, Window};
 use super::tally::{Counting, Sample, Tally, Threshold};
 
@@ -89,8 +89,8 @@ impl Kept {
         let Some(tally) = self.tallies.first() else {
             return true;
         };
-        if matches!(self.rule, Rule::Custom(_)) {
-            return false;
+        if let Rule::Custom(rule) = &self.rule {
+            return !rule.judges_successes();
         }
         let Counts { total, bad } = tally.counts(now);
         let completing = total.saturating_add(1).max(self.rule.min_calls().into());
@@ -189,16 +189,20 @@ impl Kept {
         }
     }
 
-    /// What the user's rule has to be asked, if this is one.
+    /// What the user's rule has to be asked, if this is one; where a success is the `occasion`, if it
+    /// judges those.
     pub(super) fn question(
         &self,
-        place: usize,
+        (place, occasion): (usize, Occasion),
         consecutive: u32,
         now: Instant,
     ) -> Option<Question> {
         let Rule::Custom(rule) = &self.rule else {
             return None;
         };
+        if occasion == Occasion::Success && !rule.judges_successes() {
+            return None;
+        }
         let mut counts = self.tallies.iter().map(|tally| tally.counts(now));
         let evidence = Evidence {
             failures: counts.next().unwrap_or_default(),

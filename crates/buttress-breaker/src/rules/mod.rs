@@ -11,7 +11,7 @@ pub use custom::{CustomRule, Evidence, Trip, TripRule};
 pub use kept::WindowCounts;
 pub use rule::{Rule, Window};
 
-pub(crate) use custom::{Answers, Asking};
+pub(crate) use custom::{Answers, Asking, Occasion};
 pub(crate) use tally::Sample;
 pub(crate) use validate::{MAX_THRESHOLDS, thresholds, validate};
 
@@ -145,12 +145,17 @@ impl Rules {
     }
 
     /// What the user's own rules have to be asked, if there are any: `all` of them, or until one fires.
-    pub(crate) fn questions(&self, all: bool, generation: u64, now: Instant) -> Option<Asking> {
+    pub(crate) fn questions(
+        &self,
+        (all, occasion): (bool, Occasion),
+        generation: u64,
+        now: Instant,
+    ) -> Option<Asking> {
         let mut questions = self
             .kept
             .iter()
             .enumerate()
-            .filter_map(|(place, kept)| kept.question(place, self.consecutive, now))
+            .filter_map(|(place, kept)| kept.question((place, occasion), self.consecutive, now))
             .peekable();
         questions.peek()?;
         Some(Asking {

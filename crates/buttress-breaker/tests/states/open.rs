@@ -109,6 +109,7 @@ fn why_it_opened_is_known_until_it_opens_again() {
     let breaker = with(&time, settings());
     let opened_by = || {
         let verdict = breaker.handle().snapshot().opened_by;
+        assert_eq!(verdict, breaker.handle().opened_by());
         verdict.map(|verdict| verdict.rule.into_owned())
     };
     assert_eq!(opened_by(), None);

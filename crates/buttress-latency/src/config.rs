@@ -181,6 +181,13 @@ impl Config {
             let problem = "with 0 series all exchanges would share one; use 1 or more";
             return Err(ConfigError::new("max_series", problem));
         }
+        if self.objectives.len() > self.max_series {
+            let problem = format!(
+                "there is no room for the {} routes that have objectives; use as many or more",
+                self.objectives.len()
+            );
+            return Err(ConfigError::new("max_series", problem));
+        }
         self.objectives.values().try_for_each(Objective::validate)
     }
 }

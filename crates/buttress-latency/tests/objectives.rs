@@ -4,11 +4,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use buttress_core::clock::ManualClock;
+use buttress_core::clock::{Instant, ManualClock};
 use buttress_core::metric::{Collect, Family, Value};
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::reject::Rejected;
-use buttress_latency::{Config, Goal, LatencyHandle, LatencyLayer, Objective, ObjectiveSnapshot};
+use buttress_core::rng::Rng;
+use buttress_latency::{
+    BurnWindow, Config, Goal, LatencyHandle, LatencyLayer, Objective, ObjectiveSnapshot,
+};
 use buttress_testing::{ScriptedBody, drop_after_polls};
 use http::{Request, Response, StatusCode};
 use tower::{Layer, Service, service_fn};
@@ -133,6 +136,105 @@ fn an_idle_route_reads_as_unknown_and_its_windows_forget() {
     time.advance(Duration::from_secs(31 * 24 * 3600));
     let [_, much_later] = goals(&handle);
     assert_eq!((much_later.budget.bad, much_later.bad), (0, 1));
+}
+
+#[test]
+fn an_objective_sees_its_route_though_others_have_taken_all_the_room() {
+    let objective = Objective::new().availability(0.999);
+    let config = Config::new().max_series(3).objective("r", objective);
+    let handle = LatencyHandle::new(config.clone()).unwrap();
+    let now = ManualClock::new().now();
+    for n in 0..10 {
+        handle.record(&format!("invented-{n}"), Outcome::Success, now, FAST);
+    }
+    handle.record("r", FAILED, now, FAST);
+    let [goal] = <[_; 1]>::try_from(handle.snapshot().objectives).unwrap();
+    assert_eq!((goal.good, goal.bad), (0, 1));
+    let error = LatencyHandle::new(config.objective("s", objective).max_series(1)).unwrap_err();
+    let expected =
+        "max_series: there is no room for the 2 routes that have objectives; use as many or more";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// A step of the clock to the end of time, and back.
+#[test]
+fn any_step_of_the_clock_is_safe() {
+    let (handle, time) = handle();
+    for now in [Instant::NEVER, Instant::ORIGIN, time.now(), Instant::NEVER] {
+        handle.record("r", FAILED, now, FAST);
+        goals(&handle);
+    }
+    let [_, availability] = goals(&handle);
+    assert_eq!((availability.good, availability.bad), (0, 4));
+    time.advance(Duration::MAX);
+    assert_eq!(goals(&handle)[1].bad, 4);
+}
+
+/// Beside a list of everything: each window of each pair, the budget, and the factor of any period.
+#[test]
+fn burn_rates_and_the_budget_are_those_of_a_recount() {
+    const HOUR: u64 = 3_600;
+    let time = ManualClock::new();
+    let period = Duration::from_secs(60 * 24 * HOUR);
+    let objective = Objective::new().availability(0.99).period(period);
+    let config = Config::new().clock(time.clock()).objective("r", objective);
+    let handle = LatencyHandle::new(config).unwrap();
+    let rng = Rng::seeded(11);
+    let mut all: Vec<(u64, bool)> = Vec::new();
+    for n in 0..3_000_u64 {
+        // Long gaps are rare, so that each window has something now and then nothing.
+        let gap = if n % 97 == 0 {
+            7 * HOUR
+        } else {
+            rng.next_u64() % 120
+        };
+        time.advance(Duration::from_secs(gap));
+        let good = rng.next_u64() % 100 > n % 30;
+        let outcome = if good { Outcome::Success } else { FAILED };
+        handle.record("r", outcome, time.now(), FAST);
+        all.push((time.now().as_nanos(), good));
+        if n % 50 == 0 {
+            let [goal] = <[_; 1]>::try_from(handle.snapshot().objectives).unwrap();
+            let now = time.now().as_nanos();
+            for (burn, hours) in goal.burns.iter().zip([1, 6, 24, 72]) {
+                assert_eq!(burn.long.length, Duration::from_secs(hours * HOUR));
+                assert_eq!(burn.short.length * 12, burn.long.length);
+                // Windows are cut into slices of a 120th of the long one.
+                let slice = hours * HOUR * 1_000_000_000 / 120;
+                recount(&burn.long, &all, now, slice, 120, 0.01);
+                recount(&burn.short, &all, now, slice, 10, 0.01);
+            }
+            let slice = u64::try_from(period.as_nanos()).unwrap() / 120;
+            recount(&goal.budget, &all, now, slice, 120, 0.01);
+            let factors = goal.burns.map(|burn| burn.factor);
+            for (factor, expected) in factors.into_iter().zip([28.8, 12.0, 6.0, 2.0]) {
+                assert!((factor - expected).abs() < 1e-9, "{factors:?} of 60 days");
+            }
+        }
+    }
+}
+
+fn recount(
+    window: &BurnWindow,
+    all: &[(u64, bool)],
+    now: u64,
+    slice: u64,
+    slices: u64,
+    budget: f64,
+) {
+    let oldest = (now / slice + 1).saturating_sub(slices) * slice;
+    let within = |good| {
+        all.iter()
+            .filter(|(at, g)| *at >= oldest && *g == good)
+            .count() as u64
+    };
+    let (good, bad) = (within(true), within(false));
+    assert_eq!((window.good, window.bad), (good, bad), "{window:?}");
+    let rate = (good + bad > 0).then(|| bad as f64 / (good + bad) as f64 / budget);
+    match (window.rate, rate) {
+        (Some(rate), Some(expected)) => assert!((rate - expected).abs() < 1e-9),
+        (rate, expected) => assert_eq!(rate, expected),
+    }
 }
 
 #[test]

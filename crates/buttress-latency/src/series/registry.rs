@@ -70,12 +70,17 @@ impl Registry {
             objectives: track(&config.objectives, now),
         });
         let beyond = Route::new(OVERFLOW, Arc::clone(&shared), true);
-        Self {
+        let registry = Self {
             routes: Bounded::new(config.max_series, beyond),
             unrouted: Arc::new(Route::new("", Arc::clone(&shared), false)),
             found: Found::new(),
             shared,
+        };
+        // Before anybody can use up the room by inventing names: no objective goes blind.
+        for route in config.objectives.keys() {
+            registry.look_up(route);
         }
+        registry
     }
 
     /// The route called `name`, or the one that all routes beyond the cap share.

@@ -12,7 +12,7 @@ use buttress_core::trace_context::TraceContext;
 use crate::config::Config;
 use crate::objective::ObjectiveSnapshot;
 use crate::recorder::Sampled;
-use crate::series::{Ending, Group, Kind, Party, Registry, Route};
+use crate::series::{Ending, Group, Kind, Party, Registry, Route, Series};
 use crate::snapshot::Snapshot;
 use crate::trend::{FOLLOWED, RouteTrend, Slices};
 use crate::view::{Distribution, LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
@@ -32,7 +32,8 @@ impl LatencyHandle {
 
     /// Every route and series with its windows, as of now.
     pub fn snapshot(&self) -> LatencySnapshot {
-        let series = self.read_series();
+        let now = self.0.shared.clock.now();
+        let series = self.read_each(|series| SeriesSnapshot::with_slope(series, now));
         let slices = self.slices();
         let mut routes = self.routes(&series);
         add_trends(&mut routes, slices.trends(FOLLOWED));
@@ -128,11 +129,12 @@ impl LatencyHandle {
     /// Every series that holds anything, sorted by its labels.
     pub(crate) fn read_series(&self) -> Vec<SeriesSnapshot> {
         let now = self.0.shared.clock.now();
+        self.read_each(|series| SeriesSnapshot::of(series, now))
+    }
+
+    fn read_each(&self, read: impl Fn(&Series) -> SeriesSnapshot) -> Vec<SeriesSnapshot> {
         let series = self.0.all_series();
-        let mut read: Vec<_> = series
-            .iter()
-            .map(|series| SeriesSnapshot::of(series, now))
-            .collect();
+        let mut read: Vec<_> = series.iter().map(|series| read(series)).collect();
         read.retain(|series| !series.is_empty());
         read.sort_by(|a, b| labels(a).cmp(&labels(b)));
         read

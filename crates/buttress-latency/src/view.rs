@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buttress_core::clock::Instant;
 use buttress_core::metric::Exemplar;
 use http::StatusCode;
 
@@ -10,7 +11,7 @@ use crate::objective::ObjectiveSnapshot;
 use crate::quantile::{PERCENTILES, Quantile};
 use crate::series::{Key, Kind, Series};
 use crate::snapshot::Snapshot;
-use crate::trend::Trend;
+use crate::trend::{FOLLOWED, Slope, Trend};
 use crate::window::WindowSnapshot;
 
 /// All that a [`crate::LatencyHandle`] knows at one moment.
@@ -92,6 +93,8 @@ pub struct SeriesSnapshot {
     /// ascending. Each is in the total.
     #[cfg_attr(feature = "serde", serde(serialize_with = "exemplars"))]
     pub exemplars: Vec<Exemplar>,
+    /// How fast its P99 grows over the longest window; none where that is not known.
+    pub slope: Option<Slope>,
     /// The time to the head of the response. An answer that begins well is here as a success as soon
     /// as it does, whatever becomes of its body.
     pub head: Distribution,
@@ -169,7 +172,7 @@ pub(crate) fn merge_windows(into: &mut Vec<WindowSnapshot>, windows: &[WindowSna
 }
 
 impl SeriesSnapshot {
-    pub(crate) fn of(series: &Series, now: buttress_core::clock::Instant) -> Self {
+    pub(crate) fn of(series: &Series, now: Instant) -> Self {
         let Key {
             route,
             kind,
@@ -191,8 +194,17 @@ impl SeriesSnapshot {
             total,
             windows,
             exemplars,
+            slope: None,
             head: series.head.read(now),
             streams: series.stream.read(now),
+        }
+    }
+
+    /// With how fast it grows, which takes a while to work out.
+    pub(crate) fn with_slope(series: &Series, now: Instant) -> Self {
+        Self {
+            slope: series.rolling.trend(FOLLOWED, now).slope,
+            ..Self::of(series, now)
         }
     }
 

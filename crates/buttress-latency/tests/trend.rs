@@ -189,6 +189,8 @@ fn the_slope_of_a_route_is_a_gauge_where_it_is_known() {
     let route = handle.snapshot().routes.remove(0);
     let slope = route.trend.unwrap().slope.unwrap();
     assert!((slope.median / 0.000_2 - 1.0).abs() < 0.05, "{slope:?}");
+    let series = handle.snapshot().series.remove(0);
+    assert_eq!(series.slope, Some(slope), "the route is this series alone");
     let expected = [
         ("median", slope.median),
         ("low", slope.low),

@@ -1,7 +1,7 @@
 //! A snapshot in about two bytes a bucket, for what is kept.
 
 use crate::bucket::{BELOW, Slot};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Extremes, Snapshot};
 
 /// For each slot that holds anything: how far it is from the one before and its count, each in as
 /// many bytes as it takes, seven bits to a byte.
@@ -28,12 +28,15 @@ impl Packed {
 
     /// What was packed, but for the extremes that are known better than by their buckets.
     pub(super) fn unpack(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot::with_room_for(self.bytes.len() / 2);
         for (slot, count) in self.slots() {
             snapshot.push(slot, count);
         }
         snapshot.set_sum(self.sum);
-        snapshot.since(&Snapshot::default())
+        if !snapshot.is_empty() {
+            snapshot.set_extremes(Extremes::UNKNOWN);
+        }
+        snapshot
     }
 
     pub(super) const fn sum_nanos(&self) -> u64 {

@@ -23,6 +23,12 @@ pub trait Watch {
         true
     }
 
+    /// So many bytes of data have passed. Told of each frame of data, before anything that follows
+    /// from it.
+    fn data(&mut self, bytes: u64) {
+        let _ = bytes;
+    }
+
     /// The body is about to be polled.
     fn enter(&mut self) {}
     /// The poll has returned.
@@ -187,6 +193,7 @@ fn tell<D: bytes::Buf, E, W: Watch>(
             (Some(trailers), _) => watch.complete(Some(trailers)),
             (None, data) => {
                 let len = data.map_or(0, |data| data.remaining() as u64);
+                watch.data(len);
                 if *remaining != UNKNOWN {
                     *remaining = remaining.saturating_sub(len);
                 }

@@ -210,6 +210,10 @@ impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
         self.guard.settle(outcome);
     }
 
+    fn data(&mut self, bytes: u64) {
+        self.guard.data(bytes);
+    }
+
     fn enter(&mut self) {
         self.guard.enter();
     }

@@ -33,6 +33,12 @@ pub trait Settle {
     /// [`Settle::settle`].
     fn answered(&mut self) {}
 
+    /// So many bytes of the answer's body have passed. Called for each of its frames of data, and not
+    /// after [`Settle::settle`].
+    fn data(&mut self, bytes: u64) {
+        let _ = bytes;
+    }
+
     /// The exchange fails, and the upstream asks to be left alone for this long. Called at most once,
     /// before [`Settle::settle`].
     fn asked(&mut self, wait: Duration) {
@@ -118,6 +124,14 @@ impl<S: Settle> Guard<S> {
     pub fn answered(&mut self) {
         if let Some(settle) = &mut self.settle {
             settle.answered();
+        }
+    }
+
+    /// Tells what is guarded of bytes that have passed.
+    #[inline]
+    pub fn data(&mut self, bytes: u64) {
+        if let Some(settle) = &mut self.settle {
+            settle.data(bytes);
         }
     }
 

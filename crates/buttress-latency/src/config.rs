@@ -118,6 +118,15 @@ impl Config {
         self
     }
 
+    /// Whether the sizes of the bodies of responses are recorded, as far as they passed. Off by default;
+    /// it takes a record more, and another recorder for each series. Those of requests are counted
+    /// where [`crate::LatencyLayer::request_body_sizes`] says so.
+    #[must_use]
+    pub const fn response_body_sizes(mut self, on: bool) -> Self {
+        self.switches = self.switches.set(Switches::RESPONSE_SIZES, on);
+        self
+    }
+
     /// What `route` answers with success are long-lived streams, as those of gRPC are: how long they
     /// last is kept apart. `101` and `text/event-stream` are known as such on any route.
     #[must_use]

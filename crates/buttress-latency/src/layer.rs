@@ -13,6 +13,7 @@ use tower_layer::Layer;
 
 use crate::handle::LatencyHandle;
 use crate::recorder::Sampled;
+use crate::request_body::{Counted, Uncounted};
 use crate::series::{self, Kind, Route, Scheme, Switches};
 use crate::service::Latency;
 use crate::settle::Recording;
@@ -23,11 +24,11 @@ use crate::settle::Recording;
 ///
 /// `P` says what it wraps: [`Http`] services, timed to the end of the response's body, or [`Plain`]
 /// ones, timed to the end of their future. `C` decides the outcome; see [`LatencyLayer::classify`].
-pub struct LatencyLayer<P: Protocol = Http, C = <P as Protocol>::Classify> {
+pub struct LatencyLayer<P: Protocol = Http, C = <P as Protocol>::Classify, R = Uncounted> {
     handle: LatencyHandle,
     routing: Routing,
     classify: C,
-    protocol: PhantomData<P>,
+    protocol: PhantomData<(P, R)>,
 }
 
 /// The head of a request, as a function that names its route sees it.
@@ -80,7 +81,7 @@ impl<P: Protocol> LatencyLayer<P> {
     }
 }
 
-impl<P: Protocol, C> LatencyLayer<P, C> {
+impl<P: Protocol, C, R> LatencyLayer<P, C, R> {
     /// Everything that passes belongs to `route`: a route's template, never a path; the name of the
     /// service if it is a plain one.
     #[must_use]
@@ -92,7 +93,7 @@ impl<P: Protocol, C> LatencyLayer<P, C> {
     /// Decides outcomes by `classify`: for HTTP a [`buttress_core::classify::ClassifyHttp`], for plain
     /// services a [`buttress_core::protocol::ClassifyResult`].
     #[must_use]
-    pub fn classify<D>(self, classify: D) -> LatencyLayer<P, D> {
+    pub fn classify<D>(self, classify: D) -> LatencyLayer<P, D, R> {
         LatencyLayer {
             handle: self.handle,
             routing: self.routing,
@@ -108,6 +109,21 @@ impl<P: Protocol, C> LatencyLayer<P, C> {
 }
 
 impl<C> LatencyLayer<Http, C> {
+    /// Counts what passes of the bodies of requests and records their sizes. The service inside is
+    /// given a [`RequestBody`](crate::RequestBody) in place of each. An allocation a request, and
+    /// another recorder for each series.
+    #[must_use]
+    pub fn request_body_sizes(self) -> LatencyLayer<Http, C, Counted> {
+        LatencyLayer {
+            handle: self.handle,
+            routing: self.routing,
+            classify: self.classify,
+            protocol: PhantomData,
+        }
+    }
+}
+
+impl<C, R> LatencyLayer<Http, C, R> {
     /// Asks `route_of` for the route of each request: the template that matched, borrowed from the
     /// request's extensions, or a constant. What it gives becomes a label, so a path would use up
     /// the series; the cap then holds and the rest shares the overflow series.
@@ -185,15 +201,15 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-impl<S, P: Protocol, C: Clone> Layer<S> for LatencyLayer<P, C> {
-    type Service = Latency<S, P, C>;
+impl<S, P: Protocol, C: Clone, R> Layer<S> for LatencyLayer<P, C, R> {
+    type Service = Latency<S, P, C, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Latency::new(inner, self.routing.clone(), self.classify.clone())
     }
 }
 
-impl<P: Protocol, C: Clone> Clone for LatencyLayer<P, C> {
+impl<P: Protocol, C: Clone, R> Clone for LatencyLayer<P, C, R> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
@@ -204,7 +220,7 @@ impl<P: Protocol, C: Clone> Clone for LatencyLayer<P, C> {
     }
 }
 
-impl<P: Protocol, C> fmt::Debug for LatencyLayer<P, C> {
+impl<P: Protocol, C, R> fmt::Debug for LatencyLayer<P, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LatencyLayer")
             .field("routing", &self.routing)

@@ -70,6 +70,11 @@
 //! (timed to where the connection is handed over), `text/event-stream`, and what a route answers with
 //! success if [`Config::streaming`] names it, as it should those of gRPC that stream.
 //!
+//! **Sizes of bodies**, off by default: [`Config::response_body_sizes`] and
+//! [`LatencyLayer::request_body_sizes`], the second of which changes the type of the body that the
+//! service inside is given. Bytes are counted as they pass and recorded when the exchange ends; what
+//! passes later is not in it.
+//!
 //! Series are by route, method (`_OTHER` if the conventions do not know it), exact status, scheme and
 //! `error_type`. The last is absent on success; else it is `timeout`, `transport`, `body` (it broke),
 //! `panic`, `client_disconnect`, the reason of a refusal of buttress's own such as `circuit_open`, the
@@ -81,10 +86,12 @@
 //! | `http_server_request_duration_seconds` | histogram | `http_request_method`, `url_scheme`, `http_route`, `http_response_status_code`, `error_type` |
 //! | `buttress_http_server_request_head_duration_seconds`, `buttress_http_server_stream_duration_seconds` | histogram | the same |
 //! | `buttress_http_server_request_waiting_duration_seconds` | histogram | `http_route` |
+//! | `http_server_request_body_size_bytes`, `http_server_response_body_size_bytes` | histogram | those of the duration |
 //! | `http_server_active_requests` | gauge | `http_request_method`, `url_scheme`, `http_route` |
 //! | `buttress_http_request_duration_quantile_seconds` | gauge | `route`, `status_class`, `quantile`, `window` |
 //! | `http_client_request_duration_seconds` | histogram | `pool`, `endpoint`, `server_address`, `server_port`, `http_request_method`, `http_response_status_code`, `error_type` |
 //! | `buttress_http_client_request_head_duration_seconds`, `buttress_http_client_stream_duration_seconds` | histogram | the same |
+//! | `http_client_request_body_size_bytes`, `http_client_response_body_size_bytes` | histogram | the same |
 //! | `buttress_http_client_request_waiting_duration_seconds` | histogram | `pool`, `endpoint`, `server_address`, `server_port` |
 //! | `buttress_http_client_request_duration_quantile_seconds` | gauge | `pool`, `endpoint`, `status_class`, `quantile`, `window` |
 //! | `buttress_call_duration_seconds` | histogram | `name`, `outcome`, `error_type` |
@@ -131,6 +138,8 @@
 //!   panicked or answered; frames, trailers and size hints are unchanged: `tests/http.rs`.
 //! - Each of the three times is measured if it is switched on; a wait that no call follows counts
 //!   nowhere; a stream is in no percentile but its own: `tests/times.rs`.
+//! - Every byte of a body that passes is counted where that is asked for, and the body is the one it
+//!   was: `tests/sizes.rs`.
 //! - No client can make more series than the cap; what overflows is merged and counted, and memory stays
 //!   flat under a million invented names: `tests/overflow.rs`, `tests/cardinality.rs`.
 //! - It works under a buffer, a limit and load shedding: `tests/contract.rs`.
@@ -172,9 +181,11 @@ mod objective;
 mod plain;
 mod quantile;
 mod recorder;
+mod request_body;
 mod series;
 mod service;
 mod settle;
+mod sizes;
 mod snapshot;
 mod sync;
 mod trend;
@@ -190,8 +201,10 @@ pub use objective::{Burn, BurnWindow, Goal, Objective, ObjectiveSnapshot};
 pub use plain::PlainFuture;
 pub use quantile::{Estimate, PERCENTILES, Quantile};
 pub use recorder::Recorder;
+pub use request_body::{CarryRequest, Counted, Passed, RequestBody, Uncounted};
 pub use service::{Latency, ResponseBody, ResponseFuture};
 pub use settle::Recording;
+pub use sizes::BodySizes;
 pub use snapshot::Snapshot;
 pub use trend::{Passing, RouteTrend, Slope, Trend, TrendPoint};
 pub use view::{Distribution, LatencySnapshot, Percentiles, RouteSnapshot, SeriesSnapshot};

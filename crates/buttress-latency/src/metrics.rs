@@ -49,10 +49,13 @@ impl LatencyHandle {
         into.push(family(names.durations(), |series| {
             (&series.total, &series.exemplars)
         }));
+        let bodies = |family, of| points::sizes(family, series, of, |one| side.of_series(one));
         let rare = [
             family(names.heads(), |series| (&series.head.total, &[])),
             family(names.streams(), |series| (&series.streams.total, &[])),
             self.waits(side),
+            bodies(names.request_bodies(), |series| &series.request_bodies),
+            bodies(names.response_bodies(), |series| &series.response_bodies),
         ];
         into.extend(rare.into_iter().filter(|family| !family.points.is_empty()));
         into.push(quantiles(names.quantiles(), series, |one| {

@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::layer::Routing;
+use crate::request_body::{CarryRequest, Uncounted};
 use crate::settle::Recording;
 use crate::waiting::Wait;
 
@@ -24,12 +25,12 @@ use crate::waiting::Wait;
 /// It is ready when the service inside is. Time starts when it is called; what its caller waited
 /// before is counted apart.
 #[derive(Debug)]
-pub struct Latency<S, P: Protocol = Http, C = <P as Protocol>::Classify> {
+pub struct Latency<S, P: Protocol = Http, C = <P as Protocol>::Classify, R = Uncounted> {
     pub(crate) inner: S,
     pub(crate) routing: Routing,
     pub(crate) classify: C,
     pub(crate) wait: Wait,
-    protocol: PhantomData<P>,
+    protocol: PhantomData<(P, R)>,
 }
 
 /// The body of a measured response: the service's own, passed through unchanged and watched to its
@@ -46,7 +47,7 @@ pin_project! {
     }
 }
 
-impl<S, P: Protocol, C> Latency<S, P, C> {
+impl<S, P: Protocol, C, R> Latency<S, P, C, R> {
     pub(crate) const fn new(inner: S, routing: Routing, classify: C) -> Self {
         Self {
             inner,
@@ -73,9 +74,10 @@ impl<S, P: Protocol, C> Latency<S, P, C> {
     }
 }
 
-impl<S, C, A, B> Service<Request<A>> for Latency<S, Http, C>
+impl<S, C, R, A, B> Service<Request<A>> for Latency<S, Http, C, R>
 where
-    S: Service<Request<A>, Response = Response<B>>,
+    R: CarryRequest<A>,
+    S: Service<Request<R::Body>, Response = Response<B>>,
     B: Body,
     C: ClassifyHttp<S::Error> + Clone,
 {
@@ -94,7 +96,10 @@ where
         let waited = self.wait.take();
         let classify = self.classify.clone();
         // From here on every exit is recorded, a panic of `call` among them.
-        let mut guard = Guard::new(self.routing.start(&request, waited));
+        let mut recording = self.routing.start(&request, waited);
+        let (request, received) = R::carry(request);
+        recording.count_request(received);
+        let mut guard = Guard::new(recording);
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
@@ -104,7 +109,7 @@ where
     }
 }
 
-impl<S: Clone, P: Protocol, C: Clone> Clone for Latency<S, P, C> {
+impl<S: Clone, P: Protocol, C: Clone, R> Clone for Latency<S, P, C, R> {
     // Readiness is the inner service's own: a clone has to be made ready anew, and waits for itself.
     fn clone(&self) -> Self {
         Self::new(

@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use crate::config::Exchange;
 use crate::recorder::Sampled;
+use crate::request_body::Passed;
 use crate::series::{Ending, Group, Series, Shared, Switches};
 
 /// An exchange that is being timed. It is recorded when it ends, however it does.
@@ -31,6 +32,10 @@ pub struct Recording {
     /// The head has come, and is yet to be recorded.
     head_due: bool,
     stream: bool,
+    /// How many bytes of the response's body have passed.
+    sent: u64,
+    /// What has passed of the request's, if that is counted.
+    received: Option<Passed>,
 }
 
 impl Recording {
@@ -48,7 +53,15 @@ impl Recording {
             head: started,
             head_due: false,
             stream: false,
+            sent: 0,
+            received: None,
         }
+    }
+
+    /// The request's body is counted here.
+    #[inline]
+    pub(crate) fn count_request(&mut self, received: Option<Passed>) {
+        self.received = received;
     }
 
     fn shared(&self) -> &Shared {
@@ -75,21 +88,31 @@ impl Recording {
 
     fn record(&self, ending: Ending, now: Instant) {
         self.group.judge(&ending, now, self.seen(now));
-        let ended = self.group.switches().has(Switches::END);
-        if !(ended || self.stream || self.head_due) {
+        let switches = self.group.switches();
+        let ended = switches.has(Switches::END) && !self.stream;
+        let sized = switches.has(Switches::RESPONSE_SIZES) && self.status.is_some();
+        if !(ended || self.stream || self.head_due || sized || self.received.is_some()) {
             return;
         }
         let duration = now.saturating_since(self.started);
         self.group.with_series(ending, now, |series| {
+            if ended {
+                let clock = &self.shared().clock;
+                let rolling = &series.rolling;
+                rolling.record_in(self.trace, now, duration, clock);
+            }
             if self.head_due {
                 self.record_head(series);
             }
             if self.stream {
                 let windows = &self.shared().windows;
                 series.stream.record(windows, now, duration);
-            } else if ended {
-                let clock = &self.shared().clock;
-                series.rolling.record_in(self.trace, now, duration, clock);
+            }
+            if sized {
+                series.response_sizes.record(self.sent);
+            }
+            if let Some(received) = &self.received {
+                series.request_sizes.record(received.bytes());
             }
         });
     }
@@ -148,6 +171,11 @@ impl Settle for Recording {
             let record = |series: &Series| self.record_head(series);
             self.head_due = !self.group.with_own_series(ending, self.head, record);
         }
+    }
+
+    #[inline]
+    fn data(&mut self, bytes: u64) {
+        self.sent = self.sent.saturating_add(bytes);
     }
 
     fn settle(mut self, outcome: Outcome) {

@@ -10,6 +10,7 @@ use http::StatusCode;
 use crate::objective::ObjectiveSnapshot;
 use crate::quantile::{PERCENTILES, Quantile};
 use crate::series::{Key, Kind, Series};
+use crate::sizes::BodySizes;
 use crate::snapshot::Snapshot;
 use crate::trend::{FOLLOWED, Slope, Trend};
 use crate::window::WindowSnapshot;
@@ -100,6 +101,10 @@ pub struct SeriesSnapshot {
     pub head: Distribution,
     /// How long the exchanges lasted whose answers are long-lived streams.
     pub streams: Distribution,
+    /// The sizes of the bodies of requests, where they are counted.
+    pub request_bodies: BodySizes,
+    /// The sizes of the bodies of responses, where they are counted.
+    pub response_bodies: BodySizes,
 }
 
 /// The quantiles that matter.
@@ -197,6 +202,8 @@ impl SeriesSnapshot {
             slope: None,
             head: series.head.read(now),
             streams: series.stream.read(now),
+            request_bodies: series.request_sizes.read(),
+            response_bodies: series.response_sizes.read(),
         }
     }
 
@@ -209,7 +216,9 @@ impl SeriesSnapshot {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.total.is_empty() && self.head.total.is_empty() && self.streams.total.is_empty()
+        let times = [&self.total, &self.head.total, &self.streams.total];
+        let sizes = [&self.request_bodies, &self.response_bodies];
+        times.iter().all(|times| times.is_empty()) && sizes.iter().all(|sizes| sizes.is_empty())
     }
 }
 

@@ -9,6 +9,8 @@ pub(super) struct Names {
     streams: Name,
     waits: Name,
     quantiles: Name,
+    request_bodies: Name,
+    response_bodies: Name,
 }
 
 /// Name and help.
@@ -40,6 +42,14 @@ pub(super) const SERVER: Names = Names {
         "Quantiles of the duration of HTTP exchanges over rolling windows, right to 0.55 %. Absent \
          where there are too few samples. Not to be added up or averaged.",
     ),
+    request_bodies: (
+        "http_server_request_body_size_bytes",
+        "How many bytes of the bodies of HTTP requests passed.",
+    ),
+    response_bodies: (
+        "http_server_response_body_size_bytes",
+        "How many bytes of the bodies of HTTP responses passed.",
+    ),
 };
 
 pub(super) const CLIENT: Names = Names {
@@ -68,6 +78,14 @@ pub(super) const CLIENT: Names = Names {
         "Quantiles of the duration of HTTP requests to an endpoint over rolling windows, right to \
          0.55 %. Absent where there are too few samples. Not to be added up or averaged.",
     ),
+    request_bodies: (
+        "http_client_request_body_size_bytes",
+        "How many bytes of the bodies of HTTP requests to an endpoint passed.",
+    ),
+    response_bodies: (
+        "http_client_response_body_size_bytes",
+        "How many bytes of the bodies of HTTP an endpoint's responses passed.",
+    ),
 };
 
 pub(super) const CALLS: Names = Names {
@@ -75,7 +93,7 @@ pub(super) const CALLS: Names = Names {
         "buttress_call_duration_seconds",
         "How long calls to services took, until they returned or were abandoned.",
     ),
-    // A call has neither head nor body.
+    // A call has neither head nor body, and no points of these.
     heads: ("buttress_call_head_duration_seconds", ""),
     streams: ("buttress_call_stream_duration_seconds", ""),
     waits: (
@@ -88,6 +106,8 @@ pub(super) const CALLS: Names = Names {
         "Quantiles of the duration of calls to services over rolling windows, right to 0.55 %. Absent \
          where there are too few samples. Not to be added up or averaged.",
     ),
+    request_bodies: ("buttress_call_request_body_size_bytes", ""),
+    response_bodies: ("buttress_call_response_body_size_bytes", ""),
 };
 
 impl Names {
@@ -105,6 +125,14 @@ impl Names {
 
     pub(super) const fn waits(&self) -> Family {
         histogram(self.waits)
+    }
+
+    pub(super) const fn request_bodies(&self) -> Family {
+        histogram(self.request_bodies)
+    }
+
+    pub(super) const fn response_bodies(&self) -> Family {
+        histogram(self.response_bodies)
     }
 
     pub(super) const fn quantiles(&self) -> Family {

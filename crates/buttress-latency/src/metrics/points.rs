@@ -7,6 +7,7 @@ use buttress_core::metric::{Exemplar, Family, Histogram, Label, Value};
 
 use crate::quantile::PERCENTILES;
 use crate::recorder::merge_exemplars;
+use crate::sizes::BodySizes;
 use crate::snapshot::Snapshot;
 use crate::view::{SeriesSnapshot, merge_windows};
 use crate::window::WindowSnapshot;
@@ -33,6 +34,23 @@ pub(super) fn durations(
     for (labels, (total, exemplars)) in points {
         let histogram = histogram(&total, exemplars);
         family.push(labels, Value::Histogram(histogram));
+    }
+    family
+}
+
+/// One histogram for each set of labels for which anything was counted.
+pub(super) fn sizes(
+    mut family: Family,
+    series: &[SeriesSnapshot],
+    of: fn(&SeriesSnapshot) -> &BodySizes,
+    labels: impl Fn(&SeriesSnapshot) -> Vec<Label>,
+) -> Family {
+    let mut points: BTreeMap<Vec<Label>, BodySizes> = BTreeMap::new();
+    for series in series.iter().filter(|series| !of(series).is_empty()) {
+        points.entry(labels(series)).or_default().merge(of(series));
+    }
+    for (labels, sizes) in points {
+        family.push(labels, Value::Histogram(sizes.histogram()));
     }
     family
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use buttress_core::clock::Instant;
 
+use crate::sizes::RareSizes;
 use crate::window::{RollingRecorder, Windows};
 
 /// The labels of a series.
@@ -42,6 +43,8 @@ pub(crate) struct Series {
     pub(crate) head: Rare,
     /// To the end of a long-lived stream.
     pub(crate) stream: Rare,
+    pub(crate) request_sizes: RareSizes,
+    pub(crate) response_sizes: RareSizes,
 }
 
 impl Series {
@@ -51,6 +54,8 @@ impl Series {
             rolling: RollingRecorder::new(windows, now),
             head: Rare::default(),
             stream: Rare::default(),
+            request_sizes: RareSizes::default(),
+            response_sizes: RareSizes::default(),
         }
     }
 }

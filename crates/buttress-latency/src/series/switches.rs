@@ -18,6 +18,8 @@ impl Switches {
     pub(crate) const END: Self = Self(1 << 2);
     /// The answers are long-lived streams.
     pub(crate) const STREAMING: Self = Self(1 << 3);
+    /// The bodies of responses are counted.
+    pub(crate) const RESPONSE_SIZES: Self = Self(1 << 4);
 
     /// All three times.
     pub(crate) const TIMES: Self = Self(Self::WAITING.0 | Self::HEAD.0 | Self::END.0);
@@ -51,6 +53,7 @@ impl std::fmt::Debug for Switches {
             ("head", Self::HEAD),
             ("end", Self::END),
             ("streaming", Self::STREAMING),
+            ("response_sizes", Self::RESPONSE_SIZES),
         ];
         let on = names.iter().filter(|(_, one)| self.has(*one));
         f.debug_set().entries(on.map(|(name, _)| name)).finish()

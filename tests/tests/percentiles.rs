@@ -72,7 +72,7 @@ async fn percentiles_agree_with_the_durations_of_the_same_requests() {
     for q in ["0.5", "0.9", "0.95", "0.99", "0.999"] {
         let labels = [
             ("route", "all"),
-            ("quantile", q),
+            ("q", q),
             ("window", "300s"),
             ("status_class", "2xx"),
         ];

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use buttress_health::HealthHandle;
+use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::Value;
 
 use crate::hosts::Hosts;
 use crate::service::AdminService;
 
-pub(crate) type Metrics = Box<dyn Fn() -> (&'static str, String) + Send + Sync>;
+pub(crate) type Metrics = Box<dyn Fn(&HeaderMap) -> (&'static str, Bytes) + Send + Sync>;
 pub(crate) type Section = Box<dyn Fn() -> Value + Send + Sync>;
 
 /// Gathers what the admin service shows.
@@ -33,12 +35,17 @@ impl Admin {
         }
     }
 
-    /// Serves at `/metrics` what `render` gives: a content type and a page.
-    pub fn metrics<F>(mut self, render: F) -> Self
+    /// Serves at `/metrics` what `render` gives to who sent these headers: a content type and a page,
+    /// in the form that their `Accept` asks for if there are several.
+    pub fn metrics<F, B>(mut self, render: F) -> Self
     where
-        F: Fn() -> (&'static str, String) + Send + Sync + 'static,
+        F: Fn(&HeaderMap) -> (&'static str, B) + Send + Sync + 'static,
+        B: Into<Bytes>,
     {
-        self.metrics = Some(Box::new(render));
+        self.metrics = Some(Box::new(move |headers| {
+            let (content_type, page) = render(headers);
+            (content_type, page.into())
+        }));
         self
     }
 

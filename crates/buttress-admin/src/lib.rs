@@ -10,7 +10,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let health = Health::new().critical("pool", || HealthStatus::Healthy).build()?;
 //! let mut admin = Admin::new()
-//!     .metrics(|| ("text/plain; version=0.0.4", String::from("up 1\n")))
+//!     .metrics(|_| ("text/plain; version=0.0.4", String::from("up 1\n")))
 //!     .health(health)
 //!     .status("breakers", || serde_json::json!({ "checkout": "closed" }))
 //!     .build();

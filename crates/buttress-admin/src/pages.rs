@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::builder::Admin;
@@ -11,7 +13,7 @@ use crate::builder::Admin;
 pub(crate) struct Page {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
-    pub(crate) body: String,
+    pub(crate) body: Bytes,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -28,11 +30,11 @@ const PATHS: [(&str, &str); 6] = [
 ];
 
 impl Page {
-    fn new(status: StatusCode, content_type: &'static str, body: String) -> Self {
+    fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
             status,
             content_type,
-            body,
+            body: body.into(),
         }
     }
 
@@ -70,11 +72,11 @@ impl Admin {
         }
     }
 
-    /// The page at `path`; `as_json`: where there is a choice, it is to be JSON.
-    pub(crate) fn page(&self, path: &str, as_json: bool) -> Page {
+    /// The page at `path`, in the form that `headers` ask for where there is a choice.
+    pub(crate) fn page(&self, path: &str, headers: &HeaderMap) -> Page {
         let page = match path {
-            "/" => Some(self.index(as_json)),
-            "/metrics" => self.metrics_page(),
+            "/" => Some(self.index(accepts_json(headers))),
+            "/metrics" => self.metrics_page(headers),
             "/health" => self.health_page(),
             "/health/live" => self.live_page(),
             "/health/ready" => self.ready_page(),
@@ -92,12 +94,12 @@ impl Admin {
             return Page::json(true, JSON, &json!({ "paths": paths }));
         }
         let lines = here.map(|(path, shows)| format!("{path:<16}{shows}\n"));
-        Page::new(StatusCode::OK, TEXT, lines.collect())
+        Page::new(StatusCode::OK, TEXT, lines.collect::<String>())
     }
 
-    fn metrics_page(&self) -> Option<Page> {
+    fn metrics_page(&self, headers: &HeaderMap) -> Option<Page> {
         let render = self.metrics.as_ref()?;
-        Some(match caught(render) {
+        Some(match caught(|| render(headers)) {
             Ok((content_type, page)) => Page::new(StatusCode::OK, content_type, page),
             Err(problem) => Page::text(StatusCode::INTERNAL_SERVER_ERROR, problem),
         })
@@ -130,6 +132,11 @@ impl Admin {
         });
         Page::json(true, JSON, &Value::Object(sections.collect()))
     }
+}
+
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("application/json"))
 }
 
 fn probe(passes: bool, body: &Value) -> Page {

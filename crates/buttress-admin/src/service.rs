@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
 
@@ -50,13 +50,8 @@ impl Admin {
             let sentence = "pages are only read here; use GET or HEAD";
             return Page::text(StatusCode::METHOD_NOT_ALLOWED, sentence);
         }
-        self.page(path, accepts_json(&request.headers))
+        self.page(path, &request.headers)
     }
-}
-
-fn accepts_json(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("application/json"))
 }
 
 fn response(page: Page, method: &Method) -> Response<Full<Bytes>> {
@@ -64,7 +59,7 @@ fn response(page: Page, method: &Method) -> Response<Full<Bytes>> {
     let body = if *method == Method::HEAD {
         Bytes::new()
     } else {
-        Bytes::from(page.body)
+        page.body
     };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = page.status;

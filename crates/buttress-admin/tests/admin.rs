@@ -10,7 +10,7 @@ use buttress_admin::{Admin, AdminService};
 use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_health::{Health, Readiness};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_service::Service;
@@ -30,7 +30,7 @@ fn fixture() -> Fixture {
         .build()
         .unwrap();
     let admin = Admin::new()
-        .metrics(|| {
+        .metrics(|_| {
             (
                 "text/plain; version=0.0.4; charset=utf-8",
                 "up 1\n".to_owned(),
@@ -86,6 +86,21 @@ fn metrics_are_served_as_they_are_rendered_with_their_content_type() {
     let expected = "text/plain; version=0.0.4; charset=utf-8";
     assert_eq!(response.headers()["content-type"], expected);
     assert_eq!(text(response), "up 1\n");
+}
+
+#[test]
+fn what_renders_the_metrics_sees_what_the_scraper_accepts() {
+    let admin = Admin::new()
+        .metrics(|headers| match headers.get("accept") {
+            Some(_) => ("application/x-other", vec![0xff, 0x00]),
+            None => ("text/plain", b"up 1".to_vec()),
+        })
+        .build();
+    let request = Request::get("http://localhost/metrics").header("accept", "application/x-other");
+    let response = send(&admin, request.body(()).unwrap());
+    assert_eq!(response.headers()["content-type"], "application/x-other");
+    assert_eq!(response.headers()["content-length"], "2");
+    assert_eq!(text(ask(&admin, Method::GET, "/metrics")), "up 1");
 }
 
 #[test]
@@ -149,7 +164,8 @@ fn a_section_that_panics_spoils_only_itself() {
 
 #[test]
 fn metrics_that_panic_are_an_error_of_the_server_and_no_broken_connection() {
-    let admin = Admin::new().metrics(|| panic!("in the encoder")).build();
+    let render = |_: &HeaderMap| -> (&'static str, String) { panic!("in the encoder") };
+    let admin = Admin::new().metrics(render).build();
     assert_eq!(get(&admin, "/metrics").0, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
@@ -166,7 +182,7 @@ fn the_index_lists_what_there_is_and_only_that() {
         assert!(index.lines().any(|line| line.starts_with(path)), "{path}");
     }
     let bare = Admin::new()
-        .metrics(|| ("text/plain", String::new()))
+        .metrics(|_| ("text/plain", String::new()))
         .build();
     let request = Request::get("http://localhost/").header("accept", "application/json");
     let response = send(&bare, request.body(()).unwrap());

@@ -23,7 +23,7 @@ async fn serve() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let admin = Admin::new()
         .bound_to(address)
-        .metrics(|| ("text/plain", "up 1\n".repeat(10_000)))
+        .metrics(|_| ("text/plain", "up 1\n".repeat(10_000)))
         .build();
     tokio::spawn(async move {
         loop {

@@ -170,7 +170,7 @@ fn a_rolling_gauge_is_the_quantile_of_the_windows_of_its_class() {
         let counts: Snapshot = of_class
             .map(|series| &series.windows[window.unwrap()].counts)
             .sum();
-        let q: f64 = labels["quantile"].parse().unwrap();
+        let q: f64 = labels["q"].parse().unwrap();
         assert_eq!(
             Some(point.value),
             counts.quantile(q).as_gauge().map(Value::Gauge)

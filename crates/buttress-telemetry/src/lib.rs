@@ -50,7 +50,8 @@
 //!   restarts: `tests/spans.rs`, `tests/pass_through.rs`, `trace::traceparent::tests`.
 //! - A collector that is away costs a bounded queue, a count, and one line at each change; shutdown
 //!   ends within its bound on every runtime: `tests/collector_away.rs`.
-//! - The metrics page is read back as it was put in: `tests/page.rs`.
+//! - A page of metrics is read back as it was put in, in each of its forms: `tests/page.rs`,
+//!   `tests/exposition.rs`. All of them, and OTLP, show the same integers: `tests/views.rs`.
 //! - Readiness, errors and bodies pass through unchanged: `tests/contract.rs`.
 //!
 //! # What it costs
@@ -74,7 +75,8 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `otlp` | spans exported by OTLP over gRPC: tonic and the OpenTelemetry SDK |
+//! | `protobuf` | metrics as Prometheus' protobuf, with native histograms: prost |
+//! | `otlp` | spans exported by OTLP over gRPC, and metrics in OTLP's form: tonic and the OpenTelemetry SDK |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
@@ -82,12 +84,15 @@ mod config;
 mod error;
 mod exchange;
 mod export;
+pub mod exposition;
 mod guarded;
 mod handle;
 mod init;
 mod log;
 pub mod metrics;
-pub mod prometheus;
+#[cfg(feature = "otlp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
+pub mod otlp;
 pub mod trace;
 
 pub use access::AccessLogLayer;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use buttress_core::metric::{Collect, Family};
+use http::HeaderMap;
 
-use crate::prometheus;
+use crate::exposition::{self, Format};
 
 /// Everything that can be asked for metrics, and the page made of it. Cheap to clone; clones share
 /// what is registered.
@@ -46,9 +47,16 @@ impl Metrics {
         families
     }
 
-    /// The Prometheus page; its content type is [`prometheus::CONTENT_TYPE`].
+    /// The answer to a scraper that sent `headers`: the content type and the page in the
+    /// [form](exposition) that their `Accept` prefers.
+    pub fn page(&self, headers: &HeaderMap) -> (&'static str, Vec<u8>) {
+        let format = Format::negotiate(headers);
+        (format.content_type(), format.encode(&self.collect()))
+    }
+
+    /// The page of Prometheus text.
     pub fn render(&self) -> String {
-        prometheus::encode(&self.collect())
+        exposition::text(&self.collect())
     }
 
     fn sources(&self) -> Vec<Arc<dyn Collect>> {

@@ -1,62 +1,17 @@
 //! The page, read back by a parser of the format, says what was put in.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+mod read;
+
 use std::borrow::Cow;
 
 use buttress_core::metric::{Family, Kind, Value};
-use buttress_telemetry::prometheus::encode;
+use buttress_telemetry::exposition::text as encode;
+use read::text::Sample;
 
-#[derive(Debug, PartialEq)]
-struct Sample {
-    name: String,
-    labels: Vec<(String, String)>,
-    value: String,
-}
-
-/// Reads one line of samples as the format's description says.
 fn parse(line: &str) -> Sample {
-    let (name, rest) = match line.find(['{', ' ']) {
-        Some(at) => line.split_at(at),
-        None => panic!("no value in {line:?}"),
-    };
-    assert!(
-        name.chars()
-            .all(|char| char.is_ascii_alphanumeric() || char == '_' || char == ':')
-    );
-    let mut labels = Vec::new();
-    let mut chars = rest.chars();
-    let mut next = chars.next();
-    while matches!(next, Some('{' | ',')) {
-        let key: String = chars.by_ref().take_while(|&char| char != '=').collect();
-        assert_eq!(chars.next(), Some('"'));
-        labels.push((key, value(&mut chars)));
-        next = chars.next();
-    }
-    if next == Some('}') {
-        next = chars.next();
-    }
-    assert_eq!(next, Some(' '));
-    let value = chars.collect();
-    Sample {
-        name: name.to_owned(),
-        labels,
-        value,
-    }
-}
-
-fn value(chars: &mut std::str::Chars<'_>) -> String {
-    let mut value = String::new();
-    loop {
-        match chars.next().unwrap() {
-            '"' => return value,
-            '\\' => value.push(match chars.next().unwrap() {
-                'n' => '\n',
-                char @ ('\\' | '"') => char,
-                char => panic!("\\{char} is no escape"),
-            }),
-            char => value.push(char),
-        }
-    }
+    let page = read::text::read(&format!("{line}\n"), false).unwrap();
+    page.samples[0].clone()
 }
 
 #[test]

@@ -11,12 +11,13 @@
 //! | `route` | `route` | each request to the endpoint that will answer well and soon |
 //! | `health` | `health` | liveness, readiness and a report per component |
 //! | `telemetry` | `telemetry` | logs with the ID on every line, the Prometheus page |
-//! | `otlp` | `telemetry` | spans over OTLP/gRPC; brings tonic |
+//! | `otlp` | `telemetry` | spans over OTLP/gRPC, and metrics in OTLP's form; brings tonic |
+//! | `protobuf` | `telemetry` | metrics as Prometheus' protobuf, with native histograms; brings prost |
 //! | `admin` | `admin` | metrics, health and status as plain HTTP |
 //! | `full` | all of them | |
 //! | `serde` | those that are on | snapshots that can be written and read |
 //!
-//! A feature only adds names: enabling one changes no behaviour.
+//! A feature only adds: enabling one changes nothing for who does not use what it brings.
 //!
 //! # Where each layer goes
 //!

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::MatchedPath;
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use buttress::breaker::{self, Breaker};
 use buttress::correlation::CorrelationLayer;
 use buttress::latency::{LatencyHandle, LatencyLayer};
-use buttress::telemetry::{self, Metrics, prometheus};
+use buttress::telemetry::{self, Metrics};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,8 +31,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     metrics.register(Arc::new(latency.clone()));
     metrics.register(Arc::new(breaker.handle()));
 
-    let page =
-        move || async move { ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], metrics.render()) };
+    let page = move |headers: HeaderMap| async move {
+        let (content_type, page) = metrics.page(&headers);
+        ([(CONTENT_TYPE, content_type)], page)
+    };
     let app = Router::new()
         // Guarded: answered 503 with Retry-After while the breaker is open, in all connections alike.
         .route("/orders", get(orders).layer(breaker.layer()))

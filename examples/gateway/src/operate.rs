@@ -9,7 +9,7 @@ use buttress::core::config::ConfigError;
 use buttress::core::metric::Collect;
 use buttress::health::{Finding, Health, HealthHandle, Readiness};
 use buttress::route::EndpointSnapshot;
-use buttress::telemetry::{Metrics, prometheus};
+use buttress::telemetry::Metrics;
 
 use crate::journal::Journal;
 use crate::rooms::{PoolRoom, Rooms, health_of, serves};
@@ -32,7 +32,7 @@ pub fn service(
     };
     Ok(Admin::new()
         .bound_to(bound)
-        .metrics(move || (prometheus::CONTENT_TYPE, metrics.render()))
+        .metrics(move |headers| metrics.page(headers))
         .health(health(rooms, readiness)?)
         .status("routes", section(|rooms| status::routes(&rooms.latency)))
         .status("breakers", section(status::breakers))

@@ -79,7 +79,8 @@ fn push_quantiles(family: &mut Family, labels: &[Label], window: &WindowSnapshot
             continue;
         };
         let mut labels = labels.to_vec();
-        labels.push(("quantile", Cow::Borrowed(name)));
+        // Not `quantile`, which is reserved for summaries, and this is a gauge.
+        labels.push(("q", Cow::Borrowed(name)));
         labels.push(("window", Cow::Owned(format!("{:?}", window.length))));
         family.push(labels, Value::Gauge(value));
     }

@@ -19,7 +19,7 @@ pub(crate) fn family(trends: &[RouteTrend]) -> Family {
         for (estimate, value) in estimates(slope) {
             let labels = vec![
                 ("route", Cow::Owned(one.route.to_string())),
-                ("quantile", Cow::Owned(one.trend.q.to_string())),
+                ("q", Cow::Owned(one.trend.q.to_string())),
                 ("estimate", Cow::Borrowed(estimate)),
             ];
             family.push(labels, Value::Gauge(value));

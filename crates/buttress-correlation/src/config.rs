@@ -1,6 +1,7 @@
 //! What a [`crate::CorrelationLayer`] is told.
 
-use http::HeaderName;
+use buttress_core::config::ConfigError;
+use http::{HeaderName, header};
 
 #[cfg(doc)]
 use crate::CorrelationId;
@@ -85,5 +86,75 @@ impl Config {
     pub const fn extensions(mut self, extensions: bool) -> Self {
         self.extensions = extensions;
         self
+    }
+
+    /// Whether this makes sense: the ID travels in headers that mean nothing else, each named once. One
+    /// that frames a message, that ends at the next hop or that carries credentials cannot carry it.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        free("header", &self.header)?;
+        let mut before = vec![&self.header];
+        for name in &self.also_read {
+            free("also_read", name)?;
+            if before.contains(&name) {
+                let problem = format!("{name} is named twice, expected each header once");
+                return Err(ConfigError::new("also_read", problem));
+            }
+            before.push(name);
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a name that is taken by HTTP itself.
+fn free(field: &'static str, name: &HeaderName) -> Result<(), ConfigError> {
+    if TAKEN.contains(name) || ENDING_AT_A_HOP.contains(&name.as_str()) {
+        let problem =
+            format!("{name} has a meaning of its own, expected a header such as x-correlation-id");
+        return Err(ConfigError::new(field, problem));
+    }
+    Ok(())
+}
+
+/// Headers that frame a message, route it or carry credentials.
+static TAKEN: [HeaderName; 15] = [
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::HOST,
+    header::LOCATION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::SET_COOKIE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Headers of single hops that have no constant.
+static ENDING_AT_A_HOP: [&str; 2] = ["keep-alive", "proxy-connection"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_with_a_meaning_of_its_own_and_one_named_twice_are_refused() {
+        assert_eq!(Config::new().validate(), Ok(()));
+        for name in ["host", "content-length", "keep-alive", "authorization"] {
+            let name = HeaderName::from_static(name);
+            let error = Config::new().header(name.clone()).validate().unwrap_err();
+            assert_eq!(error.field(), "header");
+            assert!(error.problem().contains(name.as_str()));
+            let error = Config::new().also_read([name]).validate().unwrap_err();
+            assert_eq!(error.field(), "also_read");
+        }
+        let twice = [X_REQUEST_ID.clone(), X_REQUEST_ID.clone()];
+        assert!(Config::new().also_read(twice).validate().is_err());
+        let same = Config::new().also_read([X_CORRELATION_ID.clone()]);
+        assert_eq!(same.validate().unwrap_err().field(), "also_read");
     }
 }

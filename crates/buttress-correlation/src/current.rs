@@ -1,34 +1,35 @@
 //! The ID of the request that this task is working on.
 
-use std::cell::RefCell;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use scoped_tls::scoped_thread_local;
 
 use crate::CorrelationId;
 
-thread_local! {
-    // Borrowed for a copy or a swap alone, so never twice.
-    static CURRENT: RefCell<Option<CorrelationId>> = const { RefCell::new(None) };
-}
+// Points at the ID where it is kept: entering a scope copies nothing.
+scoped_thread_local!(static CURRENT: CorrelationId);
 
 impl CorrelationId {
     /// The ID of the request that is being worked on here, if one is.
     ///
     /// It is there while the service inside a [`crate::CorrelationLayer`] is called, polled and
-    /// dropped, and inside [`CorrelationId::scope`]. A task that is spawned has none unless its
-    /// future is put into a scope of its own.
+    /// dropped, and inside [`CorrelationId::scope`]. What is spawned has none unless it takes it
+    /// along: [`crate::InCurrentScope`] for futures, [`crate::in_current_scope`] for what blocks.
     pub fn current() -> Option<Self> {
-        CURRENT.with_borrow(Clone::clone)
+        CURRENT.is_set().then(|| CURRENT.with(Self::clone))
     }
 
     /// Calls `read` with the current ID.
+    #[inline]
     pub fn with_current<R>(read: impl FnOnce(Option<&Self>) -> R) -> R {
-        // A copy: `read` may open a scope of its own.
-        read(Self::current().as_ref())
+        if CURRENT.is_set() {
+            CURRENT.with(|id| read(Some(id)))
+        } else {
+            read(None)
+        }
     }
 
     /// Makes this the current ID while `future` is polled and dropped.
@@ -46,47 +47,33 @@ impl CorrelationId {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped {
-            future: Some(future),
-            id: Some(self),
-        }
+        Scoped::of(Some(self), future)
     }
 
     /// Makes this the current ID while `work` runs.
     pub fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
-        let mut id = Some(self);
-        let _inside = Inside::enter(&mut id);
-        work()
+        CURRENT.set(&self, work)
     }
 }
 
-/// Exchanges an ID for the current one, and back when it is dropped: nothing is copied in between.
-struct Inside<'a>(&'a mut Option<CorrelationId>);
-
-impl<'a> Inside<'a> {
-    #[inline]
-    fn enter(id: &'a mut Option<CorrelationId>) -> Self {
-        CURRENT.with_borrow_mut(|current| mem::swap(current, id));
-        Self(id)
-    }
-}
-
-impl Drop for Inside<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|current| mem::swap(current, self.0));
+/// Makes `id` the current one while `work` runs; without one it runs as it would anyway.
+#[inline]
+pub(crate) fn inside<R>(id: Option<&CorrelationId>, work: impl FnOnce() -> R) -> R {
+    match id {
+        Some(id) => CURRENT.set(id, work),
+        None => work(),
     }
 }
 
 pin_project! {
-    /// The future of [`CorrelationId::scope`].
+    /// A future with an ID that is current while it is polled and dropped: of [`CorrelationId::scope`]
+    /// and [`crate::InCurrentScope`].
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is polled"]
     pub struct Scoped<F> {
         // `None` once it has ended: what it still holds is dropped inside the scope.
         #[pin]
         future: Option<F>,
-        // While it is polled or dropped, whatever was current before. `None` once it is taken.
         id: Option<CorrelationId>,
     }
 
@@ -94,26 +81,26 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
-                let _inside = Inside::enter(this.id);
-                this.future.set(None);
+                inside(this.id.as_ref(), || this.future.set(None));
             }
         }
     }
 }
 
 impl<F> Scoped<F> {
-    /// Makes `id` the current one while `call` makes the future, and while that is polled.
     #[inline]
-    pub(crate) fn calling(id: CorrelationId, call: impl FnOnce() -> F) -> Self {
-        let mut id = Some(id);
-        let future = {
-            let _inside = Inside::enter(&mut id);
-            call()
-        };
+    pub(crate) const fn of(id: Option<CorrelationId>, future: F) -> Self {
         Self {
             future: Some(future),
             id,
         }
+    }
+
+    /// Makes `id` the current one while `call` makes the future, and while that is polled.
+    #[inline]
+    pub(crate) fn calling(id: CorrelationId, call: impl FnOnce() -> F) -> Self {
+        let future = CURRENT.set(&id, call);
+        Self::of(Some(id), future)
     }
 }
 
@@ -126,27 +113,27 @@ impl<F: Future> Future for Scoped<F> {
 }
 
 impl<F: Future> Scoped<F> {
-    /// Polls inside the scope, and lets `finish` at what comes out before it is moved away, with the
-    /// ID if it is the first to get it.
+    /// Polls inside the scope, and lets `finish` at what comes out before it is moved away.
     #[inline]
     pub(crate) fn poll_and(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        finish: impl FnOnce(&mut F::Output, &mut Option<CorrelationId>),
+        finish: impl FnOnce(&mut F::Output, Option<&CorrelationId>),
     ) -> Poll<F::Output> {
         let mut this = self.project();
-        let inside = Inside::enter(this.id);
-        let mut polled = match this.future.as_mut().as_pin_mut() {
-            Some(future) => future.poll(cx),
-            // As with any future, polling again after the end is the caller's error.
-            None => Poll::Pending,
-        };
-        if polled.is_ready() {
-            this.future.set(None);
-        }
-        drop(inside);
+        let mut polled = inside(this.id.as_ref(), || {
+            let polled = match this.future.as_mut().as_pin_mut() {
+                Some(future) => future.poll(cx),
+                // As with any future, polling again after the end is the caller's error.
+                None => Poll::Pending,
+            };
+            if polled.is_ready() {
+                this.future.set(None);
+            }
+            polled
+        });
         if let Poll::Ready(output) = &mut polled {
-            finish(output, this.id);
+            finish(output, this.id.as_ref());
         }
         polled
     }

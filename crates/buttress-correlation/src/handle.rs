@@ -1,12 +1,14 @@
-//! What a correlation layer has counted.
+//! What a correlation layer has counted, and changing what it does.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use buttress_core::config::ConfigError;
 use buttress_core::metric::{Collect, Family, Kind, Value};
 
-use crate::InvalidId;
+use crate::live::Shared;
+use crate::{Config, InvalidId};
 
 /// Where the ID of a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +50,10 @@ impl Counters {
     }
 }
 
-/// Reads what a [`crate::CorrelationLayer`] has counted, in all its services. Cheap to clone.
+/// Reads what a [`crate::CorrelationLayer`] has counted, in all its services, and reconfigures it.
+/// Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct CorrelationHandle(pub(crate) Arc<Counters>);
+pub struct CorrelationHandle(pub(crate) Arc<Shared>);
 
 /// What has been counted since the layer was made. Each request is in exactly one of `minted`,
 /// `accepted` and `inherited`.
@@ -74,17 +77,30 @@ pub struct CorrelationSnapshot {
 }
 
 impl CorrelationHandle {
+    /// Replaces the configuration of the live layer, whole or, if it makes no sense, not at all. Each
+    /// request is served by one configuration from its beginning to its echo; the counts stay.
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.0.replace(config);
+        Ok(())
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Config {
+        self.0.config()
+    }
+
     /// The counts as they are now.
     pub fn snapshot(&self) -> CorrelationSnapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CorrelationSnapshot {
-            minted: read(&self.0.minted),
-            accepted: read(&self.0.accepted),
-            inherited: read(&self.0.inherited),
-            empty: read(&self.0.empty),
-            too_long: read(&self.0.too_long),
-            charset: read(&self.0.charset),
-            repeated: read(&self.0.repeated),
+            minted: read(&self.0.counters.minted),
+            accepted: read(&self.0.counters.accepted),
+            inherited: read(&self.0.counters.inherited),
+            empty: read(&self.0.counters.empty),
+            too_long: read(&self.0.counters.too_long),
+            charset: read(&self.0.counters.charset),
+            repeated: read(&self.0.counters.repeated),
         }
     }
 }

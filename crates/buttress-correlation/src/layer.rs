@@ -5,13 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use buttress_core::config::ConfigError;
+use http::{HeaderName, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::current::Scoped;
-use crate::handle::{CorrelationHandle, Counters};
+use crate::handle::CorrelationHandle;
+use crate::live::{Live, Shared};
 use crate::take::{put, take};
 use crate::{Config, CorrelationId};
 
@@ -19,32 +21,28 @@ use crate::{Config, CorrelationId};
 ///
 /// The ID stands in the request's header and extensions, is [`CorrelationId::current`] while
 /// the inner service works, and goes back in the response's header and extensions; in no extensions
-/// if [`Config::extensions`] says so. All services and clones of one layer share its counters.
+/// if [`Config::extensions`] says so. All services and clones of one layer share its counters and its
+/// configuration, which [`CorrelationHandle::reconfigure`] replaces.
 #[derive(Clone, Debug, Default)]
-pub struct CorrelationLayer {
-    config: Arc<Config>,
-    counters: Arc<Counters>,
-}
+pub struct CorrelationLayer(Arc<Shared>);
 
 /// The service of a [`CorrelationLayer`].
 #[derive(Clone, Debug)]
 pub struct Correlation<S> {
     inner: S,
-    layer: CorrelationLayer,
+    live: Live,
 }
 
 impl CorrelationLayer {
     /// A layer that does as `config` says.
-    pub fn new(config: Config) -> Self {
-        Self {
-            config: Arc::new(config),
-            counters: Arc::default(),
-        }
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self(Arc::new(Shared::new(config))))
     }
 
-    /// Reads what this layer counts.
+    /// Reads what this layer counts, and reconfigures it.
     pub fn handle(&self) -> CorrelationHandle {
-        CorrelationHandle(Arc::clone(&self.counters))
+        CorrelationHandle(Arc::clone(&self.0))
     }
 }
 
@@ -54,15 +52,15 @@ impl<S> Layer<S> for CorrelationLayer {
     fn layer(&self, inner: S) -> Correlation<S> {
         Correlation {
             inner,
-            layer: self.clone(),
+            live: Live::new(Arc::clone(&self.0)),
         }
     }
 }
 
 impl<S> Correlation<S> {
     /// Wraps `inner` as `config` says, with counters of its own.
-    pub fn new(inner: S, config: Config) -> Self {
-        CorrelationLayer::new(config).layer(inner)
+    pub fn new(inner: S, config: Config) -> Result<Self, ConfigError> {
+        Ok(CorrelationLayer::new(config)?.layer(inner))
     }
 
     /// The wrapped service.
@@ -94,12 +92,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let CorrelationLayer { config, counters } = &self.layer;
-        let taken = take(config, counters, &mut request);
+        let (config, counters) = self.live.now();
+        let id = take(config, counters, &mut request);
         ResponseFuture {
-            inner: Scoped::calling(taken.id, || self.inner.call(request)),
-            echo: Some((config.header.clone(), taken.value)),
-            extensions: config.extensions,
+            echo: Some(Echo {
+                header: config.header.clone(),
+                extensions: config.extensions,
+            }),
+            inner: Scoped::calling(id, || self.inner.call(request)),
         }
     }
 }
@@ -111,9 +111,15 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: Scoped<F>,
-        echo: Option<(HeaderName, HeaderValue)>,
-        extensions: bool,
+        echo: Option<Echo>,
     }
+}
+
+/// Where the ID goes in the response.
+#[derive(Debug)]
+struct Echo {
+    header: HeaderName,
+    extensions: bool,
 }
 
 impl<F, R, E> Future for ResponseFuture<F>
@@ -124,15 +130,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (echo, extensions) = (this.echo, *this.extensions);
+        let echo = this.echo;
         this.inner.poll_and(cx, |result, id| {
-            let (Ok(response), Some((name, value))) = (result, echo.take()) else {
+            let (Ok(response), Some(echo), Some(id)) = (result, echo.take(), id) else {
                 return;
             };
-            put(response.headers_mut(), name, value);
-            if let Some(id) = id.take().filter(|_| extensions) {
-                response.extensions_mut().insert::<CorrelationId>(id);
+            if echo.extensions {
+                response.extensions_mut().insert(CorrelationId::clone(id));
             }
+            put(response.headers_mut(), &echo.header, id.to_header_value());
         })
     }
 }

@@ -39,14 +39,17 @@
 //! - Bytes are an ID exactly if length and charset say so: `id::tests`.
 //! - The ID is current while the inner service is called, polled and dropped, and not outside:
 //!   `tests/carry.rs`, `current::tests`.
+//! - It goes along into tasks and threads that take it, and only into these: `tests/spawned.rs`.
+//! - A live layer is reconfigured whole or not at all: `tests/reconfigure.rs`.
 //! - Exactly one ID goes out, the same through every attempt: `tests/propagate.rs`.
 //! - Readiness, errors, bodies and extensions pass through unchanged: `tests/contract.rs`.
 //!
 //! # What it costs
 //!
-//! Parsing and minting allocate nothing. A request costs one boxed value in each of the two
-//! extension maps and, where the ID is minted, one header value; without the maps ([`Config::extensions`]) that value alone.
-//! The counters are relaxed atomics.
+//! Parsing and minting allocate nothing, and neither does a scope. A request costs one boxed value in
+//! each of the two extension maps, one header value for the echo and, where the ID is minted, one for
+//! the request; without the maps ([`Config::extensions`]) the header values alone. The counters are
+//! relaxed atomics, the configuration is read without a lock. `cargo compare correlation` measures it.
 //!
 //! # Where in the stack
 //!
@@ -67,8 +70,10 @@ mod current;
 mod handle;
 mod id;
 mod layer;
+mod live;
 mod mint;
 mod propagate;
+mod spawn;
 mod take;
 mod trust;
 
@@ -79,4 +84,5 @@ pub use id::{ClientCorrelationId, CorrelationId, InvalidId, MAX_LEN};
 pub use layer::{Correlation, CorrelationLayer, ResponseFuture};
 pub use mint::Mint;
 pub use propagate::{Propagate, PropagateLayer};
+pub use spawn::{InCurrentScope, in_current_scope};
 pub use trust::{Predicate, RequestHead, Trust};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use crate::CorrelationId;
 
@@ -39,17 +39,21 @@ impl Mint {
 
 impl CorrelationId {
     /// A new ID: a UUIDv7. Allocates nothing.
+    #[inline]
     pub fn mint() -> Self {
-        // Without a shared counter: order within a millisecond is not worth a lock.
-        let random = Uuid::new_v4();
-        let (_, random) = random.as_bytes().split_at(6);
-        let random = random.first_chunk().unwrap_or(&[0; 10]);
-        Self::from_uuid(&Builder::from_unix_timestamp_millis(unix_millis(), random).into_uuid())
+        // Version and variant stand where they do in v4; the upper 48 bits are the time. Without a
+        // shared counter: order within a millisecond is not worth a lock.
+        const TIME: u128 = !(u128::MAX >> 48);
+        const VERSION: u128 = 0xf << 76;
+        let random = Uuid::new_v4().as_u128() & !(TIME | VERSION);
+        let time = u128::from(unix_millis()) << 80;
+        Self::from_uuid(time | 7 << 76 | random)
     }
 
     /// A new ID that tells nothing: a UUIDv4. Allocates nothing.
+    #[inline]
     pub fn mint_v4() -> Self {
-        Self::from_uuid(&Uuid::new_v4())
+        Self::from_uuid(Uuid::new_v4().as_u128())
     }
 }
 
@@ -88,6 +92,19 @@ mod tests {
             let (one, other) = (mint.mint(), mint.mint());
             assert_eq!(version(&one), expected);
             assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_uuid_is_the_one_that_its_own_crate_writes() {
+        for number in [0, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
+            let expected = Uuid::from_u128(number).hyphenated().to_string();
+            assert_eq!(CorrelationId::from_uuid(number).as_str(), expected);
+        }
+        for _ in 0..1_000 {
+            let uuid = Uuid::new_v4();
+            let id = CorrelationId::from_uuid(uuid.as_u128());
+            assert_eq!(id.as_str(), uuid.hyphenated().to_string());
         }
     }
 

@@ -67,7 +67,7 @@ impl PropagateLayer {
             }),
         };
         if let Some(value) = value {
-            put(request.headers_mut(), self.header.clone(), value);
+            put(request.headers_mut(), &self.header, value);
         }
     }
 

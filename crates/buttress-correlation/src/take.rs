@@ -5,84 +5,125 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use crate::handle::{Counters, Source};
 use crate::{ClientCorrelationId, Config, CorrelationId, InvalidId};
 
-/// An ID in both the forms that are needed.
-pub(crate) struct Taken {
-    pub(crate) id: CorrelationId,
-    pub(crate) value: HeaderValue,
-}
-
 /// Gives `request` its one ID: in its header, where nothing else is left, and in its extensions if
 /// those are wanted.
-pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
-    if let Some(id) = request.extensions().get::<CorrelationId>() {
-        // No client can write extensions: a layer further out has decided.
-        let taken = Taken {
-            value: id.to_header_value(),
-            id: id.clone(),
-        };
-        counters.count(Source::Inherited);
-        write(config, request.headers_mut(), &taken.value);
-        return taken;
+#[inline]
+pub(crate) fn take<B>(
+    config: &Config,
+    counters: &Counters,
+    request: &mut Request<B>,
+) -> CorrelationId {
+    if request.extensions().get::<CorrelationId>().is_some() {
+        return inherit(config, counters, request);
     }
-    let taken = match sent(config, request.headers()) {
-        // Then there is nothing to remove either.
+    let Sent { first, others } = sent(config, request.headers());
+    let id = match first {
         None => mint(config, counters, request.headers_mut()),
-        Some((_, Err(reason))) => {
-            counters.reject(reason);
-            remove_others(config, request.headers_mut());
-            mint(config, counters, request.headers_mut())
-        }
-        Some((name, Ok(id))) if config.trust.believes(request) => {
-            counters.count(Source::Accepted);
-            accept(config, name, id, request.headers_mut())
-        }
-        Some((_, Ok(id))) => {
-            if config.extensions {
-                request.extensions_mut().insert(ClientCorrelationId(id));
+        Some((name, value)) => match value.and_then(CorrelationId::try_from) {
+            Ok(id) if config.trust.believes(request) => {
+                counters.count(Source::Accepted);
+                if *name != config.header {
+                    put(request.headers_mut(), &config.header, id.to_header_value());
+                }
+                id
             }
-            remove_others(config, request.headers_mut());
-            mint(config, counters, request.headers_mut())
-        }
+            Ok(theirs) => {
+                if config.extensions {
+                    let theirs = ClientCorrelationId(theirs);
+                    request.extensions_mut().insert(theirs);
+                }
+                mint(config, counters, request.headers_mut())
+            }
+            Err(reason) => {
+                counters.reject(reason);
+                mint(config, counters, request.headers_mut())
+            }
+        },
     };
+    if others {
+        remove_others(config, request.headers_mut());
+    }
     if config.extensions {
-        request.extensions_mut().insert(taken.id.clone());
+        request.extensions_mut().insert(id.clone());
     }
-    taken
+    id
 }
 
-fn accept(config: &Config, name: &HeaderName, id: CorrelationId, headers: &mut HeaderMap) -> Taken {
-    if *name == config.header
-        && let Some(value) = headers.get(name).cloned()
-    {
-        // It is there, once, already.
-        remove_others(config, headers);
-        return Taken { id, value };
-    }
-    let value = id.to_header_value();
-    write(config, headers, &value);
-    Taken { id, value }
+/// The ID that a layer further out has given: no client can write extensions.
+#[cold]
+fn inherit<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> CorrelationId {
+    let id = request.extensions().get().cloned();
+    let id: CorrelationId = id.unwrap_or_else(|| config.mint.mint());
+    counters.count(Source::Inherited);
+    remove_others(config, request.headers_mut());
+    put(request.headers_mut(), &config.header, id.to_header_value());
+    id
 }
 
-fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken {
+#[inline]
+fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> CorrelationId {
     counters.count(Source::Minted);
     let id = config.mint.mint();
-    let value = id.to_header_value();
-    put(headers, config.header.clone(), value.clone());
-    Taken { id, value }
+    put(headers, &config.header, id.to_header_value());
+    id
 }
 
-/// What the first of the headers that is present says.
-fn sent<'a>(
-    config: &'a Config,
-    headers: &HeaderMap,
-) -> Option<(&'a HeaderName, Result<CorrelationId, InvalidId>)> {
-    let names = std::iter::once(&config.header).chain(&config.also_read);
-    for name in names.filter(|name| has(name, headers)) {
-        if let Some(value) = only(name, headers) {
-            return Some((name, value.and_then(CorrelationId::try_from)));
+/// What a request says of its ID.
+struct Sent<'c, 'r> {
+    /// The first of the names that is there, and its value.
+    first: Option<(&'c HeaderName, Result<&'r HeaderValue, InvalidId>)>,
+    /// Whether a name is there that does not go inward.
+    others: bool,
+}
+
+/// So many headers are compared faster than names are hashed to look them up: most differ in length
+/// already.
+const FEW: usize = 12;
+
+#[inline]
+fn sent<'c, 'r>(config: &'c Config, headers: &'r HeaderMap) -> Sent<'c, 'r> {
+    if headers.len() <= FEW {
+        return sent_among_few(config, headers);
+    }
+    let mut names = std::iter::once(&config.header).chain(&config.also_read);
+    Sent {
+        first: names.find_map(|name| Some((name, only(name, headers)?))),
+        others: config
+            .also_read
+            .iter()
+            .any(|name| headers.contains_key(name)),
+    }
+}
+
+fn sent_among_few<'c, 'r>(config: &'c Config, headers: &'r HeaderMap) -> Sent<'c, 'r> {
+    let mut sent = Sent {
+        first: None,
+        others: false,
+    };
+    let mut best = usize::MAX;
+    for (name, value) in headers {
+        let Some((rank, known)) = rank(config, name) else {
+            continue;
+        };
+        sent.others |= rank > 0;
+        if rank < best {
+            best = rank;
+            sent.first = Some((known, Ok(value)));
+        } else if rank == best {
+            sent.first = Some((known, Err(InvalidId::Repeated)));
         }
     }
-    None
+    sent
+}
+
+/// Which of the names that are read `name` is, the header itself being 0.
+#[inline]
+fn rank<'c>(config: &'c Config, name: &HeaderName) -> Option<(usize, &'c HeaderName)> {
+    if *name == config.header {
+        return Some((0, &config.header));
+    }
+    let mut others = (1..).zip(&config.also_read);
+    others.find(|&(_, other)| other == name)
 }
 
 /// The value of `name`, if it is there; an error if it is there more than once.
@@ -99,33 +140,15 @@ pub(crate) fn only<'a>(
     })
 }
 
-/// So many names are compared faster than one is hashed to look it up: most differ in length already.
-const FEW: usize = 12;
-
-/// Whether `name` is there, for a name that mostly is not.
-#[inline]
-fn has(name: &HeaderName, headers: &HeaderMap) -> bool {
-    if headers.keys_len() > FEW {
-        return headers.contains_key(name);
-    }
-    headers.keys().any(|present| present == name)
-}
-
-fn write(config: &Config, headers: &mut HeaderMap, value: &HeaderValue) {
-    remove_others(config, headers);
-    put(headers, config.header.clone(), value.clone());
-}
-
 fn remove_others(config: &Config, headers: &mut HeaderMap) {
     for name in &config.also_read {
-        if has(name, headers) {
-            headers.remove(name);
-        }
+        headers.remove(name);
     }
 }
 
 /// Sets the one value of `name`. A map that is full to the protocol's limit of 32,768 keeps what it
 /// has, rather than to panic.
-pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+#[inline]
+pub(crate) fn put(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
     let _full = headers.try_insert(name, value);
 }

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 fn numbered() -> CorrelationLayer {
-    CorrelationLayer::new(Config::new().mint(Mint::with(|| "the-id".parse().unwrap())))
+    CorrelationLayer::new(Config::new().mint(Mint::with(|| "the-id".parse().unwrap()))).unwrap()
 }
 
 fn current() -> Option<String> {
@@ -122,8 +122,9 @@ async fn without_extensions_the_id_is_current_in_both_headers_and_on_what_goes_o
     });
     let client = PropagateLayer::new().layer(upstream);
     let config = Config::new().mint(Mint::with(|| "the-id".parse().unwrap()));
-    let service = CorrelationLayer::new(config.extensions(false)).layer(service_fn(
-        move |mut request: Request<()>| {
+    let service = CorrelationLayer::new(config.extensions(false))
+        .unwrap()
+        .layer(service_fn(move |mut request: Request<()>| {
             assert!(request.extensions().is_empty());
             assert_eq!(request.headers()["x-correlation-id"], "the-id");
             assert_eq!(current().as_deref(), Some("the-id"));
@@ -131,8 +132,7 @@ async fn without_extensions_the_id_is_current_in_both_headers_and_on_what_goes_o
                 .headers_mut()
                 .insert("x-correlation-id", "another".parse().unwrap());
             client.clone().oneshot(request)
-        },
-    ));
+        }));
     let mut request = Request::new(());
     request
         .headers_mut()
@@ -152,8 +152,9 @@ async fn a_generator_that_panics_fails_its_own_request_alone() {
         );
         "fine".parse().unwrap()
     });
-    let service =
-        CorrelationLayer::new(Config::new().mint(mint)).layer(service_fn(|_: Request<()>| async {
+    let service = CorrelationLayer::new(Config::new().mint(mint))
+        .unwrap()
+        .layer(service_fn(|_: Request<()>| async {
             Ok::<_, Infallible>(Response::new(()))
         }));
     let failed = tokio::spawn(service.clone().oneshot(Request::new(()))).await;

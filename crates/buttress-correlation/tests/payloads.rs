@@ -42,7 +42,7 @@ async fn send(
     name: &'static str,
     values: &[&[u8]],
 ) -> (CorrelationId, Seen, CorrelationSnapshot) {
-    let layer = CorrelationLayer::new(Config::new().trust(trust));
+    let layer = CorrelationLayer::new(Config::new().trust(trust)).unwrap();
     let mut request = Request::new(());
     for value in values {
         let value = HeaderValue::from_bytes(value).unwrap();
@@ -135,7 +135,7 @@ async fn an_internal_service_accepts_a_valid_id_under_either_name() {
 #[tokio::test]
 async fn a_predicate_decides_for_each_request() {
     let trust = Trust::when(|parts| parts.headers.contains_key("x-mesh"));
-    let layer = CorrelationLayer::new(Config::new().trust(trust));
+    let layer = CorrelationLayer::new(Config::new().trust(trust)).unwrap();
     let ask = |mesh: bool| {
         let mut request = Request::builder().header("x-correlation-id", "theirs");
         if mesh {
@@ -152,7 +152,7 @@ async fn a_predicate_decides_for_each_request() {
 
 #[tokio::test]
 async fn the_first_header_present_decides_and_the_other_does_not_go_inward() {
-    let layer = CorrelationLayer::new(Config::new().trust(Trust::Internal));
+    let layer = CorrelationLayer::new(Config::new().trust(Trust::Internal)).unwrap();
     let request = Request::builder()
         .header("x-request-id", "second")
         .header("x-correlation-id", "first")

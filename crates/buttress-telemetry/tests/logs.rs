@@ -41,9 +41,10 @@ async fn handler(_: Request<()>) -> Result<Response<Body>, Infallible> {
 async fn the_id_stands_on_every_line_of_a_request_at_the_top_level() {
     let (lines, dispatch) = logging(Format::Json);
     let service = ServiceBuilder::new()
-        .layer(CorrelationLayer::new(
-            IdConfig::new().mint(Mint::with(|| "the-id".parse().unwrap())),
-        ))
+        .layer(
+            CorrelationLayer::new(IdConfig::new().mint(Mint::with(|| "the-id".parse().unwrap())))
+                .unwrap(),
+        )
         .layer(ServerSpanLayer::new())
         .service_fn(handler);
     let request = service.oneshot(Request::new(()));

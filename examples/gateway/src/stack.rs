@@ -85,7 +85,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             .trust(trust.clone())
             // Where spans and access lines read the ID; all else takes the current one.
             .extensions(observed),
-    );
+    )?;
     let build = Build::new(config, seams)?;
     let (proxy, routes, pools) = if observed {
         let Stacks {

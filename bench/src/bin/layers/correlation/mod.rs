@@ -72,7 +72,7 @@ fn candidates() -> Result<Vec<Candidate>, Error> {
             },
         ),
     ];
-    let buttress = CorrelationLayer::new(Config::default().trust(Trust::Internal));
+    let buttress = CorrelationLayer::new(Config::default().trust(Trust::Internal))?;
     let mut candidates = Vec::new();
     for (bench, exchange) in exchanges {
         let origin = Origin(exchange.head);

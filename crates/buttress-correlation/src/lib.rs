@@ -63,23 +63,39 @@
 //! The inner future is dropped with the ID still current, so that what it logs on its way out can be
 //! found. A response body outlives the scope: whoever works at its end takes the ID from the
 //! extensions.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `axum` | [`CorrelationId`] as an argument of an axum handler |
+//! | `serde` | an ID is a string in any format, judged when it is read |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod current;
+#[cfg(feature = "axum")]
+mod extract;
 mod handle;
+mod hosts;
 mod id;
 mod layer;
 mod live;
 mod mint;
 mod propagate;
+#[cfg(feature = "serde")]
+mod serialized;
 mod spawn;
 mod take;
 mod trust;
 
 pub use config::{Config, X_CORRELATION_ID, X_REQUEST_ID};
 pub use current::Scoped;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use extract::MissingCorrelationId;
 pub use handle::{CorrelationHandle, CorrelationSnapshot};
+pub use hosts::Hosts;
 pub use id::{ClientCorrelationId, CorrelationId, InvalidId, MAX_LEN};
 pub use layer::{Correlation, CorrelationLayer, ResponseFuture};
 pub use mint::Mint;

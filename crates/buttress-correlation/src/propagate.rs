@@ -8,18 +8,20 @@ use tower_service::Service;
 
 use crate::config::X_CORRELATION_ID;
 use crate::take::{only, put};
-use crate::{CorrelationId, Mint};
+use crate::{CorrelationId, Hosts, Mint};
 
 /// Sets exactly one valid ID on every outgoing request, in place of whatever was there.
 ///
 /// It is the ID in the request's extensions, or else [`CorrelationId::current`]. Where neither is
 /// known, a single valid ID that the caller set itself is kept, and without one an ID is minted.
+/// Hosts that are not ours need not be told: [`PropagateLayer::hosts`].
 /// Inside a retry or a hedge every attempt so carries the same ID, as long as one is known: put what
 /// runs outside of any request into a [`CorrelationId::scope`].
 #[derive(Clone, Debug)]
 pub struct PropagateLayer {
     header: HeaderName,
     mint: Mint,
+    hosts: Hosts,
 }
 
 /// The service of a [`PropagateLayer`].
@@ -34,6 +36,7 @@ impl Default for PropagateLayer {
         Self {
             header: X_CORRELATION_ID.clone(),
             mint: Mint::default(),
+            hosts: Hosts::default(),
         }
     }
 }
@@ -58,7 +61,18 @@ impl PropagateLayer {
         self
     }
 
+    /// Tells the ID to `hosts` alone. A request to any other goes out without one, whatever was there.
+    #[must_use]
+    pub fn hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
     fn set<B>(&self, request: &mut Request<B>) {
+        if !self.hosts.contain(request.uri()) {
+            request.headers_mut().remove(&self.header);
+            return;
+        }
         let value = match request.extensions().get::<CorrelationId>() {
             Some(id) => self.known(request.headers(), id),
             None => CorrelationId::with_current(|id| match id {

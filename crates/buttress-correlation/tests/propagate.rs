@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use buttress_correlation::{CorrelationId, CorrelationLayer, PropagateLayer};
+use buttress_correlation::{CorrelationId, CorrelationLayer, Hosts, PropagateLayer};
 use http::{HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -97,4 +97,26 @@ async fn the_name_of_the_header_can_be_chosen() {
         }));
     let request = Request::builder().extension(id("mine")).body(()).unwrap();
     assert_eq!(client.oneshot(request).await.unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn hosts_that_are_not_ours_are_sent_no_id_whatever_was_there() {
+    let ours = Hosts::only(["orders.example", "*.internal"]).unwrap();
+    let client = PropagateLayer::new().hosts(ours).layer(service_fn(reflect));
+    for (uri, told) in [
+        ("http://orders.example:8080/a", true),
+        ("http://api.internal/", true),
+        ("http://api.internal.evil.example/", false),
+        ("http://third.party.example/", false),
+        ("/nobody-known", false),
+    ] {
+        let request = Request::builder().uri(uri).extension(id("mine"));
+        // As a proxy passes it on.
+        let request = request.header("x-correlation-id", "mine").body(()).unwrap();
+        let sent = client.clone().oneshot(request).await.unwrap();
+        assert_eq!(sent.len(), usize::from(told), "{uri}");
+        let request = Request::builder().uri(uri).body(()).unwrap();
+        let sent = id("current").scope(client.clone().oneshot(request)).await;
+        assert_eq!(sent.unwrap().len(), usize::from(told), "{uri}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use buttress_core::trace_context::TraceContext;
-use buttress_correlation::Trust;
+use buttress_correlation::{Hosts, Trust};
 use buttress_telemetry::{ServerSpanLayer, TracePropagateLayer};
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
@@ -120,4 +120,26 @@ async fn errors_pass_through_unchanged() {
         service.oneshot(Request::new(())).await.err(),
         Some("broken")
     );
+}
+
+#[tokio::test]
+async fn hosts_that_are_not_ours_are_told_of_no_trace() {
+    let ours = Hosts::only(["*.internal"]).unwrap();
+    let layer = TracePropagateLayer::new().hosts(ours);
+    let client = layer.layer(service_fn(reflect));
+    for (uri, told) in [
+        ("http://api.internal/", true),
+        ("http://third.party.example/", false),
+        ("/nobody-known", false),
+    ] {
+        let mut request = request(PARENT);
+        *request.uri_mut() = uri.parse().unwrap();
+        let baggage = "user=7".parse().unwrap();
+        request.headers_mut().insert("baggage", baggage);
+        let response = client.clone().oneshot(request).await.unwrap();
+        let (headers, _) = seen(&response);
+        for name in ["traceparent", "tracestate", "baggage"] {
+            assert_eq!(headers.contains_key(name), told, "{name} to {uri}");
+        }
+    }
 }

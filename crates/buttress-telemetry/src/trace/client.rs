@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use buttress_core::body::is_head;
-use buttress_correlation::CorrelationId;
+use buttress_correlation::{CorrelationId, Hosts};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use tower_layer::Layer;
@@ -20,26 +20,39 @@ use crate::guarded::guarded;
 /// Gives every outgoing request a span of kind CLIENT, below the current span, that ends with the
 /// response's body, and sets `traceparent` and `tracestate` to it in place of whatever was there.
 ///
+/// Hosts that are not ours need not be told: [`TracePropagateLayer::hosts`].
+///
 /// Inside of retries each attempt has a span of its own. With no exporter configured there is no
 /// span; headers that the request carries already stay, and those of the request that is being
 /// answered, where they were believed, are passed on as they came.
 ///
 /// The span names the method, the address, the URL without user, password and query, the status and
 /// the correlation ID. No header and no query is ever recorded.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct TracePropagateLayer;
+pub struct TracePropagateLayer {
+    hosts: Hosts,
+}
 
 /// The service of a [`TracePropagateLayer`].
 #[derive(Clone, Debug)]
 pub struct TracePropagate<S> {
     inner: S,
+    hosts: Hosts,
 }
 
 impl TracePropagateLayer {
-    /// The layer.
-    pub const fn new() -> Self {
-        Self
+    /// A layer that tells every host.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells the trace to `hosts` alone. A request to any other has its span all the same, and goes out
+    /// without `traceparent`, `tracestate` and `baggage`, whatever was there.
+    #[must_use]
+    pub fn hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = hosts;
+        self
     }
 }
 
@@ -47,7 +60,10 @@ impl<S> Layer<S> for TracePropagateLayer {
     type Service = TracePropagate<S>;
 
     fn layer(&self, inner: S) -> TracePropagate<S> {
-        TracePropagate { inner }
+        TracePropagate {
+            inner,
+            hosts: self.hosts.clone(),
+        }
     }
 }
 
@@ -68,6 +84,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method_is_head = is_head(request.method());
         let (scope, end) = begin(&mut request);
+        if !self.hosts.contain(request.uri()) {
+            traceparent::remove_all(request.headers_mut());
+        }
         let (future, end) = guarded(end, || scope.enter(|| self.inner.call(request)));
         ResponseFuture::new(future, scope, end, method_is_head)
     }

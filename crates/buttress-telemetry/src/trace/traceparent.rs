@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// `00-{32 hex}-{16 hex}-{2 hex}`.
 const LEN: usize = 55;
@@ -73,6 +74,13 @@ pub(crate) fn format(context: &TraceContext) -> HeaderValue {
 pub(crate) fn remove(headers: &mut HeaderMap) {
     if headers.remove(&TRACEPARENT).is_some() | headers.contains_key(&TRACESTATE) {
         headers.remove(&TRACESTATE);
+    }
+}
+
+/// Removes all that tells of a trace, and what travels with it.
+pub(crate) fn remove_all(headers: &mut HeaderMap) {
+    for name in [&TRACEPARENT, &TRACESTATE, &BAGGAGE] {
+        headers.remove(name);
     }
 }
 

@@ -5,12 +5,13 @@ mod support;
 
 use std::sync::Arc;
 
-use buttress_breaker::{BreakerError, BreakerLayer, State};
+use buttress_breaker::{BreakerError, BreakerLayer, Permit, State};
 use buttress_core::BoxError;
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::Outcome;
 use buttress_core::protocol::{ErrorChain, Http, Plain};
 use buttress_core::reject::Rejected;
+use buttress_core::settle::Settle;
 use support::services::{Broken, Steps, Strict, call, guard, poll_ready};
 use support::{BAD, breaker, calls, ended};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok};
@@ -31,6 +32,21 @@ fn a_call_dropped_after_any_number_of_polls_is_abandoned_exactly_once() {
             (1, 1),
             "after {polls} polls"
         );
+    }
+}
+
+#[test]
+fn a_permit_that_is_settled_from_outside_ends_its_call_as_it_is_told() {
+    let time = ManualClock::new();
+    let settle: [fn(Permit); 2] = [
+        |permit| Settle::settle(permit, BAD),
+        |permit| Settle::settle_in(&mut Some(permit), BAD),
+    ];
+    for settle in settle {
+        let breaker = breaker(&time);
+        settle(breaker.try_acquire().unwrap());
+        let calls = calls(&breaker);
+        assert_eq!((calls.failure, ended(&calls)), (1, 1));
     }
 }
 

@@ -28,6 +28,10 @@ enum Op {
     Enter,
     Leave(usize),
     Advance(u64),
+    /// To the moment for which the last look asked, or a nanosecond before.
+    AdvanceToNext {
+        short: bool,
+    },
     Generation,
     Plan(u64, u64),
 }
@@ -37,6 +41,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => Just(Op::Enter),
         4 => (0_usize..100).prop_map(Op::Leave),
         4 => (0_u64..40_000).prop_map(Op::Advance),
+        2 => any::<bool>().prop_map(|short| Op::AdvanceToNext { short }),
         1 => Just(Op::Generation),
         1 => (16_u64..100_000, 1_u64..50_000).prop_map(|(at, more)| Op::Plan(at, at + more)),
     ]
@@ -57,6 +62,7 @@ struct Pair {
     thresholds: Vec<Duration>,
     calls: Vec<Call>,
     now: Instant,
+    next: Instant,
     generation: u64,
     plan: u32,
     counted_before: Instant,
@@ -76,6 +82,10 @@ impl Pair {
             Op::Enter => self.enter(),
             Op::Leave(at) => self.leave(at),
             Op::Advance(by) => self.now = self.now.saturating_add(nanos(by)),
+            Op::AdvanceToNext { short } => {
+                let next = self.next.saturating_sub(nanos(short.into()));
+                self.now = self.now.max(next);
+            }
             Op::Generation => self.generation += 1,
             Op::Plan(one, other) => {
                 let counted = overdue_before(self.thresholds[0], self.now);
@@ -141,6 +151,7 @@ impl Pair {
             .collect();
         assert_eq!(told, expected);
         assert_eq!(Some(next), soonest);
+        self.next = next;
     }
 }
 
@@ -158,6 +169,7 @@ proptest! {
             thresholds,
             calls: Vec::new(),
             now: NOW,
+            next: NOW,
             generation: 3,
             plan: 0,
             counted_before: Instant::ORIGIN,

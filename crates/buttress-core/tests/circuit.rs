@@ -169,6 +169,22 @@ fn a_probe_that_became_slow_in_flight_counts_once_and_keeps_its_place_to_its_end
 }
 
 #[test]
+fn a_probe_is_not_slow_in_the_moment_in_which_its_lease_ends() {
+    let (mut circuit, _, deadline) = probing();
+    let before = format!("{circuit:?}");
+    let moment = Duration::from_nanos(1);
+    let lease = Settings::default().probe_deadline;
+    let opened = circuit.overdue(
+        lease.saturating_sub(moment),
+        None,
+        deadline,
+        &Rng::seeded(1),
+    );
+    assert_eq!(opened, None);
+    assert_eq!(format!("{circuit:?}"), before);
+}
+
+#[test]
 fn calls_of_the_ramp_that_hang_open_the_circuit_as_those_that_end_badly_do() {
     let rng = Rng::seeded(1);
     let settings = Settings::default();

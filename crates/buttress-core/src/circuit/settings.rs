@@ -373,7 +373,7 @@ mod tests {
                 "probe_deadline",
             ),
             (
-                Settings::default().probe_deadline(Duration::MAX),
+                Settings::default().probe_deadline(second * 86_401),
                 "probe_deadline",
             ),
             (
@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(limit(second, State::Closed).validate(), Ok(()));
         assert_eq!(limit(second, State::Open).validate(), Ok(()));
         let most = Settings::default()
-            .probe_deadline(LONGEST)
+            .probe_deadline(second * 86_400)
             .max_probes(of(MAX_PROBES))
             .shortest_asked(SHORTEST);
         assert_eq!(most.validate(), Ok(()));

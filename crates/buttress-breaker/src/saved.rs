@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use buttress_core::circuit::Saved;
 
+use crate::breaker::Breaker;
 use crate::handle::BreakerHandle;
 
 /// What a restart should not forget of a breaker: from
@@ -52,6 +53,15 @@ impl BreakerHandle {
         let shared = self.breaker().shared();
         let (now, passed) = (shared.clock().now(), saved.passed(wall_now));
         shared.with(|machine| machine.restore(&saved.circuit, passed, now))
+    }
+}
+
+impl Breaker {
+    /// Goes on as a breaker of its name was left, however long ago: nobody has called since.
+    pub(crate) fn recall(&self, circuit: &Saved) {
+        let shared = self.shared();
+        let now = shared.clock().now();
+        shared.with(|machine| machine.restore(circuit, Duration::ZERO, now));
     }
 }
 

@@ -13,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use buttress_breaker::{
-    Breaker, BreakerError, Config, KeyedBreaker, KeyedConfig, Limits, Permit, Rule, State,
+    Backoff, Breaker, BreakerError, Config, KeyedBreaker, KeyedConfig, KeyedHandle, Limits, Permit,
+    Rule, Settings, State,
 };
 use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
@@ -98,7 +99,7 @@ fn keys_beyond_the_cap_are_protected_together_and_counted() {
 }
 
 #[test]
-fn an_idle_breaker_goes_and_one_that_is_held_or_not_closed_stays() {
+fn an_idle_breaker_goes_and_one_that_is_held_or_set_by_hand_stays() {
     let time = ManualClock::new();
     let breakers = keyed(&time, 10);
     let handle = breakers.handle();
@@ -120,6 +121,11 @@ fn an_idle_breaker_goes_and_one_that_is_held_or_not_closed_stays() {
     time.advance(IDLE * 5);
     handle.sweep();
     keys(&[2, 3, 4, 5]);
+    // 2 was asked for twice: it idles since somebody first looked.
+    time.advance(IDLE);
+    handle.sweep();
+    keys(&[3, 4, 5]);
+    assert_eq!(handle.snapshot().remembered, 1);
     in_flight.record(Outcome::Success);
     drop(held);
     handle.release();
@@ -144,6 +150,54 @@ fn a_flood_of_keys_that_fail_fills_the_map_for_six_idle_times_at_most() {
     assert!(own.count() >= 36);
 }
 
+#[test]
+fn keys_that_opened_and_are_asked_for_no_more_give_their_places_to_others() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    (0..10).for_each(|key| trip(&breakers, key));
+    breakers.handle().sweep();
+    time.advance(IDLE * 6);
+    breakers.handle().sweep();
+    (10..20).for_each(|key| end(&breakers.get(key), Outcome::Success));
+    let snapshot = breakers.handle().snapshot();
+    assert_eq!((snapshot.breakers.len(), snapshot.overflowed), (10, 0));
+    assert_eq!((snapshot.remembered, snapshot.forgotten), (10, 0));
+}
+
+#[test]
+fn a_key_that_had_opened_and_comes_back_probes_and_stays_open_for_as_long_as_it_would_have() {
+    let time = ManualClock::new();
+    let open_for = Backoff::by_attempt([OPEN_FOR, OPEN_FOR * 2]);
+    let circuit = Settings::default().open_for(open_for).ramp(None);
+    let limits = Limits::default().cap(10).idle_after(IDLE);
+    let config = KeyedConfig::default().breaker(config(&time).circuit(circuit));
+    let breakers = KeyedBreaker::new("tenants", config.limits(limits)).unwrap();
+    trip(&breakers, 1);
+    breakers.handle().sweep();
+    time.advance(IDLE * 6);
+    breakers.handle().sweep();
+    assert!(breakers.handle().is_empty());
+    let probe = breakers.get(1).try_acquire().unwrap();
+    assert!(probe.is_probe());
+    assert!(breakers.get(1).try_acquire().is_err(), "one at a time");
+    probe.record(BAD);
+    let rejected = breakers.get(1).try_acquire().unwrap_err();
+    assert_eq!(rejected.retry_after, Some(OPEN_FOR * 2));
+    assert_eq!(breakers.handle().snapshot().remembered, 0, "it is back");
+}
+
+#[test]
+fn what_all_are_let_go_of_is_not_remembered() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time, 10);
+    trip(&breakers, 1);
+    breakers.handle().sweep();
+    time.advance(IDLE * 6);
+    breakers.handle().sweep();
+    breakers.handle().release();
+    assert_eq!(breakers.get(1).state(), State::Closed);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Begin(u32),
@@ -162,25 +216,39 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..200)
 }
 
+/// The keys that are known to be down, and how often in a row they have opened.
+#[allow(
+    clippy::disallowed_types,
+    reason = "the wall clock is passed in; here it is made up"
+)]
+fn memories(handle: &KeyedHandle<u32>) -> BTreeMap<u32, u32> {
+    let saved = handle.save(std::time::SystemTime::UNIX_EPOCH).into_iter();
+    let down = saved.filter(|(_, saved)| saved.circuit.state != State::Closed);
+    down.map(|(key, saved)| (key, saved.circuit.attempt))
+        .collect()
+}
+
 proptest! {
-    /// Whatever happens, a key whose circuit is open or whose call is in flight has the very breaker
-    /// that it had: its generation never goes back.
+    /// Whatever happens, a key whose call is in flight has the very breaker that it had: its generation
+    /// never goes back. One that is not closed has it too, or it is remembered how it was.
     #[test]
-    fn no_breaker_goes_that_is_not_closed_or_has_a_call_in_flight(ops in ops()) {
+    fn no_breaker_goes_with_a_call_in_flight_and_what_was_not_closed_is_remembered(ops in ops()) {
         let time = ManualClock::new();
         let breakers = keyed(&time, 4);
         let handle = breakers.handle();
         let mut permits: Vec<(Option<u32>, Permit)> = Vec::new();
         for op in ops {
-            let kept: BTreeMap<u32, u64> = handle
-                .snapshot()
-                .breakers
-                .into_iter()
-                .filter(|(key, it)| {
-                    it.state != State::Closed || permits.iter().any(|(of, _)| *of == Some(*key))
-                })
-                .map(|(key, it)| (key, it.generation))
-                .collect();
+            let before = handle.snapshot();
+            let mut kept = BTreeMap::new();
+            let mut down = memories(&handle);
+            for (key, it) in before.breakers {
+                if permits.iter().any(|(of, _)| *of == Some(key)) {
+                    kept.insert(key, it.generation);
+                } else if it.state != State::Closed {
+                    down.insert(key, it.attempt);
+                }
+            }
+            let asked = if let Op::Begin(key) = op { Some(key) } else { None };
             match op {
                 Op::Begin(key) => {
                     let breaker = breakers.get(key);
@@ -205,6 +273,14 @@ proptest! {
             for (key, generation) in kept {
                 prop_assert!(now.get(&key).is_some_and(|now| *now >= generation), "{key} is gone");
             }
+            let forgot = usize::try_from(handle.snapshot().forgotten - before.forgotten).unwrap();
+            let memories = memories(&handle);
+            let told = |(key, attempt): &(u32, u32)| {
+                let recalled = memories.get(key) == Some(attempt);
+                recalled || now.get(key).is_some_and(|generation| *generation > 0)
+            };
+            let lost = down.into_iter().filter(|(key, _)| asked != Some(*key));
+            prop_assert!(lost.filter(|it| !told(it)).count() <= forgot);
         }
     }
 }
@@ -262,10 +338,10 @@ fn breakers_that_are_made_to_observe_go_when_they_idle_as_others_do() {
 #[test]
 fn what_all_are_held_in_by_hand_keeps_no_key() {
     let time = ManualClock::new();
-    let hold: [fn(&buttress_breaker::KeyedHandle<u32>); 3] = [
-        buttress_breaker::KeyedHandle::observe,
-        buttress_breaker::KeyedHandle::force_closed,
-        buttress_breaker::KeyedHandle::force_open,
+    let hold: [fn(&KeyedHandle<u32>); 3] = [
+        KeyedHandle::observe,
+        KeyedHandle::force_closed,
+        KeyedHandle::force_open,
     ];
     for hold in hold {
         let breakers = keyed(&time, 10);

@@ -12,9 +12,12 @@ use buttress_core::events::Events;
 use buttress_core::protocol::Plain;
 
 use super::handle::KeyedHandle;
+#[cfg(doc)]
+use super::handle::KeyedSnapshot;
 use super::key::Key;
 use super::layer::KeyedBreakerLayer;
 use super::metrics::Retired;
+use super::remembered::Remembered;
 use super::slot::{Fresh, Slot};
 use crate::breaker::Breaker;
 use crate::config::Config;
@@ -41,13 +44,17 @@ pub struct KeyedConfig {
 /// - No more breakers than [`Limits::cap`]. A key that finds no room shares the overflow breaker,
 ///   which protects the rest together and is counted (`buttress_series_overflow_total`): no call is
 ///   ever unprotected.
-/// - A breaker goes when no call has asked for it during [`Limits::idle_after`]; not while it is in any
-///   state but closed or the one that all are held in and new ones made in, nor while a call is in
-///   flight or somebody holds a handle of it. One whose windows hold failures, or that has a row of
-///   them, stays six times as long.
-/// - What has opened stays until calls have closed it again. Keys that a client invents until they
-///   open so fill the map, and new keys share the overflow breaker: guard keys that anyone can invent
-///   by what they belong to, a host of a known list or a tenant.
+/// - A breaker goes when no call has asked for it during [`Limits::idle_after`]; not while a call is in
+///   flight or somebody holds a handle of it, nor while an open time runs or somebody has set it by hand
+///   to what not all are held in or made in. One whose windows hold failures, or that has a row of them,
+///   stays six times as long: so does what has opened.
+/// - What goes and is not closed, or has opened and not proved healthy since, is remembered: when its key
+///   comes back the first call is a probe, as it would have been, and the next open time is no shorter. As
+///   many keys are remembered as have room in the map ([`KeyedSnapshot::remembered`]); for one more the
+///   one that went first is forgotten, and counted ([`KeyedSnapshot::forgotten`]).
+/// - Keys that a client invents until they open fill the map for six idle times, and new keys share the
+///   overflow breaker meanwhile: guard keys that anyone can invent by what they belong to, a host of a
+///   known list or a tenant.
 ///
 /// `tests/keyed.rs` proves both.
 ///
@@ -92,6 +99,7 @@ pub(super) struct Shared<K> {
     pub(super) series: usize,
     pub(super) cap: usize,
     pub(super) retired: Arc<Retired>,
+    pub(super) remembered: Arc<Remembered<K>>,
     fresh: Arc<Fresh>,
     pub(super) events: Arc<Events<Event>>,
 }
@@ -167,9 +175,16 @@ impl<K: Key> KeyedBreaker<K> {
         let retired = Arc::new(Retired::default());
         let retire = Arc::clone(&retired);
         let on_evict = move |slot: Slot| retire.add(&slot);
+        let remembered = Arc::new(Remembered::new(config.limits.cap));
+        let remember = Arc::clone(&remembered);
+        let on_going = move |key: &K, slot: &Slot, now| {
+            if let Some(circuit) = slot.memory(now) {
+                remember.remember(slot.breaker.name(), key.clone(), circuit);
+            }
+        };
         Ok(Self(Arc::new(Shared {
             name,
-            map: Evicting::new(config.limits, overflow, on_evict),
+            map: Evicting::new(config.limits, overflow, on_evict).on_going(on_going),
             clock: config.breaker.clock.clone(),
             template: RwLock::new(Arc::new(Template {
                 config: config.breaker,
@@ -178,6 +193,7 @@ impl<K: Key> KeyedBreaker<K> {
             series: config.series,
             cap: config.limits.cap,
             retired,
+            remembered,
             fresh,
             events,
         })))
@@ -195,6 +211,7 @@ impl<K: Key> KeyedBreaker<K> {
             slot
         });
         if let Some(template) = made_like {
+            self.0.remembered.forget(slot.breaker.name());
             self.0.catch_up(&slot.breaker, &template);
         }
         slot.breaker
@@ -240,6 +257,7 @@ impl<K: Key> Shared<K> {
     pub(super) fn hold(&self, state: Option<State>) {
         self.renew(|template| template.held = state);
         self.fresh.hold(state);
+        self.remembered.forget_all();
         self.each(|breaker| hold(breaker, state));
     }
 
@@ -262,6 +280,8 @@ impl<K: Key> Shared<K> {
             Ok(breaker) => {
                 if template.held.is_some() {
                     hold(&breaker, template.held);
+                } else if let Some(circuit) = self.remembered.recall(breaker.name()) {
+                    breaker.recall(&circuit);
                 }
                 let listed = self.map.len() <= self.series;
                 let fresh = Arc::clone(&self.fresh);

@@ -39,6 +39,11 @@ pub struct KeyedSnapshot<K> {
     pub overflowed: u64,
     /// How many breakers went for idleness.
     pub evicted: u64,
+    /// Of how many of them it is remembered that they were not closed, or had opened and not proved healthy.
+    pub remembered: usize,
+    /// How many were forgotten for others, because more than [`Limits::cap`](crate::Limits::cap) were to be
+    /// remembered.
+    pub forgotten: u64,
 }
 
 impl<K: Key> KeyedHandle<K> {
@@ -55,6 +60,7 @@ impl<K: Key> KeyedHandle<K> {
     pub fn snapshot(&self) -> KeyedSnapshot<K> {
         let shared = self.breakers.shared();
         let entries = shared.map.entries().into_iter();
+        let (remembered, forgotten) = shared.remembered.counts();
         KeyedSnapshot {
             name: Arc::clone(&shared.name),
             breakers: entries
@@ -63,6 +69,8 @@ impl<K: Key> KeyedHandle<K> {
             overflow: self.overflow().snapshot(),
             overflowed: shared.map.overflowed(),
             evicted: shared.map.evicted(),
+            remembered,
+            forgotten,
         }
     }
 
@@ -135,7 +143,7 @@ impl<K: Key> KeyedHandle<K> {
     }
 
     /// What the process after this one should not forget: each key whose breaker is not closed, or has
-    /// opened and not proved healthy since. What all are held in by hand, and new ones made in, is not
+    /// opened and not proved healthy since, be it there or remembered. What all are held in by hand, and new ones made in, is not
     /// among it.
     #[expect(
         clippy::disallowed_types,
@@ -144,9 +152,13 @@ impl<K: Key> KeyedHandle<K> {
     pub fn save(&self, wall_now: SystemTime) -> Vec<(K, SavedBreaker)> {
         let entries = self.breakers.shared().map.entries().into_iter();
         let known = entries.filter(|(_, slot)| slot.is_memorable());
-        known
-            .map(|(key, slot)| (key, slot.breaker.handle().save(wall_now)))
-            .collect()
+        let known = known.map(|(key, slot)| (key, slot.breaker.handle().save(wall_now)));
+        let gone = self.breakers.shared().remembered.all().into_iter();
+        let gone = gone.map(|(name, key, circuit)| {
+            let saved = SavedBreaker::new(&name, circuit, wall_now);
+            (key, saved)
+        });
+        known.chain(gone).collect()
     }
 
     /// Takes over what a process before this one saved, each by [`BreakerHandle::restore`]; how many

@@ -9,6 +9,7 @@ mod key;
 mod layer;
 mod metrics;
 mod plain;
+mod remembered;
 mod slot;
 
 pub use breakers::{KeyedBreaker, KeyedConfig};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use buttress_core::bounded::{Limits, MayGo};
-use buttress_core::circuit::{Circuit, State};
+use buttress_core::circuit::{Circuit, Saved, State};
 use buttress_core::clock::Instant;
 
 use crate::breaker::Breaker;
@@ -65,11 +65,22 @@ const EVIDENCE_KEPT: u32 = 6;
 impl Slot {
     /// Whether a new breaker in its place would not be the same to a call.
     pub(super) fn is_memorable(&self) -> bool {
+        self.breaker
+            .shared()
+            .peek(|machine| self.is_worth_a_word(&machine.circuit))
+    }
+
+    /// What a new breaker in its place has to be told to be the same to a call.
+    pub(super) fn memory(&self, now: Instant) -> Option<Saved> {
         self.breaker.shared().peek(|machine| {
             let circuit = &machine.circuit;
-            let closed = circuit.state() == State::Closed;
-            (!closed && !self.fresh.is_like(circuit)) || circuit.attempt() > 0
+            self.is_worth_a_word(circuit).then(|| circuit.save(now))
         })
+    }
+
+    fn is_worth_a_word(&self, circuit: &Circuit) -> bool {
+        let closed = circuit.state() == State::Closed;
+        (!closed && !self.fresh.is_like(circuit)) || circuit.attempt() > 0
     }
 }
 
@@ -79,11 +90,16 @@ impl MayGo for Slot {
         self.breaker.is_unshared()
             && self.breaker.shared().peek(|machine| {
                 let old = idle >= limits.idle_after.saturating_mul(EVIDENCE_KEPT);
-                let circuit = &machine.circuit;
-                (circuit.state() == State::Closed || self.fresh.is_like(circuit))
+                (is_told_by_itself(&machine.circuit, now) || self.fresh.is_like(&machine.circuit))
                     && (old || !accused(&machine.rules, now))
             })
     }
+}
+
+/// Whether [`Saved`] says all there is to say of `circuit`: nobody has set it by hand, and no open time
+/// runs. What was half-open or ramping and idles is probed anew as what is open is.
+fn is_told_by_itself(circuit: &Circuit, now: Instant) -> bool {
+    !circuit.state().is_by_hand() && circuit.remaining(now).is_zero()
 }
 
 /// Whether anything that was seen speaks against what is guarded.

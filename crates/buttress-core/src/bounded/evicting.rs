@@ -42,8 +42,12 @@ pub struct Evicting<K, V> {
     evicted: AtomicU64,
     /// The shard that the next key to find the map full looks after.
     rotation: AtomicUsize,
+    on_going: OnGoing<K, V>,
     on_evict: Box<dyn Fn(V) + Send + Sync>,
 }
+
+/// Told of an entry before it goes.
+type OnGoing<K, V> = Box<dyn Fn(&K, &V, Instant) + Send + Sync>;
 
 const SHARDS: usize = 64;
 
@@ -59,8 +63,18 @@ impl<K: Eq + Hash, V: MayGo + Clone> Evicting<K, V> {
             overflowed: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             rotation: AtomicUsize::new(0),
+            on_going: Box::new(|_, _, _| ()),
             on_evict: Box::new(on_evict),
         }
+    }
+
+    /// With `going` told of each entry before anybody can find it gone, so that what matters of it is
+    /// known to whoever makes the next one of its key. Called under a lock of the map: it must be quick,
+    /// and must not call it.
+    #[must_use]
+    pub fn on_going(mut self, going: impl Fn(&K, &V, Instant) + Send + Sync + 'static) -> Self {
+        self.on_going = Box::new(going);
+        self
     }
 
     /// The entry of `key`, made by `make` if it is new and there is room, else the overflow entry.
@@ -186,7 +200,8 @@ impl<K: Eq + Hash, V: MayGo + Clone> Evicting<K, V> {
     }
 
     fn look_after(&self, shard: &Shard<K, V>, now: Instant) {
-        let gone = shard.sweep(now, &self.limits);
+        let going = |key: &K, value: &V| (self.on_going)(key, value, now);
+        let gone = shard.sweep(now, &self.limits, &going);
         if !gone.is_empty() {
             self.len.fetch_sub(gone.len(), Ordering::Relaxed);
             self.evicted.fetch_add(gone.len() as u64, Ordering::Relaxed);

@@ -81,15 +81,19 @@ impl<K: Eq + Hash, V: MayGo + Clone> Shard<K, V> {
             .is_ok()
     }
 
-    /// Takes out what idles and may go.
-    pub(super) fn sweep(&self, now: Instant, limits: &Limits) -> Vec<V> {
+    /// Takes out what idles and may go, after `going` has been told of it.
+    pub(super) fn sweep(&self, now: Instant, limits: &Limits, going: &impl Fn(&K, &V)) -> Vec<V> {
         let mut entries = self.write();
-        let idles = |entry: &mut Entry<V>| {
+        let goes = |key: &Hashed<K>, entry: &mut Entry<V>| {
             let idle = entry.idle(now);
-            idle >= limits.idle_after && entry.value.may_go(idle, limits, now)
+            let goes = idle >= limits.idle_after && entry.value.may_go(idle, limits, now);
+            if goes {
+                going(&key.key, &entry.value);
+            }
+            goes
         };
         let gone = entries
-            .extract_if(|_, entry| idles(entry))
+            .extract_if(goes)
             .map(|(_, entry)| entry.value)
             .collect::<Vec<_>>();
         if !gone.is_empty() && entries.len() < entries.capacity() / 4 {

@@ -141,3 +141,20 @@ fn limits_that_make_no_sense_are_refused_by_name() {
     }
     assert_eq!(Limits::default().validate(), Ok(()));
 }
+
+#[test]
+fn what_goes_is_told_of_before_its_key_is_given_another() {
+    let told = Arc::<Mutex<Vec<u32>>>::default();
+    let into = Arc::clone(&told);
+    let mut world = World::new(100);
+    world.map = (world.map).on_going(move |key, thing, _| {
+        assert_eq!(*key, thing.0);
+        into.lock().unwrap().push(*key);
+    });
+    (0..4).for_each(|key| assert_eq!(world.ask(key, key % 2 == 0), key));
+    world.pass(IDLE);
+    world.map.sweep(world.now);
+    let mut told = told.lock().unwrap().clone();
+    told.sort_unstable();
+    assert_eq!((told, world.gone()), (vec![0, 2], vec![0, 2]));
+}

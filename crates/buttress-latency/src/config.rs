@@ -11,7 +11,7 @@ use buttress_core::outcome::Outcome;
 use http::StatusCode;
 
 use crate::objective::Objective;
-use crate::series::{Scheme, Switches};
+use crate::series::Switches;
 use crate::window::Windows;
 
 /// How many series there are at most by default.
@@ -33,7 +33,6 @@ pub struct Config {
     pub(crate) max_series: usize,
     pub(crate) switches: Switches,
     pub(crate) streaming: BTreeSet<Box<str>>,
-    pub(crate) scheme: Scheme,
     pub(crate) pool: Option<Arc<str>>,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
@@ -71,7 +70,6 @@ impl Config {
             max_series: MAX_SERIES,
             switches: Switches::TIMES,
             streaming: BTreeSet::new(),
-            scheme: Scheme::Http,
             pool: None,
             clock: Clock::default(),
             observer: None,
@@ -138,7 +136,7 @@ impl Config {
     /// The requests come over TLS: `url_scheme` is `https` where the request itself does not say.
     #[must_use]
     pub const fn tls(mut self) -> Self {
-        self.scheme = Scheme::Https;
+        self.switches = self.switches.set(Switches::TLS, true);
         self
     }
 

@@ -30,6 +30,25 @@ impl LatencyHandle {
         Ok(Self(Arc::new(Registry::new(config))))
     }
 
+    /// Replaces the configuration, without losing anything that was recorded. Clock, cap and pool stay
+    /// as they were.
+    ///
+    /// A window that is cut into the same slices as before keeps what it holds; any other begins, and so
+    /// does an objective that does not ask just the same. What is switched off is counted no further
+    /// and still shown. An exchange under way ends as the configuration says that is in force when it
+    /// does.
+    ///
+    /// Refuses what makes no sense, and objectives of routes for which there is no room left, and then
+    /// changes nothing.
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        self.0.reconfigure(config)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Config {
+        self.0.shared.in_force.get().config.clone()
+    }
+
     /// Every route and series with its windows, as of now.
     pub fn snapshot(&self) -> LatencySnapshot {
         let now = self.0.shared.clock.now();
@@ -143,7 +162,8 @@ impl LatencyHandle {
     /// Every goal, sorted by its route, with where its route is heading by `slices`.
     pub(crate) fn read_objectives(&self, slices: &Slices) -> Vec<ObjectiveSnapshot> {
         let now = self.0.shared.clock.now();
-        let routes = self.0.shared.objectives.iter();
+        let live = self.0.shared.in_force.get();
+        let routes = live.objectives.iter();
         routes
             .flat_map(|(route, goals)| goals.iter().map(|goal| goal.read(route, now)))
             .map(|goal| goal.heading(slices))

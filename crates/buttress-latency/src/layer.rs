@@ -172,18 +172,25 @@ impl Routing {
 
     /// The clock by which callers' waits are timed, if they are.
     pub(crate) fn clock_of_waits(&self) -> Option<&Clock> {
-        let shared = match self {
-            Self::Bound(route) => route.shared(),
-            Self::By(handle, _) => &handle.registry().shared,
+        let (route, clock) = match self {
+            Self::Bound(route) => (route, &route.shared().clock),
+            // Which route it will be is not known before the call.
+            Self::By(handle, _) => {
+                let registry = handle.registry();
+                (registry.unrouted(), &registry.shared.clock)
+            }
         };
-        let timed = shared.switches.has(Switches::WAITING);
-        timed.then_some(&shared.clock)
+        let timed = route.switches().has(Switches::WAITING);
+        timed.then_some(clock)
     }
 }
 
 #[inline]
 fn start<B>(route: &Route, request: &Request<B>, waited: Duration) -> Recording {
-    let scheme = Scheme::of(request.uri()).unwrap_or(route.shared().scheme);
+    let scheme = Scheme::of(request.uri()).unwrap_or_else(|| match route.switches() {
+        switches if switches.has(Switches::TLS) => Scheme::Https,
+        _ => Scheme::Http,
+    });
     let kind = Kind::Http(series::Method::of(request.method()), scheme);
     let trace = request.extensions().get().and_then(Sampled::of);
     Recording::start(route.group(kind), waited, trace)

@@ -140,6 +140,8 @@
 //!   nowhere; a stream is in no percentile but its own: `tests/times.rs`.
 //! - Every byte of a body that passes is counted where that is asked for, and the body is the one it
 //!   was: `tests/sizes.rs`.
+//! - A live handle takes another configuration ([`LatencyHandle::reconfigure`]) and loses nothing, or
+//!   refuses it whole: `tests/reconfigure.rs`.
 //! - No client can make more series than the cap; what overflows is merged and counted, and memory stays
 //!   flat under a million invented names: `tests/overflow.rs`, `tests/cardinality.rs`.
 //! - It works under a buffer, a limit and load shedding: `tests/contract.rs`.

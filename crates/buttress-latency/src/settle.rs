@@ -83,7 +83,7 @@ impl Recording {
         let duration = self.head.saturating_since(self.started);
         series
             .head
-            .record(&self.shared().windows, self.head, duration);
+            .record(&self.shared().in_force, self.head, duration);
     }
 
     fn record(&self, ending: Ending, now: Instant) {
@@ -105,8 +105,8 @@ impl Recording {
                 self.record_head(series);
             }
             if self.stream {
-                let windows = &self.shared().windows;
-                series.stream.record(windows, now, duration);
+                let in_force = &self.shared().in_force;
+                series.stream.record(in_force, now, duration);
             }
             if sized {
                 series.response_sizes.record(self.sent);
@@ -128,9 +128,12 @@ impl Recording {
 
     #[inline]
     fn show(&self, outcome: Outcome, ending: &Ending, now: Instant) {
-        let Some(observer) = &self.shared().observer else {
+        if !self.group.switches().has(Switches::OBSERVED) {
             return;
-        };
+        }
+        // Its own: while it runs, the configuration may change.
+        let observer = self.shared().in_force.get().config.observer.clone();
+        let Some(observer) = observer else { return };
         observer.show(&Exchange {
             route: Some(&**self.group.route()).filter(|name| !name.is_empty()),
             method: self.group.kind().method(),

@@ -6,7 +6,7 @@ mod tracker;
 mod view;
 
 pub(crate) use metrics::families;
-pub(crate) use tracker::{Tracked, Tracker, track};
+pub(crate) use tracker::{Goals, Tracked, track};
 pub use view::{Burn, BurnWindow, Goal, ObjectiveSnapshot};
 
 use std::time::Duration;

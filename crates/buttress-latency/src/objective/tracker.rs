@@ -26,19 +26,27 @@ const PAIRS: [(Duration, f64); 4] = [
 const SHORT_SLICES: u64 = SLICES / 12;
 
 /// The goals of each route that has an objective.
-pub(crate) type Tracked = BTreeMap<Box<str>, Arc<[Tracker]>>;
+pub(crate) type Tracked = BTreeMap<Box<str>, Arc<Goals>>;
 
-/// Begins to count for `objectives` at `now`.
-pub(crate) fn track(objectives: &BTreeMap<Box<str>, Objective>, now: Instant) -> Tracked {
-    let trackers = |objective: &Objective| {
-        let goals = objective.goals();
-        goals
-            .map(|(goal, target)| Tracker::new(goal, target, objective.period, now))
-            .collect()
-    };
-    let each = objectives.iter();
-    each.map(|(route, objective)| (route.clone(), trackers(objective)))
-        .collect()
+/// Those of one route.
+pub(crate) type Goals = Vec<Arc<Tracker>>;
+
+/// Begins to count for `objectives` at `now`, and goes on for those that were `counted` before.
+pub(crate) fn track(
+    objectives: &BTreeMap<Box<str>, Objective>,
+    counted: &Tracked,
+    now: Instant,
+) -> Tracked {
+    let each = objectives.iter().map(|(route, objective)| {
+        let counted = counted.get(route).map_or(&[][..], |goals| goals);
+        let goals = objective.goals().map(|(goal, target)| {
+            let same = |one: &&Arc<Tracker>| one.is_for(goal, target, objective.period);
+            let begin = || Arc::new(Tracker::new(goal, target, objective.period, now));
+            counted.iter().find(same).cloned().unwrap_or_else(begin)
+        });
+        (route.clone(), Arc::new(goals.collect()))
+    });
+    each.collect()
 }
 
 /// One goal of one route.
@@ -73,6 +81,10 @@ impl Tracker {
             next_end: AtomicU64::new(next_end(&rings)),
             rings: Mutex::new(rings),
         }
+    }
+
+    fn is_for(&self, goal: Goal, target: f64, period: Duration) -> bool {
+        (self.goal, self.target, self.period) == (goal, target, period)
     }
 
     /// Counts an exchange that ended `now` in `ending` after `duration`, if the goal is about it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 
 use super::route::Home;
-use super::{Ending, Key, Kind, Party, Series, Shared, Switches};
+use super::{Ending, Key, Kind, Live, Party, Series, Shared, Switches};
 use crate::recorder::Sampled;
 
 /// Endings beyond these are found by a look-up each time.
@@ -83,7 +83,9 @@ impl Group {
     /// Tells the objectives of the route of an exchange that ended `now` in `ending`.
     #[inline]
     pub(crate) fn judge(&self, ending: &Ending, now: Instant, duration: Duration) {
-        if let Some(objectives) = &self.home.objectives {
+        if self.switches().has(Switches::OBJECTIVES)
+            && let Some(objectives) = &*self.home.objectives.load()
+        {
             for objective in &**objectives {
                 objective.count(ending, now, duration);
             }
@@ -94,7 +96,7 @@ impl Group {
     #[cold]
     pub(crate) fn waited(&self, now: Instant, duration: Duration) {
         let waiting = self.home.waiting(self.kind == Kind::Plain);
-        waiting.record(&self.shared().windows, now, duration);
+        waiting.record(&self.shared().in_force, now, duration);
     }
 
     /// Records in the series of an exchange that ended in `ending`. If there is none and no room for
@@ -146,8 +148,15 @@ impl Group {
             return Arc::clone(all.overflow());
         }
         let key = self.key(ending);
-        let make = |key: &Key| Series::new(key.clone(), &shared.windows, now);
-        let series = all.get_or_insert_with(&key, make);
+        let mut made = false;
+        let series = all.get_or_insert_with(&key, |key| {
+            made = true;
+            Series::new(key.clone(), &shared.in_force.get().config.windows, now)
+        });
+        if made {
+            let fit = |live: &Live| series.fit(&live.config.windows, now);
+            shared.in_force.in_line(fit);
+        }
         // The overflow series is not remembered, so that every record that it takes is counted.
         if !Arc::ptr_eq(&series, all.overflow()) {
             self.remember(ending, &series);

@@ -4,6 +4,7 @@ mod ending;
 mod found;
 mod group;
 mod kind;
+mod live;
 mod rare;
 mod registry;
 mod route;
@@ -12,6 +13,7 @@ mod switches;
 pub(crate) use ending::{Class, Ending, status_class};
 pub(crate) use group::Group;
 pub(crate) use kind::{Kind, Method, Party, Scheme};
+pub(crate) use live::{InForce, Live};
 pub(crate) use rare::Rare;
 pub(crate) use registry::{Registry, Shared};
 pub(crate) use route::Route;
@@ -57,6 +59,15 @@ impl Series {
             request_sizes: RareSizes::default(),
             response_sizes: RareSizes::default(),
         }
+    }
+}
+
+impl Series {
+    /// From `now` on with `windows`.
+    pub(crate) fn fit(&self, windows: &Windows, now: Instant) {
+        self.rolling.fit(windows, now);
+        self.head.fit(windows, now);
+        self.stream.fit(windows, now);
     }
 }
 

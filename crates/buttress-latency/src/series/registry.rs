@@ -1,16 +1,14 @@
 //! All routes and series, each bounded.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use buttress_core::bounded::Bounded;
 use buttress_core::clock::Clock;
+use buttress_core::config::ConfigError;
 
 use super::found::Found;
-use super::{Ending, Key, Kind, Method, Route, Scheme, Series, Switches};
-use crate::config::{Config, Observer};
-use crate::objective::{Tracked, track};
-use crate::window::Windows;
+use super::{Ending, InForce, Key, Kind, Live, Method, Route, Scheme, Series};
+use crate::config::Config;
 
 /// The route of all that came when there was no more room.
 const OVERFLOW: &str = "_OVERFLOW";
@@ -28,24 +26,11 @@ pub(crate) struct Registry {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
-    pub(crate) windows: Windows,
     pub(crate) max_series: usize,
-    pub(crate) switches: Switches,
-    pub(crate) streaming: BTreeSet<Box<str>>,
-    pub(crate) scheme: Scheme,
     /// Whose endpoints are measured, if it is not a server.
     pub(crate) pool: Option<Arc<str>>,
-    pub(crate) observer: Option<Observer>,
     pub(crate) series: Bounded<Key, Series>,
-    pub(crate) objectives: Tracked,
-}
-
-impl Shared {
-    /// What is measured on the route called `name`.
-    pub(super) fn switches_of(&self, name: &str) -> Switches {
-        let streaming = self.streaming.contains(name);
-        self.switches.set(Switches::STREAMING, streaming)
-    }
+    pub(crate) in_force: InForce,
 }
 
 impl Registry {
@@ -58,29 +43,66 @@ impl Registry {
         let now = config.clock.now();
         let overflow = Series::new(overflow, &config.windows, now);
         let shared = Arc::new(Shared {
-            clock: config.clock,
-            windows: config.windows,
+            clock: config.clock.clone(),
             max_series: config.max_series,
-            switches: config.switches,
-            streaming: config.streaming,
-            scheme: config.scheme,
-            pool: config.pool,
-            observer: config.observer,
+            pool: config.pool.clone(),
             series: Bounded::new(config.max_series, overflow),
-            objectives: track(&config.objectives, now),
+            in_force: InForce::new(Live::new(config, now)),
         });
         let beyond = Route::new(OVERFLOW, Arc::clone(&shared), true);
         let registry = Self {
-            routes: Bounded::new(config.max_series, beyond),
+            routes: Bounded::new(shared.max_series, beyond),
             unrouted: Arc::new(Route::new("", Arc::clone(&shared), false)),
             found: Found::new(),
             shared,
         };
-        // Before anybody can use up the room by inventing names: no objective goes blind.
-        for route in config.objectives.keys() {
-            registry.look_up(route);
-        }
+        registry.make_room();
         registry
+    }
+
+    /// Replaces the configuration, which is known to make sense. Clock, cap and pool stay as they were.
+    pub(crate) fn reconfigure(&self, mut config: Config) -> Result<(), ConfigError> {
+        config.clock = self.shared.clock.clone();
+        config.max_series = self.shared.max_series;
+        config.pool.clone_from(&self.shared.pool);
+        config.validate()?;
+        self.has_room_for(&config)?;
+        let now = self.shared.clock.now();
+        let in_force = &self.shared.in_force;
+        in_force.change(
+            |live| live.followed_by(config, now),
+            |live| {
+                for route in self.all_routes() {
+                    route.fit(live, now);
+                }
+                for series in self.all_series() {
+                    series.fit(&live.config.windows, now);
+                }
+            },
+        );
+        self.make_room();
+        Ok(())
+    }
+
+    /// Before anybody can use up the room by inventing names: no objective goes blind.
+    fn make_room(&self) {
+        let live = self.shared.in_force.get();
+        for route in live.config.objectives.keys() {
+            self.look_up(route);
+        }
+    }
+
+    /// Refuses objectives for which that is too late.
+    fn has_room_for(&self, config: &Config) -> Result<(), ConfigError> {
+        let routes = config.objectives.keys();
+        let new = routes
+            .filter(|route| self.routes.get(&***route).is_none())
+            .count();
+        if new > 0 && self.routes.len() + new > self.shared.max_series {
+            let problem = format!("there is no room for {new} more routes; drop some objectives");
+            return Err(ConfigError::new("objective", problem));
+        }
+        Ok(())
     }
 
     /// The route called `name`, or the one that all routes beyond the cap share.
@@ -106,8 +128,15 @@ impl Registry {
         if name == OVERFLOW {
             return Arc::clone(self.routes.overflow());
         }
-        let make = |name: &str| Route::new(name, Arc::clone(&self.shared), false);
-        let route = self.routes.get_or_insert_with(name, make);
+        let mut made = false;
+        let route = self.routes.get_or_insert_with(name, |name: &str| {
+            made = true;
+            Route::new(name, Arc::clone(&self.shared), false)
+        });
+        if made {
+            let now = self.shared.clock.now();
+            self.shared.in_force.in_line(|live| route.fit(live, now));
+        }
         // The overflow route is not remembered, so that all that shares it is counted.
         if !Arc::ptr_eq(&route, self.routes.overflow()) {
             self.found.remember(&route);

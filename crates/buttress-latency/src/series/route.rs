@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use super::group::Group;
-use super::{Kind, LiveSwitches, Rare, Shared};
-use crate::objective::Tracker;
+use super::{Kind, Live, LiveSwitches, Rare, Shared, Switches};
+use crate::objective::Goals;
+use arc_swap::ArcSwapOption;
+use buttress_core::clock::Instant;
 
 /// A route template, or a name for a plain service.
 #[derive(Debug)]
@@ -18,7 +20,8 @@ pub(crate) struct Route {
 pub(super) struct Home {
     pub(super) name: Arc<str>,
     pub(super) shared: Arc<Shared>,
-    pub(super) objectives: Option<Arc<[Tracker]>>,
+    /// Looked at only where the switches say so.
+    pub(super) objectives: ArcSwapOption<Goals>,
     pub(super) switches: LiveSwitches,
     /// What callers waited for the service to be ready, of those that did: for HTTP, and for others.
     pub(super) waiting: [Rare; 2],
@@ -28,8 +31,10 @@ pub(super) struct Home {
 
 impl Route {
     pub(super) fn new(name: &str, shared: Arc<Shared>, overflow: bool) -> Self {
-        let objectives = shared.objectives.get(name).cloned();
-        let switches = LiveSwitches::new(shared.switches_of(name));
+        let live = shared.in_force.get();
+        let objectives = ArcSwapOption::new(live.objectives_of(name));
+        let switches = LiveSwitches::new(live.switches_of(name));
+        drop(live);
         let name = name.into();
         Self {
             home: Arc::new(Home {
@@ -50,6 +55,21 @@ impl Route {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.home.shared
+    }
+
+    #[inline]
+    pub(crate) fn switches(&self) -> Switches {
+        self.home.switches.get()
+    }
+
+    /// From `now` on as `live` says.
+    pub(super) fn fit(&self, live: &Live, now: Instant) {
+        let home = &self.home;
+        home.objectives.store(live.objectives_of(&home.name));
+        home.switches.set(live.switches_of(&home.name));
+        for waiting in &home.waiting {
+            waiting.fit(&live.config.windows, now);
+        }
     }
 
     /// What callers waited for plain services of this name, or for HTTP services of this route.

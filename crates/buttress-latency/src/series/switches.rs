@@ -20,6 +20,12 @@ impl Switches {
     pub(crate) const STREAMING: Self = Self(1 << 3);
     /// The bodies of responses are counted.
     pub(crate) const RESPONSE_SIZES: Self = Self(1 << 4);
+    /// The requests come over TLS.
+    pub(crate) const TLS: Self = Self(1 << 5);
+    /// The route has objectives.
+    pub(crate) const OBJECTIVES: Self = Self(1 << 6);
+    /// Somebody is shown each exchange.
+    pub(crate) const OBSERVED: Self = Self(1 << 7);
 
     /// All three times.
     pub(crate) const TIMES: Self = Self(Self::WAITING.0 | Self::HEAD.0 | Self::END.0);
@@ -44,6 +50,10 @@ impl LiveSwitches {
     pub(crate) fn get(&self) -> Switches {
         Switches(self.0.load(Ordering::Relaxed))
     }
+
+    pub(crate) fn set(&self, switches: Switches) {
+        self.0.store(switches.0, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Switches {
@@ -54,6 +64,9 @@ impl std::fmt::Debug for Switches {
             ("end", Self::END),
             ("streaming", Self::STREAMING),
             ("response_sizes", Self::RESPONSE_SIZES),
+            ("tls", Self::TLS),
+            ("objectives", Self::OBJECTIVES),
+            ("observed", Self::OBSERVED),
         ];
         let on = names.iter().filter(|(_, one)| self.has(*one));
         f.debug_set().entries(on.map(|(name, _)| name)).finish()

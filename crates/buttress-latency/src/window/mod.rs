@@ -86,6 +86,26 @@ impl RollingRecorder {
         }
     }
 
+    /// From `now` on with `windows`. One that is cut into the same slices as before keeps what it
+    /// holds, any other begins; what was recorded is in the total all the same.
+    pub(crate) fn fit(&self, windows: &Windows, now: Instant) {
+        let mut rings = self.rings();
+        if rings.iter().map(Ring::span).eq(windows.spans()) {
+            return;
+        }
+        let total = Total::new(self.recorder.snapshot());
+        self.advance(&mut rings, &total, now);
+        let mut last = std::mem::take(&mut *rings).into_vec();
+        let next = windows.spans().iter().map(|span| {
+            match last.iter().position(|ring| ring.span() == span) {
+                Some(same) => last.swap_remove(same),
+                None => Ring::since(*span, now, &total),
+            }
+        });
+        *rings = next.collect();
+        self.next_fold.store(next_end(&rings), Ordering::Relaxed);
+    }
+
     /// Counts `duration`, which ended `now`.
     #[inline]
     pub fn record(&self, now: Instant, duration: Duration) {

@@ -56,6 +56,18 @@ impl Ring {
         }
     }
 
+    /// A window that begins at `now`, when `total` had been counted.
+    pub(super) fn since(span: Span, now: Instant, total: &Total) -> Self {
+        Self {
+            base: Arc::clone(total.packed()),
+            ..Self::new(span, now)
+        }
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// When the running slice ends, in nanoseconds.
     pub(super) const fn slice_end(&self) -> u64 {
         self.running

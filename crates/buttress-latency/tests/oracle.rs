@@ -36,7 +36,10 @@ fn check(name: &str, mut sample: impl FnMut(&Rng) -> f64) {
     sorted.sort_unstable();
     let snapshot = recorder.snapshot();
     assert_eq!(snapshot.count(), oracle.len());
-    for q in PERCENTILES.into_iter().chain([0.01, 0.25, 0.75, 0.9999]) {
+    // Forty more, none of which falls between two samples.
+    let all = SAMPLES as f64;
+    let sweep = (0..40).map(|nth| (f64::from(nth) * all / 40.0 + 100.5) / all);
+    for q in PERCENTILES.into_iter().chain([0.0001, 0.9999]).chain(sweep) {
         let value = snapshot.quantile(q).value().unwrap().as_nanos() as f64;
         let close = |truth: u64, bound: f64| (value / truth as f64 - 1.0).abs() <= bound;
         let hdr = oracle.value_at_quantile(q);
@@ -141,6 +144,35 @@ fn a_quantile_of_too_few_samples_is_unknown() {
     assert!(snapshot.quantile(0.9).value().is_some());
     assert!(snapshot.quantile(0.5).value().is_some());
     assert_eq!(Snapshot::default().quantile(0.5).value(), None);
+}
+
+proptest! {
+    // The oracle counts through all of its buckets for each quantile.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever the samples are: at every one of them.
+    #[test]
+    fn every_quantile_of_any_samples_is_that_of_the_oracle(
+        exponents in proptest::collection::vec(3.0..12.6_f64, 2..60),
+    ) {
+        let recorder = Recorder::new();
+        let mut oracle: Histogram<u64> = Histogram::new_with_max(4_096_000_000_000, 4).unwrap();
+        for exponent in &exponents {
+            let nanos = 10_f64.powf(*exponent) as u64;
+            recorder.record(Duration::from_nanos(nanos));
+            oracle.record(nanos).unwrap();
+        }
+        let snapshot = recorder.snapshot();
+        for rank in 0..exponents.len() {
+            let q = (rank as f64 + 0.5) / exponents.len() as f64;
+            if let Some(value) = snapshot.quantile(q).value() {
+                let truth = oracle.value_at_quantile(q) as f64;
+                prop_assert!((value.as_nanos() as f64 / truth - 1.0).abs() <= 0.006);
+            } else {
+                prop_assert!(q.min(1.0 - q) * (exponents.len() as f64) < 1.0);
+            }
+        }
+    }
 }
 
 fn snapshots() -> impl Strategy<Value = Snapshot> {

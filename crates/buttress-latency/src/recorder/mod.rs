@@ -90,22 +90,19 @@ impl Recorder {
     fn read_buckets(&self, into: &mut Snapshot) {
         let mut cuts = SPLITS.iter().enumerate().peekable();
         for octave in 0..OCTAVES {
-            let first = octave * OCTAVE_BUCKETS;
-            let counts = self.octave(octave).into_iter().flatten();
-            let mut slot = Slot::of_bucket(first);
-            for (bucket, count) in (first..).zip(counts) {
-                into.push(slot, count);
-                slot = slot.next();
-                if let Some((nth, _)) = cuts.next_if(|(_, split)| split.bucket == bucket) {
-                    into.push(slot, self.upper(nth));
-                    slot = slot.next();
-                }
-            }
+            let counts = self.octave(octave);
             // Upper parts are no part of an octave, and may be all that there is of it.
-            let end = first + OCTAVE_BUCKETS;
+            let mut rest = counts.as_ref().map_or(&[][..], |counts| &counts[..]);
+            let (mut next, end) = (octave * OCTAVE_BUCKETS, (octave + 1) * OCTAVE_BUCKETS);
             while let Some((nth, split)) = cuts.next_if(|(_, split)| split.bucket < end) {
+                let (run, after) = rest
+                    .split_at_checked(split.bucket + 1 - next)
+                    .unwrap_or_default();
+                into.push_run(Slot::of_bucket(next), run);
                 into.push(Slot::of_bucket(split.bucket).next(), self.upper(nth));
+                (rest, next) = (after, split.bucket + 1);
             }
+            into.push_run(Slot::of_bucket(next), rest);
         }
     }
 
@@ -213,6 +210,25 @@ mod tests {
             });
         });
         assert_eq!(recorder.snapshot().count(), THREADS * RECORDS);
+    }
+
+    #[test]
+    fn an_octave_takes_room_when_something_first_falls_into_it() {
+        let recorder = Recorder::new();
+        let touched = || {
+            (0..OCTAVES)
+                .filter(|octave| recorder.has_octave(*octave))
+                .count()
+        };
+        recorder.record(Duration::ZERO);
+        recorder.record(Duration::MAX);
+        assert_eq!(touched(), 0);
+        for micros in [700, 800, 900] {
+            recorder.record(Duration::from_micros(micros));
+        }
+        assert_eq!(touched(), 1);
+        recorder.record(Duration::from_secs(3));
+        assert_eq!(touched(), 2);
     }
 
     #[test]

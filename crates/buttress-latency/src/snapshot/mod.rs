@@ -204,6 +204,12 @@ impl Snapshot {
         }
     }
 
+    /// Appends slots that follow each other, from `first` on.
+    pub(crate) fn push_run(&mut self, first: Slot, counts: &[u64]) {
+        let slots = (first.0..).map(Slot).zip(counts.iter().copied());
+        self.counts.extend(slots.filter(|(_, count)| *count > 0));
+    }
+
     pub(crate) const fn set_sum(&mut self, nanos: u64) {
         self.sum = nanos;
     }

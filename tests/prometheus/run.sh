@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A real Prometheus scrapes what buttress exposes: the gateway's demo, and a recorder that was told
+# known durations, as OpenMetrics and as protobuf with native histograms. What it makes of them has
+# to agree with the durations, and promtool has to find nothing to say.
+#
+#   tests/prometheus/run.sh
+#
+# Needs Debian's package `prometheus`, with promtool, and installs it with apt-get where it is
+# missing. All of it is on loopback, on ports that are free; what is started here ends here.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
+}
+
+if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
+  # Without its service: another Prometheus on this machine is nobody's wish.
+  export DEBIAN_FRONTEND=noninteractive
+  as_root apt-get update -qq
+  as_root env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus
+fi
+prometheus --version 2>&1 | head -n 1
+
+cargo build --locked --package buttress-tests --example prometheus
+exec timeout --kill-after=10 180 \
+  "${CARGO_TARGET_DIR:-target}/debug/examples/prometheus"

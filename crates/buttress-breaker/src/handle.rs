@@ -175,9 +175,10 @@ impl BreakerHandle {
     /// starts empty. The new rules are judged at once by what is known. Clock and randomness stay
     /// those the breaker was made with.
     ///
-    /// Where the slow thresholds of the rules change, calls in flight count at their end, by their age
-    /// and once; they are no longer seen while they hang. One that is in flight while the thresholds
-    /// change twice may not count as slow at all.
+    /// Where the slow thresholds of the rules change, calls in flight are no longer seen while they hang and
+    /// count at their end, by their age and the thresholds of then; but one that at any such change had been
+    /// in flight for longer than the shortest threshold until then counts no more for rules about slow
+    /// calls. So none counts twice (`tests/model.rs`).
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         config.validate()?;
         self.breaker.shared().reconfigure(config);

@@ -81,11 +81,7 @@ impl Pair {
     fn reconfigure(&mut self, which: usize) {
         let config: Config = config(&self.time).rules((self.rules)(which));
         self.breaker.handle().reconfigure(config).unwrap();
-        self.model.look();
-        self.model.rules = (self.rules)(which);
-        if self.model.state == State::Closed {
-            self.model.judge();
-        }
+        self.model.reconfigure((self.rules)(which));
     }
 
     fn force(&mut self, state: State, changed: bool) {
@@ -178,6 +174,18 @@ proptest! {
     fn timeouts_count_as_in_the_model(ops in ops()) {
         Pair::new(given::timeouts).run(&ops, true);
         Pair::new(given::timeouts).run(&ops, false);
+    }
+
+    #[test]
+    fn windows_that_change_their_size_or_go_and_come_hold_what_those_of_the_model_do(ops in ops()) {
+        Pair::new(given::resized).run(&ops, true);
+        Pair::new(given::resized).run(&ops, false);
+    }
+
+    #[test]
+    fn calls_in_flight_under_changing_thresholds_count_as_in_the_model(ops in ops()) {
+        Pair::new(given::other_thresholds).run(&ops, true);
+        Pair::new(given::other_thresholds).run(&ops, false);
     }
 
     #[test]

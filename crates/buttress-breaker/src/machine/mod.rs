@@ -254,9 +254,10 @@ impl Machine {
         self.circuit.reconfigure(settings);
         let before = self.watched().to_vec();
         self.slow_after = slow_after;
-        let replaced = self.rules.replaced_by(rules);
+        let replaced = self.rules.replaced_by(rules, now);
         self.reported.clear();
-        if *self.watched() != before {
+        // Calls in flight are known by the places of thresholds, which mean something else now.
+        if *self.watched() != before || self.rules.move_thresholds() {
             let shortest = before.first().copied();
             let counted = shortest.map(|shortest| overdue_before(shortest, now));
             in_flight.set(self.watched(), counted.unwrap_or(Instant::ORIGIN));

@@ -37,7 +37,7 @@ pub(super) struct Kept {
 impl Kept {
     /// `rule` with the first windows of `old` of its kinds. `places`: the slow thresholds of all
     /// rules.
-    pub(super) fn taking(rule: Rule, places: &[Duration], old: &mut [Self]) -> Self {
+    pub(super) fn taking(rule: Rule, places: &[Duration], old: &mut [Self], now: Instant) -> Self {
         let window = rule.window();
         let countings = countings(&rule, places).into_iter().flatten();
         let tallies = countings.zip(window.into_iter().cycle());
@@ -45,7 +45,7 @@ impl Kept {
             .map(|(counting, window)| {
                 let taken = old
                     .iter_mut()
-                    .find_map(|old| Tally::taking(counting, window, &mut old.tallies));
+                    .find_map(|old| Tally::taking(counting, window, &mut old.tallies, now));
                 taken.unwrap_or_else(|| Tally::new(counting, window))
             })
             .collect();
@@ -59,6 +59,11 @@ impl Kept {
             tallies,
             baseline,
         }
+    }
+
+    /// Whether it goes on with what was counted by another threshold.
+    pub(super) fn moves(&self) -> bool {
+        self.tallies.iter().any(Tally::moves)
     }
 
     /// Takes one call that ended into evidence; `false` if it is none.

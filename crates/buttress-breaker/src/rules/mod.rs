@@ -55,21 +55,26 @@ impl Rules {
             thresholds: Vec::new(),
             consecutive: 0,
         };
-        drop(new.replaced_by(rules));
+        drop(new.replaced_by(rules, Instant::ORIGIN));
         new
     }
 
-    /// These rules with the evidence of the present ones: each takes the first window of its kind
-    /// that no other has taken.
-    pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>) -> Replaced {
+    /// These rules with the evidence of the present ones at `now`: each takes the first window of its
+    /// kind that no other has taken.
+    pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>, now: Instant) -> Replaced {
         self.thresholds = thresholds(&rules);
         let places = &self.thresholds;
         let mut old = std::mem::take(&mut self.kept);
         self.kept = rules
             .into_iter()
-            .map(|rule| Kept::taking(rule, places, &mut old))
+            .map(|rule| Kept::taking(rule, places, &mut old, now))
             .collect();
         Replaced(old)
+    }
+
+    /// Whether any of them goes on with what was counted by another threshold.
+    pub(crate) fn move_thresholds(&self) -> bool {
+        self.kept.iter().any(Kept::moves)
     }
 
     /// Takes one call that ended into evidence; `false` if it is none.
@@ -312,14 +317,12 @@ mod tests {
     fn replaced_rules_take_over_the_windows_of_their_kind() {
         let mut rules = rate(4, Window::Calls(10));
         record_all(&mut rules, &[BAD, BAD, Outcome::Success]);
-        let _old = rules.replaced_by(vec![
-            Rule::ConsecutiveFailures(9),
-            Rule::FailureRate {
-                ratio: 0.9,
-                min_calls: 1,
-                window: Window::Calls(2),
-            },
-        ]);
+        let other = Rule::FailureRate {
+            ratio: 0.9,
+            min_calls: 1,
+            window: Window::Calls(2),
+        };
+        let _old = rules.replaced_by(vec![Rule::ConsecutiveFailures(9), other], NOW);
         let [kept] = rules.counts(NOW)[..] else {
             panic!("one window");
         };
@@ -380,7 +383,7 @@ mod tests {
         for other in others {
             let mut rules = rate(4, Window::Calls(10));
             record_all(&mut rules, &[BAD, BAD]);
-            drop(rules.replaced_by(vec![other]));
+            drop(rules.replaced_by(vec![other], NOW));
             let [kept] = rules.counts(NOW)[..] else {
                 panic!("one window");
             };

@@ -42,6 +42,8 @@ pub(super) struct Threshold {
 pub(super) struct Tally {
     counting: Counting,
     held: Held,
+    /// It was taken over from a rule with another threshold.
+    moves: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -121,21 +123,45 @@ impl Tally {
             Window::Calls(n) => Held::Calls(CallWindow::new(at_least_one(n))),
             Window::Time(span) => Held::Time(Box::new(TimeWindow::new(span))),
         };
-        Self { counting, held }
+        Self {
+            counting,
+            held,
+            moves: false,
+        }
     }
 
-    /// The tally with what the first of `old` of the same kind holds, if there is one.
-    pub(super) fn taking(counting: Counting, window: Window, old: &mut Vec<Self>) -> Option<Self> {
+    /// The tally with what the first of `old` of the same kind holds at `now`, if there is one.
+    pub(super) fn taking(
+        counting: Counting,
+        window: Window,
+        old: &mut Vec<Self>,
+        now: Instant,
+    ) -> Option<Self> {
         let alike = old
             .iter()
             .position(|old| old.counting.is_like(counting) && old.is_over(window));
         let taken = old.remove(alike?);
         let held = match (taken.held, window) {
             (Held::Calls(calls), Window::Calls(n)) => Held::Calls(calls.resized(at_least_one(n))),
-            (Held::Time(time), Window::Time(span)) => Held::Time(Box::new(time.resized(span))),
+            (Held::Time(mut time), Window::Time(span)) => {
+                // What has left it does not come back in a longer one.
+                drop(time.take_left(now));
+                Held::Time(Box::new(time.resized(span)))
+            }
             (held, _) => held,
         };
-        Some(Self { counting, held })
+        let moves = taken.counting.threshold().map(|at| at.after)
+            != counting.threshold().map(|at| at.after);
+        Some(Self {
+            counting,
+            held,
+            moves,
+        })
+    }
+
+    /// Whether what it counts as slow is no longer what it was when it was taken over.
+    pub(super) const fn moves(&self) -> bool {
+        self.moves
     }
 
     const fn is_over(&self, window: Window) -> bool {

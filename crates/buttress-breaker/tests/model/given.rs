@@ -55,8 +55,7 @@ fn either(slower_than: Duration, ratio: f64, min_calls: u32, window: Window) -> 
     }
 }
 
-/// Rules to run with, four of a kind. A window keeps its size and its threshold, and none of a kind is
-/// left out: what a smaller one forgot a larger one cannot recall, and the model forgets nothing.
+/// Rules to run with, four of a kind.
 pub type Rules = fn(usize) -> Vec<Rule>;
 
 pub fn failures(which: usize) -> Vec<Rule> {
@@ -120,6 +119,50 @@ pub fn mixed(which: usize) -> Vec<Rule> {
             either(LONG, 1.0, 3, TIME),
             rate(1.0, 7, TIME),
         ],
+    ][which % 4]
+        .clone()
+}
+
+/// Windows of all sizes, that come and go.
+pub fn resized(which: usize) -> Vec<Rule> {
+    let time = |millis| Window::Time(Duration::from_millis(millis));
+    let timeouts = |n, window| Rule::Timeouts { n, window };
+    [
+        vec![
+            rate(0.8, 4, Window::Calls(7)),
+            rate(0.9, 4, time(16_000)),
+            slow(SHORT, 0.9, 4, time(8_000)),
+            timeouts(5, Window::Calls(9)),
+        ],
+        vec![
+            rate(1.0, 3, Window::Calls(3)),
+            slow(SHORT, 1.0, 3, time(2_500)),
+            rate(1.0, 6, time(47_000)),
+            rate(0.9, 5, Window::Calls(5)),
+        ],
+        vec![
+            timeouts(4, time(5_000)),
+            rate(0.9, 3, time(3_000)),
+            rate(0.9, 8, Window::Calls(12)),
+            slow(SHORT, 0.8, 6, time(30_000)),
+        ],
+        vec![
+            timeouts(7, Window::Calls(20)),
+            timeouts(6, time(90_000)),
+            slow(SHORT, 0.9, 3, Window::Calls(4)),
+            rate(0.9, 5, time(11_000)),
+        ],
+    ][which % 4]
+        .clone()
+}
+
+/// What is slow changes, and which rule asks for it.
+pub fn other_thresholds(which: usize) -> Vec<Rule> {
+    [
+        vec![slow(SHORT, 0.9, 4, CALLS), slow(LONG, 0.9, 6, CALLS)],
+        vec![slow(LONG, 0.9, 4, CALLS), slow(SHORT, 0.9, 6, CALLS)],
+        vec![either(SHORT, 0.9, 5, TIME), slow(LONG * 2, 0.9, 5, CALLS)],
+        vec![slow(SHORT / 2, 0.9, 5, CALLS), either(LONG, 0.9, 6, TIME)],
     ][which % 4]
         .clone()
 }

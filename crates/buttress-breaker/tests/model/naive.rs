@@ -22,14 +22,16 @@ pub enum Kind {
     FailuresOrSlow(u64),
 }
 
+type Record = Vec<(u64, bool)>;
+
 pub struct Model {
     pub rules: Vec<Rule>,
     pub state: State,
     pub generation: u64,
     pub now: u64,
     pub entered: u64,
-    /// Of the present closed phase, by kind: when each counted call counted, and whether it was bad.
-    record: BTreeMap<Kind, Vec<(u64, bool)>>,
+    /// Of the present closed phase, for each rule: when each counted call counted, and whether it was bad.
+    records: Vec<Record>,
     pub row: u32,
     /// Calls in flight.
     calls: Vec<Call>,
@@ -39,6 +41,9 @@ pub struct Model {
     pub rejected: u64,
     pub stale: u64,
     usual: Usual,
+    /// How often the thresholds have changed, and the start of the calls that had been counted then.
+    plan: u32,
+    counted_before: u64,
 }
 
 #[derive(Clone)]
@@ -47,6 +52,9 @@ pub struct Call {
     generation: u64,
     pub is_probe: bool,
     start: u64,
+    /// Under which thresholds it began, and whether there were any.
+    plan: u32,
+    watched: bool,
     /// The thresholds it has passed in flight and been counted for.
     overdue: Vec<u64>,
 }
@@ -73,6 +81,39 @@ pub fn kind(rule: &Rule) -> Option<Kind> {
         Rule::Timeouts { .. } => Some(Kind::Timeouts),
         _ => None,
     }
+}
+
+/// Whether what one has counted means the same to the other: what is slow may change its meaning.
+fn is_like(one: &Rule, other: &Rule) -> bool {
+    let counting = |rule: &Rule| match kind(rule)? {
+        Kind::Slow(_) => Some(Kind::Slow(0)),
+        Kind::FailuresOrSlow(_) => Some(Kind::FailuresOrSlow(0)),
+        kind => Some(kind),
+    };
+    let is_time = |rule: &Rule| rule.window().map(|window| window.as_time().is_some());
+    counting(one).is_some() && counting(one) == counting(other) && is_time(one) == is_time(other)
+}
+
+/// What a window holds of what another of its kind held: its newest calls, or its buckets.
+fn resized(mut record: Record, was: &Rule, rule: &Rule, now: u64) -> Record {
+    match (was.window(), rule.window()) {
+        (Some(Window::Calls(old)), Some(Window::Calls(new))) => {
+            let kept = record.len().min(old.min(new) as usize);
+            record.split_off(record.len() - kept)
+        }
+        (Some(Window::Time(old)), Some(Window::Time(_))) => {
+            let width = nanos(old) / BUCKETS;
+            record.retain(|(at, _)| at / width + BUCKETS > now / width);
+            let at_its_start = |(at, bad)| (at / width * width, bad);
+            record.into_iter().map(at_its_start).collect()
+        }
+        _ => unreachable!(),
+    }
+}
+
+/// How wide the buckets are in which calls in flight are watched for a threshold.
+fn width(threshold: u64) -> u64 {
+    1 << (threshold / 16).ilog2()
 }
 
 fn lower_bound(total: u64, bad: u64) -> f64 {
@@ -104,12 +145,13 @@ impl Usual {
 impl Model {
     pub fn new(rules: Vec<Rule>, now: u64) -> Self {
         Self {
-            rules,
             state: State::Closed,
             generation: 0,
             now,
             entered: now,
-            record: BTreeMap::new(),
+            records: vec![Record::new(); rules.len()],
+            plan: 0,
+            counted_before: 0,
             row: 0,
             calls: Vec::new(),
             leases: Vec::new(),
@@ -118,6 +160,36 @@ impl Model {
             rejected: 0,
             stale: 0,
             usual: Usual::default(),
+            rules,
+        }
+    }
+
+    /// Other rules, of which each goes on with the first record of its kind that no other has taken.
+    pub fn reconfigure(&mut self, rules: Vec<Rule>) {
+        self.look();
+        let before = self.thresholds();
+        let mut old: Vec<_> = self.rules.drain(..).zip(self.records.drain(..)).collect();
+        let mut moved = false;
+        for rule in rules {
+            let alike = old.iter().position(|(was, _)| is_like(was, &rule));
+            let record = alike.map(|at| old.remove(at)).map(|(was, record)| {
+                moved |= was.slower_than() != rule.slower_than();
+                resized(record, &was, &rule, self.now)
+            });
+            self.records.push(record.unwrap_or_default());
+            self.rules.push(rule);
+        }
+        // Calls in flight are forgotten, and count at their end unless they have been counted.
+        if moved || self.thresholds() != before {
+            self.plan += 1;
+            if let Some(shortest) = before.first() {
+                let late = self.now.saturating_sub(*shortest);
+                let width = width(*shortest);
+                self.counted_before = self.counted_before.max(late / width * width);
+            }
+        }
+        if self.state == State::Closed {
+            self.judge();
         }
     }
 
@@ -127,7 +199,7 @@ impl Model {
         self.leases.clear();
         self.good_probes = 0;
         if state == State::Closed {
-            self.record.clear();
+            self.records.iter_mut().for_each(Vec::clear);
             self.row = 0;
             let adaptive = self.rules.iter().find_map(memory);
             if let Some(memory) = adaptive {
@@ -148,12 +220,13 @@ impl Model {
     pub fn look(&mut self) {
         let mut passed = Vec::new();
         for threshold in self.thresholds() {
-            let width = 1_u64 << (threshold / 16).ilog2();
+            let width = width(threshold);
             for call in &mut self.calls {
                 let end = (call.start / width).saturating_add(1).saturating_mul(width);
                 let due = end.saturating_add(threshold);
                 let known = call.overdue.contains(&threshold);
-                if due <= self.now && !known && !call.is_probe {
+                let watched = call.watched && call.plan == self.plan;
+                if due <= self.now && !known && watched {
                     call.overdue.push(threshold);
                     passed.push((threshold, due, call.generation));
                 }
@@ -162,8 +235,10 @@ impl Model {
         passed.sort_by_key(|(_, due, _)| *due);
         for (threshold, due, generation) in passed {
             if self.state == State::Closed && generation == self.generation {
-                for kind in [Kind::Slow(threshold), Kind::FailuresOrSlow(threshold)] {
-                    self.record.entry(kind).or_default().push((due, true));
+                for (rule, record) in self.rules.iter().zip(&mut self.records) {
+                    if rule.slower_than() == Some(Duration::from_nanos(threshold)) {
+                        record.push((due, true));
+                    }
                 }
                 self.as_of(due, Self::judge);
             }
@@ -219,6 +294,8 @@ impl Model {
             generation: self.generation,
             is_probe,
             start: self.now,
+            plan: self.plan,
+            watched: !is_probe && !self.thresholds().is_empty(),
             overdue: Vec::new(),
         };
         self.calls.push(call.clone());
@@ -264,29 +341,29 @@ impl Model {
         if told {
             self.row = if failed { self.row + 1 } else { 0 };
         }
-        let mut kinds = vec![Kind::Failures, Kind::Timeouts];
-        for threshold in self.thresholds() {
-            kinds.extend([Kind::Slow(threshold), Kind::FailuresOrSlow(threshold)]);
-        }
+        let forgotten = call.plan != self.plan;
+        let counted_before = call.watched && call.start < self.counted_before;
+        let counted = |after| {
+            let overdue = call.overdue.contains(&after);
+            (forgotten && counted_before) || (!forgotten && overdue)
+        };
         let mut news = told;
-        for kind in kinds {
-            let bad = match kind {
-                Kind::Failures => told.then_some(failed),
-                Kind::Timeouts => {
+        for (rule, record) in self.rules.iter().zip(&mut self.records) {
+            let bad = match kind(rule) {
+                Some(Kind::Failures) => told.then_some(failed),
+                Some(Kind::Timeouts) => {
                     told.then_some(outcome == Outcome::Failure(FailureKind::Deadline))
                 }
-                Kind::Slow(after) | Kind::FailuresOrSlow(after) => {
+                Some(kind @ (Kind::Slow(after) | Kind::FailuresOrSlow(after))) => {
                     let slow = age > after || outcome == Outcome::Slow;
                     let bad = slow || (failed && kind != Kind::Slow(after));
                     let counts = told || (outcome == Outcome::Abandoned && slow);
-                    (counts && !call.overdue.contains(&after)).then_some(bad)
+                    (counts && !counted(after)).then_some(bad)
                 }
+                None => None,
             };
-            if let Some(bad) = bad {
-                let asked = self.rules.iter().any(|rule| self::kind(rule) == Some(kind));
-                news |= asked;
-                self.record.entry(kind).or_default().push((self.now, bad));
-            }
+            news |= bad.is_some();
+            record.extend(bad.map(|bad| (self.now, bad)));
         }
         if news {
             self.judge();
@@ -324,9 +401,8 @@ impl Model {
 
     /// All and bad calls in the window of `rule`.
     pub fn count_of(&self, rule: &Rule) -> (u64, u64) {
-        let none = Vec::new();
-        let record = kind(rule).and_then(|kind| self.record.get(&kind));
-        let record = record.unwrap_or(&none).iter();
+        let at = self.rules.iter().position(|it| std::ptr::eq(it, rule));
+        let record = self.records[at.unwrap()].iter();
         let seen: Vec<bool> = match rule.window() {
             Some(Window::Calls(n)) => record.rev().take(n as usize).map(|(_, bad)| *bad).collect(),
             Some(Window::Time(span)) => {
@@ -362,10 +438,11 @@ impl Model {
 
     /// Moves what has left the window of an adaptive rule into what is usual.
     fn learn(&mut self) {
-        let adaptive = |rule: &&Rule| matches!(rule, Rule::Adaptive { .. });
-        let Some(rule) = self.rules.iter().find(adaptive).cloned() else {
+        let adaptive = |rule: &Rule| matches!(rule, Rule::Adaptive { .. });
+        let Some(at) = self.rules.iter().position(adaptive) else {
             return;
         };
+        let rule = self.rules[at].clone();
         let Rule::Adaptive {
             window, baseline, ..
         } = rule
@@ -374,7 +451,7 @@ impl Model {
         };
         let limit = self.limit(&rule);
         let width = nanos(window) / BUCKETS;
-        let record = self.record.entry(Kind::Failures).or_default();
+        let record = &mut self.records[at];
         let sums = |calls: &[(u64, bool)]| {
             let bad = calls.iter().filter(|(_, bad)| *bad).count();
             (calls.len() as u64, bad as u64)

@@ -124,13 +124,15 @@ proptest! {
         };
         for (step, bad) in steps {
             now = walk(now, step);
+            let covered = window.counts(now);
             let mut before = Instant::ORIGIN;
             for (at, counts) in window.take_left(now) {
                 prop_assert!(at >= before && window.bucket_end(at) <= now);
+                prop_assert!(counts.total > 0, "a bucket in which nothing ended");
                 before = at;
                 add(&mut left, counts);
             }
-            prop_assert_eq!(window.held(), window.counts(now));
+            prop_assert_eq!((window.held(), window.counts(now)), (covered, covered));
             window.record(now, bad);
             add(&mut recorded, Counts { total: 1, bad: u64::from(bad) });
         }

@@ -29,7 +29,9 @@ type Probing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// (`probing`): nobody's request is the guinea pig. It stands for the user traffic in all other
 /// respects: by its outcomes the circuit closes or opens, and its calls are counted.
 ///
-/// - It may take fifteen sixteenths of the probe deadline; after that it is a failure by deadline.
+/// - It may take fifteen sixteenths of the probe deadline; after that it is a failure by deadline. Where
+///   a slow threshold is set ([`Config::slow_after`](crate::Config::slow_after), or one of the rules') it is
+///   slow as soon as that is over.
 /// - A panic of it is a failure. `Ignored` and `Abandoned` decide nothing, and it is run again.
 /// - It ends with the last clone of the breaker, and is stopped when the state changes by hand.
 /// - Where it cannot run, because its [`Spawn`] is full or its executor is gone, user calls probe as
@@ -274,12 +276,13 @@ impl Task {
 
     /// Runs the function once, and waits before the next time.
     async fn probe(&mut self, mut lease: Lease) {
-        let Some((clock, probe, deadline)) = self.of.upgrade().and_then(|shared| {
+        let Some((clock, probe, deadline, slow_at)) = self.of.upgrade().and_then(|shared| {
             let prober = shared.prober()?;
             Some((
                 shared.clock().clone(),
                 prober.probe.clone(),
                 prober.deadline(),
+                shared.hot.slow_after().map(first_beyond),
             ))
         }) else {
             return;
@@ -287,9 +290,16 @@ impl Task {
         let generation = lease.generation;
         // Its failure has to come before the lease runs out, or nobody would believe it.
         let mut late = pin!(clock.sleep(deadline.saturating_sub(deadline / 16)));
-        let mut caught = Caught::new(&probe);
+        let mut slow = pin!(clock.sleep(slow_at.unwrap_or(deadline).min(deadline)));
+        let (mut caught, mut looked) = (Caught::new(&probe), false);
+        let of = &self.of.clone();
         let probing = pin!(poll_fn(|cx| match Pin::new(&mut caught).poll(cx) {
             Poll::Pending => {
+                if !looked && slow.as_mut().poll(cx).is_ready() {
+                    looked = true;
+                    // A look counts it as slow, which may end this.
+                    let _ = of.upgrade().map(|shared| Breaker::from(shared).state());
+                }
                 let late = late.as_mut().poll(cx);
                 late.map(|()| Outcome::Failure(FailureKind::Deadline))
             }
@@ -332,6 +342,11 @@ impl Task {
 const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest pause: what nobody sees out is no pause.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The first moment beyond `threshold`.
+const fn first_beyond(threshold: Duration) -> Duration {
+    threshold.saturating_add(Duration::from_nanos(1))
+}
 
 /// The function's future, or its panic.
 struct Caught(Option<Probing>);

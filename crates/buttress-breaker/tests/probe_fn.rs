@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use buttress_breaker::{Breaker, Config, ProbeFn, State};
 use buttress_core::clock::ManualClock;
+use buttress_core::events::Received;
 use buttress_core::outcome::Outcome;
 use buttress_core::spawn::{Spawn, Task};
 use support::{BAD, OPEN_FOR, PROBE_DEADLINE, calls, config, ended};
@@ -124,6 +125,28 @@ fn probe(script: Arc<Mutex<VecDeque<Script>>>, runs: Arc<AtomicUsize>) -> ProbeF
         }
     };
     ProbeFn::new(run).every(EVERY)
+}
+
+#[test]
+fn a_function_that_hangs_opens_the_circuit_when_it_is_slow_though_nobody_calls() {
+    let mut world = World::with(|config| config.slow_after(EVERY));
+    let mut events = world.breaker().handle().subscribe();
+    world.script([Script::Hang]);
+    assert_eq!(world.fall(), 1);
+    let mut states = || {
+        let told = std::iter::from_fn(|| events.try_recv());
+        let told = told.map(|received| match received {
+            Received::Event(event) => event.transition.unwrap().to,
+            Received::Lagged(lost) => panic!("lost {lost}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(states(), [State::Open, State::HalfOpen]);
+    world.advance(EVERY);
+    assert_eq!(states(), []);
+    world.advance(NANO);
+    assert_eq!(states(), [State::Open]);
+    assert_eq!(world.advance(OPEN_FOR), 2, "the next one");
 }
 
 #[test]

@@ -124,6 +124,18 @@ async fn retry_after_of_a_failed_response_holds_the_circuit_open() {
 }
 
 #[tokio::test]
+async fn a_retry_after_that_is_a_date_counts_from_that_of_the_answer_and_not_from_any_clock_here() {
+    let (breaker, none) = (breaker(&ManualClock::new()), HeaderMap::new());
+    let until = ("retry-after", "Sun, 06 Nov 1994 08:51:37 GMT");
+    let sent = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    answer(&breaker, 503, &headers(&[until]), &none).await;
+    assert_eq!(open_for(&breaker), Some(OPEN_FOR), "no date to count from");
+    breaker.handle().release();
+    answer(&breaker, 503, &headers(&[until, sent]), &none).await;
+    assert_eq!(open_for(&breaker), Some(MINUTE * 2));
+}
+
+#[tokio::test]
 async fn the_pushback_of_a_failed_grpc_call_holds_the_circuit_open() {
     let time = ManualClock::new();
     let breaker = breaker(&time);

@@ -6,12 +6,13 @@ mod support;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use buttress_breaker::http::ResponseBody;
-use buttress_breaker::{Breaker, BreakerService, Rule, State, Window};
+use buttress_breaker::{Breaker, BreakerService, Ramp, Rule, State, Step, Window};
 use buttress_core::classify::HttpStatus;
 use buttress_core::clock::ManualClock;
 use buttress_core::protocol::Http;
@@ -207,6 +208,45 @@ async fn a_call_is_in_flight_up_to_the_head_of_its_response() {
     assert_eq!(held(), (2, 1));
     drop(call);
     assert_eq!(held(), (2, 1));
+}
+
+#[tokio::test]
+async fn a_grpc_answer_that_ends_without_a_status_has_failed_and_one_that_is_all_head_is_judged_by_that()
+ {
+    let breaker = breaker(&ManualClock::new());
+    for status in [None, Some("0"), Some("14")] {
+        let service = breaker.layer().layer(service_fn(move |_: Request<()>| {
+            let response = Response::builder().header("content-type", "application/grpc");
+            let response = match status {
+                Some(status) => response.header("grpc-status", status),
+                None => response,
+            };
+            std::future::ready(response.body(Frames::default()))
+        }));
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    }
+    assert_eq!((calls(&breaker).failure, calls(&breaker).success), (2, 1));
+}
+
+#[tokio::test]
+async fn a_head_in_time_keeps_a_long_body_from_being_slow_to_probes_and_ramps() {
+    let time = ManualClock::new();
+    let one = NonZeroU32::MIN;
+    let ramp = Ramp::new([Step::new(0.5, OPEN_FOR, 1)]).bad_in_a_row(one);
+    let settings = config(&time).circuit.successes_to_close(one).ramp(ramp);
+    let config = config(&time).slow_after(OPEN_FOR).circuit(settings);
+    let breaker = Breaker::new("test", config).unwrap();
+    trip(&breaker);
+    time.advance(OPEN_FOR);
+    for state in [State::HalfOpen, State::Ramping] {
+        let response = answer(&breaker, 200, &[Part::Data(b"a")]).await;
+        time.advance(OPEN_FOR * 2);
+        assert_eq!(breaker.state(), state);
+        response.into_body().collect().await.unwrap();
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!((calls(&breaker).slow, calls(&breaker).success), (0, 2));
 }
 
 #[test]

@@ -108,6 +108,8 @@ fn a_record_allocates_nothing_and_memory_is_within_its_bounds() {
         "record/unsampled",
         "record/sampled",
         "record/route",
+        "layer/plain",
+        "layer/http",
     ] {
         assert!(
             ours(bench).iter().all(|line| line["allocs"] == 0),

@@ -205,7 +205,7 @@ pub use objective::{Burn, BurnWindow, Goal, Objective, ObjectiveSnapshot};
 pub use plain::PlainFuture;
 pub use quantile::{Estimate, PERCENTILES, Quantile};
 pub use recorder::Recorder;
-pub use request_body::{CarryRequest, Counted, Passed, RequestBody, Uncounted};
+pub use request_body::{CarryRequest, Counted, RequestBody, Uncounted};
 pub use service::{Latency, ResponseBody, ResponseFuture};
 pub use settle::Recording;
 pub use sizes::BodySizes;

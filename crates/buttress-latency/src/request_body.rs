@@ -10,6 +10,8 @@ use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::settle::Recording;
+
 /// Requests are passed on as they are: [`crate::LatencyLayer`] as it comes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Uncounted;
@@ -23,14 +25,14 @@ pub trait CarryRequest<A>: sealed::Sealed {
     /// Its body.
     type Body;
 
-    /// The request for the service inside, and where it is counted.
+    /// The request for the service inside, counted by `recording`.
     #[doc(hidden)]
-    fn carry(request: Request<A>) -> (Request<Self::Body>, Option<Passed>);
+    fn carry(request: Request<A>, recording: Option<&mut Recording>) -> Request<Self::Body>;
 }
 
 /// How many bytes of a request's body have passed.
 #[derive(Clone, Debug, Default)]
-pub struct Passed(Arc<AtomicU64>);
+pub(crate) struct Passed(Arc<AtomicU64>);
 
 pin_project! {
     /// A request's body, passed through unchanged and counted.
@@ -46,22 +48,20 @@ impl<A> CarryRequest<A> for Uncounted {
     type Body = A;
 
     #[inline]
-    fn carry(request: Request<A>) -> (Request<A>, Option<Passed>) {
-        (request, None)
+    fn carry(request: Request<A>, _: Option<&mut Recording>) -> Request<A> {
+        request
     }
 }
 
 impl<A: Body> CarryRequest<A> for Counted {
     type Body = RequestBody<A>;
 
-    fn carry(request: Request<A>) -> (Request<RequestBody<A>>, Option<Passed>) {
+    fn carry(request: Request<A>, recording: Option<&mut Recording>) -> Request<RequestBody<A>> {
         let passed = Passed::default();
-        let counted = passed.clone();
-        let request = request.map(|inner| RequestBody {
-            inner,
-            passed: counted,
-        });
-        (request, Some(passed))
+        if let Some(recording) = recording {
+            recording.count_request(passed.clone());
+        }
+        request.map(|inner| RequestBody { inner, passed })
     }
 }
 

@@ -96,10 +96,8 @@ where
         let waited = self.wait.take();
         let classify = self.classify.clone();
         // From here on every exit is recorded, a panic of `call` among them.
-        let mut recording = self.routing.start(&request, waited);
-        let (request, received) = R::carry(request);
-        recording.count_request(received);
-        let mut guard = Guard::new(recording);
+        let mut guard = Guard::new(self.routing.start(&request, waited));
+        let request = R::carry(request, guard.get_mut());
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();

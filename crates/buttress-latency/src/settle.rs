@@ -16,25 +16,33 @@ use crate::request_body::Passed;
 use crate::series::{Ending, Group, Series, Shared, Switches};
 
 /// An exchange that is being timed. It is recorded when it ends, however it does.
+///
+/// It is moved from future to body, so it is kept small.
 #[derive(Debug)]
 pub struct Recording {
     /// Counts it in flight.
     group: Arc<Group>,
     started: Instant,
-    /// What its caller waited, in nanoseconds, until that is recorded.
-    waited: u64,
-    status: Option<StatusCode>,
-    rejected: Option<&'static str>,
-    /// The request's trace, if it is sampled.
-    trace: Option<Sampled>,
     /// When the head of the response came, if that matters; before that, when it began.
     head: Instant,
+    /// What most exchanges have nothing of.
+    aside: Option<Box<Aside>>,
+    status: Option<StatusCode>,
     /// The head has come, and is yet to be recorded.
     head_due: bool,
     stream: bool,
-    /// How many bytes of the response's body have passed.
-    sent: u64,
-    /// What has passed of the request's, if that is counted.
+}
+
+#[derive(Debug, Default)]
+struct Aside {
+    /// What its caller waited, until that is recorded.
+    waited: Duration,
+    rejected: Option<&'static str>,
+    /// The request's trace, if it is sampled.
+    trace: Option<Sampled>,
+    /// How many bytes of the response's body have passed, if they are counted.
+    sent: Option<u64>,
+    /// Where those of the request's are counted, if they are.
     received: Option<Passed>,
 }
 
@@ -43,25 +51,35 @@ impl Recording {
     #[inline]
     pub(crate) fn start(group: &Arc<Group>, waited: Duration, trace: Option<Sampled>) -> Self {
         let started = group.shared().clock.now();
-        Self {
+        let mut recording = Self {
             group: Arc::clone(group),
             started,
-            waited: u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX),
-            status: None,
-            rejected: None,
-            trace,
             head: started,
+            aside: None,
+            status: None,
             head_due: false,
             stream: false,
-            sent: 0,
-            received: None,
+        };
+        if trace.is_some() || !waited.is_zero() {
+            recording.keep(waited, trace);
         }
+        recording
+    }
+
+    #[cold]
+    fn keep(&mut self, waited: Duration, trace: Option<Sampled>) {
+        let aside = self.aside();
+        (aside.waited, aside.trace) = (waited, trace);
     }
 
     /// The request's body is counted here.
-    #[inline]
-    pub(crate) fn count_request(&mut self, received: Option<Passed>) {
-        self.received = received;
+    pub(crate) fn count_request(&mut self, received: Passed) {
+        self.aside().received = Some(received);
+    }
+
+    #[cold]
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
     }
 
     fn shared(&self) -> &Shared {
@@ -69,13 +87,23 @@ impl Recording {
     }
 
     fn ending(&self, outcome: Outcome) -> Ending {
-        Ending::of(self.group.party(), outcome, self.status, self.rejected)
+        let rejected = self.aside.as_ref().and_then(|aside| aside.rejected);
+        Ending::of(self.group.party(), outcome, self.status, rejected)
     }
 
     /// What callers see of a long-lived stream is how soon it begins.
     fn seen(&self, now: Instant) -> Duration {
         let end = if self.stream { self.head } else { now };
         end.saturating_since(self.started)
+    }
+
+    /// Records the time to a head that began well, as that of a success: whatever becomes of its body
+    /// may take hours. Whether there is room for that.
+    fn record_answer(&self) -> bool {
+        let ending = self.ending(Outcome::Success);
+        let mut found = None;
+        let series = self.group.own_series(ending, self.head, &mut found);
+        series.inspect(|series| self.record_head(series)).is_some()
     }
 
     /// Records the time to the head.
@@ -86,51 +114,64 @@ impl Recording {
             .record(&self.shared().in_force, self.head, duration);
     }
 
+    /// The exchange ends in `outcome`. Called once.
+    fn end(&mut self, outcome: Outcome) {
+        let now = self.shared().clock.now();
+        if self.aside.is_some() {
+            self.record_waiting(now);
+        }
+        let ending = self.ending(outcome);
+        self.record(ending, now);
+        if self.group.switches().has(Switches::OBSERVED) {
+            self.show(outcome, &ending, now);
+        }
+    }
+
+    #[inline]
     fn record(&self, ending: Ending, now: Instant) {
         self.group.judge(&ending, now, self.seen(now));
-        let switches = self.group.switches();
-        let ended = switches.has(Switches::END) && !self.stream;
-        let sized = switches.has(Switches::RESPONSE_SIZES) && self.status.is_some();
-        if !(ended || self.stream || self.head_due || sized || self.received.is_some()) {
+        let ended = self.group.switches().has(Switches::END) && !self.stream;
+        if !(ended || self.stream || self.head_due || self.aside.is_some()) {
             return;
         }
-        let duration = now.saturating_since(self.started);
-        self.group.with_series(ending, now, |series| {
-            if ended {
-                let clock = &self.shared().clock;
-                let rolling = &series.rolling;
-                rolling.record_in(self.trace, now, duration, clock);
-            }
-            if self.head_due {
-                self.record_head(series);
-            }
-            if self.stream {
-                let in_force = &self.shared().in_force;
-                series.stream.record(in_force, now, duration);
-            }
-            if sized {
-                series.response_sizes.record(self.sent);
-            }
-            if let Some(received) = &self.received {
-                series.request_sizes.record(received.bytes());
-            }
-        });
+        let mut found = None;
+        let series = self.group.series(ending, now, &mut found);
+        if ended {
+            let trace = self.aside.as_ref().and_then(|aside| aside.trace);
+            let duration = now.saturating_since(self.started);
+            let clock = &self.shared().clock;
+            series.rolling.record_in(trace, now, duration, clock);
+        }
+        if self.head_due {
+            self.record_head(series);
+        }
+        if self.stream {
+            self.record_stream(series, now);
+        }
+        if let Some(aside) = &self.aside {
+            aside.record_sizes(series);
+        }
+    }
+
+    #[cold]
+    fn record_stream(&self, series: &Series, now: Instant) {
+        let lasted = now.saturating_since(self.started);
+        series.stream.record(&self.shared().in_force, now, lasted);
     }
 
     /// Records what the caller waited, once.
-    #[inline]
+    #[cold]
     fn record_waiting(&mut self, now: Instant) {
-        if self.waited > 0 {
-            self.group.waited(now, Duration::from_nanos(self.waited));
-            self.waited = 0;
+        if let Some(aside) = &mut self.aside {
+            let waited = std::mem::take(&mut aside.waited);
+            if !waited.is_zero() {
+                self.group.waited(now, waited);
+            }
         }
     }
 
-    #[inline]
+    #[cold]
     fn show(&self, outcome: Outcome, ending: &Ending, now: Instant) {
-        if !self.group.switches().has(Switches::OBSERVED) {
-            return;
-        }
         // Its own: while it runs, the configuration may change.
         let observer = self.shared().in_force.get().config.observer.clone();
         let Some(observer) = observer else { return };
@@ -151,13 +192,15 @@ impl Settle for Recording {
     fn head(&mut self, head: &Head<'_>) {
         self.status = Some(head.status);
         // A refusal of our own is an error by its status, or one of gRPC.
-        if head.grpc || !head.status.is_success() {
-            self.rejected = head
-                .extensions
-                .get::<Rejected>()
-                .map(|rejected| rejected.reason);
+        if (head.grpc || !head.status.is_success())
+            && let Some(rejected) = head.extensions.get::<Rejected>()
+        {
+            self.aside().rejected = Some(rejected.reason);
         }
         let switches = self.group.switches();
+        if switches.has(Switches::RESPONSE_SIZES) {
+            self.aside().sent = Some(0);
+        }
         self.stream = is_stream(head, switches);
         self.head_due = switches.has(Switches::HEAD);
         if self.head_due || self.stream {
@@ -167,26 +210,43 @@ impl Settle for Recording {
         }
     }
 
+    #[inline]
     fn answered(&mut self) {
-        // As a success of its status, whatever becomes of the body: it may take hours to end.
         if self.head_due {
-            let ending = self.ending(Outcome::Success);
-            let record = |series: &Series| self.record_head(series);
-            self.head_due = !self.group.with_own_series(ending, self.head, record);
+            self.head_due = !self.record_answer();
         }
     }
 
     #[inline]
     fn data(&mut self, bytes: u64) {
-        self.sent = self.sent.saturating_add(bytes);
+        if let Some(aside) = &mut self.aside
+            && let Some(sent) = &mut aside.sent
+        {
+            *sent = sent.saturating_add(bytes);
+        }
     }
 
     fn settle(mut self, outcome: Outcome) {
-        let now = self.shared().clock.now();
-        self.record_waiting(now);
-        let ending = self.ending(outcome);
-        self.record(ending, now);
-        self.show(outcome, &ending, now);
+        self.end(outcome);
+    }
+
+    #[inline]
+    fn settle_in(place: &mut Option<Self>, outcome: Outcome) {
+        if let Some(recording) = place {
+            recording.end(outcome);
+            *place = None;
+        }
+    }
+}
+
+impl Aside {
+    fn record_sizes(&self, series: &Series) {
+        if let Some(sent) = self.sent {
+            series.response_sizes.record(sent);
+        }
+        if let Some(received) = &self.received {
+            series.request_sizes.record(received.bytes());
+        }
     }
 }
 

@@ -26,6 +26,9 @@ impl Wait {
         polled: &Poll<Result<(), E>>,
         clock: impl FnOnce() -> Option<&'a Clock>,
     ) {
+        if let (Self::None, Poll::Ready(Ok(()))) = (&*self, polled) {
+            return;
+        }
         *self = match (*self, polled) {
             (Self::None | Self::Over(_), Poll::Ready(Ok(()))) | (Self::Since(_), Poll::Pending) => {
                 return;

@@ -74,10 +74,9 @@ impl Group {
         trace: Option<Sampled>,
     ) {
         self.judge(&ending, now, duration);
-        let clock = &self.shared().clock;
-        self.with_series(ending, now, |series| {
-            series.rolling.record_in(trace, now, duration, clock);
-        });
+        let (mut found, clock) = (None, &self.shared().clock);
+        let series = self.series(ending, now, &mut found);
+        series.rolling.record_in(trace, now, duration, clock);
     }
 
     /// Tells the objectives of the route of an exchange that ended `now` in `ending`.
@@ -99,34 +98,33 @@ impl Group {
         waiting.record(&self.shared().in_force, now, duration);
     }
 
-    /// Records in the series of an exchange that ended in `ending`. If there is none and no room for
-    /// one, in the one that all share, which is counted.
+    /// The series of an exchange that ended in `ending`, held by `found` if need be. If there is none
+    /// and no room for one, the one that all share, which is counted.
     #[inline]
-    pub(crate) fn with_series(&self, ending: Ending, now: Instant, record: impl FnOnce(&Series)) {
+    pub(crate) fn series<'a>(
+        &'a self,
+        ending: Ending,
+        now: Instant,
+        found: &'a mut Option<Arc<Series>>,
+    ) -> &'a Series {
         match self.cached(&ending) {
-            Some(series) => record(series),
-            None => record(&self.find(ending, now)),
+            Some(series) => series,
+            None => found.insert(self.find(ending, now)),
         }
     }
 
-    /// As [`Group::with_series`], for an exchange that has not ended, if it can have a series of its
-    /// own; whether it can.
+    /// As [`Group::series`], for an exchange that has not ended; none if it cannot have its own.
     #[inline]
-    pub(crate) fn with_own_series(
-        &self,
+    pub(crate) fn own_series<'a>(
+        &'a self,
         ending: Ending,
         now: Instant,
-        record: impl FnOnce(&Series),
-    ) -> bool {
-        if let Some(series) = self.cached(&ending) {
-            record(series);
-            return true;
+        found: &'a mut Option<Arc<Series>>,
+    ) -> Option<&'a Series> {
+        match self.cached(&ending) {
+            Some(series) => Some(series),
+            None => Some(found.insert(self.find_own(ending, now)?)),
         }
-        let series = self.find_own(ending, now);
-        series.is_some_and(|series| {
-            record(&series);
-            true
-        })
     }
 
     #[cold]

@@ -8,6 +8,8 @@
 //! | `record/unsampled` | the same with a trace that is not sampled, each 10 ms after the one before |
 //! | `record/sampled` | with one that is: once a second an octave has a new exemplar |
 //! | `record/route` | the series is looked up by its route (of 100), method and status first |
+//! | `layer/plain` | a call through the layer to a service that answers at once: two readings of the clock, the record, what is in flight |
+//! | `layer/http` | the same for HTTP, where `buttress` takes a third reading for the time to the head and `buttress-lean` does not |
 //! | `fold` | the end of a slice: what the one record that folds the windows takes more |
 //! | `read` | the windows of a busy series, each with its five percentiles |
 //! | `trend` | how the P99 of a busy series moves over the slices of its longest window |
@@ -24,6 +26,7 @@
 mod buttress;
 mod fold;
 mod hdrhistogram;
+mod layer;
 mod memory;
 mod metrics;
 mod opentelemetry;
@@ -39,12 +42,14 @@ use crate::report::{self, Row};
 use crate::{Error, Options};
 
 /// The order of the rows.
-const BENCHES: [&str; 5] = [
+const BENCHES: [&str; 7] = [
     "record",
     "record/windows",
     "record/unsampled",
     "record/sampled",
     "record/route",
+    "layer/plain",
+    "layer/http",
 ];
 
 /// The routes that a look-up finds its own among.
@@ -72,6 +77,7 @@ fn candidates() -> Result<Vec<Candidate>, Error> {
     all.extend(prometheus_client::candidates());
     all.extend(metrics::candidates()?);
     all.extend(opentelemetry::candidates());
+    all.extend(layer::candidates()?);
     all.sort_by_key(|candidate| BENCHES.iter().position(|bench| *bench == candidate.bench));
     Ok(all)
 }

@@ -107,6 +107,27 @@ async fn inside_a_valid_id_is_kept_and_an_invalid_or_repeated_one_replaced() {
 }
 
 #[tokio::test]
+async fn by_network_the_ids_and_traces_of_callers_within_are_kept_and_no_others() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (upstream, heads) = listening_upstream().await;
+    for (networks, kept) in [("127.0.0.0/8", true), ("10.0.0.0/8\", \"::1", false)] {
+        let trust = format!("[correlation]\ntrust = {{ networks = [\"{networks}\"] }}");
+        let stand = stand(&upstream, &trust).await;
+        let client = stand.client();
+        let request = client
+            .request(Method::GET, "/")
+            .header(ID, "order-7")
+            .header("traceparent", PARENT);
+        let answer = client.send(request.body(Full::default()).unwrap()).await;
+        let head = heads.lock().unwrap().pop().unwrap();
+        assert_eq!(only(&answer.headers), only(&head));
+        assert_eq!(only(&head) == "order-7", kept, "{networks}");
+        let same_trace = head.get("traceparent").is_some_and(|sent| sent == PARENT);
+        assert_eq!(same_trace, kept, "{networks}");
+    }
+}
+
+#[tokio::test]
 async fn naming_the_id_as_hop_by_hop_does_not_erase_it() {
     let (upstream, heads) = listening_upstream().await;
     let stand = stand(&upstream, "").await;

@@ -14,8 +14,9 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::body::{RequestBody, UploadLimits};
-use crate::config::{Config, ForwardedPolicy};
+use crate::config::{Config, ForwardedPolicy, Trust};
 use crate::headers::{self, Peer};
+use crate::networks::{FromWithin, Networks};
 use crate::problem::Problem;
 use crate::routes::{RouteId, Routes};
 use crate::target;
@@ -37,6 +38,8 @@ pub struct Ingress<S> {
     inner: S,
     rules: Arc<Rules>,
     peer: Option<Peer>,
+    /// Whether the peer is in a network whose callers are believed.
+    within: bool,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ struct Rules {
     routes: Routes,
     forwarded: ForwardedPolicy,
     limits: UploadLimits,
+    believed: Networks,
 }
 
 impl<S> Ingress<S> {
@@ -56,11 +60,16 @@ impl<S> Ingress<S> {
                 max_bytes: config.listen.max_request_body,
                 pause: config.listen.body_timeout,
             },
+            believed: match &config.correlation.trust {
+                Trust::Networks(networks) => networks.clone(),
+                Trust::Edge | Trust::Internal => Networks::default(),
+            },
         };
         Self {
             inner,
             rules: Arc::new(rules),
             peer: None,
+            within: false,
         }
     }
 
@@ -68,6 +77,7 @@ impl<S> Ingress<S> {
     #[must_use]
     pub fn of_peer(mut self, peer: SocketAddr) -> Self {
         self.peer = Some(Peer::new(peer));
+        self.within = self.rules.believed.contain(peer);
         self
     }
 }
@@ -106,7 +116,10 @@ impl<S: Service<Request<RequestBody>>> Service<Request<Incoming>> for Ingress<S>
     }
 
     fn call(&mut self, request: Request<Incoming>) -> S::Future {
-        let request = self.rules.admit(request, self.peer.as_ref());
+        let mut request = self.rules.admit(request, self.peer.as_ref());
+        if self.within {
+            request.extensions_mut().insert(FromWithin);
+        }
         self.inner.call(request)
     }
 }

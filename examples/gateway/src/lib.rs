@@ -27,6 +27,7 @@ pub mod headers;
 pub mod ingress;
 pub mod journal;
 pub mod named;
+pub mod networks;
 pub mod operate;
 pub mod problem;
 pub mod refuse;

@@ -8,12 +8,17 @@ use buttress::correlation;
 use buttress::route::{self, Rules};
 
 use crate::config::{Pool, PoolHealth, RouteBreaker, Trust};
+use crate::networks::FromWithin;
 
 /// Who is believed about an ID is believed about a trace.
-pub fn trust(trust: Trust) -> correlation::Trust {
+pub fn trust(trust: &Trust) -> correlation::Trust {
     match trust {
         Trust::Edge => correlation::Trust::Edge,
         Trust::Internal => correlation::Trust::Internal,
+        // Whoever accepts the connection has looked at its peer.
+        Trust::Networks(_) => {
+            correlation::Trust::when(|head| head.extensions.get::<FromWithin>().is_some())
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use buttress::telemetry::trace::{
 };
 use tower_layer::Layer;
 
-use crate::config::{Config, HostPolicy, Pool, Route, Trust};
+use crate::config::{Config, HostPolicy, Pool, Route};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
 use crate::named::Named;
@@ -78,7 +78,7 @@ pub struct Seams {
 
 /// Builds the stack of a configuration, and the handles of all that is in it.
 pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigError> {
-    let trust = settings::trust(config.correlation.trust);
+    let trust = settings::trust(&config.correlation.trust);
     let observed = config.trace.otlp_endpoint.is_some() || config.log.access_log;
     let correlation = CorrelationLayer::new(
         correlation::Config::new()
@@ -108,8 +108,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             routes,
             pools,
         } = build.stacks(config, |origin| origin)?;
-        let believes = config.correlation.trust == Trust::Internal;
-        let untraced = Untraced::new(Dispatch::new(services, build.latency.clone()), believes);
+        let untraced = Untraced::new(Dispatch::new(services, build.latency.clone()), trust);
         (
             Proxy::Plain(Ingress::new(correlation.layer(untraced), config)),
             routes,

@@ -3,6 +3,7 @@
 
 use std::task::{Context, Poll};
 
+use buttress::correlation::Trust;
 use http::{HeaderMap, HeaderName, Request};
 use tower_service::Service;
 
@@ -13,13 +14,13 @@ static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 #[derive(Clone, Debug)]
 pub struct Untraced<S> {
     inner: S,
-    believes: bool,
+    trust: Trust,
 }
 
 impl<S> Untraced<S> {
-    /// In front of `inner`; `believes` leaves every trace as it is.
-    pub const fn new(inner: S, believes: bool) -> Self {
-        Self { inner, believes }
+    /// In front of `inner`; the traces of clients that `trust` believes stay as they are.
+    pub const fn new(inner: S, trust: Trust) -> Self {
+        Self { inner, trust }
     }
 }
 
@@ -33,7 +34,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Untraced<S> {
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if !self.believes && has_trace(request.headers()) {
+        if has_trace(request.headers()) && !self.trust.believes(&request) {
             let headers = request.headers_mut();
             headers.remove(&TRACEPARENT);
             headers.remove(&TRACESTATE);

@@ -19,6 +19,18 @@ fn each_mistake_is_told_with_its_line_and_key() {
     // What stands above a good pool and route; the line; the key; a word of the message.
     let table = [
         (
+            "[correlation]\ntrust = { networks = [\"10.0.0.0/33\"] }\n",
+            2,
+            "correlation.trust",
+            "is not a network",
+        ),
+        (
+            "[correlation]\ntrust = { networks = [] }\n",
+            2,
+            "correlation.trust",
+            "10.0.0.0/8",
+        ),
+        (
             "[listen]\naddress = \"127.0.0.1\"\n",
             2,
             "listen.address",
@@ -112,7 +124,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[correlation]\ntrust = \"all\"\n",
             2,
             "correlation.trust",
-            "\"edge\" or \"internal\"",
+            "\"edge\", \"internal\" or {",
         ),
         (
             "[listen]\naddress = \n",

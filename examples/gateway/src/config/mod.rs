@@ -32,6 +32,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::networks::Networks;
+
 pub use report::{ConfigError, ConfigProblem};
 
 /// Everything the gateway is told, checked.
@@ -240,20 +242,22 @@ pub enum ForwardedPolicy {
 }
 
 /// `[correlation]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Correlation {
     /// Whose IDs are believed.
     pub trust: Trust,
 }
 
 /// Whose correlation IDs are believed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// Nobody's: the gateway stands at the edge and mints every ID.
     #[default]
     Edge,
     /// Everybody's: all callers are services of our own.
     Internal,
+    /// Those of callers in these networks.
+    Networks(Networks),
 }
 
 /// `[[pool]]`: endpoints that can stand in for each other.

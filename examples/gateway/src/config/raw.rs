@@ -69,7 +69,7 @@ pub(super) struct Forwarded {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Correlation {
-    pub(super) trust: Text,
+    pub(super) trust: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

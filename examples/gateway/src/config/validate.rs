@@ -12,7 +12,7 @@ use serde_spanned::Spanned;
 use super::report::{ConfigError, Report};
 use super::{
     Admin, Config, Correlation, Forwarded, ForwardedPolicy, HostPolicy, Listen, Log, LogFormat,
-    LogLevel, Trace, Trust, raw, values,
+    LogLevel, Trace, raw, values,
 };
 
 /// Parses and checks a file's text.
@@ -206,8 +206,11 @@ fn forwarded(
 }
 
 fn correlation(raw: &raw::Correlation, report: &mut Report<'_>) -> Correlation {
-    let trusts = [("edge", Trust::Edge), ("internal", Trust::Internal)];
-    let trust = choice(raw.trust.as_ref(), "correlation.trust", &trusts, report);
+    let trust = raw.trust.as_ref().and_then(|value| {
+        values::trust(value.get_ref())
+            .map_err(|message| report.add(value.span(), "correlation.trust", message))
+            .ok()
+    });
     Correlation {
         trust: trust.unwrap_or_default(),
     }

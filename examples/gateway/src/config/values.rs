@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::Trust;
+use crate::networks::Network;
+
 /// Reads `10s`, `250ms`, `1m30s`; refuses zero and anything without a unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || {
@@ -43,6 +46,29 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Longer than any wait this gateway has a use for, and far from where clocks overflow.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
+
+/// Reads whose IDs are believed: a word, or the networks that callers come from.
+pub(super) fn trust(value: &toml::Value) -> Result<Trust, String> {
+    let wrong = || {
+        format!(
+            "{value} is not known; write \"edge\", \"internal\" or {{ networks = [\"10.0.0.0/8\"] }}"
+        )
+    };
+    match value {
+        toml::Value::String(word) if word == "edge" => Ok(Trust::Edge),
+        toml::Value::String(word) if word == "internal" => Ok(Trust::Internal),
+        toml::Value::Table(table) if table.len() == 1 => {
+            let networks = table.get("networks").and_then(toml::Value::as_array);
+            let networks = networks.filter(|networks| !networks.is_empty());
+            let read = networks.ok_or_else(wrong)?.iter().map(|network| {
+                let text = network.as_str().ok_or_else(wrong)?;
+                text.parse::<Network>()
+            });
+            read.collect::<Result<_, _>>().map(Trust::Networks)
+        }
+        _ => Err(wrong()),
+    }
+}
 
 /// Reads a number of bytes, alone or with `KiB`, `MiB`, `GiB`; `unlimited` is `None`.
 pub(super) fn bytes(value: &toml::Value) -> Result<Option<u64>, String> {

@@ -34,14 +34,19 @@
 //! # What it promises
 //!
 //! - Exactly one valid ID goes inward and comes back, whatever the client sends (420,000 bytes,
-//!   duplicates, nothing, control characters, forged log fields): `tests/payloads.rs`.
+//!   duplicates, nothing, control characters, forged log fields): `tests/payloads.rs`, and over
+//!   sockets in `ids_on_sockets` of the workspace's tests.
+//! - Every answer made inside carries it: errors, rejections, caught panics, 404s, upgrades, event
+//!   streams, gRPC calls and failures: `ids_on_sockets` of the workspace's tests.
 //! - A byte that no ID has is never echoed and never passed on: `tests/payloads.rs`.
-//! - Bytes are an ID exactly if length and charset say so: `id::tests`.
+//! - Bytes are an ID exactly if length and charset say so: `id::tests`, and the fuzz target
+//!   `correlation_id`, whose corpus `tests/corpus.rs` replays.
 //! - The ID is current while the inner service is called, polled and dropped, and not outside:
 //!   `tests/carry.rs`, `current::tests`.
 //! - It goes along into tasks and threads that take it, and only into these: `tests/spawned.rs`.
 //! - A live layer is reconfigured whole or not at all: `tests/reconfigure.rs`.
-//! - Exactly one ID goes out, the same through every attempt: `tests/propagate.rs`.
+//! - Exactly one ID goes out, the same through retries, hedges and fallbacks, and none to hosts that
+//!   are not ours ([`Hosts`]): `tests/propagate.rs`, `tests/attempts.rs`.
 //! - Readiness, errors, bodies and extensions pass through unchanged: `tests/contract.rs`.
 //!
 //! # What it costs
@@ -51,12 +56,24 @@
 //! the request; without the maps ([`Config::extensions`]) the header values alone. The counters are
 //! relaxed atomics, the configuration is read without a lock. `cargo compare correlation` measures it.
 //!
+//! # From an ID to its story
+//!
+//! A client reads its ID from the response: `x-correlation-id`, whatever the status. The same ID stands
+//! on every log line of that request in every service that it reached (`grep ID`), as `correlation_id`
+//! on the spans, and in the body of the gateway's own answers. Where a client is not believed and sent an ID of
+//! its own, that one is in the extensions as [`ClientCorrelationId`]. A header that was
+//! there and is no ID is counted by what was wrong with it, and never repeated anywhere.
+//!
 //! # Where in the stack
 //!
 //! [`CorrelationLayer`] outermost, so that every answer made inside (a rejection, a 404, a caught
-//! panic) carries the ID. What the server answers before any layer runs, to malformed HTTP, carries
-//! none. If the inner service returns an error there is no response to echo on: turn errors into
-//! responses inside. [`PropagateLayer`] innermost, inside of retries.
+//! panic) carries the ID. In axum, around the router and not on it, where what the router itself
+//! refuses is to carry one as well. What the server answers before any layer runs carries none: to
+//! malformed HTTP (`400`), to a head that is too long (`431`), to a panic that nothing inside catches
+//! (the connection ends). If the inner service returns an error there is no response to echo on: turn errors into
+//! responses inside. [`PropagateLayer`] innermost, inside of retries and hedges. Where no request is
+//! being answered (a job, a client of its own) there is no ID for attempts to share: put the work into
+//! a [`CorrelationId::scope`], or a second [`PropagateLayer`] around the retries, whose ID they keep.
 //!
 //! # When the request is dropped
 //!

@@ -87,17 +87,30 @@ impl<K: Eq + Hash, V: MayGo + Clone> Evicting<K, V> {
         now: impl FnOnce() -> Instant,
         make: impl FnOnce(&K) -> V,
     ) -> V {
+        self.read_or_insert_with(key, now, make, V::clone)
+    }
+
+    /// What `read` makes of the entry that [`Evicting::get_or_insert_with`] gives: for what needs no clone
+    /// of the whole. `read` may be called under a lock of the map: it must be quick, and must not call it.
+    #[inline]
+    pub fn read_or_insert_with<T>(
+        &self,
+        key: K,
+        now: impl FnOnce() -> Instant,
+        make: impl FnOnce(&K) -> V,
+        read: impl FnOnce(&V) -> T,
+    ) -> T {
         let key = self.hashed(key);
-        match self.shard(&key).get(&key) {
-            Some(found) => found,
-            None => self.insert(key, now(), make),
+        match self.shard(&key).read_at(&key, read) {
+            Ok(found) => found,
+            Err(read) => read(&self.insert(key, now(), make)),
         }
     }
 
     /// The entry of `key`, if it has one of its own. This is a use: it will not go for idleness soon.
     pub fn get(&self, key: K) -> Option<V> {
         let key = self.hashed(key);
-        self.shard(&key).get(&key)
+        self.shard(&key).read_at(&key, V::clone).ok()
     }
 
     /// The entry that all keys without one of their own share.

@@ -38,14 +38,16 @@ impl<K, V> Default for Shard<K, V> {
 
 impl<K: Eq + Hash, V: MayGo + Clone> Shard<K, V> {
     #[inline]
-    pub(super) fn get(&self, key: &Hashed<K>) -> Option<V> {
+    pub(super) fn read_at<T, F: FnOnce(&V) -> T>(&self, key: &Hashed<K>, read: F) -> Result<T, F> {
         let entries = self.read();
-        let entry = entries.get(key)?;
+        let Some(entry) = entries.get(key) else {
+            return Err(read);
+        };
         // Looked at first: the line of a key in steady use stays shared.
         if !entry.touched.load(Ordering::Relaxed) {
             entry.touched.store(true, Ordering::Relaxed);
         }
-        Some(entry.value.clone())
+        Ok(read(&entry.value))
     }
 
     /// Gives `key` this value, or says which one it has been given already. The value that is not

@@ -13,7 +13,6 @@ use buttress_core::protocol::Plain;
 use buttress_core::reject::Rejected;
 
 use crate::config::Config;
-use crate::gate::remaining;
 use crate::handle::{BreakerHandle, Event};
 use crate::hot::{Hot, Kept};
 use crate::inflight::{Entered, InFlight};
@@ -141,11 +140,11 @@ impl Breaker {
             return Ok(permit);
         }
         let now = self.now();
-        if let Some(permit) = self.pass_at(now) {
-            return Ok(permit);
+        if let Some(refusal) = self.refuse_at(now) {
+            return Err(refusal);
         }
-        match self.refuse_at(now) {
-            Some(refusal) => Err(refusal),
+        match self.pass_at(now) {
+            Some(permit) => Ok(permit),
             None => self.ask(now),
         }
     }
@@ -175,16 +174,21 @@ impl Breaker {
     /// The permit of an ordinary call that begins at `now`, while nothing changes by itself.
     #[inline]
     pub(crate) fn pass_at(&self, now: Instant) -> Option<Permit> {
-        let gate = self.0.gate();
-        let generation = gate.pass().filter(|_| now < gate.settled_until())?;
-        Some(self.permit(Ticket::ordinary(generation), now))
+        let (generation, entered) = self.0.hot.begin(now)?;
+        let since = now;
+        Some(Permit::new(
+            Hot::hold(&self.0.hot),
+            Ticket::ordinary(generation),
+            Time::Running { since, entered },
+        ))
     }
 
     /// What refuses a call at `now` without asking the machine: an open circuit whose time is not over.
     #[inline]
     pub(crate) fn refuse_at(&self, now: Instant) -> Option<Refusal> {
-        let wait = remaining(self.0.gate().open_until()?, now)?;
-        Some(self.0.hot.refuse(Reason::CircuitOpen, Some(wait)))
+        let until = self.0.gate().open_until().filter(|until| now < *until)?;
+        let wait = until.as_nanos() - now.as_nanos();
+        Some(self.0.hot.refuse(Refusal::open_for(wait)))
     }
 
     /// What reads this breaker and takes it in hand.
@@ -263,7 +267,7 @@ impl Breaker {
             }
             Admission::Rejected(wait) => {
                 let reason = state.map_or(Reason::Probing, Reason::of);
-                Err(self.0.hot.refuse(reason, Some(wait)))
+                Err(self.0.hot.refuse(Refusal::new(reason, Some(wait))))
             }
         }
     }

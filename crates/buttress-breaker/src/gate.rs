@@ -1,10 +1,11 @@
-//! The face of the machine that a healthy call sees: one atomic word, and until when it holds.
+//! The face of the machine that a healthy call sees: what it is, until when that holds, and where a
+//! success is counted.
 //!
 //! The machine behind it is under a lock. Whoever takes the lock first [`Gate::shut`]s the gate and
 //! before leaving [`Gate::publish`]es what the machine now is. While the gate is shut, or whenever a
 //! success would matter at once, [`Gate::succeed`] refuses and the caller takes the lock.
 //!
-//! Why that is right: a success is counted by a compare-and-swap of the whole word, so it takes
+//! Why that is right: a success is counted by a compare-and-swap of a whole word of [`Lanes`], so it takes
 //! effect in exactly the generation that it belongs to, or not at all. Shutting takes the counted
 //! successes out in the same atomic step that stops further ones, so the machine sees each of them
 //! once, before whatever its next lock holder does. That nothing depends on their order among
@@ -23,27 +24,28 @@ use std::time::Duration;
 use buttress_core::circuit::State;
 use buttress_core::clock::Instant;
 
+use crate::hot::Kept;
+use crate::lanes::{Lanes, Word};
 use crate::sync::AtomicU64;
 
-/// State and generation as one word, and the end of the open time.
+/// State and generation as one word, the end of the open time, and the counts.
 ///
-/// ```text
-/// 63            20  19     16..19   0..16
-/// generation (44)  quiet  state(3)  successes not yet in the machine (16)
-/// ```
+/// Sixty-one bits of generation outlast a transition every nanosecond for a lifetime.
 ///
-/// Forty-four bits of generation outlast a transition every microsecond for half a year.
-///
-/// What a healthy call reads stands together, in the order of use: behind the counts of the `Arc` that
-/// holds it, so that two threads on one breaker contend for one line of memory.
+/// What a healthy call reads stands together, in the order of use, and is written only where it changes: threads on
+/// one breaker read it in their own caches.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Gate {
+    /// State (3) and generation (61), from the lowest bit.
     word: AtomicU64,
     /// Before this, in nanoseconds, no window changes and no call becomes slow.
     settled_until: AtomicU64,
     /// A call that takes longer than this is slow to somebody.
     brisk: AtomicU64,
+    lanes: Lanes,
+    /// From this on calls in flight may be counted here.
+    settled_from: AtomicU64,
     /// While open: until when, in nanoseconds. Written before the word, so that whoever reads an
     /// open word reads its time or a later one.
     until: AtomicU64,
@@ -57,24 +59,24 @@ pub(crate) struct Face {
     /// Successes may be counted in the gate.
     pub(crate) quiet: bool,
     pub(crate) until: Instant,
+    /// Which turn this is: not the last one once a generation, a bucket or a set of thresholds has ended.
+    pub(crate) turn: u32,
+    pub(crate) settled_from: Instant,
     pub(crate) settled_until: Instant,
     /// `Duration::MAX` if nobody asks how long calls take.
     pub(crate) brisk: Duration,
 }
 
-const PENDING: u64 = 0xffff;
-const STATE_SHIFT: u32 = 16;
-const STATE: u64 = 0b111 << STATE_SHIFT;
-const QUIET: u64 = 1 << 19;
-const GENERATION_SHIFT: u32 = 20;
+const STATE: u64 = 0b111;
+const GENERATION_SHIFT: u32 = 3;
 
 /// Set in the code of every state in which not all traffic flows.
-const BLOCKED: u64 = 0b100 << STATE_SHIFT;
+const BLOCKED: u64 = 0b100;
 const OPEN: u64 = code(State::Open);
 
 /// What stands for a state in the word, where it stands. Whether all traffic flows is one bit of it.
 const fn code(state: State) -> u64 {
-    let code: u64 = match state {
+    match state {
         State::ForcedClosed => 0b001,
         State::Observing => 0b010,
         State::Open => 0b100,
@@ -82,18 +84,26 @@ const fn code(state: State) -> u64 {
         State::Ramping => 0b110,
         State::ForcedOpen => 0b111,
         _ => 0b000,
-    };
-    code << STATE_SHIFT
+    }
 }
 
 impl Gate {
-    pub(crate) fn new(face: Face) -> Self {
-        Self {
-            word: AtomicU64::new(face.word()),
-            settled_until: AtomicU64::new(face.settled_until.as_nanos()),
-            brisk: AtomicU64::new(nanos(face.brisk)),
-            until: AtomicU64::new(face.until.as_nanos()),
-        }
+    pub(crate) fn new(face: Face, kept: Kept) -> Self {
+        let gate = Self {
+            word: AtomicU64::new(0),
+            settled_until: AtomicU64::new(0),
+            brisk: AtomicU64::new(0),
+            lanes: Lanes::new(kept),
+            settled_from: AtomicU64::new(0),
+            until: AtomicU64::new(0),
+        };
+        gate.publish(face);
+        gate
+    }
+
+    #[inline]
+    pub(crate) const fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     /// Whether ordinary traffic flows.
@@ -137,50 +147,77 @@ impl Gate {
     /// Counts a success of `generation`; `false` if the machine has to be told instead.
     #[inline]
     pub(crate) fn succeed(&self, generation: u64) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while word & QUIET != 0
-            && word >> GENERATION_SHIFT == generation
-            && word & PENDING != PENDING
-        {
-            match self.word.compare_exchange_weak(
-                word,
-                word + 1,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(newer) => word = newer,
-            }
-        }
-        false
+        let counted = self.lanes.change(|word| {
+            word.succeeding()
+                .filter(|_| self.generation() == generation)
+        });
+        counted.is_some()
     }
 
-    /// Stops successes from being counted here and hands over those that were. Only for whoever
+    /// Counts a call that begins at `now`, and says of which generation it is, if it passes while nothing
+    /// changes by itself. `note` is told the turn, and what it reads is of that turn.
+    #[inline]
+    pub(crate) fn begin(&self, now: Instant, mut note: impl FnMut(u32)) -> Option<u64> {
+        let mut generation = None;
+        self.lanes.change(|word| {
+            let begun = word.beginning()?;
+            generation = self.pass();
+            note(word.turn());
+            (generation.is_some() && self.is_settled(now)).then_some(begun)
+        })?;
+        generation
+    }
+
+    /// Counts a success of a call that began in `turn`, and which is in flight no more; `false` if nothing of
+    /// that has been done.
+    #[inline]
+    pub(crate) fn succeed_in(&self, turn: u32) -> bool {
+        let ended = |word: Word| word.ending(turn).and_then(Word::succeeding);
+        self.lanes.change(ended).is_some()
+    }
+
+    /// Stops calls from being counted here and hands over the successes that were. Only for whoever
     /// holds the machine's lock.
     #[inline]
     pub(crate) fn shut(&self) -> u64 {
-        if !self.is_quiet() {
-            return 0;
-        }
-        // Nobody else clears QUIET, so it is still set, and the count is still growing.
-        self.word.fetch_and(!(QUIET | PENDING), Ordering::AcqRel) & PENDING
-    }
-
-    /// Whether successes are counted here.
-    #[inline]
-    fn is_quiet(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & QUIET != 0
+        self.lanes.shut()
     }
 
     /// Shows what the machine now is. Only for whoever holds the machine's lock, after
     /// [`Gate::shut`].
     #[inline]
     pub(crate) fn publish(&self, face: Face) {
-        self.until.store(face.until.as_nanos(), Ordering::Relaxed);
-        self.settled_until
-            .store(face.settled_until.as_nanos(), Ordering::Relaxed);
-        self.brisk.store(nanos(face.brisk), Ordering::Relaxed);
-        self.word.store(face.word(), Ordering::Release);
+        set(&self.until, face.until.as_nanos());
+        set(&self.settled_from, face.settled_from.as_nanos());
+        set(&self.settled_until, face.settled_until.as_nanos());
+        set(&self.brisk, nanos(face.brisk));
+        set(&self.word, face.word());
+        self.lanes.open(face.turn, face.quiet);
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.word.load(Ordering::Acquire) >> GENERATION_SHIFT
+    }
+
+    /// From when on calls in flight may be counted here.
+    #[inline]
+    pub(crate) fn settled_from(&self) -> Instant {
+        Instant::from_nanos(self.settled_from.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn is_settled(&self, now: Instant) -> bool {
+        let until = self.settled_until.load(Ordering::Acquire);
+        (self.settled_from()..Instant::from_nanos(until)).contains(&now)
+    }
+}
+
+/// Only for whoever holds the machine's lock: what stays as it is is not written.
+#[inline]
+fn set(word: &AtomicU64, value: u64) {
+    if word.load(Ordering::Relaxed) != value {
+        word.store(value, Ordering::Release);
     }
 }
 
@@ -192,8 +229,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 impl Face {
     #[inline]
     const fn word(self) -> u64 {
-        let quiet = if self.quiet { QUIET } else { 0 };
-        self.generation << GENERATION_SHIFT | quiet | code(self.state)
+        self.generation << GENERATION_SHIFT | code(self.state)
     }
 }
 
@@ -212,6 +248,8 @@ mod tests {
             generation,
             quiet,
             until: Instant::from_nanos(7),
+            turn: 1,
+            settled_from: Instant::from_nanos(4),
             settled_until: Instant::NEVER,
             brisk: Duration::MAX,
         }
@@ -219,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_gate_shows_each_state_as_what_a_call_has_to_do() {
-        let gate = Gate::new(face(State::Closed, 3, true));
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
         assert_eq!((gate.pass(), gate.open_until()), (Some(3), None));
         gate.publish(face(State::Open, 4, false));
         assert_eq!(gate.pass(), None);
@@ -239,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_gate_says_what_is_slow_to_somebody_and_until_when_what_it_shows_holds() {
-        let gate = Gate::new(face(State::Closed, 3, true));
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
         assert!(!gate.is_timed() && gate.is_brisk(u64::MAX), "nobody asks");
         assert_eq!(gate.settled_until(), Instant::NEVER);
         gate.publish(Face {
@@ -253,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_success_of_another_generation_or_at_a_shut_gate_is_refused() {
-        let gate = Gate::new(face(State::Closed, 3, true));
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
         assert!(!gate.succeed(2));
         assert!(gate.succeed(3));
         assert_eq!(gate.shut(), 1);
@@ -264,16 +302,17 @@ mod tests {
 
     #[test]
     fn a_full_count_spills_into_the_machine_and_never_into_the_state() {
-        let gate = Gate::new(face(State::Closed, 3, true));
-        assert!((0..PENDING).all(|_| gate.succeed(3)));
+        const MOST: u64 = 0xffff;
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
+        assert!((0..MOST).all(|_| gate.succeed(3)));
         assert!(!gate.succeed(3));
         assert_eq!(gate.pass(), Some(3));
-        assert_eq!(gate.shut(), PENDING);
+        assert_eq!(gate.shut(), MOST);
     }
 
     #[test]
     fn racing_successes_are_each_counted_once_across_any_number_of_shuttings() {
-        let gate = Gate::new(face(State::Closed, 3, true));
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
         let (mut taken, mut counted) = (0, 0);
         std::thread::scope(|scope| {
             let racer = || (0..50_000).filter(|_| gate.succeed(3)).count() as u64;

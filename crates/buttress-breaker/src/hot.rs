@@ -13,11 +13,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use buttress_core::clock::Clock;
+use buttress_core::clock::{Clock, Instant};
 
 use crate::gate::{Face, Gate, nanos};
-use crate::inflight::InFlight;
-use crate::refusal::{Reason, Refusal};
+use crate::inflight::{Entered, InFlight};
+use crate::lanes::Left;
+use crate::refusal::Refusal;
 use crate::rejections::Rejections;
 use crate::shared::Shared;
 use crate::sync::AtomicU64;
@@ -27,7 +28,6 @@ use crate::sync::AtomicU64;
 #[repr(C)]
 pub(crate) struct Hot {
     gate: Gate,
-    kept: Kept,
     clock: Clock,
     in_flight: InFlight,
     slow_after: AtomicU64,
@@ -37,12 +37,13 @@ pub(crate) struct Hot {
     rest: Weak<Shared>,
 }
 
-/// Whether threads keep a breaker at hand that no call of theirs uses.
+/// Whether threads keep a breaker at hand that no call of theirs uses, and may have room of their own in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// They do.
     AtHand,
-    /// They do not: who counts references to it wants to know of calls in flight.
+    /// They do not: there are many such breakers, and who counts references to them wants to know of calls
+    /// in flight.
     WhileInUse,
 }
 
@@ -66,8 +67,7 @@ impl Hot {
         rest: Weak<Shared>,
     ) -> Self {
         Self {
-            gate: Gate::new(face),
-            kept,
+            gate: Gate::new(face, kept),
             clock,
             in_flight,
             slow_after: AtomicU64::new(NO_THRESHOLD),
@@ -81,7 +81,7 @@ impl Hot {
     #[inline]
     pub(crate) fn hold(this: &Arc<Self>) -> Arc<Self> {
         if KEEPS
-            && this.kept == Kept::AtHand
+            && this.kept() == Kept::AtHand
             && let Ok(Some(spare)) = SPARE.try_with(Cell::take)
             && Arc::ptr_eq(&spare, this)
         {
@@ -93,10 +93,15 @@ impl Hot {
     /// Ends a [`Hot::hold`].
     #[inline]
     pub(crate) fn let_go(held: Arc<Self>) {
-        if KEEPS && held.kept == Kept::AtHand {
+        if KEEPS && held.kept() == Kept::AtHand {
             // A thread that is ending keeps nothing.
             let _ = SPARE.try_with(|spare| spare.replace(Some(held)));
         }
+    }
+
+    #[inline]
+    const fn kept(&self) -> Kept {
+        self.gate.lanes().kept()
     }
 
     #[inline]
@@ -112,6 +117,55 @@ impl Hot {
     #[inline]
     pub(crate) const fn in_flight(&self) -> &InFlight {
         &self.in_flight
+    }
+
+    /// Counts an ordinary call that begins at `now` as in flight, and says of which generation it is, if it
+    /// passes while nothing changes by itself.
+    #[inline]
+    pub(crate) fn begin(&self, now: Instant) -> Option<(u64, Entered)> {
+        if self.in_flight.is_watching() {
+            let mut entered = Entered::default();
+            let plan = |turn| entered = self.in_flight.entered_at_gate(turn);
+            if let Some(generation) = self.gate.begin(now, plan) {
+                return Some((generation, entered));
+            }
+        }
+        self.enter(now)
+    }
+
+    /// [`Hot::begin`] where calls are not watched, or not at the gate.
+    #[inline(never)]
+    fn enter(&self, now: Instant) -> Option<(u64, Entered)> {
+        let passes = self.gate.pass().filter(|_| now < self.gate.settled_until());
+        passes.map(|generation| (generation, self.in_flight.enter(now, generation)))
+    }
+
+    /// Takes a call out of those in flight; the thresholds that it has been counted for are set in the
+    /// answer. `None`: only whoever holds the machine's lock can do that.
+    #[inline]
+    pub(crate) fn leave(&self, entered: Entered, since: Instant, generation: u64) -> Option<u8> {
+        let left = entered.turn().map(|turn| self.gate.lanes().leave(turn));
+        match left {
+            None | Some(Left::Before) => Some(self.in_flight.leave(entered, since, generation)),
+            Some(Left::Here) => Some(0),
+            Some(Left::Unknown) => None,
+        }
+    }
+
+    /// [`Hot::leave`] for whoever holds the machine's lock.
+    pub(crate) fn leave_shut(&self, entered: Entered, since: Instant, generation: u64) -> u8 {
+        let here = |turn| self.gate.lanes().leave_shut(turn);
+        if entered.turn().is_some_and(here) {
+            return 0;
+        }
+        self.in_flight.leave(entered, since, generation)
+    }
+
+    /// Moves the calls that are counted at the gate to where their age is known. For whoever holds the
+    /// machine's lock, before the turn of the gate ends.
+    pub(crate) fn end_turn(&self) {
+        let (begun, since) = (self.gate.lanes().take_begun(), self.gate.settled_from());
+        (self.in_flight).enter_many(begun, since, self.gate.generation());
     }
 
     /// The whole breaker, unless its last handle is gone.
@@ -136,15 +190,15 @@ impl Hot {
             .store(nanos(ready_deadline), Ordering::Relaxed);
     }
 
-    /// A refusal, counted.
+    /// Counts `refusal`.
     #[inline]
-    pub(crate) fn refuse(&self, reason: Reason, wait: Option<Duration>) -> Refusal {
-        self.rejections.count();
-        Refusal { reason, wait }
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
+        self.rejections.count(self.gate.lanes());
+        refusal
     }
 
     pub(crate) fn rejected(&self) -> u64 {
-        self.rejections.total()
+        self.rejections.total(self.gate.lanes())
     }
 }
 

@@ -6,11 +6,17 @@
 //! its end, by one compare-and-swap each. Once the youngest call of a bucket is past the threshold the
 //! whole bucket is overdue, and whoever holds the machine's lock takes it out and counts it.
 //!
+//! Most calls end in the bucket in which they began. So a call that begins while the gate is open is
+//! counted there (`Lanes`), once for all rings, and taken out by the same swap that counts its success. A
+//! turn of the gate ends no later than a bucket of any ring does: then the calls that have not ended are
+//! moved to the buckets that they began in ([`InFlight::enter_many`]) before the next turn is published.
+//!
 //! Why each call counts once: a bucket is one word of count and tag, and the tag says which bucket it is
 //! (start, generation, plan). Taking it out swaps the word for an empty one. A call that ends either
 //! lowers the count under its tag before that, and then nobody counted it, or finds its tag gone, and then
 //! it was counted. A word that still counts calls of the present generation is never written over: who
-//! cannot enter is not counted here, and counts at its end by its age.
+//! cannot enter is not counted here, and counts at its end by its age. A call that is in the gate is in no
+//! bucket; one that finds the gate shut, or its turn there without it, asks whoever holds the lock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -40,7 +46,8 @@ pub(crate) struct InFlight {
     plan: AtomicU64,
     /// Calls that began before this had been counted when the plan changed.
     counted_before: AtomicU64,
-    rings: [OnceLock<Box<Ring>>; MAX_THRESHOLDS],
+    /// That of the shortest threshold; the others follow.
+    first: OnceLock<Box<Ring>>,
 }
 
 #[derive(Debug)]
@@ -48,14 +55,47 @@ struct Ring {
     /// In nanoseconds; changes under the machine's lock alone.
     threshold: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
+    next: OnceLock<Box<Self>>,
 }
 
-/// Where a call has been entered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Entered {
-    /// The rings, a bit each.
-    rings: u8,
-    plan: u8,
+/// Where a call has been entered: the rings (8), a bit each, the number of the plan (8), whether it was
+/// entered at the gate (1), and in which turn (32, the highest). One word: what is written in parts and read
+/// as a whole is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entered(u64);
+
+impl Entered {
+    const AT_GATE: u64 = 1 << 16;
+
+    /// In these rings.
+    #[inline]
+    fn in_rings(rings: u8, plan: Plan) -> Self {
+        Self(u64::from(rings) | u64::from(plan.number()) << 8)
+    }
+
+    /// At the gate, to be moved to all rings.
+    #[inline]
+    fn at_gate(turn: u32, plan: Plan) -> Self {
+        Self(u64::from(turn) << 32 | Self::AT_GATE | Self::in_rings(u8::MAX, plan).0)
+    }
+
+    /// The turn of the gate in which it was entered there.
+    #[inline]
+    pub(crate) fn turn(self) -> Option<u32> {
+        (self.0 & Self::AT_GATE != 0).then_some((self.0 >> 32) as u32)
+    }
+
+    #[inline]
+    const fn rings(self) -> u8 {
+        let [rings, ..] = self.0.to_le_bytes();
+        rings
+    }
+
+    #[inline]
+    const fn plan(self) -> u8 {
+        let [_, plan, ..] = self.0.to_le_bytes();
+        plan
+    }
 }
 
 /// Calls that became slow while in flight.
@@ -74,7 +114,7 @@ impl InFlight {
         let in_flight = Self {
             plan: AtomicU64::new(0),
             counted_before: AtomicU64::new(0),
-            rings: [const { OnceLock::new() }; MAX_THRESHOLDS],
+            first: OnceLock::new(),
         };
         in_flight.set(thresholds, Instant::ORIGIN);
         in_flight
@@ -87,13 +127,26 @@ impl InFlight {
             .fetch_max(counted_before.as_nanos(), Ordering::Relaxed);
         let number = (self.plan.load(Ordering::Relaxed) & 0xff).wrapping_add(1) & 0xff;
         let mut plan = number;
+        let mut next = &self.first;
         for (place, threshold) in thresholds.iter().enumerate().take(MAX_THRESHOLDS) {
-            if let Some(ring) = self.rings.get(place) {
-                ring.get_or_init(Ring::empty).set(*threshold);
-            }
+            let ring = next.get_or_init(Ring::empty);
+            ring.set(*threshold);
+            next = &ring.next;
             plan |= u64::from(shift_of(*threshold) + 1) << (8 * (place + 1));
         }
         self.plan.store(plan, Ordering::Release);
+    }
+
+    /// Whether any call has to be entered.
+    #[inline]
+    pub(crate) fn is_watching(&self) -> bool {
+        Plan(self.plan.load(Ordering::Relaxed)).shift(0).is_some()
+    }
+
+    /// A call that has been entered at the gate, in `turn`, which is not over.
+    #[inline]
+    pub(crate) fn entered_at_gate(&self, turn: u32) -> Entered {
+        Entered::at_gate(turn, Plan(self.plan.load(Ordering::Acquire)))
     }
 
     /// Counts a call of `generation` that begins at `start`.
@@ -101,16 +154,20 @@ impl InFlight {
     pub(crate) fn enter(&self, start: Instant, generation: u64) -> Entered {
         let plan = Plan(self.plan.load(Ordering::Acquire));
         let mut rings = 0;
-        for (place, ring) in self.rings.iter().enumerate() {
-            let (Some(shift), Some(ring)) = (plan.shift(place), ring.get()) else {
-                break;
-            };
+        for (place, shift, ring) in self.rings(plan) {
             let slot = Slot::of(start.as_nanos() >> shift, generation, plan);
-            rings |= u8::from(ring.enter(slot)) << place;
+            rings |= u8::from(ring.enter(slot, 1)) << place;
         }
-        Entered {
-            rings,
-            plan: plan.number(),
+        Entered::in_rings(rings, plan)
+    }
+
+    /// Counts `n` calls of `generation` that began in the bucket of `start`. For whoever holds the machine's
+    /// lock, who has taken out what was overdue when that bucket began: there is room.
+    pub(crate) fn enter_many(&self, n: u64, start: Instant, generation: u64) {
+        let plan = Plan(self.plan.load(Ordering::Relaxed));
+        for (_, shift, ring) in self.rings(plan).filter(|_| n > 0) {
+            let slot = Slot::of(start.as_nanos() >> shift, generation, plan);
+            ring.enter(slot, n);
         }
     }
 
@@ -119,24 +176,39 @@ impl InFlight {
     #[inline]
     pub(crate) fn leave(&self, entered: Entered, start: Instant, generation: u64) -> u8 {
         let plan = Plan(self.plan.load(Ordering::Acquire));
-        if plan.number() != entered.plan {
+        if plan.number() != entered.plan() {
             let counted = start.as_nanos() < self.counted_before.load(Ordering::Relaxed);
-            return if counted && entered.rings != 0 {
+            return if counted && entered.rings() != 0 {
                 u8::MAX
             } else {
                 0
             };
         }
         let mut overdue = 0;
-        for (place, ring) in self.rings.iter().enumerate() {
-            let (Some(shift), Some(ring)) = (plan.shift(place), ring.get()) else {
-                break;
-            };
+        for (place, shift, ring) in self.rings(plan) {
             let slot = Slot::of(start.as_nanos() >> shift, generation, plan);
-            let missed = entered.rings & (1 << place) != 0 && !ring.leave(slot);
+            let missed = entered.rings() & (1 << place) != 0 && !ring.leave(slot);
             overdue |= u8::from(missed) << place;
         }
         overdue
+    }
+
+    /// When the first bucket ends in which a call that begins at `now` is counted.
+    pub(crate) fn bucket_end(&self, now: Instant) -> Instant {
+        let plan = Plan(self.plan.load(Ordering::Relaxed));
+        let ends = (self.rings(plan)).map(|(_, shift, _)| end_of(now.as_nanos() >> shift, shift));
+        ends.min().unwrap_or(Instant::NEVER)
+    }
+
+    /// The rings in use: the place of each, its shift, and itself.
+    #[inline]
+    fn rings(&self, plan: Plan) -> impl Iterator<Item = (u8, u32, &Ring)> {
+        let mut next = &self.first;
+        (0_u8..).map_while(move |place| {
+            let (shift, ring) = (plan.shift(place.into())?, next.get()?);
+            next = &ring.next;
+            Some((place, shift, &**ring))
+        })
     }
 
     /// Takes out what is overdue at `now` of `generation`, and says when to look again. No call has
@@ -150,10 +222,7 @@ impl InFlight {
     ) -> Instant {
         let plan = Plan(self.plan.load(Ordering::Relaxed));
         let mut next = Instant::NEVER;
-        for (place, ring) in (0_u8..).zip(&self.rings) {
-            let (Some(shift), Some(ring)) = (plan.shift(place.into()), ring.get()) else {
-                break;
-            };
+        for (place, shift, ring) in self.rings(plan) {
             let look = Look {
                 present: Slot::of(0, generation, plan).tag,
                 shift,
@@ -249,9 +318,13 @@ impl Look {
 
     /// When all calls that began in the bucket of `epoch` are slow.
     fn due(&self, epoch: u64) -> Instant {
-        let end = epoch.saturating_add(1).saturating_mul(1 << self.shift);
-        Instant::from_nanos(end).saturating_add(self.threshold)
+        end_of(epoch, self.shift).saturating_add(self.threshold)
     }
+}
+
+/// When the bucket of `epoch` ends.
+fn end_of(epoch: u64, shift: u32) -> Instant {
+    Instant::from_nanos(epoch.saturating_add(1).saturating_mul(1 << shift))
 }
 
 impl Ring {
@@ -259,6 +332,7 @@ impl Ring {
         Box::new(Self {
             threshold: AtomicU64::new(0),
             buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            next: OnceLock::new(),
         })
     }
 
@@ -274,12 +348,12 @@ impl Ring {
     }
 
     #[inline]
-    fn enter(&self, slot: Slot) -> bool {
+    fn enter(&self, slot: Slot, n: u64) -> bool {
         self.change(slot.at, |word| {
             if word & !COUNT == slot.tag {
-                (word & COUNT < COUNT).then_some(word.wrapping_add(1))
+                (word & COUNT <= COUNT - n).then_some(word.wrapping_add(n))
             } else {
-                (word & COUNT == 0 || slot.outlives(word)).then_some(slot.tag | 1)
+                (word & COUNT == 0 || slot.outlives(word)).then_some(slot.tag | n)
             }
         })
     }

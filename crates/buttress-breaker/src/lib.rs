@@ -76,16 +76,20 @@
 //! the counters of the last one at hand: some 200 bytes, until it uses another or ends. Each further call in
 //! flight on that thread counts a reference up and down, and so does every call by a breaker of a
 //! [`KeyedBreaker`]. A success is counted by one compare-and-swap,
-//! whatever the rules look at: no success can raise a rate before the bucket ends in which the rules were last asked. The first one after that,
+//! whatever the rules look at, of a word that a thread shares with few others once two have got in each other's way:
+//! two threads on one breaker take no longer than one. No success can raise a rate before the bucket ends in which the rules were last asked. The first one after that,
 //! a sixteenth of the window later, takes an uncontended lock for some arithmetic, and so does a failure, a
 //! slow call, and every call where a success could complete a minimum or a rule of the user's own is asked.
 //! None of it depends on how many calls a window holds.
 //!
 //! The clock is read once for an outcome if a rule looks at a window of time, and for admission and outcome
 //! if a rule or [`Config::slow_after`] asks how long calls take. A rule that asks also has calls in flight
-//! counted by when they began: one more compare-and-swap at either end for each different threshold, and half
+//! counted by when they began: one more compare-and-swap when a call begins, and where it ends later than in the same
+//! sixteenth of the shortest threshold one more at its end for each different threshold; and half
 //! a KiB. A rejection while open reads the clock once and takes no lock. A window of `n` calls takes `n` bits,
-//! a breaker with the default rules less than 2 KiB. `cargo compare breaker` measures all of it beside others.
+//! a breaker with the default rules 2 KiB at most, and once threads have got in each other's way 256 bytes more for each
+//! core, 4 KiB at most; those of a [`KeyedBreaker`] have no such room. `cargo compare breaker` measures all of it
+//! beside others.
 //! Only a call that was admitted before its service was ready, and has to wait for that, puts a timer on the
 //! heap.
 //!
@@ -181,6 +185,7 @@ mod hot;
 mod inflight;
 mod inner;
 pub mod keyed;
+mod lanes;
 mod layer;
 #[cfg(all(loom, test))]
 mod loom_tests;
@@ -198,6 +203,7 @@ mod saved;
 mod service;
 mod shared;
 mod sync;
+mod thread;
 mod waiters;
 
 #[cfg(feature = "http")]

@@ -8,6 +8,7 @@ use buttress_core::clock::ManualClock;
 use buttress_core::outcome::{FailureKind, Outcome};
 use loom::thread;
 
+use crate::thread::take_place;
 use crate::{Breaker, Config, Permit, Rule, Snapshot, Window};
 
 const OPEN_FOR: Duration = Duration::from_secs(1);
@@ -216,5 +217,102 @@ fn calls_that_begin_and_end_while_others_become_overdue_are_each_counted_once() 
         assert_eq!((counts.total, counts.bad), (3, 1));
         hung.record(Outcome::Success);
         assert_eq!(snapshot(&breaker).windows[0].counts, counts);
+    });
+}
+
+/// A breaker whose threads count in words of their own, of which those of the first two are open.
+fn spread(breaker: Breaker) -> Breaker {
+    breaker.shared().gate().lanes().spread();
+    for place in [1, 0] {
+        take_place(place);
+        snapshot(&breaker);
+    }
+    breaker
+}
+
+#[test]
+fn successes_in_two_words_that_race_a_trip_are_each_counted_once() {
+    explore(|| {
+        let time = ManualClock::new();
+        let breaker = spread(brittle(&time, 1));
+        let good = [ask(&breaker).unwrap(), ask(&breaker).unwrap()];
+        let bad = ask(&breaker).unwrap();
+        let [first, second] = good;
+        let theirs = move |breaker: &Breaker| {
+            take_place(1);
+            first.record(Outcome::Success);
+            ask(breaker).map(|next| next.record(Outcome::Success))
+        };
+        let (admitted, ()) = race(&breaker, theirs, |_| {
+            second.record(Outcome::Success);
+            bad.record(BAD);
+        });
+        let seen = snapshot(&breaker);
+        let successes = 2 + u64::from(admitted.is_some());
+        assert_eq!((seen.calls.success, seen.calls.failure), (successes, 1));
+        assert_eq!((seen.state, seen.generation), (State::Open, 1));
+        assert_eq!(seen.rejected, u64::from(admitted.is_none()));
+    });
+}
+
+#[test]
+fn a_call_that_ends_as_the_turn_does_in_which_it_began_is_counted_once() {
+    explore(|| {
+        let time = ManualClock::new();
+        let breaker = spread(watching(&time));
+        let call = ask(&breaker).unwrap();
+        let other = ask(&breaker).unwrap();
+        time.advance(SLOW / 8);
+        let theirs = move |_: &Breaker| {
+            take_place(1);
+            call.record(Outcome::Success);
+        };
+        race(&breaker, theirs, |breaker| drop(snapshot(breaker)));
+        time.advance(SLOW * 2);
+        let counts = snapshot(&breaker).windows[0].counts;
+        assert_eq!((counts.total, counts.bad), (2, 1), "the other hangs");
+        other.record(Outcome::Success);
+        assert_eq!(snapshot(&breaker).windows[0].counts, counts);
+    });
+}
+
+#[test]
+fn a_call_that_begins_as_a_turn_ends_is_in_flight_once() {
+    explore(|| {
+        let time = ManualClock::new();
+        let breaker = spread(watching(&time));
+        let theirs = |breaker: &Breaker| {
+            take_place(1);
+            ask(breaker).unwrap()
+        };
+        let (call, ()) = race(&breaker, theirs, |breaker| {
+            time.advance(SLOW / 8);
+            snapshot(breaker);
+        });
+        time.advance(SLOW * 2);
+        let counts = snapshot(&breaker).windows[0].counts;
+        assert_eq!((counts.total, counts.bad), (1, 1));
+        call.record(Outcome::Success);
+        assert_eq!(snapshot(&breaker).windows[0].counts, counts);
+    });
+}
+
+#[test]
+fn a_call_that_ends_on_another_thread_while_a_failure_is_told_is_in_flight_no_more() {
+    explore(|| {
+        let time = ManualClock::new();
+        let breaker = spread(watching(&time));
+        let call = ask(&breaker).unwrap();
+        let bad = ask(&breaker).unwrap();
+        let theirs = move |_: &Breaker| {
+            take_place(1);
+            call.record(Outcome::Success);
+        };
+        race(&breaker, theirs, |_| bad.record(BAD));
+        time.advance(SLOW * 2);
+        let seen = snapshot(&breaker);
+        let counts = seen.windows[0].counts;
+        assert_eq!((counts.total, counts.bad), (2, 0));
+        assert_eq!((seen.calls.success, seen.calls.failure), (1, 1));
     });
 }

@@ -28,8 +28,10 @@ pub struct Permit {
     asked: u64,
 }
 
-/// The time of a call. Every call carries it about, so what is over gives its room to what comes next.
+/// The time of a call. Every call carries it about, so what is over gives its room to what comes next, and all of it
+/// is words.
 #[derive(Clone, Copy, Debug)]
+#[repr(u64)]
 pub(crate) enum Time {
     /// Nobody asks for it.
     Unasked,
@@ -43,36 +45,48 @@ pub(crate) enum Time {
             reason = "only the head of a response tells of an answer before its end"
         )
     )]
-    Over { age: u64, overdue: u8 },
+    Over { age: u64, overdue: Overdue },
 }
+
+/// The thresholds that a call was counted for while in flight, a bit each.
+type Overdue = u64;
 
 /// What a call took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     /// In nanoseconds; 0 where nobody asks.
     age: u64,
-    /// The thresholds that it was counted for while in flight.
-    overdue: u8,
+    overdue: Overdue,
 }
 
 impl Time {
-    /// What it comes to at `now`, unless it is over. To be done once for a time that goes on: that takes
-    /// the call out of those in flight.
+    /// What it comes to at `now`, unless it is over. To be done once for a time that goes on: `leave` takes
+    /// the call out of those in flight, and says what it was counted for there. Nothing if that says nothing.
     #[inline]
-    fn end(self, hot: &Hot, generation: u64, now: Instant) -> Taken {
+    fn end(
+        self,
+        now: Instant,
+        leave: impl FnOnce(Entered, Instant) -> Option<u8>,
+    ) -> Option<Taken> {
         match self {
-            Self::Unasked => Taken::default(),
-            Self::Running { since, entered } => Taken {
-                age: now.as_nanos().saturating_sub(since.as_nanos()),
-                overdue: hot.in_flight().leave(entered, since, generation),
-            },
-            Self::Over { age, overdue } => Taken { age, overdue },
+            Self::Unasked => Some(Taken::default()),
+            Self::Running { since, entered } => leave(entered, since).map(|overdue| Taken {
+                age: age(since, now),
+                overdue: overdue.into(),
+            }),
+            Self::Over { age, overdue } => Some(Taken { age, overdue }),
         }
     }
 
     const fn is_asked(self) -> bool {
         !matches!(self, Self::Unasked)
     }
+}
+
+/// In nanoseconds.
+#[inline]
+const fn age(since: Instant, now: Instant) -> u64 {
+    now.as_nanos().saturating_sub(since.as_nanos())
 }
 
 impl Permit {
@@ -132,12 +146,35 @@ impl Permit {
 
     #[inline(never)]
     fn settle_by(&self, hot: &Hot, outcome: Outcome) {
-        let gate = hot.gate();
         let now = hot.clock().now();
+        let settled = now < hot.gate().settled_until();
+        if !(settled && self.is_plain_success(outcome) && self.counts_briskly(hot, now)) {
+            self.settle_at(hot, outcome, now);
+        }
+    }
+
+    /// Counts a success where nobody asks for its time, or that ends in the turn in which it began and is
+    /// slow to nobody.
+    #[inline]
+    fn counts_briskly(&self, hot: &Hot, now: Instant) -> bool {
+        let gate = hot.gate();
+        match self.time {
+            Time::Unasked => gate.succeed(self.ticket.generation()),
+            Time::Running { since, entered } => {
+                let turn = entered.turn().filter(|_| gate.is_brisk(age(since, now)));
+                turn.is_some_and(|turn| gate.succeed_in(turn))
+            }
+            Time::Over { .. } => false,
+        }
+    }
+
+    #[inline(never)]
+    fn settle_at(&self, hot: &Hot, outcome: Outcome, now: Instant) {
+        let gate = hot.gate();
         let mut taken = None;
         if now < gate.settled_until() {
-            let Taken { age, overdue } = *taken.insert(self.end(hot, now));
-            let brisk = overdue == 0 && gate.is_brisk(age);
+            taken = self.end(hot, now);
+            let brisk = taken.is_some_and(|taken| taken.overdue == 0 && gate.is_brisk(taken.age));
             if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
                 return;
             }
@@ -150,10 +187,20 @@ impl Permit {
         outcome == Outcome::Success && !self.ticket.is_probe()
     }
 
-    /// Ends the time of the call.
+    /// Ends the time of the call, unless that takes the machine's lock.
     #[inline]
-    fn end(&self, hot: &Hot, now: Instant) -> Taken {
-        self.time.end(hot, self.ticket.generation(), now)
+    fn end(&self, hot: &Hot, now: Instant) -> Option<Taken> {
+        let generation = self.ticket.generation();
+        (self.time).end(now, |entered, since| hot.leave(entered, since, generation))
+    }
+
+    /// [`Permit::end`] for whoever holds the machine's lock.
+    fn end_shut(&self, hot: &Hot, now: Instant) -> Taken {
+        let generation = self.ticket.generation();
+        let taken = (self.time).end(now, |entered, since| {
+            Some(hot.leave_shut(entered, since, generation))
+        });
+        taken.unwrap_or_default()
     }
 
     #[cold]
@@ -173,12 +220,13 @@ impl Permit {
         };
         shared.with_at(now, |machine| {
             // After the look: what was overdue by now has been counted as that.
-            let taken = taken.unwrap_or_else(|| self.end(hot, now));
+            let taken = taken.unwrap_or_else(|| self.end_shut(hot, now));
+            let [overdue, ..] = taken.overdue.to_le_bytes();
             let asked = Duration::from_nanos(self.asked);
             let sample = Sample {
                 outcome,
                 age: Duration::from_nanos(taken.age),
-                overdue: taken.overdue,
+                overdue,
                 asked: asked * u32::from(outcome.is_failure()),
             };
             machine.settle(&self.ticket, &sample, now, shared.rng());
@@ -229,12 +277,14 @@ impl Settle for Permit {
             return;
         };
         let now = hot.clock().now();
-        if now >= hot.gate().settled_until()
-            && let Some(shared) = hot.rest()
-        {
-            shared.with_at(now, |_| ());
-        }
-        let Taken { age, overdue } = self.end(hot, now);
+        let settled = now < hot.gate().settled_until();
+        let taken = if settled { self.end(hot, now) } else { None };
+        let taken = taken.or_else(|| {
+            let shared = hot.rest()?;
+            Some(shared.with_at(now, |_| self.end_shut(hot, now)))
+        });
+        // Of a breaker that is gone nobody asks.
+        let Taken { age, overdue } = taken.unwrap_or_default();
         self.time = Time::Over { age, overdue };
     }
 }

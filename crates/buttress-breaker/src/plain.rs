@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use buttress_core::BoxError;
+use buttress_core::clock::Instant;
 use buttress_core::judge_result::JudgeResult;
 use buttress_core::protocol::{ClassifyResult, Plain};
 use buttress_core::reject::Rejected;
@@ -98,13 +99,29 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         match self.breaker.pass() {
             Some(permit) => self.start(permit, request),
+            None if self.breaker.is_closed() => self.begin(request),
             None => self.ask(request),
         }
     }
 }
 
+/// One way after the other: where they meet, what they have made is moved.
 impl<S, C> BreakerService<S, Plain, C> {
-    /// A call that has to be asked for.
+    /// A call whose time is taken.
+    #[inline(never)]
+    fn begin<R>(&mut self, request: R) -> ResponseFuture<S, R, C>
+    where
+        S: Service<R> + Clone,
+        C: ClassifyResult<S::Response, S::Error> + Clone,
+    {
+        let now = self.breaker.now();
+        match self.breaker.pass_at(now) {
+            Some(permit) => self.start(permit, request),
+            None => self.ask_at(now, request),
+        }
+    }
+
+    /// A call of a circuit that is not closed.
     #[inline(never)]
     fn ask<R>(&mut self, request: R) -> ResponseFuture<S, R, C>
     where
@@ -112,13 +129,19 @@ impl<S, C> BreakerService<S, Plain, C> {
         C: ClassifyResult<S::Response, S::Error> + Clone,
     {
         let now = self.breaker.now();
-        // One way after the other: where they meet, what they have made is moved.
-        if let Some(permit) = self.breaker.pass_at(now) {
-            return self.start(permit, request);
+        match self.breaker.refuse_at(now) {
+            Some(refusal) => self.refuse(refusal),
+            None => self.ask_at(now, request),
         }
-        if let Some(refusal) = self.breaker.refuse_at(now) {
-            return self.refuse(refusal);
-        }
+    }
+
+    /// A call that the machine has to be asked for.
+    #[cold]
+    fn ask_at<R>(&mut self, now: Instant, request: R) -> ResponseFuture<S, R, C>
+    where
+        S: Service<R> + Clone,
+        C: ClassifyResult<S::Response, S::Error> + Clone,
+    {
         match self.breaker.ask(now) {
             Ok(permit) => self.start(permit, request),
             Err(refusal) => self.refuse(refusal),

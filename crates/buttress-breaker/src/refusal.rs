@@ -1,7 +1,7 @@
 //! Why a call is not admitted, before anybody is told.
 //!
 //! A [`Rejected`] is made for its reader, of 48 bytes, and where it is made in one function and moved in
-//! another it is waited for until all its words are in memory. This is half as large, and turns into
+//! another it is waited for until all its words are in memory. This is a third as large, and turns into
 //! one where that is to lie.
 
 use std::time::Duration;
@@ -9,13 +9,17 @@ use std::time::Duration;
 use buttress_core::circuit::State;
 use buttress_core::reject::Rejected;
 
+use crate::gate::nanos;
+
 /// A rejection that nobody has been told of yet. It has been counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) reason: Reason,
-    /// When another attempt makes sense.
-    pub(crate) wait: Option<Duration>,
+    reason: Reason,
+    /// When another attempt makes sense, in nanoseconds, or [`UNKNOWN`].
+    wait: u64,
 }
+
+const UNKNOWN: u64 = u64::MAX;
 
 /// What stood against the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,22 @@ pub(crate) enum Reason {
     Probing,
     /// The inner service was not ready in time.
     NotReady,
+}
+
+impl Refusal {
+    /// For `reason`; another attempt makes sense after `wait`.
+    #[inline]
+    pub(crate) fn new(reason: Reason, wait: Option<Duration>) -> Self {
+        let wait = wait.map_or(UNKNOWN, |wait| nanos(wait).min(UNKNOWN - 1));
+        Self { reason, wait }
+    }
+
+    /// By an open circuit; another attempt makes sense after so many nanoseconds.
+    #[inline]
+    pub(crate) const fn open_for(wait: u64) -> Self {
+        let reason = Reason::CircuitOpen;
+        Self { reason, wait }
+    }
 }
 
 impl Reason {
@@ -58,8 +78,8 @@ impl From<Refusal> for Rejected {
     fn from(refusal: Refusal) -> Self {
         let rejected = Self::new("breaker", refusal.reason.as_str());
         match refusal.wait {
-            Some(wait) => rejected.retry_after(wait),
-            None => rejected,
+            UNKNOWN => rejected,
+            wait => rejected.retry_after(Duration::from_nanos(wait)),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! How many calls were refused, by whatever thread.
 //!
 //! A locked instruction would be a fifth of what a refusal takes. So the first thread that refuses has a word to
-//! itself, which it adds to by a load and a store; all others share one.
+//! itself, which it adds to by a load and a store. Others add to one beside their word of [`Lanes`], or,
+//! where there are too many breakers for that, share one.
 //!
 //! Why that is exact: a word that one thread alone writes loses nothing between its load and its store.
 //! Which thread that is is settled once, by a compare-and-swap, and for good: no two threads of a process
-//! are ever given the same number. When that thread ends, those that remain go on sharing the other word.
+//! are ever given the same number. When that thread ends, those that remain go on sharing the other words.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64 as Numbers, Ordering};
+use std::sync::atomic::Ordering;
 
-use crate::sync::{AtomicU64, in_every_thread};
+use crate::lanes::Lanes;
+use crate::sync::AtomicU64;
+use crate::thread::{NOBODY, known_number, number};
 
 /// Counts refusals.
 #[derive(Debug)]
@@ -20,13 +22,6 @@ pub(crate) struct Rejections {
     own: AtomicU64,
     others: AtomicU64,
 }
-
-/// No thread has this number.
-const NOBODY: u64 = 0;
-
-static NEXT: Numbers = Numbers::new(NOBODY + 1);
-
-in_every_thread!(static NUMBER: Cell<u64> = Cell::new(NOBODY));
 
 impl Rejections {
     pub(crate) fn new() -> Self {
@@ -39,19 +34,20 @@ impl Rejections {
 
     /// Counts one.
     #[inline]
-    pub(crate) fn count(&self) {
-        let number = NUMBER.with(Cell::get);
+    pub(crate) fn count(&self, lanes: &Lanes) {
+        let number = known_number();
         if number != NOBODY && self.owner.load(Ordering::Relaxed) == number {
             self.count_own();
         } else {
-            self.count_shared();
+            self.count_shared(lanes);
         }
     }
 
     /// How many there were.
-    pub(crate) fn total(&self) -> u64 {
-        let own = self.own.load(Ordering::Relaxed);
-        own.wrapping_add(self.others.load(Ordering::Relaxed))
+    pub(crate) fn total(&self, lanes: &Lanes) -> u64 {
+        let counts = [&self.own, &self.others].into_iter().chain(lanes.refused());
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        counts.fold(0, u64::wrapping_add)
     }
 
     /// Only for the owner.
@@ -62,11 +58,12 @@ impl Rejections {
     }
 
     #[inline(never)]
-    fn count_shared(&self) {
+    fn count_shared(&self, lanes: &Lanes) {
         if self.becomes_ours() {
             self.count_own();
         } else {
-            self.others.fetch_add(1, Ordering::Relaxed);
+            let count = lanes.refused_by_mine().unwrap_or(&self.others);
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -79,49 +76,43 @@ impl Rejections {
     }
 }
 
-/// The number of this thread, given to it when it is first asked for.
-fn number() -> u64 {
-    NUMBER.with(|number| {
-        if number.get() == NOBODY {
-            number.set(NEXT.fetch_add(1, Ordering::Relaxed));
-        }
-        number.get()
-    })
-}
-
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
     use super::*;
+    use crate::hot::Kept;
 
     #[test]
-    fn the_first_thread_that_refuses_counts_alone_and_all_others_together() {
-        let rejections = Rejections::new();
-        (0..3).for_each(|_| rejections.count());
-        std::thread::scope(|scope| {
-            scope.spawn(|| (0..4).for_each(|_| rejections.count()));
-        });
-        rejections.count();
-        let words = [&rejections.own, &rejections.others];
-        assert_eq!(words.map(|word| word.load(Ordering::Relaxed)), [4, 4]);
-        assert_eq!(rejections.total(), 8);
+    fn the_first_thread_that_refuses_counts_alone_and_others_beside_it() {
+        for (kept, shared) in [(Kept::WhileInUse, 4), (Kept::AtHand, 0)] {
+            let (rejections, lanes) = (Rejections::new(), Lanes::new(kept));
+            (0..3).for_each(|_| rejections.count(&lanes));
+            std::thread::scope(|scope| {
+                scope.spawn(|| (0..4).for_each(|_| rejections.count(&lanes)));
+            });
+            rejections.count(&lanes);
+            let words = [&rejections.own, &rejections.others];
+            let counts = words.map(|word| word.load(Ordering::Relaxed));
+            assert_eq!(counts, [4, shared]);
+            assert_eq!(rejections.total(&lanes), 8);
+        }
     }
 
     #[test]
     fn racing_threads_are_each_counted_whichever_of_them_is_first() {
         const EACH: u64 = 20_000;
-        for _ in 0..20 {
-            let rejections = Rejections::new();
+        for kept in [Kept::AtHand, Kept::WhileInUse].repeat(10) {
+            let (rejections, lanes) = (Rejections::new(), Lanes::new(kept));
             let begin = std::sync::Barrier::new(3);
             std::thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| {
                         begin.wait();
-                        (0..EACH).for_each(|_| rejections.count());
+                        (0..EACH).for_each(|_| rejections.count(&lanes));
                     });
                 }
             });
-            assert_eq!(rejections.total(), 3 * EACH);
+            assert_eq!(rejections.total(&lanes), 3 * EACH);
         }
     }
 }

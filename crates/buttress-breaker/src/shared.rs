@@ -95,6 +95,7 @@ impl Shared {
             prober.reconfigure(config.circuit.probe_deadline);
         }
         let replaced = self.with_at(now, |machine| {
+            self.hot.end_turn();
             self.hot.set(slow_after, config.ready_deadline);
             machine.reconfigure(
                 config.circuit,
@@ -161,6 +162,9 @@ impl Shared {
     /// [`Shared::with`] for what happens at `now`: what time has brought since comes first.
     pub(crate) fn with_at<T>(&self, now: Instant, f: impl FnOnce(&mut Machine) -> T) -> T {
         self.with(|machine| {
+            if now >= self.gate().settled_until() {
+                self.hot.end_turn();
+            }
             machine.look(now, self.in_flight(), &self.rng);
             f(machine)
         })

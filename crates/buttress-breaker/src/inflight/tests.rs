@@ -100,7 +100,7 @@ impl Pair {
 
     fn enter(&mut self) {
         let entered = self.rings.enter(self.now, self.generation);
-        assert_eq!(entered.rings, 0b11, "no room");
+        assert_eq!(entered.rings(), 0b11, "no room");
         self.calls.push(Call {
             start: self.now,
             generation: self.generation,
@@ -187,10 +187,10 @@ fn who_cannot_enter_is_not_counted_and_leaves_as_if_nobody_had_looked() {
     // Widths of 64 nanoseconds: the same bucket, once around the ring.
     let around = NOW.saturating_add(nanos(64 * BUCKETS as u64));
     let refused = rings.enter(around, 1);
-    assert_eq!((first.rings, refused.rings), (1, 0));
+    assert_eq!((first.rings(), refused.rings()), (1, 0));
     assert_eq!(rings.leave(refused, around, 1), 0);
     assert_eq!(rings.leave(first, NOW, 1), 0, "it was there all the time");
-    assert_eq!(rings.enter(around, 1).rings, 1, "an empty bucket");
+    assert_eq!(rings.enter(around, 1).rings(), 1, "an empty bucket");
 }
 
 #[test]
@@ -210,8 +210,8 @@ fn a_full_bucket_takes_no_more_and_an_empty_one_gives_none() {
     let slot = Slot::of(7, 1, Plan(1));
     let word = &ring.buckets[slot.at];
     word.store(slot.tag | COUNT, Ordering::Relaxed);
-    assert!(!ring.enter(slot));
-    assert!(ring.leave(slot) && ring.enter(slot));
+    assert!(!ring.enter(slot, 1));
+    assert!(ring.leave(slot) && ring.enter(slot, 1));
     word.store(slot.tag, Ordering::Relaxed);
     assert!(!ring.leave(slot));
     assert_eq!(word.load(Ordering::Relaxed), slot.tag);

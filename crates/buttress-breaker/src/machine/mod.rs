@@ -41,7 +41,12 @@ pub(crate) struct Machine {
     until: Instant,
     /// The last look at what time does: successes that the gate counts belong to its buckets.
     looked_at: Instant,
-    /// Until when those buckets last and no call in flight becomes slow.
+    /// How many looks there have been.
+    looks: u32,
+    /// From when on calls in flight may be counted at the gate.
+    settled_from: Instant,
+    /// Until when those buckets last, and the ones that such calls begin in, and no call in flight becomes
+    /// slow.
     settled_until: Instant,
     /// The last moment at which anything happened.
     seen: Instant,
@@ -81,6 +86,8 @@ impl Machine {
             reported: Vec::new(),
             until: now.saturating_add(remaining),
             looked_at: now,
+            looks: 0,
+            settled_from: now,
             // Whoever comes first looks.
             settled_until: now,
             seen: now,
@@ -113,9 +120,20 @@ impl Machine {
             generation: self.circuit.generation(),
             quiet,
             until: self.until,
+            turn: self.turn(),
+            settled_from: self.settled_from,
             settled_until: self.settled_until,
             brisk: self.brisk(),
         }
+    }
+
+    /// No two turns in a row are the same: neither of what it is the sum of ever goes back.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "four thousand million turns on, it may be the same"
+    )]
+    fn turn(&self) -> u32 {
+        self.looks.wrapping_add(self.circuit.generation() as u32)
     }
 
     /// What takes longer is slow to somebody.

@@ -39,7 +39,10 @@ impl Machine {
             self.judge(now, rng);
         }
         self.looked_at = now;
-        self.settled_until = self.rules.settled_until(now).min(next_slow);
+        self.looks = self.looks.wrapping_add(1);
+        self.settled_from = now;
+        let bucket_end = in_flight.bucket_end(now);
+        self.settled_until = self.rules.settled_until(now).min(next_slow).min(bucket_end);
     }
 
     /// Takes the calls into evidence that have become slow in flight, one after the other, as of when
@@ -96,8 +99,9 @@ impl Machine {
         self.watches_ramp = ramping;
         if *self.watched() != before {
             in_flight.set(self.watched(), Instant::ORIGIN);
-            // Whoever comes next looks.
+            // Whoever comes next looks, and nobody is counted at the gate before: it knows of no bucket.
             self.settled_until = self.seen;
+            self.settled_from = Instant::NEVER;
         }
     }
 }

@@ -25,16 +25,18 @@ use kept::Kept;
 /// All rules of one breaker with their evidence, in the order in which they are asked.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    kept: Vec<Kept>,
+    kept: Box<[Kept]>,
     /// The different slow thresholds, shortest first.
-    thresholds: Vec<Duration>,
+    thresholds: Box<[Duration]>,
     consecutive: u32,
 }
 
 /// Rules that others have taken the place of. Some may be the user's, whose drop is their code.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Replaced(#[expect(dead_code, reason = "held to be dropped elsewhere")] Vec<Kept>);
+pub(crate) struct Replaced(
+    #[expect(dead_code, reason = "held to be dropped elsewhere")] Box<[Kept]>,
+);
 
 /// A rule that fired, with its evidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,8 +53,8 @@ pub(crate) struct Fired {
 impl Rules {
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
         let mut new = Self {
-            kept: Vec::new(),
-            thresholds: Vec::new(),
+            kept: Box::default(),
+            thresholds: Box::default(),
             consecutive: 0,
         };
         drop(new.replaced_by(rules, Instant::ORIGIN));
@@ -62,7 +64,7 @@ impl Rules {
     /// These rules with the evidence of the present ones at `now`: each takes the first window of its
     /// kind that no other has taken.
     pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>, now: Instant) -> Replaced {
-        self.thresholds = thresholds(&rules);
+        self.thresholds = thresholds(&rules).into();
         let places = &self.thresholds;
         let mut old = std::mem::take(&mut self.kept);
         self.kept = rules

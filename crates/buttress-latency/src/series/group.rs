@@ -173,7 +173,18 @@ impl Group {
     /// The series of `ending` if it has been found before.
     #[inline]
     fn cached(&self, ending: &Ending) -> Option<&Series> {
-        for slot in self.probe(ending) {
+        // It nearly always is in the first place.
+        let first = self.cached.get(first_place(ending))?;
+        let (cached, series) = first.get()?;
+        if cached == ending {
+            return Some(series);
+        }
+        self.cached_further(ending)
+    }
+
+    #[inline(never)]
+    fn cached_further(&self, ending: &Ending) -> Option<&Series> {
+        for slot in self.probe(ending).skip(1) {
             let (cached, series) = slot.get()?;
             if cached == ending {
                 return Some(series);
@@ -193,15 +204,18 @@ impl Group {
     }
 
     /// All places, from the one where `ending` is looked for first.
-    #[inline]
     fn probe(&self, ending: &Ending) -> impl Iterator<Item = &OnceLock<(Ending, Arc<Series>)>> {
-        let first = ending
-            .status
-            .map_or(0, |status| usize::from(status.as_u16()))
-            % CACHED;
-        let (before, from) = self.cached.split_at(first);
+        let (before, from) = self.cached.split_at(first_place(ending));
         from.iter().chain(before)
     }
+}
+
+#[inline]
+fn first_place(ending: &Ending) -> usize {
+    ending
+        .status
+        .map_or(0, |status| usize::from(status.as_u16()))
+        % CACHED
 }
 
 impl fmt::Debug for Group {

@@ -147,6 +147,38 @@ impl<C, R> LatencyLayer<Http, C, R> {
     }
 }
 
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+impl<C, R> LatencyLayer<Http, C, R> {
+    /// The route of a request is the template that axum's router matched; none where none did.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use buttress_latency::{LatencyHandle, LatencyLayer};
+    /// use tower::ServiceExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let handle = LatencyHandle::default();
+    /// let app = Router::new()
+    ///     .route("/users/{id}", get(async || "hello"))
+    ///     .layer(LatencyLayer::new(handle.clone()).matched_path());
+    ///
+    /// let request = http::Request::get("/users/17").body(axum::body::Body::empty());
+    /// drop(app.oneshot(request.unwrap()).await.unwrap());
+    /// let snapshot = handle.snapshot();
+    /// assert_eq!(snapshot.route("/users/{id}").unwrap().total.count(), 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn matched_path(self) -> Self {
+        self.route_by(|request| {
+            let path = request.extensions.get::<axum::extract::MatchedPath>()?;
+            Some(Cow::Borrowed(path.as_str()))
+        })
+    }
+}
+
 impl Routing {
     /// The exchange that this request begins.
     #[inline]

@@ -154,7 +154,8 @@
 //! adds two readings of the clock and a reference count, which is the in-flight gauge. The time to the
 //! head takes one more reading, a record and a second recorder for each series; waiting costs nothing
 //! until somebody waits. A bound route
-//! ([`LatencyLayer::route`]) is found without hashing; [`LatencyLayer::route_by`] and
+//! ([`LatencyLayer::route`]) is found without hashing; [`LatencyLayer::route_by`] (and with the feature
+//! `axum` `LatencyLayer::matched_path`) and
 //! [`LatencyHandle::record`] add a hash, and a read lock beyond the first few hundred routes. Once per
 //! slice (a second by default) one record folds the windows, which takes about ten microseconds and
 //! allocates; others go on meanwhile. A page of metrics takes about forty microseconds for each busy

@@ -111,6 +111,24 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
+/// A help text as it was; quotes are escaped in `OpenMetrics` alone.
+pub fn unescaped(text: &str, openmetrics: bool) -> Option<String> {
+    let (mut plain, mut chars) = (String::new(), text.chars());
+    while let Some(char) = chars.next() {
+        plain.push(match char {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                '\\' => '\\',
+                '"' if openmetrics => '"',
+                _ => return None,
+            },
+            '"' if openmetrics => return None,
+            char => char,
+        });
+    }
+    Some(plain)
+}
+
 impl Page {
     /// The histograms called `name`, by their labels.
     pub fn histograms(&self, name: &str) -> BTreeMap<Labels, Read> {

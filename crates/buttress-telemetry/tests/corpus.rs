@@ -1,0 +1,39 @@
+//! The corpus of the fuzz targets in `fuzz/`, through the same properties.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+#[path = "../../../fuzz/properties/exposition/mod.rs"]
+mod properties;
+mod read;
+
+use std::path::Path;
+
+fn replay(target: &str, property: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let mut replayed = 0;
+    for file in std::fs::read_dir(corpus.join(target)).unwrap() {
+        property(&std::fs::read(file.unwrap().path()).unwrap());
+        replayed += 1;
+    }
+    assert!(replayed > 0, "no corpus of {target}");
+}
+
+#[test]
+fn any_accept_header_is_answered_in_a_form_that_fits_it() {
+    replay("accept_header", properties::accept_header);
+}
+
+#[test]
+fn any_text_is_read_back_from_the_text_forms() {
+    replay("exposition_escaping", properties::exposition_escaping);
+}
+
+#[cfg(feature = "protobuf")]
+#[test]
+fn any_histogram_is_read_back_from_protobuf() {
+    replay("protobuf_roundtrip", properties::protobuf_roundtrip);
+}

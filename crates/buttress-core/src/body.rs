@@ -54,52 +54,42 @@ pin_project! {
 }
 
 /// No body is as long as this.
-const UNKNOWN: u64 = u64::MAX;
+pub(crate) const UNKNOWN: u64 = u64::MAX;
 
 /// How watching a body begins: found out before the body is moved to where it is watched.
-pub(crate) struct Start<W> {
-    watch: Option<W>,
-    remaining: u64,
+pub(crate) enum Begins {
+    /// It is complete: there is none, or it is empty.
+    Complete,
+    /// It has no length, and does not say that it has ended.
+    Delivered,
+    /// Its end is to come.
+    Open,
 }
 
-impl<W> Start<W> {
-    /// Nobody watches.
-    pub(crate) const UNWATCHED: Self = Self {
-        watch: None,
-        remaining: UNKNOWN,
-    };
-
-    /// Tells `watch` at once where there is nothing to wait for.
+impl Begins {
+    /// The bytes yet to come, or [`UNKNOWN`], and what that is the beginning of.
     #[inline]
-    pub(crate) fn of<B: Body>(
-        body: &B,
-        mut watch: W,
-        method_is_head: bool,
-        status: StatusCode,
-    ) -> Self
-    where
-        W: Watch,
-    {
+    pub(crate) fn of<B: Body>(body: &B, method_is_head: bool, status: StatusCode) -> (u64, Self) {
         let remaining = body.size_hint().exact().unwrap_or(UNKNOWN);
-        let done = if is_bodiless(method_is_head, status) || body.is_end_stream() {
-            watch.complete(None);
-            true
+        let begins = if is_bodiless(method_is_head, status) || body.is_end_stream() {
+            Self::Complete
+        } else if remaining == 0 {
+            Self::Delivered
         } else {
-            remaining == 0 && watch.delivered()
+            Self::Open
         };
-        Self {
-            watch: if done { None } else { Some(watch) },
-            remaining,
-        }
+        (remaining, begins)
     }
+}
 
-    /// Watches `body`, the one that was looked at.
+impl<B, W> Watched<B, W> {
+    /// A body with `remaining` bytes to come, watched to its end if there is a `watch`.
     #[inline]
-    pub(crate) fn watch<B>(self, body: B) -> Watched<B, W> {
-        Watched {
-            inner: Some(body),
-            watch: self.watch,
-            remaining: self.remaining,
+    pub(crate) const fn on_its_way(inner: B, watch: Option<W>, remaining: u64) -> Self {
+        Self {
+            inner: Some(inner),
+            watch,
+            remaining,
         }
     }
 }
@@ -109,13 +99,23 @@ impl<B: Body, W: Watch> Watched<B, W> {
     ///
     /// Where there is nothing to wait for (no body by [`is_bodiless`], or an empty one) the watch is
     /// told at once.
-    pub fn new(inner: B, watch: W, method_is_head: bool, status: StatusCode) -> Self {
-        Start::of(&inner, watch, method_is_head, status).watch(inner)
+    pub fn new(inner: B, mut watch: W, method_is_head: bool, status: StatusCode) -> Self {
+        let (remaining, begins) = Begins::of(&inner, method_is_head, status);
+        let ended = match begins {
+            Begins::Complete => {
+                watch.complete(None);
+                true
+            }
+            Begins::Delivered => watch.delivered(),
+            Begins::Open => false,
+        };
+        let watch = if ended { None } else { Some(watch) };
+        Self::on_its_way(inner, watch, remaining)
     }
 
     /// A body that nobody watches any more.
     pub fn unwatched(inner: B) -> Self {
-        Start::UNWATCHED.watch(inner)
+        Self::on_its_way(inner, None, UNKNOWN)
     }
 
     /// An empty body of the same type.

@@ -12,7 +12,7 @@ use http::{HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::body::{Start, Watch, Watched};
+use crate::body::{Begins, UNKNOWN, Watch, Watched};
 use crate::classify::{ClassifyHttp, Head, Judgement, has_grpc_status};
 use crate::outcome::{FailureKind, Outcome};
 use crate::settle::{Guard, Settle};
@@ -23,14 +23,14 @@ pub type JudgedBody<B, C, S, E> = Watched<B, Ending<C, S, E>>;
 pin_project! {
     /// Judges the exchange that `future` makes and settles it exactly once: at the head, at the end
     /// of the body, on an error, on a panic, or when dropped.
-    #[project = JudgeProj]
     #[derive(Debug)]
     #[must_use = "a future does nothing until it is polled"]
     pub struct Judge<F, C, S: Settle> {
         #[pin]
         future: F,
-        classify: Option<C>,
-        guard: Guard<S>,
+        // Judged where it lies, and moved but once, to where the body's end is waited for. `None` from
+        // then on, or once it is settled.
+        exchange: Option<Exchange<C, S>>,
         method_is_head: bool,
     }
 }
@@ -47,8 +47,7 @@ impl<F, C, S: Settle> Judge<F, C, S> {
     pub const fn guarded(future: F, classify: C, guard: Guard<S>, method_is_head: bool) -> Self {
         Self {
             future,
-            classify: Some(classify),
-            guard,
+            exchange: Some(Exchange::new(classify, guard)),
             method_is_head,
         }
     }
@@ -64,105 +63,47 @@ where
     type Output = Result<Response<JudgedBody<B, C, S, E>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        this.guard.enter();
-        let polled = this.future.as_mut().poll(cx);
-        this.guard.leave();
+        let this = self.project();
+        let exchange = this.exchange;
+        if let Some(exchange) = exchange {
+            exchange.guard.enter();
+        }
+        let polled = this.future.poll(cx);
+        if let Some(exchange) = exchange {
+            exchange.guard.leave();
+        }
         // The response is looked at where it lies: it is large, and is moved but once.
-        let start = match &polled {
+        let (remaining, ended) = match &polled {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(response)) => this.at_head(response),
+            Poll::Ready(Ok(response)) => match exchange {
+                Some(exchange) => exchange.at_head(response, *this.method_is_head),
+                None => Exchange::<C, S>::SETTLED,
+            },
             Poll::Ready(Err(error)) => {
-                this.fail(error);
-                Start::UNWATCHED
+                if let Some(exchange) = exchange {
+                    exchange.fail(error);
+                }
+                Exchange::<C, S>::SETTLED
             }
         };
-        polled.map_ok(|response| response.map(|body| start.watch(body)))
-    }
-}
-
-impl<F, C, S: Settle> JudgeProj<'_, F, C, S> {
-    /// Judges the head, and says how to go on with the body.
-    #[inline]
-    fn at_head<B, E>(&mut self, response: &Response<B>) -> Start<Ending<C, S, E>>
-    where
-        B: Body,
-        C: ClassifyHttp<E>,
-    {
-        let Some(classify) = self.classify.take() else {
-            return Start::UNWATCHED;
-        };
-        let head = Head::of(response);
-        let mut guard = self.guard.take();
-        guard.enter();
-        guard.head(&head);
-        let judgement = classify.head(&head);
-        if let Judgement::Now(outcome) = judgement {
-            ask(&mut guard, &classify, outcome, Some(head.headers));
+        if ended {
+            *exchange = None;
         }
-        guard.leave();
-        let (mut decided, mut unsaid) = (None, None);
-        match judgement {
-            Judgement::Now(outcome) if S::AT_HEAD => {
-                guard.settle(outcome);
-                return Start::UNWATCHED;
-            }
-            Judgement::Now(outcome) => {
-                guard.presume(outcome);
-                decided = Some(outcome);
-            }
-            Judgement::AtEnd => guard.answered(),
-            Judgement::InTrailers(outcome) => {
-                guard.answered();
-                // A HEAD has no trailers.
-                unsaid = (!*self.method_is_head).then_some(outcome);
-            }
-        }
-        let ending = Ending {
-            classify,
-            guard,
-            decided,
-            unsaid,
-            // A gRPC status comes after the body, and is worth waiting for beyond its length.
-            trailers_matter: head.grpc || head.trailers,
-            error: PhantomData,
-        };
-        Start::of(response.body(), ending, *self.method_is_head, head.status)
-    }
-
-    #[cold]
-    fn fail<E>(&mut self, error: &E)
-    where
-        C: ClassifyHttp<E>,
-    {
-        let Some(classify) = self.classify.take() else {
-            return;
-        };
-        let mut guard = self.guard.take();
-        guard.enter();
-        let outcome = classify.error(error);
-        guard.leave();
-        guard.settle(outcome);
+        polled.map_ok(|response| {
+            response.map(|body| {
+                let ending = exchange.take().map(|exchange| Ending {
+                    exchange,
+                    error: PhantomData,
+                });
+                Watched::on_its_way(body, ending, remaining)
+            })
+        })
     }
 }
 
-/// Passes on for how long a failing upstream asks to be left alone.
-#[inline]
-fn ask<C, S, E>(guard: &mut Guard<S>, classify: &C, outcome: Outcome, told: Option<&HeaderMap>)
-where
-    C: ClassifyHttp<E>,
-    S: Settle,
-{
-    if outcome.is_failure()
-        && let Some(wait) = told.and_then(|headers| classify.wait(headers))
-    {
-        guard.asked(wait);
-    }
-}
-
-/// Waits at the end of a body to settle its exchange.
+/// What is to be settled, by what, and what is known of it.
 #[derive(Debug)]
-pub struct Ending<C, S: Settle, E> {
+struct Exchange<C, S: Settle> {
     classify: C,
     guard: Guard<S>,
     /// What the head decided, where that is told at the end.
@@ -170,31 +111,119 @@ pub struct Ending<C, S: Settle, E> {
     /// What an end without a `grpc-status` is, where one has to be.
     unsaid: Option<Outcome>,
     trailers_matter: bool,
-    error: PhantomData<fn(&E)>,
 }
 
-impl<C: ClassifyHttp<E>, S: Settle, E> Ending<C, S, E> {
+impl<C, S: Settle> Exchange<C, S> {
+    /// Of a body whose end matters to nobody.
+    const SETTLED: (u64, bool) = (UNKNOWN, true);
+
+    const fn new(classify: C, guard: Guard<S>) -> Self {
+        Self {
+            classify,
+            guard,
+            decided: None,
+            unsaid: None,
+            trailers_matter: false,
+        }
+    }
+
+    /// Judges the head, and says how much of the body is to come and whether all has ended by that.
+    #[inline]
+    fn at_head<B, E>(&mut self, response: &Response<B>, method_is_head: bool) -> (u64, bool)
+    where
+        B: Body,
+        C: ClassifyHttp<E>,
+    {
+        let head = Head::of(response);
+        self.guard.enter();
+        self.guard.head(&head);
+        let judgement = self.classify.head(&head);
+        if let Judgement::Now(outcome) = judgement {
+            self.ask(outcome, Some(head.headers));
+        }
+        self.guard.leave();
+        match judgement {
+            Judgement::Now(outcome) if S::AT_HEAD => {
+                self.guard.settle(outcome);
+                return Self::SETTLED;
+            }
+            Judgement::Now(outcome) => {
+                self.guard.presume(outcome);
+                self.decided = Some(outcome);
+            }
+            Judgement::AtEnd => self.guard.answered(),
+            Judgement::InTrailers(outcome) => {
+                self.guard.answered();
+                // A HEAD has no trailers.
+                self.unsaid = (!method_is_head).then_some(outcome);
+            }
+        }
+        // A gRPC status comes after the body, and is worth waiting for beyond its length.
+        self.trailers_matter = head.grpc || head.trailers;
+        let (remaining, begins) = Begins::of(response.body(), method_is_head, head.status);
+        let ended = match begins {
+            Begins::Complete => {
+                self.complete(None);
+                true
+            }
+            Begins::Delivered => self.delivered(),
+            Begins::Open => false,
+        };
+        (remaining, ended)
+    }
+
+    #[cold]
+    fn fail<E>(&mut self, error: &E)
+    where
+        C: ClassifyHttp<E>,
+    {
+        self.guard.enter();
+        let outcome = self.classify.error(error);
+        self.guard.leave();
+        self.guard.settle(outcome);
+    }
+
+    /// Passes on for how long a failing upstream asks to be left alone.
+    #[inline]
+    fn ask<E>(&mut self, outcome: Outcome, told: Option<&HeaderMap>)
+    where
+        C: ClassifyHttp<E>,
+    {
+        if outcome.is_failure()
+            && let Some(wait) = told.and_then(|headers| self.classify.wait(headers))
+        {
+            self.guard.asked(wait);
+        }
+    }
+
     /// What the end is; `unsaid` if it has to have a `grpc-status` and has none.
-    fn outcome(&mut self, trailers: Option<&HeaderMap>, unsaid: Option<Outcome>) -> Outcome {
+    fn outcome<E>(&mut self, trailers: Option<&HeaderMap>, unsaid: Option<Outcome>) -> Outcome
+    where
+        C: ClassifyHttp<E>,
+    {
         if let Some(decided) = self.decided {
             return decided;
         }
         self.guard.enter();
         let unsaid = unsaid.filter(|_| !trailers.is_some_and(has_grpc_status));
         let outcome = unsaid.unwrap_or_else(|| self.classify.end(trailers));
-        ask(&mut self.guard, &self.classify, outcome, trailers);
+        self.ask(outcome, trailers);
         self.guard.leave();
         outcome
     }
-}
 
-impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
-    fn complete(&mut self, trailers: Option<&HeaderMap>) {
+    fn complete<E>(&mut self, trailers: Option<&HeaderMap>)
+    where
+        C: ClassifyHttp<E>,
+    {
         let outcome = self.outcome(trailers, self.unsaid);
         self.guard.settle(outcome);
     }
 
-    fn delivered(&mut self) -> bool {
+    fn delivered<E>(&mut self) -> bool
+    where
+        C: ClassifyHttp<E>,
+    {
         let outcome = self.outcome(None, None);
         if self.trailers_matter {
             // Not every server asks for them; a drop is as good an end as any now.
@@ -204,21 +233,39 @@ impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
         }
         !self.trailers_matter
     }
+}
+
+/// Waits at the end of a body to settle its exchange.
+#[derive(Debug)]
+pub struct Ending<C, S: Settle, E> {
+    exchange: Exchange<C, S>,
+    error: PhantomData<fn(&E)>,
+}
+
+impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
+    fn complete(&mut self, trailers: Option<&HeaderMap>) {
+        self.exchange.complete(trailers);
+    }
+
+    fn delivered(&mut self) -> bool {
+        self.exchange.delivered()
+    }
 
     fn broken(&mut self) {
-        let outcome = self.decided.unwrap_or(Outcome::Failure(FailureKind::Body));
-        self.guard.settle(outcome);
+        let decided = self.exchange.decided;
+        let outcome = decided.unwrap_or(Outcome::Failure(FailureKind::Body));
+        self.exchange.guard.settle(outcome);
     }
 
     fn data(&mut self, bytes: u64) {
-        self.guard.data(bytes);
+        self.exchange.guard.data(bytes);
     }
 
     fn enter(&mut self) {
-        self.guard.enter();
+        self.exchange.guard.enter();
     }
 
     fn leave(&mut self) {
-        self.guard.leave();
+        self.exchange.guard.leave();
     }
 }

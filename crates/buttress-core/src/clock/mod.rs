@@ -6,10 +6,12 @@
 
 mod instant;
 mod manual;
+mod moment;
 mod sleep;
 
 pub use instant::Instant;
 pub use manual::ManualClock;
+pub use moment::moment;
 pub use sleep::Sleep;
 
 use std::sync::{Arc, LazyLock};
@@ -29,6 +31,7 @@ pub struct Clock(Source);
 enum Source {
     #[default]
     Counter,
+    Moments,
     Manual(Arc<manual::Shared>),
 }
 
@@ -69,6 +72,23 @@ impl Counter {
     }
 }
 
+impl Source {
+    /// Out of the way of whoever reads the counter itself.
+    #[inline(never)]
+    fn now(&self) -> Instant {
+        match self {
+            Self::Counter => read_counter(),
+            Self::Moments => moment::now(),
+            Self::Manual(shared) => shared.now(),
+        }
+    }
+}
+
+#[inline]
+fn read_counter() -> Instant {
+    Instant::from_nanos(COUNTER.nanos())
+}
+
 impl Clock {
     /// The processor's time-stamp counter, monotonic; the system's monotonic clock where there is
     /// no reliable counter.
@@ -76,12 +96,18 @@ impl Clock {
         Self(Source::Counter)
     }
 
+    /// The same counter, read but once in each [`moment`](fn@moment): for a server that knows what it does in one
+    /// go, where every layer would read it anew.
+    pub const fn by_moments() -> Self {
+        Self(Source::Moments)
+    }
+
     /// The time now.
     #[inline]
     pub fn now(&self) -> Instant {
         match &self.0 {
-            Source::Counter => Instant::from_nanos(COUNTER.nanos()),
-            Source::Manual(shared) => shared.now(),
+            Source::Counter => read_counter(),
+            other => other.now(),
         }
     }
 
@@ -98,7 +124,7 @@ impl Clock {
     pub fn since_1970(&self) -> Duration {
         use std::time::SystemTime;
         match &self.0 {
-            Source::Counter => SystemTime::now()
+            Source::Counter | Source::Moments => SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
             Source::Manual(shared) => Duration::from_nanos(shared.now().as_nanos()),
@@ -111,7 +137,7 @@ impl Clock {
     /// enabled; on a manual clock it ends when the clock is advanced far enough.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         match &self.0 {
-            Source::Counter => Sleep::timer(duration),
+            Source::Counter | Source::Moments => Sleep::timer(duration),
             Source::Manual(shared) => Sleep::manual(Arc::clone(shared), duration),
         }
     }

@@ -15,14 +15,18 @@ use crate::slot::Slot;
 use crate::state::Call;
 
 /// A request's place at its endpoint. Given back with the outcome on every exit there is.
+///
+/// Every layer outside moves it about with the response's body, so it is kept small.
 #[derive(Debug)]
 pub struct Permit {
     slot: Arc<Slot>,
     ticket: Ticket,
     picked_at: Instant,
-    latency: Option<Duration>,
+    /// When the head of the answer came; [`Instant::NEVER`] if it has not.
+    heard_at: Instant,
+    /// Seconds for which the upstream asked to be left alone; mostly 0, which asks for nothing.
+    asked: u32,
     called: bool,
-    retry_after: Option<Duration>,
 }
 
 impl Permit {
@@ -31,9 +35,9 @@ impl Permit {
             slot,
             ticket,
             picked_at,
-            latency: None,
+            heard_at: Instant::NEVER,
+            asked: 0,
             called: true,
-            retry_after: None,
         }
     }
 
@@ -61,36 +65,31 @@ impl Settle for Permit {
 
     fn head(&mut self, head: &Head<'_>) {
         self.slot.heard();
-        self.latency = Some(self.elapsed(self.slot.clock().now()));
+        self.heard_at = self.slot.clock().now();
         if head.status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = head
                 .headers
                 .get(RETRY_AFTER)
                 .and_then(|it| it.to_str().ok());
             let seconds = seconds.and_then(|it| it.trim().parse().ok());
-            self.retry_after = seconds.map(Duration::from_secs);
+            let seconds = seconds.map(|seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX));
+            self.asked = seconds.unwrap_or(0);
         }
     }
 
     fn settle(self, outcome: Outcome) {
         let now = self.slot.clock().now();
+        let heard = self.heard_at != Instant::NEVER;
+        let latency = heard.then(|| self.elapsed(self.heard_at));
         let took = self.elapsed(now);
-        let Self {
-            slot,
-            ticket,
-            latency,
-            called,
-            retry_after,
-            ..
-        } = self;
         let call = Call {
-            ticket,
+            ticket: self.ticket,
             outcome,
             latency,
             took,
-            called,
-            retry_after,
+            called: self.called,
+            retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
         };
-        slot.settle(&call, now);
+        self.slot.settle(&call, now);
     }
 }

@@ -3,6 +3,7 @@
 //! A gathering write costs the system more than a plain one, about as much as to copy a few
 //! kilobytes. Most of what a proxy writes is a head alone, or a head and a short body.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +12,11 @@ use hyper::rt::Write;
 
 /// Up to so many bytes are copied together.
 const SHORT: usize = 2048;
+
+thread_local! {
+    /// Where they are: made once, for to clear so much room for each write costs as much as to fill it.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Writes `pieces` in their order, as far as `io` takes them.
 pub(crate) fn poll_write<T: Write + Unpin>(
@@ -22,22 +28,18 @@ pub(crate) fn poll_write<T: Write + Unpin>(
     if let [piece] = pieces {
         return io.poll_write(cx, piece);
     }
-    let mut copied = [0; SHORT];
-    match copy(pieces, &mut copied) {
-        Some(whole) => io.poll_write(cx, whole),
-        None => io.poll_write_vectored(cx, pieces),
+    let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+    if length > SHORT {
+        return io.poll_write_vectored(cx, pieces);
     }
-}
-
-/// All pieces behind one another, if there is room.
-fn copy<'a>(pieces: &[IoSlice<'_>], room: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
-    let mut length = 0;
+    let mut room = ROOM.take();
+    room.clear();
     for piece in pieces {
-        let end = length + piece.len();
-        room.get_mut(length..end)?.copy_from_slice(piece);
-        length = end;
+        room.extend_from_slice(piece);
     }
-    room.get(..length)
+    let polled = io.poll_write(cx, &room);
+    ROOM.set(room);
+    polled
 }
 
 #[cfg(test)]

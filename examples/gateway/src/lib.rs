@@ -44,4 +44,5 @@ pub mod timed;
 pub mod untraced;
 pub mod upstream;
 
+mod alarm;
 mod gather;

@@ -66,14 +66,24 @@ pub enum Proxy {
 }
 
 /// What a gateway is given that no file says: for tests, simulation and embedding.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Seams {
-    /// The clock that all layers read.
+    /// The clock that all layers read; by default once for each poll of a connection.
     pub clock: Clock,
     /// The generator that all layers draw from.
     pub rng: Rng,
     /// How latency is recorded; its clock is replaced by [`Seams::clock`].
     pub latency: latency::Config,
+}
+
+impl Default for Seams {
+    fn default() -> Self {
+        Self {
+            clock: Clock::by_moments(),
+            rng: Rng::default(),
+            latency: latency::Config::default(),
+        }
+    }
 }
 
 /// Builds the stack of a configuration, and the handles of all that is in it.

@@ -4,6 +4,7 @@
 //! clients see is measured further out, to the end of the body.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use buttress::core::clock::{Clock, Instant};
 use buttress::latency::{RollingRecorder, WindowSnapshot, Windows};
@@ -35,6 +36,11 @@ impl HeadTimes {
         self.0.clock.now()
     }
 
+    /// How long ago `start` was.
+    pub(crate) fn since(&self, start: Instant) -> Duration {
+        self.0.clock.now().saturating_since(start)
+    }
+
     /// A head has come for what was sent at `start`.
     pub(crate) fn record(&self, start: Instant) {
         let now = self.0.clock.now();
@@ -44,8 +50,6 @@ impl HeadTimes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use buttress::core::clock::ManualClock;
 
     use super::*;

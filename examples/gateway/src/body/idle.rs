@@ -8,6 +8,8 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use crate::alarm;
+
 /// Tokio's time now, which is what its timers are set by.
 #[expect(
     clippy::disallowed_methods,
@@ -26,8 +28,9 @@ pub(crate) struct IdleTimer {
 pin_project! {
     #[derive(Debug)]
     struct Wait {
+        // Where the task does not wake itself.
         #[pin]
-        sleep: Sleep,
+        sleep: Option<Sleep>,
         since: Option<Instant>,
     }
 }
@@ -40,8 +43,21 @@ impl IdleTimer {
 
     /// Nothing came: ready once the wait, begun with the first such call, is longer than `limit`.
     pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        let wait = self.wait.get_or_insert_with(|| Box::pin(Wait::new(limit)));
-        wait.as_mut().poll(cx, limit)
+        let mut wait = self.wait().project();
+        let deadline = *wait.since.get_or_insert_with(now) + limit;
+        alarm::poll_until(cx, deadline)
+            .unwrap_or_else(|| poll_sleep(wait.sleep.as_mut(), cx, deadline))
+    }
+
+    fn wait(&mut self) -> Pin<&mut Wait> {
+        self.wait
+            .get_or_insert_with(|| {
+                Box::pin(Wait {
+                    sleep: None,
+                    since: None,
+                })
+            })
+            .as_mut()
     }
 
     /// It was not waited for in vain: the wait begins anew with the next call.
@@ -63,22 +79,19 @@ impl IdleTimer {
     }
 }
 
-impl Wait {
-    fn new(limit: Duration) -> Self {
-        let since = now();
-        Self {
-            sleep: tokio::time::sleep_until(since + limit),
-            since: Some(since),
-        }
+fn poll_sleep(
+    mut sleep: Pin<&mut Option<Sleep>>,
+    cx: &mut Context<'_>,
+    deadline: Instant,
+) -> Poll<()> {
+    if sleep.is_none() {
+        sleep.set(Some(tokio::time::sleep_until(deadline)));
     }
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        let mut this = self.project();
-        if this.since.is_none() {
-            let since = now();
-            *this.since = Some(since);
-            this.sleep.as_mut().reset(since + limit);
-        }
-        this.sleep.poll(cx)
+    let Some(mut sleep) = sleep.as_pin_mut() else {
+        return Poll::Pending;
+    };
+    if sleep.deadline() != deadline {
+        sleep.as_mut().reset(deadline);
     }
+    sleep.poll(cx)
 }

@@ -3,6 +3,9 @@
 //! To make a timer costs an allocation, and the runtime's lock once as it is first polled and once
 //! more as it is dropped. One that is kept stays registered, and to set it further off takes no lock.
 //! It fires once in a while for nobody: whoever waited last is polled in vain then.
+//!
+//! Of use where an exchange has a task of its own, over HTTP/2. Over HTTP/1 its connection's timer
+//! keeps the wait ([`crate::alarm`]).
 
 use std::sync::{Mutex, TryLockError};
 

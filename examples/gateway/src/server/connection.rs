@@ -20,6 +20,7 @@ use super::io::NotedIo;
 use super::registered::Registered;
 use super::service::HttpService;
 use super::watch::Watch;
+use crate::alarm::{self, Wanted};
 use crate::body::now;
 
 /// Bytes of a request's head, over either protocol: what most upstreams take by default. More of it
@@ -59,13 +60,15 @@ pub(super) async fn serve<T, S>(
     let mut guard = pin!(Guard::new(activity, limits));
     poll_fn(|cx| {
         loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            let fired = guard.has_fired();
+            let (polled, wanted) = alarm::keep(cx, fired, |cx| connection.as_mut().poll(cx));
+            if let Poll::Ready(ended) = polled {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "connection broke");
                 }
                 return Poll::Ready(());
             }
-            if let Poll::Ready(reason) = guard.as_mut().poll_silent(cx) {
+            if let Poll::Ready(reason) = guard.as_mut().poll_silent(cx, fired, wanted) {
                 tracing::debug!(%peer, reason, "closing connection");
                 return Poll::Ready(());
             }
@@ -153,6 +156,8 @@ pin_project_lite::pin_project! {
         activity: Arc<Activity>,
         watch: Watch,
         accepted: Instant,
+        // What the clock said when it was read last.
+        known: Instant,
         #[pin]
         timer: Registered<Sleep>,
     }
@@ -167,28 +172,56 @@ impl Guard {
             activity,
             watch,
             accepted,
+            known: accepted,
             timer,
         }
     }
 
-    /// Ready with the reason once the connection has to end.
-    fn poll_silent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'static str> {
+    /// Whether the timer has fired since it was looked at last.
+    fn has_fired(&self) -> bool {
+        self.timer.get_ref().is_elapsed()
+    }
+
+    /// Ready with the reason once the connection has to end. What is polled on the connection has seen
+    /// whether the timer has `fired`, and wants to be polled again.
+    fn poll_silent(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        fired: bool,
+        wanted: Wanted,
+    ) -> Poll<&'static str> {
         let mut this = self.project();
         let seen = this.activity.seen();
+        let known = this.known;
         if this.watch.is_news(&seen) {
-            let deadline = this.watch.observe(seen, now);
-            // A timer that fires early looks again; only one that would fire late is moved.
-            if deadline < this.timer.get_ref().deadline() {
-                this.timer.as_mut().renewed().reset(deadline);
-            }
+            this.watch.observe(seen, || {
+                *known = now();
+                *known
+            });
+        }
+        let mut due = earliest(this.watch.deadline(), wanted.at);
+        let deadline = this.timer.get_ref().deadline();
+        // It is later than when the clock was read last: who is early by that is early enough.
+        if let Some(within) = wanted.within.filter(|within| deadline > *known + *within) {
+            *known = now();
+            due = due.min(*known + within);
+        }
+        // A timer that fires early looks again; only one that would fire late is moved.
+        if due < deadline {
+            this.timer.as_mut().renewed().reset(due);
         }
         while poll_timer(this.timer.as_mut(), cx).is_ready() {
-            if this.watch.has_expired(now()) {
+            *known = now();
+            if this.watch.has_expired(*known) {
                 return Poll::Ready(this.watch.reason());
             }
             this.activity.begin_turn(this.watch.turn());
-            let deadline = this.watch.deadline();
-            this.timer.as_mut().renewed().reset(deadline);
+            // Who has not seen that it fired says how long it waits, and not how much of that is left.
+            let left = wanted
+                .within
+                .map(|within| *known + if fired { within } else { Duration::ZERO });
+            let due = earliest(this.watch.deadline(), wanted.at);
+            this.timer.as_mut().renewed().reset(earliest(due, left));
         }
         Poll::Pending
     }
@@ -209,6 +242,10 @@ impl Guard {
         }
         poll_timer(this.timer.as_mut(), cx)
     }
+}
+
+fn earliest(due: Instant, other: Option<Instant>) -> Instant {
+    other.map_or(due, |other| other.min(due))
 }
 
 fn poll_timer(timer: Pin<&mut Registered<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
@@ -241,12 +278,16 @@ mod tests {
 
     /// A client, and a connection served to it that answers with `length` bytes.
     fn connected(length: usize, drain: &Drain) -> (DuplexStream, JoinHandle<()>) {
-        let (client, served) = tokio::io::duplex(1024);
         let body = Bytes::from(vec![b'x'; length]);
         let service = tower::service_fn(move |_: Request<Incoming>| {
             let response = Response::new(Full::new(body.clone()));
             async { Ok::<_, Infallible>(response) }
         });
+        connected_to(service, drain)
+    }
+
+    fn connected_to<S: HttpService>(service: S, drain: &Drain) -> (DuplexStream, JoinHandle<()>) {
+        let (client, served) = tokio::io::duplex(1024);
         let peer = ([192, 0, 2, 1], 1).into();
         let serving = tokio::spawn(serve(served, peer, service, LIMITS, drain.clone()));
         (client, serving)
@@ -288,6 +329,50 @@ mod tests {
             tokio::time::sleep(LIMITS.write / 10).await;
         }
         assert!(now() - begun <= LIMITS.write * 2);
+    }
+
+    /// Answers when a wait for `limit` has ended, which the connection's task has to be woken for.
+    fn waiting(limit: Duration, by_deadline: bool) -> impl HttpService {
+        tower::service_fn(move |_: Request<Incoming>| async move {
+            let since = now();
+            poll_fn(|cx| {
+                if by_deadline {
+                    alarm::poll_until(cx, since + limit).unwrap()
+                } else {
+                    alarm::poll_for(cx, limit, || now() - since).unwrap()
+                }
+            })
+            .await;
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_that_waits_is_polled_when_its_wait_ends() {
+        let limits = [
+            LIMITS.header / 2,
+            LIMITS.header,
+            LIMITS.idle / 2,
+            LIMITS.idle * 3,
+        ];
+        for (limit, by_deadline) in limits.into_iter().flat_map(|l| [(l, true), (l, false)]) {
+            let drain = Drain::new();
+            let (mut client, _serving) = connected_to(waiting(limit, by_deadline), &drain);
+            let mut answer = [0; 12];
+            for pause in [LIMITS.header / 2, LIMITS.idle / 2, LIMITS.idle * 2 / 3] {
+                tokio::time::sleep(pause).await;
+                let begun = now();
+                client
+                    .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                    .await
+                    .unwrap();
+                client.read_exact(&mut answer).await.unwrap();
+                assert_eq!((now() - begun).as_secs(), limit.as_secs());
+                let mut rest = [0; 1024];
+                settle().await;
+                let _rest = client.read(&mut rest).await.unwrap();
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

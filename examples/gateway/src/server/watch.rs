@@ -56,11 +56,11 @@ impl Watch {
         *seen != self.last
     }
 
-    /// Takes note of what was seen, and gives the moment at which to look again at the latest.
+    /// Takes note of what was seen.
     ///
     /// `now` is asked only where a deadline begins. None does while the service is waited for: that
     /// wait has an end of its own, in the timeouts towards upstreams.
-    pub(super) fn observe(&mut self, seen: Seen, now: impl Fn() -> Instant) -> Instant {
+    pub(super) fn observe(&mut self, seen: Seen, mut now: impl FnMut() -> Instant) {
         let last = std::mem::replace(&mut self.last, seen);
         if seen.blocked {
             // What is read says nothing of what the client takes.
@@ -82,7 +82,6 @@ impl Watch {
         } else if seen.http2 && self.turn_ends.is_none() {
             self.turn_ends = Some(self.end_of_turn(now()));
         }
-        self.deadline()
     }
 
     fn enter(&mut self, state: State, deadline: Instant) {

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 
 use super::Origin;
 use super::mark::{Cause, Lack, mark};
+use crate::alarm;
 use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
@@ -48,7 +49,7 @@ impl OriginFuture {
             response,
             upload,
             excuse: Excuse::default(),
-            head: HeadTimer::new(origin),
+            head: HeadTimer::new(origin, start),
             start,
         }
     }
@@ -60,8 +61,7 @@ impl OriginFuture {
         let this = self.project();
         let limit = this.head.limit();
         loop {
-            let timer = this.head.timer();
-            ready!(timer.poll_waiting(cx, limit));
+            ready!(this.head.poll_waiting(cx));
             let excused = this
                 .upload
                 .as_ref()
@@ -69,7 +69,7 @@ impl OriginFuture {
             if !excused {
                 return Poll::Ready(());
             }
-            timer.moved();
+            this.head.begin_anew();
         }
     }
 }
@@ -107,17 +107,20 @@ impl OriginFuture {
     }
 }
 
-/// By what the head is waited for: one of the endpoint's timers, from the first wait on.
+/// How long the head has been waited for, and by what where the task does not wake itself: one of the
+/// endpoint's timers.
 #[derive(Debug)]
 struct HeadTimer {
     origin: Origin,
+    since: Instant,
     timer: Option<IdleTimer>,
 }
 
 impl HeadTimer {
-    const fn new(origin: Origin) -> Self {
+    const fn new(origin: Origin, since: Instant) -> Self {
         Self {
             origin,
+            since,
             timer: None,
         }
     }
@@ -130,9 +133,22 @@ impl HeadTimer {
         self.origin.0.config.body_idle_timeout
     }
 
-    fn timer(&mut self) -> &mut IdleTimer {
-        let spare = &self.origin.0.timers;
-        self.timer.get_or_insert_with(|| spare.take())
+    /// Ready once the wait is longer than the limit.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit();
+        let times = &self.origin.0.times;
+        alarm::poll_for(cx, limit, || times.since(self.since)).unwrap_or_else(|| {
+            let spare = &self.origin.0.timers;
+            let timer = self.timer.get_or_insert_with(|| spare.take());
+            timer.poll_waiting(cx, limit)
+        })
+    }
+
+    fn begin_anew(&mut self) {
+        self.since = self.origin.0.times.start();
+        if let Some(timer) = &mut self.timer {
+            timer.moved();
+        }
     }
 }
 

@@ -163,6 +163,7 @@ async fn every_change_is_told_with_its_evidence_on_the_admin_pages() {
     let time = ManualClock::new();
     let stand = Stand::on(&time, &Stand::one_route(&addresses, "", "")).await;
     first.set(BROKEN);
+    send(&time, &stand, 60).await;
     second.set(BROKEN);
     send(&time, &stand, 60).await;
 

@@ -59,6 +59,10 @@ pub struct FailureRate {
     pub window: Duration,
     /// The rule waits for as many calls in the window.
     pub min_calls: NonZeroU32,
+    /// An endpoint that fails surely by this share more than the median of its peers is ejected as
+    /// well, at whatever rate; and none that is not, at the threshold. From 0 to 1; at 1 the rule is off. Default
+    /// 0.03.
+    pub above_peers: f64,
 }
 
 impl FailureRate {
@@ -68,7 +72,15 @@ impl FailureRate {
             threshold,
             window,
             min_calls,
+            above_peers: 0.03,
         }
+    }
+
+    /// By how much more than its peers an endpoint may fail.
+    #[must_use]
+    pub const fn above_peers(mut self, share: f64) -> Self {
+        self.above_peers = share;
+        self
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -78,6 +90,10 @@ impl FailureRate {
                 self.threshold
             );
             return Err(ConfigError::new("rules.failure_rate.threshold", problem));
+        }
+        if !(0.0..=1.0).contains(&self.above_peers) {
+            let problem = format!("{} is no share; use 0 to 1", self.above_peers);
+            return Err(ConfigError::new("rules.failure_rate.above_peers", problem));
         }
         if self.window.is_zero() {
             let problem = "a window of 0 holds no call; use some seconds";

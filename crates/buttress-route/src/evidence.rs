@@ -54,6 +54,17 @@ pub(crate) struct Score {
     pub(crate) penalty: f32,
 }
 
+/// What the evidence is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool {
+    /// The median latency, in nanoseconds.
+    pub(crate) latency: f64,
+    /// The median share of failures.
+    pub(crate) failing: f64,
+    /// So many failures in a row say nothing where all fail as often as they do of late.
+    pub(crate) unlikely_run: f64,
+}
+
 /// The decayed evidence of one endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Evidence {
@@ -149,15 +160,20 @@ impl Evidence {
         Some((self.mean()?, self.sureness * self.kept_at(now)))
     }
 
+    /// The share of failures with how many calls it is of, at `now`.
+    pub(crate) fn failing_at(&self, now: Instant) -> (f64, f64) {
+        let share = (self.calls - self.successes) / self.calls.max(1.0);
+        (share, self.calls * self.kept_at(now))
+    }
+
     /// The share of successes, credited with a few.
     pub(crate) fn success_ratio(&self, now: Instant) -> f64 {
         let kept = self.kept_at(now);
         (self.successes * kept + PRIOR_CALLS) / (self.calls * kept + PRIOR_CALLS)
     }
 
-    /// What the evidence makes a request cost at `now`, in a pool whose median latency is
-    /// `reference` nanoseconds.
-    pub(crate) fn score(&self, now: Instant, reference: f64) -> Score {
+    /// What the evidence makes a request cost at `now`, in a pool that shows as much.
+    pub(crate) fn score(&self, now: Instant, pool: &Pool) -> Score {
         let kept = self.kept_at(now);
         let run_kept = kept.powi(RUN_FADES);
         #[expect(
@@ -165,8 +181,8 @@ impl Evidence {
             reason = "24 bits are more than is known"
         )]
         Score {
-            latency: self.latency(kept, run_kept, reference) as f32,
-            penalty: self.penalty(kept, run_kept, reference) as f32,
+            latency: self.latency(kept, run_kept, pool.latency) as f32,
+            penalty: self.penalty(kept, run_kept, pool) as f32,
         }
     }
 
@@ -183,11 +199,14 @@ impl Evidence {
         reference * ((mean + rise) / reference).powf(believed)
     }
 
-    fn penalty(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
+    fn penalty(&self, kept: f64, run_kept: f64, pool: &Pool) -> f64 {
         let shown = (self.successes * kept + PRIOR_CALLS) / (self.calls * kept + PRIOR_CALLS);
-        let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - FAILURES).max(0.0);
+        // What fails everywhere is no reason to go elsewhere.
+        let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
+        let in_a_row =
+            (f64::from(self.failures_in_a_row) + 1.0 - FAILURES.max(pool.unlikely_run)).max(0.0);
         let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * run_kept));
-        (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * reference
+        (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * pool.latency
     }
 
     fn answered(&mut self, nanos: f64) {
@@ -237,6 +256,11 @@ mod tests {
     use super::*;
 
     const MS: f64 = 1e6;
+    const POOL: Pool = Pool {
+        latency: 10.0 * MS,
+        failing: 0.0,
+        unlikely_run: 0.0,
+    };
     const START: Instant = Instant::from_nanos(3_600_000_000_000);
 
     fn evidence() -> Evidence {
@@ -248,7 +272,7 @@ mod tests {
     }
 
     fn cost(evidence: &Evidence, now: Instant) -> f64 {
-        let score = evidence.score(now, 10.0 * MS);
+        let score = evidence.score(now, &POOL);
         f64::from(score.latency + score.penalty)
     }
 
@@ -266,9 +290,9 @@ mod tests {
     #[test]
     fn a_failure_never_makes_an_endpoint_look_fast() {
         let mut evidence = steady(100);
-        let before = evidence.score(START, 10.0 * MS);
+        let before = evidence.score(START, &POOL);
         evidence.failure(START);
-        let after = evidence.score(START, 10.0 * MS);
+        let after = evidence.score(START, &POOL);
         assert!((after.latency - before.latency).abs() < 1.0);
         assert!(after.penalty > before.penalty);
     }

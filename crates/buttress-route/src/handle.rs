@@ -83,13 +83,14 @@ impl<S> RouterHandle<S> {
             .iter()
             .map(|member| member.slot.recent_picks(now))
             .sum();
-        let endpoint = |member| endpoint(member, recent, now);
+        let load = shared.peers.load();
+        let endpoint = |member| endpoint(member, recent, load, now);
         PoolSnapshot {
             pool: Arc::clone(&shared.pool),
             at: now,
             endpoints: members.list.iter().map(endpoint).collect(),
             max_ejected: shared.ledger.allowed(),
-            median_latency: duration(shared.reference()),
+            median_latency: duration(shared.peers.latency()),
         }
     }
 
@@ -104,10 +105,10 @@ impl<S> RouterHandle<S> {
     }
 }
 
-fn endpoint<S>(member: &Member<S>, recent: f64, now: Instant) -> EndpointSnapshot {
+fn endpoint<S>(member: &Member<S>, recent: f64, load: f64, now: Instant) -> EndpointSnapshot {
     let slot: &Arc<Slot> = &member.slot;
     let own = slot.recent_picks(now);
-    let cost = slot.cost(now, member.load_factor) / 1e9;
+    let cost = slot.cost(now, member.load_factor, load) / 1e9;
     slot.with_state(|state| {
         let in_flight = slot.in_flight();
         EndpointSnapshot {

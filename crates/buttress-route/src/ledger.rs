@@ -4,12 +4,15 @@
 //! or comes back, never for an ordinary request. An endpoint's own lock may be held when this one is
 //! taken, never the other way round.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use buttress_core::clock::Instant;
 
 use crate::slot::Slot;
+
+/// Where the middle of the pool fails this share, nobody is thrown out for failing.
+const ALL_IN_TROUBLE: f64 = 0.2;
 
 /// The endpoints that are out.
 #[derive(Debug)]
@@ -17,12 +20,16 @@ pub(crate) struct Ledger {
     inner: Mutex<Inner>,
     /// The earliest `due`, for picks to read.
     next_due: AtomicU64,
+    /// Whether [`Inner::trouble`] is above 0.
+    troubled: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Inner {
     members: usize,
     max_ejected: f64,
+    /// The share of failures in the middle of the pool.
+    trouble: f64,
     out: Vec<Out>,
 }
 
@@ -46,9 +53,11 @@ impl Ledger {
             inner: Mutex::new(Inner {
                 members: 0,
                 max_ejected,
+                trouble: 0.0,
                 out: Vec::new(),
             }),
             next_due: AtomicU64::new(Instant::NEVER.as_nanos()),
+            troubled: AtomicBool::new(false),
         }
     }
 
@@ -62,8 +71,11 @@ impl Ledger {
         if out >= inner.members {
             return Err("last_endpoint");
         }
-        if out > inner.allowed() {
+        if out > allowed(inner.members, inner.max_ejected) {
             return Err("max_ejected");
+        }
+        if out > inner.allowed() {
+            return Err("peers_fail");
         }
         inner.set(slot, Instant::NEVER, false);
         Ok(())
@@ -116,6 +128,19 @@ impl Ledger {
         (inner.members, inner.max_ejected) = (members, max_ejected);
     }
 
+    /// The pool fails as much as this: what is out may have to come back, and is told by
+    /// [`Ledger::overdrawn`].
+    pub(crate) fn set_trouble(&self, share: f64) {
+        self.lock().trouble = share;
+        self.troubled.store(share > 0.0, Ordering::Relaxed);
+    }
+
+    /// Whether there was trouble when that was last said.
+    #[inline]
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed)
+    }
+
     /// The endpoint that should come back first because the budget is overdrawn, if it is.
     pub(crate) fn overdrawn(&self) -> Option<Arc<Slot>> {
         let inner = self.lock();
@@ -146,7 +171,7 @@ impl Ledger {
 
 impl Inner {
     fn allowed(&self) -> usize {
-        allowed(self.members, self.max_ejected)
+        yielding(allowed(self.members, self.max_ejected), self.trouble)
     }
 
     fn position(&self, slot: &Arc<Slot>) -> Option<usize> {
@@ -182,6 +207,22 @@ pub(crate) fn allowed(members: usize, share: f64) -> usize {
     bearable.max(1).min(others)
 }
 
+/// What is left of a budget in a pool whose middle fails this share.
+///
+/// Who is thrown out leaves their load to the others. Where these are in trouble themselves, that makes
+/// it worse, and there is nobody better: the budget yields with the trouble, and nobody falls off a
+/// cliff.
+fn yielding(budget: usize, trouble: f64) -> usize {
+    let left = (1.0 - trouble / ALL_IN_TROUBLE).clamp(0.0, 1.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a count is between 0 and the count"
+    )]
+    let budget = (budget as f64 * left).ceil() as usize;
+    budget
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,5 +241,16 @@ mod tests {
         for (members, share, expected) in table {
             assert_eq!(allowed(members, share), expected, "{members} × {share}");
         }
+    }
+
+    #[test]
+    fn the_budget_yields_bit_by_bit_to_the_trouble_of_the_pool() {
+        let left = [0.0, 0.05, 0.1, 0.15, 0.19, 0.2, 1.0].map(|trouble| yielding(5, trouble));
+        assert_eq!(left, [5, 4, 3, 2, 1, 0, 0]);
+        assert_eq!(
+            yielding(1, 0.1),
+            1,
+            "a small pool can throw one out all the same"
+        );
     }
 }

@@ -43,7 +43,13 @@
 //! that from the pick to the head.
 //!
 //! Whether an endpoint simply fails is for the rules to say: failures in a row, or their rate over a
-//! window. They trip the endpoint's circuit, within the budget of [`Config::max_ejected`]. After the
+//! window. They trip the endpoint's circuit, within the budget of [`Config::max_ejected`].
+//!
+//! Each is held against the median of its peers. The more these fail, the longer a run of failures has
+//! to be; an endpoint that surely fails more than they do goes at whatever rate. Where the middle of the
+//! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
+//! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
+//! After the
 //! backoff one request at a time is sent as a probe; enough successes let the endpoint back, on
 //! trial: its first outcome decides. If nothing is open the least bad is used: as long as there is
 //! an endpoint that nobody drained, the router never answers in its place.
@@ -58,6 +64,8 @@
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
+//! - Where all fail nobody is thrown out, and who was comes back: `tests/ejection.rs`. Pools in trouble as
+//!   a whole, overload and its aftermath stand in `buttress-sim`.
 //! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:
 //!   `tests/budget_model.rs`.
 //! - A healthy pool is shared evenly and by weight; slow, hanging and fast-failing endpoints lose
@@ -102,6 +110,7 @@ mod handle;
 mod ledger;
 mod members;
 mod metrics;
+mod peers;
 mod permit;
 mod pick;
 mod pool;

@@ -7,7 +7,9 @@ use buttress_core::rng::Rng;
 
 use crate::alias::AliasTable;
 use crate::config::Config;
+use crate::peers::{Medians, SAMPLE, Shows};
 use crate::pick::{Candidate, Candidates, DRAWN, SCAN};
+use crate::shared::Shared;
 use crate::slot::{Gate, Slot};
 
 /// How often endpoints are drawn anew because all that were drawn are out, before all are looked at.
@@ -60,16 +62,18 @@ impl<S> Members<S> {
     }
 
     /// The endpoint that an ordinary request goes to; `None` if there is none that is not draining.
-    pub(crate) fn pick(&self, now: Instant, rng: &Rng) -> Option<&Member<S>> {
+    pub(crate) fn pick(&self, now: Instant, shared: &Shared) -> Option<&Member<S>> {
+        let (rng, load) = (&shared.rng, shared.peers.load());
         let index = if self.list.len() <= SCAN {
-            self.scan(now, rng)
+            self.scan(now, load, rng)
         } else {
-            self.draw(now, rng)
+            self.draw(now, load, rng)
         };
-        self.list.get(index.or_else(|| self.last_resort(now))?)
+        self.list
+            .get(index.or_else(|| self.last_resort(now, load))?)
     }
 
-    fn scan(&self, now: Instant, rng: &Rng) -> Option<usize> {
+    fn scan(&self, now: Instant, load: f64, rng: &Rng) -> Option<usize> {
         if let [only] = &*self.list {
             return is_open(only, now).then_some(0);
         }
@@ -80,19 +84,19 @@ impl<S> Members<S> {
                 index,
                 member,
                 f64::from(member.weight),
-                now,
+                (now, load),
             );
         }
         candidates.choose(self.config.noise_band, rng)
     }
 
-    fn draw(&self, now: Instant, rng: &Rng) -> Option<usize> {
+    fn draw(&self, now: Instant, load: f64, rng: &Rng) -> Option<usize> {
         (0..DRAWS)
-            .find_map(|_| self.draw_once(now, rng))
-            .or_else(|| self.any_open(now, rng))
+            .find_map(|_| self.draw_once(now, load, rng))
+            .or_else(|| self.any_open(now, load, rng))
     }
 
-    fn draw_once(&self, now: Instant, rng: &Rng) -> Option<usize> {
+    fn draw_once(&self, now: Instant, load: f64, rng: &Rng) -> Option<usize> {
         let mut candidates = Candidates::new();
         for _ in 0..DRAWN {
             let index = match &self.draws {
@@ -101,7 +105,7 @@ impl<S> Members<S> {
             };
             if let Some(member) = self.list.get(index) {
                 // The draw has gone by weight already.
-                consider(&mut candidates, index, member, 1.0, now);
+                consider(&mut candidates, index, member, 1.0, (now, load));
             }
         }
         candidates.choose(self.config.noise_band, rng)
@@ -109,7 +113,7 @@ impl<S> Members<S> {
 
     /// Looks at all, from a random one on, for the first few that are open.
     #[cold]
-    fn any_open(&self, now: Instant, rng: &Rng) -> Option<usize> {
+    fn any_open(&self, now: Instant, load: f64, rng: &Rng) -> Option<usize> {
         let mut candidates = Candidates::new();
         let start = rng.below(self.list.len());
         let order = (start..self.list.len()).chain(0..start);
@@ -117,15 +121,15 @@ impl<S> Members<S> {
             .filter_map(|index| Some((index, self.list.get(index)?)))
             .filter(|(_, member)| member.slot.gate() == Gate::Open);
         for (index, member) in open.take(DRAWN) {
-            consider(&mut candidates, index, member, 1.0, now);
+            consider(&mut candidates, index, member, 1.0, (now, load));
         }
         candidates.choose(self.config.noise_band, rng)
     }
 
     /// Nobody is open: the least bad of those that are not draining.
     #[cold]
-    fn last_resort(&self, now: Instant) -> Option<usize> {
-        let cost = |member: &Member<S>| member.slot.cost(now, member.load_factor);
+    fn last_resort(&self, now: Instant, load: f64) -> Option<usize> {
+        let cost = |member: &Member<S>| member.slot.cost(now, member.load_factor, load);
         let members = self.list.iter().enumerate();
         members
             .filter(|(_, member)| member.slot.gate() != Gate::Shut)
@@ -140,35 +144,18 @@ impl<S> Members<S> {
             .find(|member| Arc::ptr_eq(&member.slot, slot))
     }
 
-    /// The median of the latencies that the endpoints show, each as heavy as its evidence is fresh;
-    /// of a large pool, of some endpoints.
-    pub(crate) fn median_latency(&self, now: Instant, rng: &Rng) -> Option<f64> {
-        const SAMPLE: usize = 31;
+    /// What the endpoints show, in the middle; of a large pool, what some of them do.
+    pub(crate) fn medians(&self, now: Instant, rng: &Rng) -> Medians {
         let len = self.list.len();
         let start = if len > SAMPLE { rng.below(len) } else { 0 };
         let stride = (len / SAMPLE).max(1);
-        let mut shown = [(0.0, 0.0); SAMPLE];
-        for (n, place) in shown.iter_mut().enumerate().take(len) {
+        let mut all = [Shows::default(); SAMPLE];
+        for (n, place) in all.iter_mut().enumerate().take(len) {
             let member = self.list.get((start + n * stride) % len);
-            let latency =
-                |it: &Member<S>| it.slot.with_state(|state| state.evidence.latency_at(now));
-            *place = member.and_then(latency).unwrap_or_default();
+            *place = member.map(|it| it.slot.shows(now)).unwrap_or_default();
         }
-        weighted_median(shown.get_mut(..len.min(SAMPLE))?)
+        Medians::of(all.get(..len.min(SAMPLE)).unwrap_or_default())
     }
-}
-
-/// The median of values with weights; `None` if all together weigh next to nothing.
-fn weighted_median(shown: &mut [(f64, f64)]) -> Option<f64> {
-    const NOTHING: f64 = 1e-3;
-    shown.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-    let total: f64 = shown.iter().map(|(_, weight)| weight).sum();
-    let mut below = 0.0;
-    let median = shown.iter().find(|(_, weight)| {
-        below += weight;
-        below * 2.0 >= total
-    });
-    median.filter(|_| total > NOTHING).map(|(value, _)| *value)
 }
 
 #[inline]
@@ -177,12 +164,12 @@ fn consider<S>(
     index: usize,
     member: &Member<S>,
     weight: f64,
-    now: Instant,
+    (now, load): (Instant, f64),
 ) {
     if is_open(member, now) {
         candidates.push(Candidate {
             index,
-            cost: member.slot.cost(now, member.load_factor),
+            cost: member.slot.cost(now, member.load_factor, load),
             weight,
         });
     }
@@ -196,17 +183,4 @@ fn is_open<S>(member: &Member<S>, now: Instant) -> bool {
         slot.refresh(now);
     }
     slot.gate() == Gate::Open
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_heeds_weights_and_nothing_weighs_nothing() {
-        let mut shown = [(9.0, 1.0), (1.0, 1.0), (2.0, 5.0), (0.0, 0.0)];
-        assert_eq!(weighted_median(&mut shown), Some(2.0));
-        assert_eq!(weighted_median(&mut [(5.0, 0.0)]), None);
-        assert_eq!(weighted_median(&mut []), None);
-    }
 }

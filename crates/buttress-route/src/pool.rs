@@ -1,7 +1,6 @@
 //! The pool: its list of endpoints, what they share, and how a request gets one of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +17,6 @@ use crate::service::Picked;
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::ASK_AGAIN;
-
-/// The pool's median latency is at most this old when a request is sent.
-const REFRESH: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Pool<S> {
@@ -143,11 +139,11 @@ impl<S> Pool<S> {
         S: Clone,
     {
         let members = self.members.load();
-        self.refresh_reference(&members, now);
+        self.look_at_peers(&members, now);
         let (member, ticket, service) = if let Some(probe) = self.probe(&members, now) {
             probe
         } else {
-            let member = members.pick(now, &self.shared.rng)?;
+            let member = members.pick(now, &self.shared)?;
             (member, member.slot.ticket(), member.service.clone())
         };
         member.slot.begin(now);
@@ -185,23 +181,24 @@ impl<S> Pool<S> {
         Some((member, ticket, service))
     }
 
-    /// Measures the pool's median latency anew, at most once a millisecond.
+    /// The budget yields where all of them fail.
     #[inline]
-    fn refresh_reference(&self, members: &Members<S>, now: Instant) {
-        let referenced_at = self.shared.referenced_at.load(Ordering::Relaxed);
-        if now.saturating_since(Instant::from_nanos(referenced_at)) < REFRESH {
-            return;
+    fn heed_trouble(&self) {
+        let trouble = self.shared.peers.trouble();
+        if trouble > 0.0 || self.shared.ledger.is_troubled() {
+            self.shared.ledger.set_trouble(trouble);
+            self.keep_to_budget();
         }
-        let taken = self.shared.referenced_at.compare_exchange(
-            referenced_at,
-            now.as_nanos(),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if taken.is_ok()
-            && let Some(median) = members.median_latency(now, &self.shared.rng)
-        {
-            self.shared.set_reference(median);
+    }
+
+    /// Looks at the pool as a whole, if nobody has of late.
+    #[inline]
+    fn look_at_peers(&self, members: &Members<S>, now: Instant) {
+        if self.shared.peers.is_due(now) {
+            self.shared
+                .peers
+                .see(members.medians(now, &self.shared.rng));
+            self.heed_trouble();
         }
     }
 }

@@ -14,6 +14,7 @@ use buttress_core::verdict::{Action, Verdict};
 use crate::config::Config;
 use crate::evidence::Score;
 use crate::ledger::Ledger;
+use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
 use crate::snapshot::{Change, EndpointState, Event};
 use crate::state::{Call, Decision, State};
@@ -82,7 +83,7 @@ impl Slot {
     ) -> Self {
         let now = shared.clock.now();
         let state = State::new(Arc::clone(config), signals, now);
-        let score = state.score(now, shared.reference());
+        let score = state.score(now, &shared.peers);
         Self {
             id,
             shared: Arc::clone(shared),
@@ -116,13 +117,17 @@ impl Slot {
         }
     }
 
-    /// What a request costs here and now; `load_factor` is how heavily one in flight weighs.
+    /// What a request costs here and now; `load_factor` is how heavily one in flight weighs, and
+    /// `pool_load` how many are in flight at an endpoint of this pool.
+    ///
+    /// A failure wastes an answer from somebody as busy as they all are. Were it weighed by the load
+    /// of this endpoint, one that fails would look cheap for being idle.
     #[inline]
-    pub(crate) fn cost(&self, now: Instant, load_factor: f64) -> f64 {
+    pub(crate) fn cost(&self, now: Instant, load_factor: f64, pool_load: f64) -> f64 {
         let score = unpack(self.shown.score.load(Ordering::Relaxed));
         let latency = f64::from(score.latency).max(self.silence(now));
         let in_flight = f64::from(self.shown.in_flight.load(Ordering::Relaxed));
-        (latency + f64::from(score.penalty)) * (1.0 + in_flight * load_factor)
+        latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
     }
 
     /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
@@ -220,7 +225,7 @@ impl Slot {
     fn give_up_listening(&self, state: &mut State, now: Instant) {
         let silence = Duration::from_secs_f64(self.silence(now) / 1e9);
         if silence > state.config.circuit.probe_deadline {
-            state.evidence.waited(silence, now, self.reference());
+            state.evidence.waited(silence, now, self.peers().latency());
             self.heard();
         }
     }
@@ -297,7 +302,7 @@ impl Slot {
     fn show(&self, inner: &mut Inner, now: Instant) {
         inner.shown = inner.state.steady_latency();
         inner.shown_until = now.saturating_add(SHOWN_FOR);
-        let score = inner.state.score(now, self.reference());
+        let score = inner.state.score(now, self.peers());
         self.shown.score.store(pack(score), Ordering::Relaxed);
         self.shown
             .scored_at
@@ -358,8 +363,17 @@ impl Slot {
         &self.shared.clock
     }
 
-    pub(crate) fn reference(&self) -> f64 {
-        self.shared.reference()
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.shared.peers
+    }
+
+    /// What this endpoint adds to what the pool shows.
+    pub(crate) fn shows(&self, now: Instant) -> Shows {
+        let load = f64::from(self.in_flight());
+        self.with_state(|state| Shows {
+            load,
+            ..state.shows(now)
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -2,6 +2,8 @@
 
 mod by_hand;
 mod quiet;
+mod recent;
+mod rules;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +17,11 @@ use buttress_core::window::TimeWindow;
 
 use crate::config::Config;
 use crate::evidence::{Evidence, Score};
+use crate::peers::{Peers, Shows};
 use crate::slot::Slot;
 use crate::snapshot::EndpointState;
 use crate::tally::{ProbeResult, Rule, Tally};
+use recent::Recent;
 
 /// How often the signals of an endpoint that is held out are asked again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -38,6 +42,7 @@ pub(crate) struct State {
     pub(crate) since: Instant,
     pub(crate) last_verdict: Option<Verdict>,
     consecutive: u32,
+    recent: Recent,
     window: Option<TimeWindow>,
     open_until: Instant,
     /// When a probe's lease runs out and makes room for another.
@@ -82,6 +87,7 @@ impl State {
             since: now,
             last_verdict: None,
             consecutive: 0,
+            recent: Recent::default(),
             window: config
                 .rules
                 .failure_rate
@@ -142,8 +148,8 @@ impl State {
         ejected.then(|| self.open_until.saturating_since(now))
     }
 
-    pub(crate) fn score(&self, now: Instant, reference: f64) -> Score {
-        let mut score = self.evidence.score(now, reference);
+    pub(crate) fn score(&self, now: Instant, peers: &Peers) -> Score {
+        let mut score = self.evidence.score(now, &peers.pool());
         if self.warned && !self.held {
             score.latency *= WARNED_COST;
         }
@@ -153,6 +159,16 @@ impl State {
     /// The mean latency, if the score stands on nothing else.
     pub(crate) fn steady_latency(&self) -> Option<f64> {
         self.evidence.steady_latency().filter(|_| !self.warned)
+    }
+
+    /// What this endpoint adds to what the pool shows.
+    pub(crate) fn shows(&self, now: Instant) -> Shows {
+        Shows {
+            latency: self.evidence.latency_at(now).unwrap_or_default(),
+            failing: self.evidence.failing_at(now),
+            failing_now: self.recent.share(),
+            load: 0.0,
+        }
     }
 
     /// How many calls there were, of which so many have not ended.
@@ -206,7 +222,7 @@ impl State {
             }
             Outcome::Failure(_) => self.evidence.failure(now),
             Outcome::Abandoned if call.latency.is_none() => {
-                self.evidence.waited(call.took, now, slot.reference());
+                self.evidence.waited(call.took, now, slot.peers().latency());
             }
             _ => {}
         }
@@ -219,6 +235,7 @@ impl State {
             Outcome::Failure(_) => true,
             _ => return None,
         };
+        self.recent.record(failed);
         self.consecutive = if failed {
             self.consecutive.saturating_add(1)
         } else {
@@ -231,36 +248,13 @@ impl State {
         if let Some(window) = self.window.as_mut().filter(|_| !saturated) {
             window.record(now, failed);
         }
-        let (rule, evidence) = failed.then(|| self.fired(now)).flatten()?;
-        Some(self.eject(rule, evidence, call.retry_after, slot, now))
-    }
-
-    /// The rule that fires at `now`, with its evidence.
-    fn fired(&self, now: Instant) -> Option<(Rule, Verdict)> {
-        let rules = &self.config.rules;
-        let verdict = |rule: Rule| Verdict::new(rule.name(), Action::Closed);
-        if let Some(limit) = rules
-            .consecutive_failures
-            .filter(|limit| self.consecutive >= limit.get())
-        {
-            let (seen, limit) = (f64::from(self.consecutive), f64::from(limit.get()));
-            let evidence = verdict(Rule::ConsecutiveFailures).evidence(
-                seen,
-                limit,
-                u64::from(self.consecutive),
-            );
-            return Some((Rule::ConsecutiveFailures, evidence));
+        if !failed {
+            return None;
         }
-        let (rate, window) = (rules.failure_rate.as_ref()?, self.window.as_ref()?);
-        let counts = window.counts(now);
-        let fires =
-            counts.total >= u64::from(rate.min_calls.get()) && counts.ratio() >= rate.threshold;
-        let evidence = || {
-            verdict(Rule::FailureRate)
-                .evidence(counts.ratio(), rate.threshold, counts.total)
-                .over(rate.window)
-        };
-        fires.then(|| (Rule::FailureRate, evidence()))
+        match self.fired(slot.peers(), now) {
+            Some((rule, evidence)) => Some(self.eject(rule, evidence, call.retry_after, slot, now)),
+            None => self.spare_for_its_peers(slot.peers()),
+        }
     }
 
     fn eject(

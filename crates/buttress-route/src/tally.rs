@@ -9,6 +9,7 @@ use crate::snapshot::Outcomes;
 pub(crate) enum Rule {
     ConsecutiveFailures,
     FailureRate,
+    Outlier,
     Probe,
     HealthSignal,
     ByHand,
@@ -26,9 +27,10 @@ pub(crate) enum ProbeResult {
 }
 
 impl Rule {
-    pub(crate) const NAMES: [&'static str; 5] = [
+    pub(crate) const NAMES: [&'static str; 6] = [
         "consecutive_failures",
         "failure_rate",
+        "outlier",
         "probe",
         "health_signal",
         "by_hand",
@@ -38,6 +40,7 @@ impl Rule {
         match self {
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::FailureRate => "failure_rate",
+            Self::Outlier => "outlier",
             Self::Probe => "probe",
             Self::HealthSignal => "health_signal",
             Self::ByHand => "by_hand",
@@ -45,14 +48,14 @@ impl Rule {
     }
 }
 
-const SUPPRESSED_BY: [&str; 2] = ["max_ejected", "last_endpoint"];
+const SUPPRESSED_BY: [&str; 3] = ["max_ejected", "last_endpoint", "peers_fail"];
 const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) outcomes: Outcomes,
-    ejections: [u64; 5],
-    suppressed: [u64; 2],
+    ejections: [u64; 6],
+    suppressed: [u64; 3],
     probes: [u64; 4],
 }
 

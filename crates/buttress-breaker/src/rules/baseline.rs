@@ -54,16 +54,9 @@ impl Baseline {
     }
 }
 
-/// The lower end of Wilson's score interval of a share.
+/// What the share of failures is at least.
 pub(super) fn lower_bound(counts: Counts) -> f64 {
-    if counts.bad == 0 {
-        return 0.0;
-    }
-    let (n, share) = (counts.total as f64, counts.ratio());
-    let z2 = DEVIATIONS * DEVIATIONS;
-    let middle = share + z2 / (2.0 * n);
-    let spread = share.mul_add(1.0 - share, z2 / (4.0 * n)) / n;
-    (DEVIATIONS.mul_add(-spread.sqrt(), middle) / (1.0 + z2 / n)).max(0.0)
+    counts.ratio_at_least(DEVIATIONS)
 }
 
 #[cfg(test)]

@@ -35,9 +35,10 @@ impl State {
 
     fn let_back(&mut self, now: Instant) -> bool {
         let was_out = self.endpoint_state() != EndpointState::Active;
+        let was_shunned = was_out || self.is_suspect();
         self.circuit.release(now);
         (self.held, self.draining, self.spared) = (false, false, false);
-        if was_out {
+        if was_shunned {
             self.start_afresh(now);
         }
         was_out

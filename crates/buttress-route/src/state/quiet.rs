@@ -21,6 +21,7 @@ impl State {
             let latency = call.latency.unwrap_or(call.took);
             self.evidence.success(latency, now);
             self.consecutive = 0;
+            self.recent.record(false);
             if let Some(window) = &mut self.window {
                 window.record(now, false);
             }

@@ -1,0 +1,267 @@
+//! What the pool shows as a whole, so that an endpoint is judged by what is wrong with it and not by
+//! what is wrong with all of them.
+//!
+//! Each figure is a median over endpoints, which two bad ones in five cannot move. It is brought up to
+//! date at most once a millisecond, by a pick.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+
+use crate::evidence::Pool;
+
+/// The median latency of a pool that has shown none.
+const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
+/// The figures are at most this old when a request is sent.
+const REFRESH: Duration = Duration::from_millis(1);
+/// So many endpoints are looked at.
+pub(crate) const SAMPLE: usize = 31;
+
+/// The medians that were last seen.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    latency: Figure,
+    failing: Figure,
+    failing_now: Figure,
+    load: Figure,
+    seen_at: AtomicU64,
+}
+
+/// The medians of one moment. `None` where no endpoint has shown anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Medians {
+    /// Nanoseconds from the pick to the head of a good answer.
+    pub(crate) latency: Option<f64>,
+    /// The share of failures, of 0 to 1, as it fades.
+    pub(crate) failing: f64,
+    /// The share of failures among each one's last few outcomes.
+    pub(crate) failing_now: f64,
+    /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another.
+    pub(crate) load: f64,
+}
+
+/// What one endpoint shows, each with how far it is to be believed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shows {
+    pub(crate) latency: (f64, f64),
+    pub(crate) failing: (f64, f64),
+    pub(crate) failing_now: (f64, f64),
+    pub(crate) load: f64,
+}
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        Self {
+            latency: Figure::new(DEFAULT_LATENCY.as_secs_f64() * 1e9),
+            failing: Figure::new(0.0),
+            failing_now: Figure::new(0.0),
+            load: Figure::new(0.0),
+            seen_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it is the caller's turn to [`Peers::see`].
+    #[inline]
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let seen_at = self.seen_at.load(Ordering::Relaxed);
+        if now.saturating_since(Instant::from_nanos(seen_at)) < REFRESH {
+            return false;
+        }
+        let (order, now) = (Ordering::Relaxed, now.as_nanos());
+        (self.seen_at.compare_exchange(seen_at, now, order, order)).is_ok()
+    }
+
+    pub(crate) fn see(&self, medians: Medians) {
+        if let Some(latency) = medians.latency {
+            self.latency.set(latency);
+        }
+        self.failing.set(medians.failing);
+        self.failing_now.set(medians.failing_now);
+        self.load.set(medians.load);
+    }
+
+    /// The median latency in nanoseconds.
+    #[inline]
+    pub(crate) fn latency(&self) -> f64 {
+        self.latency.get()
+    }
+
+    /// The median share of failures.
+    pub(crate) fn failing(&self) -> f64 {
+        self.failing.get()
+    }
+
+    /// The median share of failures of late.
+    pub(crate) fn failing_now(&self) -> f64 {
+        self.failing_now.get()
+    }
+
+    /// So many failures in a row as an endpoint that is no worse than its peers has once in a million
+    /// calls.
+    pub(crate) fn unlikely_run(&self) -> f64 {
+        unlikely_run(self.failing_now())
+    }
+
+    /// What an endpoint's evidence is held against.
+    pub(crate) fn pool(&self) -> Pool {
+        Pool {
+            latency: self.latency(),
+            failing: self.failing(),
+            unlikely_run: self.unlikely_run(),
+        }
+    }
+
+    /// The share of failures in the middle of the pool, of late or for longer.
+    pub(crate) fn trouble(&self) -> f64 {
+        self.failing().max(self.failing_now())
+    }
+
+    /// The mean number of requests in flight at an endpoint.
+    #[inline]
+    pub(crate) fn load(&self) -> f64 {
+        self.load.get()
+    }
+}
+
+impl Medians {
+    /// The medians over `all`, of which there are [`SAMPLE`] at most.
+    pub(crate) fn of(all: &[Shows]) -> Self {
+        let load: f64 = all.iter().map(|it| it.load).sum();
+        Self {
+            latency: weighted_median(&sorted(all, |it| it.latency)),
+            failing: median_of_peers(&mut sorted(all, |it| it.failing)),
+            failing_now: median_of_peers(&mut sorted(all, |it| it.failing_now)),
+            load: load / all.len().max(1) as f64,
+        }
+    }
+}
+
+/// Values with weights, of which those without weight say nothing.
+type Weighted = [(f64, f64); SAMPLE];
+
+fn sorted(all: &[Shows], of: impl Fn(&Shows) -> (f64, f64)) -> Weighted {
+    let mut values = [(0.0, 0.0); SAMPLE];
+    for (place, shows) in values.iter_mut().zip(all) {
+        *place = of(shows);
+    }
+    values.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    values
+}
+
+/// The median without the highest: the worst of a pool is not its own peer. In a pool of two, or in
+/// one whose others have shown nothing yet, it would be held against itself.
+fn median_of_peers(values: &mut Weighted) -> f64 {
+    if let Some(worst) = values.iter_mut().rev().find(|it| it.1 > 0.0) {
+        worst.1 = 0.0;
+    }
+    weighted_median(values).unwrap_or_default()
+}
+
+/// The lower of two in the middle; `None` if all together weigh next to nothing.
+fn weighted_median(values: &Weighted) -> Option<f64> {
+    const NOTHING: f64 = 1e-3;
+    let total: f64 = values.iter().map(|it| it.1).sum();
+    let mut below = 0.0;
+    let median = values.iter().find(|(_, weight)| {
+        below += weight;
+        below * 2.0 >= total
+    });
+    median.filter(|_| total > NOTHING).map(|it| it.0)
+}
+
+fn unlikely_run(failing: f64) -> f64 {
+    const UNLIKELY: f64 = 1e-6;
+    if failing <= 0.0 {
+        return 0.0;
+    }
+    // At a share of 1 every run is likely, and the limit infinite.
+    (UNLIKELY.ln() / failing.min(1.0).ln()).abs().ceil()
+}
+
+/// A number that one thread writes now and then and many read.
+#[derive(Debug)]
+struct Figure(AtomicU64);
+
+impl Figure {
+    fn new(value: f64) -> Self {
+        Self(AtomicU64::new(value.to_bits()))
+    }
+
+    #[inline]
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn median(latencies: &[(f64, f64)]) -> Option<f64> {
+        let shows = |&latency| Shows {
+            latency,
+            ..Shows::default()
+        };
+        let all: Vec<Shows> = latencies.iter().map(shows).collect();
+        Medians::of(&all).latency
+    }
+
+    #[test]
+    fn a_median_heeds_weights_and_nothing_weighs_nothing() {
+        assert_eq!(
+            median(&[(9.0, 1.0), (1.0, 1.0), (2.0, 5.0), (0.0, 0.0)]),
+            Some(2.0)
+        );
+        assert_eq!(median(&[(5.0, 0.0)]), None);
+        assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn the_more_all_fail_the_longer_a_run_has_to_be() {
+        for (failing, run) in [
+            (0.0, 0.0),
+            (0.01, 3.0),
+            (0.1, 6.0),
+            (0.5, 20.0),
+            (0.9, 132.0),
+        ] {
+            assert!((unlikely_run(failing) - run).abs() < 0.5, "{failing}");
+        }
+        assert!(unlikely_run(1.0).is_infinite());
+    }
+
+    /// The share that peers fail, of endpoints that fail so much in so many calls.
+    fn failing(pool: &[(f64, f64)]) -> f64 {
+        let shows = |&failing_now: &(f64, f64)| Shows {
+            failing_now,
+            ..Shows::default()
+        };
+        let all: Vec<Shows> = pool.iter().map(shows).collect();
+        Medians::of(&all).failing_now
+    }
+
+    #[test]
+    fn the_worst_of_two_is_held_against_the_other() {
+        assert!(failing(&[(1.0, 16.0), (0.0, 1.0)]) < f64::EPSILON);
+        assert!(
+            failing(&[(1.0, 16.0), (0.0, 0.0)]) < f64::EPSILON,
+            "nobody else has shown a thing"
+        );
+    }
+
+    #[test]
+    fn where_all_fail_so_do_the_peers() {
+        assert!((failing(&[(1.0, 16.0); 3]) - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn two_bad_endpoints_in_five_do_not_move_the_median() {
+        let pool = [(1.0, 4.0), (0.0, 4.0), (1.0, 4.0), (0.0, 4.0), (0.0, 4.0)];
+        assert!(failing(&pool) < f64::EPSILON);
+    }
+}

@@ -1,0 +1,74 @@
+//! The rules, each held against what the peers show.
+
+use buttress_core::clock::Instant;
+use buttress_core::verdict::{Action, Verdict};
+
+use super::{Decision, State};
+use crate::peers::Peers;
+use crate::tally::Rule;
+
+/// How many standard deviations make it sure that an endpoint is worse than its peers: one error in
+/// two hundred, at a share far beyond chance already.
+const SURE: f64 = 2.58;
+
+impl State {
+    /// The rule that fires at `now`, with its evidence.
+    pub(super) fn fired(&self, peers: &Peers, now: Instant) -> Option<(Rule, Verdict)> {
+        (self.too_many_in_a_row(peers)).or_else(|| self.too_high_a_rate(peers, now))
+    }
+
+    fn too_many_in_a_row(&self, peers: &Peers) -> Option<(Rule, Verdict)> {
+        let limit = self.config.rules.consecutive_failures?.get();
+        let failing = peers.failing_now();
+        let limit = f64::from(limit).max(peers.unlikely_run());
+        let rule = Rule::ConsecutiveFailures;
+        (f64::from(self.consecutive) >= limit).then(|| {
+            let samples = u64::from(self.consecutive);
+            let seen = f64::from(self.consecutive);
+            let verdict = Verdict::new(rule.name(), Action::Closed);
+            (
+                rule,
+                verdict.evidence(seen, limit, samples).against(failing),
+            )
+        })
+    }
+
+    fn too_high_a_rate(&self, peers: &Peers, now: Instant) -> Option<(Rule, Verdict)> {
+        let (rate, window) = (
+            self.config.rules.failure_rate.as_ref()?,
+            self.window.as_ref()?,
+        );
+        let (counts, failing) = (window.counts(now), peers.failing());
+        if counts.total < u64::from(rate.min_calls.get()) {
+            return None;
+        }
+        let surely = counts.ratio_at_least(SURE);
+        let worse_than_peers = surely > failing + rate.above_peers;
+        let rule = match rate.threshold.max(failing + rate.above_peers) {
+            limit if counts.ratio() >= limit && worse_than_peers => {
+                (Rule::FailureRate, counts.ratio(), limit)
+            }
+            _ if worse_than_peers => (Rule::Outlier, surely, failing + rate.above_peers),
+            _ => return None,
+        };
+        let (rule, seen, limit) = rule;
+        let verdict = Verdict::new(rule.name(), Action::Closed);
+        let verdict = verdict
+            .evidence(seen, limit, counts.total)
+            .over(rate.window);
+        Some((rule, verdict.against(failing)))
+    }
+
+    /// A run of failures that would throw the endpoint out, were it not that its peers have such runs.
+    pub(super) fn spare_for_its_peers(&mut self, peers: &Peers) -> Option<Decision> {
+        let limit = self.config.rules.consecutive_failures?.get();
+        if self.consecutive != limit {
+            return None;
+        }
+        self.spared = true;
+        let (seen, bearable) = (f64::from(limit), peers.unlikely_run());
+        let verdict = Verdict::new(Rule::ConsecutiveFailures.name(), Action::Closed);
+        let verdict = verdict.evidence(seen, bearable, u64::from(limit));
+        Some(self.suppressed(verdict.against(peers.failing_now()), "peers_fail"))
+    }
+}

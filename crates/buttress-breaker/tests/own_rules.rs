@@ -270,3 +270,67 @@ fn what_is_slow_is_no_success_to_a_rule_that_judges_none() {
     late.record(Outcome::Success);
     assert_eq!(count.load(Ordering::Relaxed), 2);
 }
+
+/// Fires for one slow call, whatever ends well.
+#[derive(Debug)]
+struct Hangs;
+
+impl TripRule for Hangs {
+    fn window(&self) -> Window {
+        Window::Calls(10)
+    }
+
+    fn slower_than(&self) -> Option<Duration> {
+        Some(SECOND)
+    }
+
+    fn judges_successes(&self) -> bool {
+        false
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Option<Trip> {
+        (evidence.slow.bad > 0).then(|| Trip::new(1.0, 0.0))
+    }
+}
+
+#[test]
+fn a_rule_that_judges_no_successes_hears_of_a_hang_although_a_success_ends_in_the_same_moment() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time, [Rule::custom(Hangs)]);
+    let _hangs = breaker.try_acquire().unwrap();
+    time.advance(SECOND);
+    let quick = breaker.try_acquire().unwrap();
+    time.advance(SECOND / 2);
+    quick.record(Outcome::Success);
+    assert_eq!(breaker.state(), State::Open);
+}
+
+/// Gives its breaker another configuration before it fires.
+#[derive(Debug)]
+struct Replaced(Breaker, ManualClock);
+
+impl TripRule for Replaced {
+    fn window(&self) -> Window {
+        Window::Calls(10)
+    }
+
+    fn judge(&self, _: &Evidence) -> Option<Trip> {
+        let other = config(&self.1).rules([Rule::ConsecutiveFailures(5)]);
+        self.0.handle().reconfigure(other).unwrap();
+        Some(Trip::new(1.0, 0.0))
+    }
+}
+
+#[test]
+fn what_a_rule_decides_that_was_replaced_meanwhile_is_not_done() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time, [Rule::ConsecutiveFailures(5)]);
+    let replaced = Rule::custom(Replaced(breaker.clone(), time.clone()));
+    let own = config(&time).rules([replaced]);
+    // Only a rule that is asked replaces itself.
+    breaker.handle().reconfigure(own).unwrap();
+    end(&breaker, BAD);
+    assert_eq!(breaker.state(), State::Closed);
+    (0..4).for_each(|_| end(&breaker, BAD));
+    assert_eq!(breaker.state(), State::Open, "by the rules of now");
+}

@@ -251,28 +251,35 @@ impl<K: Key> Shared<K> {
     pub(super) fn reconfigure(&self, config: &Config) -> Result<(), ConfigError> {
         config.validate()?;
         self.renew(|template| template.config = config.clone());
-        self.fresh.start(config.start);
-        self.each(|breaker| breaker.shared().reconfigure(config.clone()));
+        self.each(|breaker, template| breaker.shared().reconfigure(template.config.clone()));
         Ok(())
     }
 
     /// Holds all breakers, those to come as well, in `state`, or lets go of them.
     pub(super) fn hold(&self, state: Option<State>) {
         self.renew(|template| template.held = state);
-        self.fresh.hold(state);
         self.remembered.forget_all();
-        self.each(|breaker| hold(breaker, state));
+        self.each(|breaker, template| hold(breaker, template.held));
     }
 
     pub(super) fn now(&self) -> buttress_core::clock::Instant {
         self.clock.now()
     }
 
-    fn each(&self, f: impl Fn(&Breaker)) {
+    /// Makes every breaker what the template says. Where somebody else changes that meanwhile they may have
+    /// been here before: what it says last holds for all.
+    fn each(&self, make_like: impl Fn(&Breaker, &Template)) {
+        let follow = |breaker: &Breaker| loop {
+            let template = self.template();
+            make_like(breaker, &template);
+            if Arc::ptr_eq(&template, &self.template()) {
+                return;
+            }
+        };
         for (_, slot) in self.map.entries() {
-            f(&slot.breaker);
+            follow(&slot.breaker);
         }
-        f(&self.map.overflow().breaker);
+        follow(&self.map.overflow().breaker);
     }
 
     #[cold]
@@ -302,10 +309,18 @@ impl<K: Key> Shared<K> {
     /// Whoever changed all breakers while this one was made did not find it.
     #[cold]
     fn catch_up(&self, breaker: &Breaker, made_like: &Arc<Template>) {
-        let now = self.template();
-        if !Arc::ptr_eq(&now, made_like) {
+        let mut last = Arc::clone(made_like);
+        loop {
+            let now = self.template();
+            if Arc::ptr_eq(&now, &last) {
+                return;
+            }
             breaker.shared().reconfigure(now.config.clone());
-            hold(breaker, now.held);
+            // To let go of one that nobody holds would be to forget what it remembers.
+            if now.held != last.held {
+                hold(breaker, now.held);
+            }
+            last = now;
         }
     }
 
@@ -319,7 +334,13 @@ impl<K: Key> Shared<K> {
             .template
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut template));
+        let mut new = Template::clone(&template);
+        change(&mut new);
+        self.fresh.set(new.config.start, new.held);
+        let old = std::mem::replace(&mut *template, Arc::new(new));
+        drop(template);
+        // It may hold the last of a rule of the user's, which goes under no lock.
+        drop(old);
     }
 }
 

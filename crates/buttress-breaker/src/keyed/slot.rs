@@ -38,11 +38,8 @@ impl Fresh {
         }
     }
 
-    pub(super) fn start(&self, start: State) {
+    pub(super) fn set(&self, start: State, held: Option<State>) {
         self.start.store(start.index(), Ordering::Relaxed);
-    }
-
-    pub(super) fn hold(&self, held: Option<State>) {
         self.held
             .store(held.map_or(NONE, State::index), Ordering::Relaxed);
     }

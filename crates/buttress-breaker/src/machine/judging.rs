@@ -20,7 +20,9 @@ impl Machine {
         // Whoever observes wants to hear of every rule that fires.
         let all = self.circuit.state() == State::Observing;
         let ask = all || fired.is_none();
-        let occasion = if all { Occasion::Other } else { occasion };
+        // What is yet to be asked since a call became slow is asked on the evidence of now.
+        let asks = all || self.asking.is_some();
+        let occasion = if asks { Occasion::Other } else { occasion };
         let generation = self.circuit.generation();
         let questions = || self.rules.questions((all, occasion), generation, now);
         self.asking = ask.then(questions).flatten();
@@ -38,7 +40,8 @@ impl Machine {
     /// Takes the answers of the user's own rules, if nothing has changed since they were asked.
     pub(crate) fn answer(&mut self, asked: &Asking, answers: &Answers, rng: &Rng) {
         self.rule_panics = self.rule_panics.saturating_add(answers.panics);
-        if asked.generation == self.circuit.generation() {
+        let same_rules = self.rules.are_those(asked);
+        if same_rules && asked.generation == self.circuit.generation() {
             self.fire(&answers.fired, asked.at, rng);
         }
     }

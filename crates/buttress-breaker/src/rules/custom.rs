@@ -164,6 +164,8 @@ pub(crate) struct Asking {
     /// That in which the evidence was copied, and when.
     pub(crate) generation: u64,
     pub(crate) at: Instant,
+    /// How often the rules had been replaced by then.
+    pub(super) replaced: u32,
 }
 
 /// What there is to judge.

@@ -29,6 +29,8 @@ pub(crate) struct Rules {
     /// The different slow thresholds, shortest first.
     thresholds: Box<[Duration]>,
     consecutive: u32,
+    /// How often they have been replaced.
+    replaced: u32,
 }
 
 /// Rules that others have taken the place of. Some may be the user's, whose drop is their code.
@@ -56,6 +58,7 @@ impl Rules {
             kept: Box::default(),
             thresholds: Box::default(),
             consecutive: 0,
+            replaced: 0,
         };
         drop(new.replaced_by(rules, Instant::ORIGIN));
         new
@@ -65,6 +68,7 @@ impl Rules {
     /// kind that no other has taken.
     pub(crate) fn replaced_by(&mut self, rules: Vec<Rule>, now: Instant) -> Replaced {
         self.thresholds = thresholds(&rules).into();
+        self.replaced = self.replaced.wrapping_add(1);
         let places = &self.thresholds;
         let mut old = std::mem::take(&mut self.kept);
         self.kept = rules
@@ -169,8 +173,14 @@ impl Rules {
             questions: questions.collect(),
             all,
             generation,
+            replaced: self.replaced,
             at: now,
         })
+    }
+
+    /// Whether `asked` are questions to these rules, and not to some that they have taken the place of.
+    pub(crate) const fn are_those(&self, asked: &Asking) -> bool {
+        self.replaced == asked.replaced
     }
 
     /// Forgets all evidence, but not what is usual.

@@ -400,6 +400,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_began_before_there_were_more_words_is_still_there() {
+        let lanes = lanes();
+        assert!(begin(&lanes));
+        lanes.spread();
+        lanes.shut();
+        lanes.open(TURN, true);
+        lanes.shut();
+        assert!(lanes.leave_shut(TURN) && !lanes.leave_shut(TURN));
+    }
+
+    #[test]
     fn words_are_added_when_threads_meet_and_not_to_what_there_are_many_of() {
         for (kept, spreads) in [(Kept::AtHand, true), (Kept::WhileInUse, false)] {
             let lanes = Lanes::new(kept);

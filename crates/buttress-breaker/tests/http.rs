@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use buttress_breaker::http::ResponseBody;
 use buttress_breaker::{Breaker, BreakerService, Ramp, Rule, State, Step, Window};
-use buttress_core::classify::HttpStatus;
+use buttress_core::classify::{Head, HttpStatus};
 use buttress_core::clock::ManualClock;
 use buttress_core::protocol::Http;
 use buttress_core::reject::Rejected;
+use buttress_core::settle::Settle;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
@@ -307,4 +308,27 @@ async fn a_call_whose_head_comes_too_late_is_slow_from_then_on_and_not_from_the_
     let answer = service.oneshot(Request::new(())).await.unwrap();
     assert_eq!(breaker.state(), State::Open);
     drop(answer);
+}
+
+#[test]
+fn a_head_that_comes_in_the_very_moment_in_which_its_call_becomes_slow_is_slow_at_once() {
+    const WIDTH: u64 = 1 << 19;
+    const TICK: Duration = Duration::from_nanos(1);
+    // Such a call is slow when the bucket of as many nanoseconds in which it began is.
+    let slower_than = Duration::from_nanos(16 * WIDTH);
+    let time = ManualClock::new();
+    let rule = Rule::SlowRate {
+        slower_than,
+        ratio: 0.5,
+        min_calls: 1,
+        window: Window::Calls(10),
+    };
+    let breaker = Breaker::new("test", config(&time).rules([rule])).unwrap();
+    let mut call = breaker.try_acquire().unwrap();
+    let left = WIDTH - time.clock().now().as_nanos() % WIDTH;
+    time.advance(Duration::from_nanos(left) + slower_than - TICK);
+    let _just_before = breaker.try_acquire().unwrap();
+    time.advance(TICK);
+    call.head(&Head::of(&Response::new(())));
+    assert_eq!(breaker.state(), State::Open);
 }

@@ -40,6 +40,21 @@ fn held(breaker: &Breaker) -> (u64, u64) {
     (counts.total, counts.bad)
 }
 
+#[test]
+fn a_call_is_refused_that_comes_in_the_very_moment_in_which_hangs_open_the_circuit() {
+    const WIDTH: u64 = 1 << 19;
+    // Such a call is slow when the bucket of as many nanoseconds in which it began is.
+    let slower_than = Duration::from_nanos(16 * WIDTH);
+    let time = ManualClock::new();
+    let breaker = breaker(&time, slow(slower_than, 2, Window::Calls(10)));
+    let _hung = begin(&breaker, 2);
+    let left = WIDTH - time.clock().now().as_nanos() % WIDTH;
+    time.advance(Duration::from_nanos(left) + slower_than - TICK);
+    let _just_before = breaker.try_acquire().unwrap();
+    time.advance(TICK);
+    assert!(breaker.try_acquire().is_err());
+}
+
 fn verdict(breaker: &Breaker) -> String {
     breaker.handle().snapshot().verdict.unwrap().to_string()
 }

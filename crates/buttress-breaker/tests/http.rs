@@ -326,7 +326,7 @@ fn a_head_that_comes_in_the_very_moment_in_which_its_call_becomes_slow_is_slow_a
     let breaker = Breaker::new("test", config(&time).rules([rule])).unwrap();
     let mut call = breaker.try_acquire().unwrap();
     let left = WIDTH - time.clock().now().as_nanos() % WIDTH;
-    time.advance(Duration::from_nanos(left) + slower_than - TICK);
+    time.advance((Duration::from_nanos(left) + slower_than).saturating_sub(TICK));
     let _just_before = breaker.try_acquire().unwrap();
     time.advance(TICK);
     call.head(&Head::of(&Response::new(())));

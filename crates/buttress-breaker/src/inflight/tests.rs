@@ -255,3 +255,11 @@ fn a_bucket_is_known_by_its_lowest_bits_up_to_half_a_ring_ahead() {
     }
     assert_eq!(known(ahead + 1), ahead - EPOCH, "so far ahead is long ago");
 }
+
+#[test]
+fn a_call_in_the_rings_is_of_no_turn_of_the_gate() {
+    let plan = Plan(0x45);
+    assert_eq!(Entered::in_rings(0b11, plan).turn(), None);
+    assert_eq!(Entered::at_gate(0, plan).turn(), Some(0));
+    assert_eq!(Entered::at_gate(7, plan).turn(), Some(7));
+}

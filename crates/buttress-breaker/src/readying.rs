@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use buttress_core::clock::Sleep;
 use buttress_core::outcome::Outcome;
+use buttress_core::readying::ReadyingWait;
 use buttress_core::settle::Guard;
 use tower_service::Service;
 
@@ -23,6 +24,8 @@ pub(crate) struct Readying<S, R> {
     /// Made only if the inner service is not ready at once, and on the heap: a healthy call should
     /// not carry the room for a timer about.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// There once the inner service was not ready, for whoever measures the call.
+    wait: Option<ReadyingWait>,
 }
 
 /// How readying ended.
@@ -46,6 +49,7 @@ impl<S, R> Readying<S, R> {
             hot: permit.hot().cloned(),
             guard: Guard::new(permit),
             deadline: None,
+            wait: None,
         }
     }
 }
@@ -56,11 +60,13 @@ impl<S: Service<R>, R> Readying<S, R> {
         self.guard.enter();
         let polled = self.inner.poll_ready(cx);
         self.guard.leave();
-        match polled {
-            Poll::Ready(Ok(())) => Poll::Ready(self.call()),
-            Poll::Ready(Err(error)) => Poll::Ready(Some(Readied::Failed(error, self.guard.take()))),
-            Poll::Pending => self.poll_deadline(cx),
-        }
+        let readied = match polled {
+            Poll::Pending => ready!(self.poll_deadline(cx)),
+            Poll::Ready(Ok(())) => self.call(),
+            Poll::Ready(Err(error)) => Some(Readied::Failed(error, self.guard.take())),
+        };
+        self.wait = None;
+        Poll::Ready(readied)
     }
 
     fn call(&mut self) -> Option<Readied<S, R>> {
@@ -77,6 +83,7 @@ impl<S: Service<R>, R> Readying<S, R> {
         let Some(hot) = &self.hot else {
             return Poll::Ready(None);
         };
+        self.wait.get_or_insert_with(ReadyingWait::begin);
         let deadline = self
             .deadline
             .get_or_insert_with(|| Box::pin(hot.clock().sleep(hot.ready_deadline())));

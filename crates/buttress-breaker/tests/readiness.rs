@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use buttress_breaker::{Breaker, State};
 use buttress_core::clock::ManualClock;
+use buttress_core::readying::Waits;
 use support::services::{Busy, Strict, Untouchable, call, guard, poll_ready};
 use support::{OPEN_FOR, breaker, calls, config, trip};
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
@@ -56,7 +57,9 @@ fn an_inner_service_that_was_not_readied_before_is_readied_inside_the_call() {
     trip(&breaker);
     time.advance(OPEN_FOR);
     assert_ready_ok!(poll_ready(&mut service));
+    let before = Waits::so_far();
     assert_ready_ok!(call(&mut service, 1).poll());
+    assert_eq!(Waits::so_far(), before, "it was ready at once");
     assert_eq!(calls(&breaker).success, 1);
 }
 
@@ -135,13 +138,21 @@ fn an_inner_service_that_never_gets_ready_ends_at_the_deadline_and_is_not_blamed
     let mut service = guard(&breaker, Busy);
     trip(&breaker);
     time.advance(OPEN_FOR);
+    let before = Waits::so_far();
+    let told = || Waits::so_far().since(before);
     let mut probe = call(&mut service, 1);
     assert_pending!(probe.poll());
+    assert_eq!(
+        told(),
+        (1, 0),
+        "whoever measures the call learns that it waits"
+    );
     time.advance(deadline.saturating_sub(Duration::from_nanos(1)));
     assert_pending!(probe.poll());
     time.advance(Duration::from_nanos(1));
     assert!(probe.is_woken());
     let error = assert_ready_err!(probe.poll());
+    assert_eq!(told(), (1, 1));
     assert_eq!(error.rejected().unwrap().reason, "not_ready");
     assert_eq!(calls(&breaker).ignored, 1);
     assert_eq!(breaker.state(), State::HalfOpen);

@@ -51,6 +51,11 @@ impl<F, C, S: Settle> Judge<F, C, S> {
             method_is_head,
         }
     }
+
+    /// What is to be told how the exchange ends, while the head of the response is yet to come.
+    pub fn settling(self: Pin<&mut Self>) -> Option<&mut S> {
+        self.project().exchange.as_mut()?.guard.get_mut()
+    }
 }
 
 impl<F, C, S, B, E> Future for Judge<F, C, S>

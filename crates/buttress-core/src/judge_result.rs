@@ -31,6 +31,11 @@ impl<F, C, S: Settle> JudgeResult<F, C, S> {
             guard,
         }
     }
+
+    /// What is to be told how the call ends, until it has.
+    pub fn settling(self: Pin<&mut Self>) -> Option<&mut S> {
+        self.project().guard.get_mut()
+    }
 }
 
 impl<F, C, S, T, E> Future for JudgeResult<F, C, S>

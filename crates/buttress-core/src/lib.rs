@@ -49,6 +49,7 @@ pub mod judge_result;
 pub mod metric;
 pub mod outcome;
 pub mod protocol;
+pub mod readying;
 pub mod reject;
 pub mod rng;
 pub mod settle;

@@ -93,7 +93,7 @@ impl Config {
     }
 
     /// Whether it is recorded how long callers wait for the service to be ready before they can call
-    /// it. Costs nothing where nobody waits.
+    /// it, and services inside for theirs. Costs next to nothing where nobody waits.
     #[must_use]
     pub const fn waiting(mut self, on: bool) -> Self {
         self.switches = self.switches.set(Switches::WAITING, on);

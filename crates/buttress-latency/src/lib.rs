@@ -63,7 +63,9 @@
 //! - **Waiting** ([`RouteSnapshot::waiting`], [`Config::waiting`]): from the first `poll_ready` that was
 //!   `Pending` to the one that was ready, if a call followed. No timer that starts with the call sees
 //!   it. It is kept for each service and clone; who gives up a wait and keeps the service instead of a
-//!   clone of it, as load shedding round a single one does, leaves the wait to the next call.
+//!   clone of it, as load shedding round a single one does, leaves the wait to the next call. To it is
+//!   added what a breaker or a router inside waits for its own service after the call, as far as it is
+//!   polled by the same task ([`buttress_core::readying`]); that is part of the other two times as well.
 //!
 //! **Long-lived streams** have a series of their own ([`RouteSnapshot::streams`]), and no part in the
 //! percentiles of anything else but the time to their head, by which objectives judge them too: `101`

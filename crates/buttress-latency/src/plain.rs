@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use buttress_core::judge_result::JudgeResult;
 use buttress_core::protocol::{ClassifyResult, OkOrErr, Plain};
+use buttress_core::readying::Waits;
 use buttress_core::settle::Guard;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::service::Latency;
+use crate::service::{Latency, tell_waits};
 use crate::settle::Recording;
 
 pin_project! {
@@ -42,9 +43,11 @@ where
         let waited = self.wait.take();
         let classify = self.classify.clone();
         let mut guard = Guard::new(self.routing.start_plain(waited));
+        let before = Waits::so_far();
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
+        tell_waits(before, || guard.get_mut());
         PlainFuture {
             judge: JudgeResult::new(future, classify, guard),
         }
@@ -59,6 +62,10 @@ where
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().judge.poll(cx)
+        let mut judge = self.project().judge;
+        let before = Waits::so_far();
+        let polled = judge.as_mut().poll(cx);
+        tell_waits(before, || judge.settling());
+        polled
     }
 }

@@ -14,6 +14,7 @@ use crate::config::Exchange;
 use crate::recorder::Sampled;
 use crate::request_body::Passed;
 use crate::series::{Ending, Group, Series, Shared, Switches};
+use crate::waiting::Readying;
 
 /// An exchange that is being timed. It is recorded when it ends, however it does.
 ///
@@ -37,6 +38,8 @@ pub struct Recording {
 struct Aside {
     /// What its caller waited, until that is recorded.
     waited: Duration,
+    /// What is waited inside the future.
+    readying: Readying,
     rejected: Option<&'static str>,
     /// The request's trace, if it is sampled.
     trace: Option<Sampled>,
@@ -75,6 +78,20 @@ impl Recording {
     /// The request's body is counted here.
     pub(crate) fn count_request(&mut self, received: Passed) {
         self.aside().received = Some(received);
+    }
+
+    /// Inside the future so many waits for a service to be ready began and ended.
+    #[cold]
+    pub(crate) fn readying(&mut self, waits: (u32, u32)) {
+        if self.group.switches().has(Switches::WAITING) {
+            let now = self.shared().clock.now();
+            self.aside().readying.told(waits, now);
+        }
+    }
+
+    fn is_readying(&self) -> bool {
+        let aside = self.aside.as_ref();
+        aside.is_some_and(|aside| aside.readying.is_open())
     }
 
     #[cold]
@@ -163,7 +180,8 @@ impl Recording {
     #[cold]
     fn record_waiting(&mut self, now: Instant) {
         if let Some(aside) = &mut self.aside {
-            let waited = std::mem::take(&mut aside.waited);
+            let before = std::mem::take(&mut aside.waited);
+            let waited = before.saturating_add(aside.readying.take(now));
             if !waited.is_zero() {
                 self.group.waited(now, waited);
             }
@@ -203,7 +221,8 @@ impl Settle for Recording {
         }
         self.stream = is_stream(head, switches);
         self.head_due = switches.has(Switches::HEAD);
-        if self.head_due || self.stream {
+        // A wait that has not ended by now does so with the head.
+        if self.head_due || self.stream || self.is_readying() {
             let now = self.shared().clock.now();
             self.head = now;
             self.record_waiting(now);

@@ -1,5 +1,6 @@
 //! How long a caller waits for a service to be ready, which no timer that starts with the call sees.
 
+use std::num::NonZeroU32;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -47,6 +48,45 @@ impl Wait {
             Self::Over(waited) => waited,
             Self::None | Self::Since(_) => Duration::ZERO,
         }
+    }
+}
+
+/// What an exchange waits inside its future for services to be ready. Those that wait at the same time
+/// wait once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readying {
+    /// How many wait, and since when the first of them does.
+    open: Option<(NonZeroU32, Instant)>,
+    over: Duration,
+}
+
+impl Readying {
+    /// So many waits have `begun` and `ended` about `now`.
+    pub(crate) fn told(&mut self, (begun, ended): (u32, u32), now: Instant) {
+        let (waiting, since) = self.open.map_or((0, now), |(n, since)| (n.get(), since));
+        // One that ended and never began is somebody else's.
+        let waiting = waiting.saturating_add(begun).saturating_sub(ended);
+        self.open = NonZeroU32::new(waiting).map(|waiting| (waiting, since));
+        if self.open.is_none() {
+            self.add(now.saturating_since(since));
+        }
+    }
+
+    /// Whether there is a wait that nobody has told the end of.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// All that was waited up to `now`, and nothing is waited for any more.
+    pub(crate) fn take(&mut self, now: Instant) -> Duration {
+        if let Some((_, since)) = self.open.take() {
+            self.add(now.saturating_since(since));
+        }
+        std::mem::take(&mut self.over)
+    }
+
+    fn add(&mut self, waited: Duration) {
+        self.over = self.over.saturating_add(waited);
     }
 }
 
@@ -104,5 +144,24 @@ mod tests {
         assert_eq!(waited(&[PENDING]), 0, "called without being ready");
         let mut wait = Wait::Over(Duration::from_secs(1));
         assert_eq!((wait.take().as_secs(), wait.take().as_secs()), (1, 0));
+    }
+
+    #[test]
+    fn waits_inside_that_overlap_are_one_and_those_that_do_not_add_up() {
+        let time = ManualClock::new();
+        let mut readying = Readying::default();
+        // The second second nobody waits in; what ends at last is somebody else's.
+        for told in [(1, 0), (0, 1), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)] {
+            readying.told(told, time.now());
+            time.advance(Duration::from_secs(1));
+        }
+        assert!(!readying.is_open());
+        assert_eq!(readying.take(time.now()).as_secs(), 1 + 3);
+        readying.told((u32::MAX, 0), time.now());
+        readying.told((1, 0), time.now());
+        time.advance(Duration::from_secs(1));
+        assert!(readying.is_open());
+        assert_eq!(readying.take(time.now()).as_secs(), 1);
+        assert_eq!(readying.take(time.now()).as_secs(), 0);
     }
 }

@@ -5,10 +5,13 @@
 mod support;
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
 use buttress_core::deadline::DeadlineExceeded;
+use buttress_core::readying::ReadyingWait;
 use buttress_latency::{
     Config, Distribution, Goal, LatencyHandle, LatencyLayer, Objective, RouteSnapshot,
 };
@@ -169,6 +172,74 @@ fn callers_of_a_plain_service_wait_as_well() {
     let snapshot = handle.snapshot();
     let database = snapshot.route("database").unwrap();
     assert_eq!(told(&database.waiting), (1, BODY));
+}
+
+/// Waits inside the future for as long as it is not polled a second time, and then answers.
+fn readying<T>(answer: T) -> impl Future<Output = Result<T, Infallible>> {
+    let (mut wait, mut answer) = (None, Some(answer));
+    poll_fn(move |_| {
+        if wait.is_none() {
+            wait = Some(ReadyingWait::begin());
+            return Poll::Pending;
+        }
+        drop(wait.take());
+        Poll::Ready(Ok(answer.take().unwrap()))
+    })
+}
+
+#[test]
+fn what_is_waited_inside_the_future_is_added_to_what_was_waited_before() {
+    for (head, body) in [
+        (true, ScriptedBody::new().exact()),
+        (false, ScriptedBody::new()),
+    ] {
+        let time = ManualClock::new();
+        let config = Config::new().clock(time.clock()).head(head);
+        let handle = LatencyHandle::new(config).unwrap();
+        let mut answer = Some(Response::new(body));
+        let inner = service_fn(move |_: Request<()>| readying(answer.take().unwrap()));
+        let mut outer = LatencyLayer::new(handle.clone()).route("outer").layer(
+            LatencyLayer::new(handle.clone())
+                .route("inner")
+                .layer(inner),
+        );
+        let mut call = Box::pin(outer.call(get("/")));
+        assert!(drop_after_polls(call.as_mut(), 1).is_none());
+        time.advance(BODY);
+        let response = drop_after_polls(call, 1).unwrap().unwrap();
+        // The wait is over with the head, however long the body lasts.
+        time.advance(HOUR);
+        drop(response);
+        for name in ["outer", "inner"] {
+            let route = handle.snapshot().route(name).unwrap().clone();
+            assert_eq!(told(&route.waiting), (1, BODY), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_given_up_while_it_waits_inside_has_waited_until_then() {
+    let time = ManualClock::new();
+    let handle = measured(&time);
+    let mut service = LatencyLayer::plain(handle.clone())
+        .route("r")
+        .layer(service_fn(|()| readying(7)));
+    let mut call = Box::pin(service.call(()));
+    assert!(drop_after_polls(call.as_mut(), 1).is_none());
+    time.advance(BODY);
+    drop(call);
+    assert_eq!(told(&route(&handle).waiting), (1, BODY));
+    // And the next one, which waits as well, for itself alone.
+    let mut call = Box::pin(service.call(()));
+    assert!(drop_after_polls(call.as_mut(), 1).is_none());
+    time.advance(HEAD);
+    assert_eq!(drop_after_polls(call, 1).unwrap(), Ok(7));
+    assert_eq!(told(&route(&handle).waiting), (2, BODY + HEAD));
+    handle.reconfigure(Config::new().waiting(false)).unwrap();
+    let mut call = Box::pin(service.call(()));
+    assert!(drop_after_polls(call.as_mut(), 1).is_none());
+    drop(call);
+    assert_eq!(told(&route(&handle).waiting).0, 2, "switched off");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use buttress_core::classify::ClassifyHttp;
 use buttress_core::clock::Sleep;
 use buttress_core::judge::Judge;
 use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_core::readying::ReadyingWait;
 use buttress_core::reject::{Rejected, is_grpc};
 use buttress_core::settle::Guard;
 use http::{Request, Response};
@@ -34,6 +35,8 @@ where
     /// What the service answered when it was asked first, if it will never be ready.
     pub(crate) failed: Option<S::Error>,
     pub(crate) sleep: Option<Pin<Box<Sleep>>>,
+    /// There while the endpoint is not ready, for whoever measures the request.
+    pub(crate) wait: Option<ReadyingWait>,
 }
 
 /// What became of an attempt's wait.
@@ -89,7 +92,8 @@ where
         sleep.as_mut().poll(cx).map(|()| Readied::TooLate)
     }
 
-    pub(crate) fn call(self) -> (Judge<S::Future, C, Permit>, Option<Picked>) {
+    pub(crate) fn call(mut self) -> (Judge<S::Future, C, Permit>, Option<Picked>) {
+        self.wait = None;
         let judge = call(self.service, self.request, self.classify, self.guard);
         (judge, self.picked)
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use buttress_core::body::Watched;
 use buttress_core::classify::ClassifyHttp;
 use buttress_core::judge::{Judge, JudgedBody};
+use buttress_core::readying::ReadyingWait;
 use buttress_core::reject::{Rejected, is_grpc};
 use buttress_core::settle::Guard;
 use http::{Request, Response};
@@ -91,6 +92,7 @@ where
             guard,
             picked,
             ready_deadline,
+            wait: failed.is_none().then(ReadyingWait::begin),
             failed,
             sleep: None,
         });

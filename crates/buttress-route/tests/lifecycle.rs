@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
+use buttress_core::readying::Waits;
 use buttress_core::reject::Rejected;
 use buttress_route::{Config, Endpoint, EndpointSnapshot, EndpointState, HealthRouter, Picked};
 use buttress_testing::{ContractProbe, Scripted, ScriptedBody, drop_at_every_poll};
@@ -178,12 +179,19 @@ fn an_endpoint_that_is_not_ready_in_the_call_wakes_the_task_that_waits_for_it() 
     let endpoint = Endpoint::new("a", script.clone());
     let config = Config::default().clock(ManualClock::new().clock());
     let mut router = HealthRouter::new(config, [endpoint]).unwrap();
+    let before = Waits::so_far();
+    let told = || Waits::so_far().since(before);
     let mut call = tokio_test::task::spawn(Service::call(&mut router, request()));
     tokio_test::assert_pending!(call.poll());
-    assert_eq!(script.calls(), 0);
+    assert_eq!((script.calls(), told()), (0, (1, 0)));
     script.release_readiness();
     assert!(call.is_woken());
     assert!(tokio_test::assert_ready!(call.poll()).is_ok());
+    assert_eq!(
+        told(),
+        (1, 1),
+        "whoever measures the request knows of the wait"
+    );
 }
 
 #[test]

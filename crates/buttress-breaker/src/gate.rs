@@ -74,11 +74,10 @@ const GENERATION_SHIFT: u32 = 3;
 const BLOCKED: u64 = 0b100;
 const OPEN: u64 = code(State::Open);
 
-/// What stands for a state in the word, where it stands. Whether all traffic flows is one bit of it.
+/// What stands for a state in the word, where it stands: one for all in which traffic flows, which nobody has
+/// to tell apart there. Whether it flows is one bit of it.
 const fn code(state: State) -> u64 {
     match state {
-        State::ForcedClosed => 0b001,
-        State::Observing => 0b010,
         State::Open => 0b100,
         State::HalfOpen => 0b101,
         State::Ramping => 0b110,

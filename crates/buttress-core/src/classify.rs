@@ -15,7 +15,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode}
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
-use crate::reject::{Rejected, is_grpc_type};
+use crate::reject::{Rejected, is_grpc_type, starts_with};
 use crate::settle::outcome_of_error;
 
 // By name, and not by text: a name is hashed as it is, and text is parsed first.
@@ -77,12 +77,10 @@ enum Content {
 impl Content {
     #[inline]
     fn of(content_type: &HeaderValue) -> Self {
-        const EVENTS: &[u8] = b"text/event-stream";
         if is_grpc_type(content_type) {
             return Self::Grpc;
         }
-        let start = content_type.as_bytes().get(..EVENTS.len());
-        if start.is_some_and(|start| start.eq_ignore_ascii_case(EVENTS)) {
+        if starts_with(content_type, b"text/event-stream") {
             return Self::EventStream;
         }
         Self::Other
@@ -235,7 +233,7 @@ pub(crate) fn has_grpc_status(headers: &HeaderMap) -> bool {
 }
 
 fn is_grpc_web(content_type: &HeaderValue) -> bool {
-    content_type.as_bytes().starts_with(b"application/grpc-web")
+    starts_with(content_type, b"application/grpc-web")
 }
 
 /// The failure that a `grpc-status` stands for, if it is there and is one of the upstream's.
@@ -360,8 +358,15 @@ mod tests {
     }
 
     #[test]
+    fn a_content_type_is_one_of_grpc_in_whatever_case() {
+        let response = Response::builder().header("content-type", "Application/gRPC+proto");
+        let unknown = Judgement::InTrailers(Outcome::Failure(FailureKind::Answer));
+        assert_eq!(judge(&response.body(()).unwrap()), unknown);
+    }
+
+    #[test]
     fn the_status_of_grpc_web_is_not_looked_for_in_trailers() {
-        for content_type in ["application/grpc-web+proto", "application/grpc-web-text"] {
+        for content_type in ["application/grpc-web+proto", "Application/gRPC-Web-text"] {
             let response = Response::builder().header("content-type", content_type);
             assert_eq!(judge(&response.body(()).unwrap()), Judgement::AtEnd);
             let response = Response::builder()

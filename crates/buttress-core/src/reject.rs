@@ -52,7 +52,7 @@ impl std::error::Error for Rejected {}
 #[cfg(feature = "http")]
 pub use http_form::is_grpc;
 #[cfg(feature = "http")]
-pub(crate) use http_form::is_grpc_type;
+pub(crate) use http_form::{is_grpc_type, starts_with};
 
 #[cfg(feature = "http")]
 mod http_form {
@@ -76,7 +76,14 @@ mod http_form {
     /// Whether this content type is one of gRPC.
     #[inline]
     pub(crate) fn is_grpc_type(value: &HeaderValue) -> bool {
-        value.as_bytes().starts_with(b"application/grpc")
+        starts_with(value, b"application/grpc")
+    }
+
+    /// Whether this content type begins so, in whatever case (RFC 9110 §8.3.1).
+    #[inline]
+    pub(crate) fn starts_with(value: &HeaderValue, start: &[u8]) -> bool {
+        let begin = value.as_bytes().get(..start.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start))
     }
 
     impl Rejected {

@@ -31,9 +31,13 @@ pub fn router(pool: &Pool) -> route::Config {
         decay,
     } = pool.health;
     let rules = Rules::default().consecutive_failures(consecutive_failures);
-    route::Config::new(pool.name.as_str())
+    let config = route::Config::new(pool.name.as_str());
+    // An endpoint that is away costs its peers its load: three times is long enough.
+    let out_for = Backoff::exponential(open_for, open_for.saturating_mul(3));
+    let circuit = config.circuit.clone().open_for(out_for);
+    config
         .rules(rules)
-        .circuit(Settings::default().open_for(backoff(open_for)))
+        .circuit(circuit)
         .max_ejected(max_ejected)
         .decay(decay)
 }

@@ -162,7 +162,7 @@ impl InFlight {
     }
 
     /// Counts `n` calls of `generation` that began in the bucket of `start`. For whoever holds the machine's
-    /// lock, who has taken out what was overdue when that bucket began: there is room.
+    /// lock, who kept that bucket for them when they took out what was overdue: there is room.
     pub(crate) fn enter_many(&self, n: u64, start: Instant, generation: u64) {
         let plan = Plan(self.plan.load(Ordering::Relaxed));
         for (_, shift, ring) in self.rings(plan).filter(|_| n > 0) {
@@ -230,7 +230,12 @@ impl InFlight {
                 latest,
                 now,
             };
-            let tell = |calls, due| overdue(Overdue { place, calls, due });
+            let mut tell = |calls, due| overdue(Overdue { place, calls, due });
+            ring.claim(
+                Slot::of(now.as_nanos() >> shift, generation, plan),
+                &look,
+                &mut tell,
+            );
             next = next.min(ring.take_overdue(&look, tell));
         }
         next
@@ -282,6 +287,14 @@ impl Slot {
         #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
         let at = (epoch % BUCKETS as u64) as usize;
         Self { at, tag }
+    }
+
+    /// Whether `word` is of a later bucket than this, of the same generation and plan: whoever comes so late
+    /// is not to take the place of those who are in time.
+    fn is_late_for(self, word: u64) -> bool {
+        let epoch = |tag: u64| tag >> EPOCH_SHIFT & EPOCH;
+        let behind = epoch(word).wrapping_sub(epoch(self.tag)) & EPOCH;
+        (word ^ self.tag) >> GENERATION_SHIFT == 0 && (1..=EPOCH / 2).contains(&behind)
     }
 
     /// Whether the calls that `word` counts are of an earlier generation or plan than this.
@@ -353,7 +366,8 @@ impl Ring {
             if word & !COUNT == slot.tag {
                 (word & COUNT <= COUNT - n).then_some(word.wrapping_add(n))
             } else {
-                (word & COUNT == 0 || slot.outlives(word)).then_some(slot.tag | n)
+                let free = word & COUNT == 0 && !slot.is_late_for(word);
+                (free || slot.outlives(word)).then_some(slot.tag | n)
             }
         })
     }
@@ -371,6 +385,22 @@ impl Ring {
             word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
                 .is_ok()
         })
+    }
+
+    /// Keeps the bucket of now for those who begin in it: [`InFlight::enter_many`] has to find room. Who read
+    /// the clock long ago, and enters only now, may have taken it, and is overdue.
+    fn claim(&self, slot: Slot, look: &Look, tell: &mut impl FnMut(u64, Instant)) {
+        let is_over = |word: u64| {
+            word & COUNT == 0 || !look.is_present(word) || look.due(look.epoch(word)) <= look.now
+        };
+        let claimed = |word: u64| (word & !COUNT != slot.tag && is_over(word)).then_some(slot.tag);
+        let taken = self.buckets.get(slot.at).and_then(|word| {
+            word.fetch_update(Ordering::AcqRel, Ordering::Acquire, claimed)
+                .ok()
+        });
+        if let Some(taken) = taken.filter(|taken| taken & COUNT > 0 && look.is_present(*taken)) {
+            tell(taken & COUNT, look.due(look.epoch(taken)));
+        }
     }
 
     fn take_overdue(&self, look: &Look, mut tell: impl FnMut(u64, Instant)) -> Instant {

@@ -306,7 +306,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Breaker, Config};
+    use crate::{Breaker, Config, Rule, Window};
     use buttress_core::clock::ManualClock;
 
     #[test]
@@ -322,5 +322,26 @@ mod tests {
         breaker.try_acquire().unwrap().record(Outcome::Success);
         breaker.try_acquire().unwrap().record(Outcome::Success);
         assert_eq!(hot.gate().shut(), 2);
+    }
+
+    #[test]
+    fn after_a_change_of_state_the_machine_is_looked_at_before_calls_are_counted_at_the_gate() {
+        let time = ManualClock::new();
+        let slow = Rule::SlowRate {
+            slower_than: Duration::from_secs(1),
+            ratio: 1.0,
+            min_calls: 2,
+            window: Window::Calls(2),
+        };
+        let config = Config::default().clock(time.clock()).rules([slow]);
+        let breaker = Breaker::new("gate", config).unwrap();
+        let permit = breaker.try_acquire().unwrap();
+        let hot = Arc::clone(permit.hot().unwrap());
+        let now = hot.clock().now();
+        assert!(now < hot.gate().settled_until());
+        breaker.handle().observe();
+        assert!(now >= hot.gate().settled_until());
+        drop(breaker.try_acquire());
+        assert!(now < hot.gate().settled_until());
     }
 }

@@ -263,3 +263,22 @@ fn a_call_in_the_rings_is_of_no_turn_of_the_gate() {
     assert_eq!(Entered::at_gate(0, plan).turn(), Some(0));
     assert_eq!(Entered::at_gate(7, plan).turn(), Some(7));
 }
+
+#[test]
+fn who_enters_long_after_reading_the_clock_takes_no_place_of_those_who_are_in_time() {
+    let threshold = nanos(1_600);
+    let round = nanos((BUCKETS as u64) << shift_of(threshold));
+    let rings = InFlight::new(&[threshold]);
+    let counted = |told: &[(u8, u64, Instant)]| told.iter().map(|it| it.1).sum::<u64>();
+    let now = NOW.saturating_add(round);
+    // Before the bucket begins: overdue, and told.
+    let entered = rings.enter(NOW, 1);
+    assert_eq!(counted(&look(&rings, now, 1).0), 1);
+    assert_ne!(rings.leave(entered, NOW, 1), 0);
+    // After that: not counted here.
+    let entered = rings.enter(NOW, 1);
+    rings.enter_many(2, now, 1);
+    assert_eq!(rings.leave(entered, NOW, 1), 0);
+    let (told, _) = look(&rings, now.saturating_add(round), 1);
+    assert_eq!(counted(&told), 2);
+}

@@ -62,6 +62,8 @@ impl Machine {
         if matches!(transition.to, State::Closed | State::Observing) {
             self.rules.clear(transition.at);
         }
+        // Whoever comes next looks: no bucket is kept yet for calls of this generation.
+        self.settled_until = self.settled_until.min(self.seen);
         self.reported.clear();
         self.asked_until = Instant::ORIGIN;
         self.count(&transition, &verdict);

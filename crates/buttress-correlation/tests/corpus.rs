@@ -1,5 +1,5 @@
 //! What fuzzing has found stays found: the committed corpus, through the property of its target.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 use std::fs;
 use std::path::Path;

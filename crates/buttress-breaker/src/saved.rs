@@ -39,7 +39,7 @@ impl BreakerHandle {
     pub fn save(&self, wall_now: SystemTime) -> SavedBreaker {
         let shared = self.breaker().shared();
         let now = shared.clock().now();
-        let circuit = shared.with(|machine| machine.circuit.save(now));
+        let circuit = shared.with_at(now, |machine| machine.circuit.save(now));
         SavedBreaker::new(self.name(), circuit, wall_now)
     }
 
@@ -52,7 +52,7 @@ impl BreakerHandle {
     pub fn restore(&self, saved: &SavedBreaker, wall_now: SystemTime) -> bool {
         let shared = self.breaker().shared();
         let (now, passed) = (shared.clock().now(), saved.passed(wall_now));
-        shared.with(|machine| machine.restore(&saved.circuit, passed, now))
+        shared.with_at(now, |machine| machine.restore(&saved.circuit, passed, now))
     }
 }
 

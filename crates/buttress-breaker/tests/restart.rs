@@ -9,7 +9,7 @@ mod support;
 
 use std::time::{Duration, SystemTime};
 
-use buttress_breaker::{Breaker, SavedBreaker, State};
+use buttress_breaker::{Breaker, KeyedBreaker, KeyedConfig, Rule, SavedBreaker, State, Window};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::Outcome;
 use support::{OPEN_FOR, breaker, config, trip};
@@ -138,4 +138,25 @@ fn whatever_is_written_there_no_open_time_is_longer_than_the_cap() {
     assert_eq!(left, Some(OPEN_FOR));
     time.advance(OPEN_FOR);
     assert!(breaker.try_acquire().unwrap().is_probe());
+}
+
+#[test]
+fn a_hang_that_nobody_has_looked_at_yet_is_saved_as_what_it_has_opened() {
+    let time = ManualClock::new();
+    let slow = Rule::SlowRate {
+        slower_than: SECOND,
+        ratio: 1.0,
+        min_calls: 1,
+        window: Window::Calls(1),
+    };
+    let config = config(&time).rules([slow]);
+    let breaker = Breaker::new("hangs", config.clone()).unwrap();
+    let keyed = KeyedConfig::default().breaker(config);
+    let breakers = KeyedBreaker::<u32>::new("tenants", keyed).unwrap();
+    let _hang = breaker.try_acquire().unwrap();
+    let _other = breakers.get(1).try_acquire().unwrap();
+    time.advance(SECOND * 2);
+    let saved = breaker.handle().save(wall());
+    assert_eq!(saved.circuit.state, State::Open);
+    assert_eq!(breakers.handle().save(wall()).len(), 1);
 }

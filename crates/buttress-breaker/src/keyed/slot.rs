@@ -62,9 +62,10 @@ const EVIDENCE_KEPT: u32 = 6;
 impl Slot {
     /// Whether a new breaker in its place would not be the same to a call.
     pub(super) fn is_memorable(&self) -> bool {
-        self.breaker
-            .shared()
-            .peek(|machine| self.is_worth_a_word(&machine.circuit))
+        let shared = self.breaker.shared();
+        let now = shared.clock().now();
+        // What hangs may have opened it by now.
+        shared.with_at(now, |machine| self.is_worth_a_word(&machine.circuit))
     }
 
     /// What a new breaker in its place has to be told to be the same to a call.

@@ -51,11 +51,6 @@ impl<F, C, S: Settle> Judge<F, C, S> {
             method_is_head,
         }
     }
-
-    /// What is to be told how the exchange ends, while the head of the response is yet to come.
-    pub fn settling(self: Pin<&mut Self>) -> Option<&mut S> {
-        self.project().exchange.as_mut()?.guard.get_mut()
-    }
 }
 
 impl<F, C, S, B, E> Future for Judge<F, C, S>
@@ -70,12 +65,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let exchange = this.exchange;
+        let before = Guard::<S>::waits();
         if let Some(exchange) = exchange {
             exchange.guard.enter();
         }
         let polled = this.future.poll(cx);
         if let Some(exchange) = exchange {
             exchange.guard.leave();
+            exchange.guard.tell_waits(before);
         }
         // The response is looked at where it lies: it is large, and is moved but once.
         let (remaining, ended) = match &polled {

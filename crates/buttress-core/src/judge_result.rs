@@ -31,11 +31,6 @@ impl<F, C, S: Settle> JudgeResult<F, C, S> {
             guard,
         }
     }
-
-    /// What is to be told how the call ends, until it has.
-    pub fn settling(self: Pin<&mut Self>) -> Option<&mut S> {
-        self.project().guard.get_mut()
-    }
 }
 
 impl<F, C, S, T, E> Future for JudgeResult<F, C, S>
@@ -49,9 +44,11 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let before = Guard::<S>::waits();
         this.guard.enter();
         let polled = this.future.poll(cx);
         this.guard.leave();
+        this.guard.tell_waits(before);
         let result = ready!(polled);
         // Settled where it lies: it is large, and if the classifier panics it is dropped with the rest.
         let guard = this.guard;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::deadline::DeadlineExceeded;
 use crate::outcome::{FailureKind, Outcome, TransportFailure};
+use crate::readying::Waits;
 use crate::{BoxError, reject::Rejected};
 
 /// What is told, once, how an exchange ended: a permit, a sample, a probe's lease.
@@ -13,6 +14,9 @@ pub trait Settle {
     /// Whether an outcome that the head of a response decides is told at once (what guards must
     /// know early) or at the end of the body (what measures must see the end).
     const AT_HEAD: bool = true;
+
+    /// Whether it wants to know of [waits](crate::readying) inside.
+    const WAITS: bool = false;
 
     /// The exchange ended in `outcome`. Called exactly once for each admitted call.
     fn settle(self, outcome: Outcome);
@@ -43,6 +47,12 @@ pub trait Settle {
     /// before [`Settle::settle`].
     fn asked(&mut self, wait: Duration) {
         let _ = wait;
+    }
+
+    /// While the exchange was polled, or called for, so many [waits](crate::readying) began and ended. Told only if
+    /// there were any and [`Settle::WAITS`] asks for it.
+    fn readying(&mut self, waits: (u32, u32)) {
+        let _ = waits;
     }
 
     /// The head of an HTTP response has come. Called at most once, before [`Settle::settle`].
@@ -87,6 +97,25 @@ impl<S: Settle> Guard<S> {
     /// Control has come back.
     pub const fn leave(&mut self) {
         self.inside = false;
+    }
+
+    /// The waits of this thread, if anybody wants to know: to be taken before control passes to what may
+    /// wait, for [`Guard::tell_waits`].
+    #[inline]
+    pub fn waits() -> Option<Waits> {
+        S::WAITS.then(Waits::so_far)
+    }
+
+    /// Tells what is guarded of the waits on this thread since `before`.
+    #[inline]
+    pub fn tell_waits(&mut self, before: Option<Waits>) {
+        let Some(before) = before else { return };
+        let now = Waits::so_far();
+        if now != before
+            && let Some(settle) = &mut self.settle
+        {
+            settle.readying(now.since(before));
+        }
     }
 
     /// Whether the outcome is still open.

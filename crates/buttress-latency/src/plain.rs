@@ -6,12 +6,11 @@ use std::task::{Context, Poll};
 
 use buttress_core::judge_result::JudgeResult;
 use buttress_core::protocol::{ClassifyResult, OkOrErr, Plain};
-use buttress_core::readying::Waits;
 use buttress_core::settle::Guard;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::service::{Latency, tell_waits};
+use crate::service::Latency;
 use crate::settle::Recording;
 
 pin_project! {
@@ -43,11 +42,11 @@ where
         let waited = self.wait.take();
         let classify = self.classify.clone();
         let mut guard = Guard::new(self.routing.start_plain(waited));
-        let before = Waits::so_far();
+        let before = Guard::<Recording>::waits();
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
-        tell_waits(before, || guard.get_mut());
+        guard.tell_waits(before);
         PlainFuture {
             judge: JudgeResult::new(future, classify, guard),
         }
@@ -62,10 +61,6 @@ where
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut judge = self.project().judge;
-        let before = Waits::so_far();
-        let polled = judge.as_mut().poll(cx);
-        tell_waits(before, || judge.settling());
-        polled
+        self.project().judge.poll(cx)
     }
 }

@@ -9,7 +9,6 @@ use buttress_core::body::is_head;
 use buttress_core::classify::{ClassifyHttp, HttpStatus};
 use buttress_core::judge::{Judge, JudgedBody};
 use buttress_core::protocol::{Http, Protocol};
-use buttress_core::readying::Waits;
 use buttress_core::settle::Guard;
 use http::{Request, Response};
 use http_body::Body;
@@ -99,11 +98,11 @@ where
         // From here on every exit is recorded, a panic of `call` among them.
         let mut guard = Guard::new(self.routing.start(&request, waited));
         let request = R::carry(request, guard.get_mut());
-        let before = Waits::so_far();
+        let before = Guard::<Recording>::waits();
         guard.enter();
         let future = self.inner.call(request);
         guard.leave();
-        tell_waits(before, || guard.get_mut());
+        guard.tell_waits(before);
         ResponseFuture {
             judge: Judge::guarded(future, classify, guard, method_is_head),
         }
@@ -130,21 +129,6 @@ where
     type Output = Result<Response<ResponseBody<B, E, C>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut judge = self.project().judge;
-        let before = Waits::so_far();
-        let polled = judge.as_mut().poll(cx);
-        tell_waits(before, || judge.settling());
-        polled
-    }
-}
-
-/// Tells what is recorded of the waits inside since `before`, on the same thread.
-#[inline]
-pub(crate) fn tell_waits<'a>(before: Waits, recording: impl FnOnce() -> Option<&'a mut Recording>) {
-    let now = Waits::so_far();
-    if now != before
-        && let Some(recording) = recording()
-    {
-        recording.readying(now.since(before));
+        self.project().judge.poll(cx)
     }
 }

@@ -80,15 +80,6 @@ impl Recording {
         self.aside().received = Some(received);
     }
 
-    /// Inside the future so many waits for a service to be ready began and ended.
-    #[cold]
-    pub(crate) fn readying(&mut self, waits: (u32, u32)) {
-        if self.group.switches().has(Switches::WAITING) {
-            let now = self.shared().clock.now();
-            self.aside().readying.told(waits, now);
-        }
-    }
-
     fn is_readying(&self) -> bool {
         let aside = self.aside.as_ref();
         aside.is_some_and(|aside| aside.readying.is_open())
@@ -206,6 +197,15 @@ impl Recording {
 
 impl Settle for Recording {
     const AT_HEAD: bool = false;
+    const WAITS: bool = true;
+
+    #[cold]
+    fn readying(&mut self, waits: (u32, u32)) {
+        if self.group.switches().has(Switches::WAITING) {
+            let now = self.shared().clock.now();
+            self.aside().readying.told(waits, now);
+        }
+    }
 
     fn head(&mut self, head: &Head<'_>) {
         self.status = Some(head.status);

@@ -12,7 +12,7 @@ use buttress_core::trace_context::TraceContext;
 use crate::config::Config;
 use crate::objective::ObjectiveSnapshot;
 use crate::recorder::Sampled;
-use crate::series::{Ending, Group, Kind, Party, Registry, Route, Series};
+use crate::series::{Counted, Ending, Kind, Party, Registry, Route, Series};
 use crate::snapshot::Snapshot;
 use crate::trend::{FOLLOWED, RouteTrend, Slices};
 use crate::view::{Distribution, LatencySnapshot, RouteSnapshot, SeriesSnapshot, merge_windows};
@@ -230,7 +230,7 @@ fn add_trends(routes: &mut [RouteSnapshot], trends: Vec<RouteTrend>) {
 }
 
 fn in_flight(route: &Route) -> u64 {
-    route.groups().map(Group::in_flight).sum()
+    route.groups().map(Counted::in_flight).sum()
 }
 
 fn labels(series: &SeriesSnapshot) -> impl Ord + '_ {

@@ -1,6 +1,5 @@
 //! One exchange under way: counted in flight until it ends, recorded once when it does.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::classify::Head;
@@ -13,7 +12,7 @@ use http::StatusCode;
 use crate::config::Exchange;
 use crate::recorder::Sampled;
 use crate::request_body::Passed;
-use crate::series::{Ending, Group, Series, Shared, Switches};
+use crate::series::{Counted, Ending, Series, Shared, Switches, UnderWay};
 use crate::waiting::Readying;
 
 /// An exchange that is being timed. It is recorded when it ends, however it does.
@@ -22,7 +21,7 @@ use crate::waiting::Readying;
 #[derive(Debug)]
 pub struct Recording {
     /// Counts it in flight.
-    group: Arc<Group>,
+    group: UnderWay,
     started: Instant,
     /// When the head of the response came, if that matters; before that, when it began.
     head: Instant,
@@ -52,10 +51,10 @@ struct Aside {
 impl Recording {
     /// An exchange of `group` begins, whose caller has `waited`, in `trace` if that is sampled.
     #[inline]
-    pub(crate) fn start(group: &Arc<Group>, waited: Duration, trace: Option<Sampled>) -> Self {
+    pub(crate) fn start(group: &Counted, waited: Duration, trace: Option<Sampled>) -> Self {
         let started = group.shared().clock.now();
         let mut recording = Self {
-            group: Arc::clone(group),
+            group: group.begin(),
             started,
             head: started,
             aside: None,

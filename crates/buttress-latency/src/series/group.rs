@@ -1,7 +1,4 @@
-//! What exchanges of one route and kind share: the gauge and the way to their series.
-//!
-//! An exchange under way is a reference to its group, so the gauge is their number and costs nothing
-//! beside the reference.
+//! What exchanges of one route and kind share: the way to their series.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -24,8 +21,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(home: &Arc<Home>, kind: Kind) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(home: &Arc<Home>, kind: Kind) -> Self {
+        Self {
             home: Arc::clone(home),
             kind,
             party: match kind {
@@ -34,7 +31,7 @@ impl Group {
                 Kind::Http(..) => Party::Server,
             },
             cached: [const { OnceLock::new() }; CACHED],
-        })
+        }
     }
 
     pub(crate) fn route(&self) -> &Arc<str> {
@@ -51,11 +48,6 @@ impl Group {
 
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
-    }
-
-    /// How many exchanges have begun and not ended: all references but the route's own.
-    pub(crate) fn in_flight(self: &Arc<Self>) -> u64 {
-        Arc::strong_count(self).saturating_sub(1) as u64
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! What durations are counted by: route, method, scheme, status and how the exchange ended.
 
+mod counted;
 mod ending;
 mod found;
 mod group;
@@ -10,6 +11,7 @@ mod registry;
 mod route;
 mod switches;
 
+pub(crate) use counted::{Counted, UnderWay};
 pub(crate) use ending::{Class, Ending, status_class};
 pub(crate) use group::Group;
 pub(crate) use kind::{Kind, Method, Party, Scheme};

@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::group::Group;
-use super::{Kind, Live, LiveSwitches, Rare, Shared, Switches};
+use super::{Counted, Group, Kind, Live, LiveSwitches, Rare, Shared, Switches};
 use crate::objective::Goals;
 use arc_swap::ArcSwapOption;
 use buttress_core::clock::Instant;
@@ -12,7 +11,7 @@ use buttress_core::clock::Instant;
 #[derive(Debug)]
 pub(crate) struct Route {
     home: Arc<Home>,
-    groups: [OnceLock<Arc<Group>>; Kind::COUNT],
+    groups: [OnceLock<Counted>; Kind::COUNT],
 }
 
 /// What the groups of a route have in common.
@@ -77,16 +76,15 @@ impl Route {
         self.home.waiting(plain)
     }
 
-    /// The group of `kind`. Only an exchange may keep a reference, because that is how they are
-    /// counted.
+    /// The group of `kind`.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "there is a place for every kind")]
-    pub(crate) fn group(&self, kind: Kind) -> &Arc<Group> {
-        self.groups[kind.index()].get_or_init(|| Group::new(&self.home, kind))
+    pub(crate) fn group(&self, kind: Kind) -> &Counted {
+        self.groups[kind.index()].get_or_init(|| Counted::new(Group::new(&self.home, kind)))
     }
 
     /// The groups that have been used.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Counted> {
         self.groups.iter().filter_map(OnceLock::get)
     }
 }

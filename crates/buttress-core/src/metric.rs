@@ -90,6 +90,8 @@ pub struct Histogram {
     pub count: u64,
     /// The sum of all samples.
     pub sum: f64,
+    /// The least and the greatest of all samples, where they are known exactly.
+    pub extremes: Option<(f64, f64)>,
     /// Samples that lead to their traces, in ascending order of their values. A few: one for each
     /// octave at most.
     pub exemplars: Vec<Exemplar>,
@@ -131,6 +133,7 @@ impl Default for Histogram {
             above: 0,
             count: 0,
             sum: 0.0,
+            extremes: None,
             exemplars: Vec::new(),
         }
     }

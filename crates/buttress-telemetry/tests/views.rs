@@ -140,6 +140,59 @@ fn durations() -> impl Strategy<Value = Vec<u64>> {
     proptest::collection::vec(one, 0..60)
 }
 
+#[test]
+fn a_push_says_the_shortest_and_the_longest() {
+    let families = families(&[7_000_000, 40_000_000, 2_000, 800_000_000]);
+    let period = Duration::from_secs(1)..Duration::from_secs(2);
+    let pushed = read::otlp::read(&otlp::encode(&families, "orders", period));
+    let extremes = read::otlp::extremes(&pushed["http.server.request.duration"]);
+    assert_eq!(
+        extremes,
+        [(Some(2e-6), Some(0.007)), (Some(0.04), Some(0.8))]
+    );
+}
+
+#[test]
+fn series_of_two_recorders_that_have_the_same_labels_are_one_in_every_view() {
+    let (one, other) = (
+        [3_000_000, 80_000_000, 100, 7_000_000],
+        [9_000_000, 5_000_000_000, 100, 7_100_000],
+    );
+    let both: Vec<Family> = [one, other]
+        .iter()
+        .flat_map(|nanos| families(nanos))
+        .collect();
+    let mut all = families(&[one, other].concat());
+    let period = Duration::from_secs(1)..Duration::from_secs(2);
+    let expected = histograms(&mut all.clone());
+    let counted = |labels: &Labels, read: &Read| {
+        let expected = &expected[labels];
+        assert_eq!(
+            (read.count, &read.classic),
+            (expected.count, &self::expected(expected, 0).classic)
+        );
+    };
+    let text = String::from_utf8(Format::OpenMetrics.encode(&both)).unwrap();
+    // Its reader refuses a series that is there twice.
+    for (labels, read) in &read::text::read(&text, true).unwrap().histograms(NAME) {
+        counted(labels, read);
+    }
+    let page = |families: &[Family]| {
+        let pushed = read::otlp::read(&otlp::encode(families, "orders", period.clone()));
+        let metric = &pushed["http.server.request.duration"];
+        (read::otlp::histograms(metric), read::otlp::extremes(metric))
+    };
+    all.retain(|family| family.name == NAME);
+    assert_eq!(page(&both), page(&all));
+    let binary = read::protobuf::read(&Format::Protobuf.encode(&both)).unwrap();
+    let read = |families: Vec<read::protobuf::Family>| {
+        let family = families.into_iter().find(|family| family.name == NAME);
+        family.unwrap().histograms
+    };
+    let alone = read::protobuf::read(&Format::Protobuf.encode(&all)).unwrap();
+    assert_eq!(read(binary), read(alone));
+}
+
 proptest! {
     #[test]
     fn every_view_of_a_recorder_shows_the_same_integers(nanos in durations()) {

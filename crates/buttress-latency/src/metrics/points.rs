@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use buttress_core::metric::{Exemplar, Family, Histogram, Label, Value};
 
@@ -94,6 +95,9 @@ pub(super) fn histogram(snapshot: &Snapshot, exemplars: Vec<Exemplar>) -> Histog
     histogram.below = snapshot.below();
     histogram.above = snapshot.above();
     histogram.sum = snapshot.sum().as_secs_f64();
+    let seconds =
+        |(shortest, longest): (Duration, Duration)| (shortest.as_secs_f64(), longest.as_secs_f64());
+    histogram.extremes = snapshot.extremes().map(seconds);
     histogram.exemplars = exemplars;
     histogram
 }

@@ -70,6 +70,17 @@ impl Snapshot {
         Some(Estimate::of_extreme(*slot, self.extremes.longest()))
     }
 
+    /// The shortest and the longest, where both are known exactly.
+    pub(crate) fn extremes(&self) -> Option<(Duration, Duration)> {
+        let exact = |estimate: Estimate| match estimate {
+            Estimate::Within {
+                shortest, longest, ..
+            } => (shortest == longest).then_some(longest),
+            _ => None,
+        };
+        Some((exact(self.minimum()?)?, exact(self.maximum()?)?))
+    }
+
     /// How many were shorter than all buckets, about a microsecond.
     pub fn below(&self) -> u64 {
         self.of_slot(BELOW)

@@ -1,8 +1,11 @@
 //! Families of one name as one, without what no page can carry.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use buttress_core::metric::{Family, Kind, Label, Point};
+
+use super::sum::add;
 
 /// All points of one name.
 pub(crate) struct Merged<'a> {
@@ -10,7 +13,8 @@ pub(crate) struct Merged<'a> {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,
     pub(crate) kind: Kind,
-    pub(crate) points: Vec<&'a Point>,
+    /// One for each set of labels.
+    pub(crate) points: Vec<Cow<'a, Point>>,
 }
 
 impl Merged<'_> {
@@ -27,6 +31,7 @@ impl Merged<'_> {
 pub(crate) fn merge(families: &[Family]) -> Vec<Merged<'_>> {
     let mut merged: Vec<Merged<'_>> = Vec::new();
     let mut places = BTreeMap::new();
+    let mut series = HashMap::new();
     for family in families.iter().filter(|family| is_name(family.name, ":")) {
         let name = base_name(family);
         let place = *places.entry(name).or_insert_with(|| {
@@ -42,7 +47,15 @@ pub(crate) fn merge(families: &[Family]) -> Vec<Merged<'_>> {
             && found.kind == family.kind
         {
             let fit = |point: &&Point| point.labels.iter().all(|(name, _)| is_name(name, ""));
-            found.points.extend(family.points.iter().filter(fit));
+            for point in family.points.iter().filter(fit) {
+                let mut labels: Vec<&Label> = point.labels.iter().collect();
+                labels.sort_unstable();
+                let at = *series.entry((place, labels)).or_insert(found.points.len());
+                match found.points.get_mut(at) {
+                    Some(same) => add(same, point),
+                    None => found.points.push(Cow::Borrowed(point)),
+                }
+            }
         }
     }
     merged

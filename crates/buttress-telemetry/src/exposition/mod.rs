@@ -15,7 +15,8 @@
 //! | histogram | classic buckets | classic buckets with exemplars | classic buckets with exemplars, and the native histogram of schema 6, in one family |
 //!
 //! Families of one name, of several rooms or of several instances of one, become one; the order is
-//! that of the first of each. What no page can carry is a bug of the room that made it and is left
+//! that of the first of each. Counters and histograms of the same labels are added up; of gauges and states the
+//! first stays. What no page can carry is a bug of the room that made it and is left
 //! out, because one such line would cost the whole page: a name that Prometheus does not allow, a
 //! point of another kind than its family.
 //!
@@ -36,6 +37,7 @@ mod merged;
 mod native;
 #[cfg(feature = "protobuf")]
 mod protobuf;
+mod sum;
 mod text;
 
 #[cfg(feature = "otlp")]

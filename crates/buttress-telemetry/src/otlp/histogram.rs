@@ -1,5 +1,6 @@
 //! Histograms: exponential where there are native buckets, explicit where there are not.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use buttress_core::metric::{self, Point, Value};
@@ -13,10 +14,10 @@ use super::{attributes, nanos};
 use crate::exposition::Native;
 
 /// All points in one form: exponential if each of them can be.
-pub(super) fn data(points: &[&Point], period: &Range<u64>) -> Data {
+pub(super) fn data(points: &[Cow<'_, Point>], period: &Range<u64>) -> Data {
     let counts = || {
         points.iter().filter_map(|point| match &point.value {
-            Value::Histogram(counts) => Some((*point, counts)),
+            Value::Histogram(counts) => Some((&**point, counts)),
             _ => None,
         })
     };
@@ -58,6 +59,8 @@ fn exponential(
         zero_threshold: native.threshold,
         positive: Some(buckets(native, counts.octaves.1)),
         exemplars: exemplars(counts),
+        min: counts.extremes.map(|(least, _)| least),
+        max: counts.extremes.map(|(_, greatest)| greatest),
         ..ExponentialHistogramDataPoint::default()
     }
 }
@@ -100,6 +103,8 @@ fn explicit(point: &Point, counts: &metric::Histogram, period: &Range<u64>) -> H
         bucket_counts: bucket_counts.collect(),
         explicit_bounds: bounds.collect(),
         exemplars: exemplars(counts),
+        min: counts.extremes.map(|(least, _)| least),
+        max: counts.extremes.map(|(_, greatest)| greatest),
         ..HistogramDataPoint::default()
     }
 }

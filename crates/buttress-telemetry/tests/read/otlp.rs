@@ -61,3 +61,12 @@ pub fn histograms(metric: &Metric) -> BTreeMap<Labels, Read> {
     });
     points.collect()
 }
+
+/// The least and the greatest of each point.
+pub fn extremes(metric: &Metric) -> Vec<(Option<f64>, Option<f64>)> {
+    let Some(Data::ExponentialHistogram(data)) = &metric.data else {
+        panic!("{metric:?}");
+    };
+    let points = data.data_points.iter();
+    points.map(|point| (point.min, point.max)).collect()
+}

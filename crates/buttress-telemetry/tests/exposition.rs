@@ -163,7 +163,7 @@ fn a_counter_has_its_suffix_once_however_it_is_named() {
     let families = [counter("n"), counter("n_total")];
     assert_eq!(
         open(&families),
-        "# HELP n N.\n# TYPE n counter\nn_total 1\nn_total 1\n# EOF\n"
+        "# HELP n N.\n# TYPE n counter\nn_total 2\n# EOF\n"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Families of one name as one, without what no page can carry.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use buttress_core::metric::{Family, Kind, Label, Point};
 
@@ -31,7 +31,7 @@ impl Merged<'_> {
 pub(crate) fn merge(families: &[Family]) -> Vec<Merged<'_>> {
     let mut merged: Vec<Merged<'_>> = Vec::new();
     let mut places = BTreeMap::new();
-    let mut series = HashMap::new();
+    let mut series = BTreeMap::new();
     for family in families.iter().filter(|family| is_name(family.name, ":")) {
         let name = base_name(family);
         let place = *places.entry(name).or_insert_with(|| {

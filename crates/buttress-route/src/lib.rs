@@ -64,7 +64,7 @@
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
-//! - Where all fail nobody is thrown out, and who was comes back: `tests/ejection.rs`. Pools in trouble as
+//! - Where all fail nobody is thrown out, and who was comes back: `tests/peers.rs`. Pools in trouble as
 //!   a whole, overload and its aftermath stand in `buttress-sim`.
 //! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:
 //!   `tests/budget_model.rs`.

@@ -26,13 +26,13 @@ pub(super) fn candidates() -> Result<Vec<Candidate>, Error> {
 }
 
 fn traced(bench: &'static str, sampled: bool) -> Result<Candidate, Error> {
-    let (samples, clock) = (durations(), Clock::monotonic());
+    let (lengths, clock) = (durations(), Clock::monotonic());
     let rolling = RollingRecorder::new(&Windows::new([WINDOW])?, Instant::ORIGIN);
     let trace = TraceContext::new(1 << 64 | 2, 3, sampled).ok_or("no trace has the ID 0")?;
     let time = AtomicU64::new(1);
     Ok(Candidate::new(bench, NAME, move |records| {
         let mut now = time.fetch_add(records * APART, Ordering::Relaxed);
-        samples.each(records, |duration| {
+        lengths.each(records, |duration| {
             now += APART;
             let now = Instant::from_nanos(now);
             rolling.record_traced(now, duration, black_box(&trace), &clock);

@@ -123,21 +123,24 @@ impl Recording {
 
     /// The exchange ends in `outcome`. Called once.
     fn end(&mut self, outcome: Outcome) {
+        let switches = self.group.switches();
         let now = self.shared().clock.now();
         if self.aside.is_some() {
             self.record_waiting(now);
         }
         let ending = self.ending(outcome);
-        self.record(ending, now);
-        if self.group.switches().has(Switches::OBSERVED) {
+        self.record(ending, now, switches);
+        if switches.has(Switches::OBSERVED) {
             self.show(outcome, &ending, now);
         }
     }
 
     #[inline]
-    fn record(&self, ending: Ending, now: Instant) {
-        self.group.judge(&ending, now, self.seen(now));
-        let ended = self.group.switches().has(Switches::END) && !self.stream;
+    fn record(&self, ending: Ending, now: Instant, switches: Switches) {
+        if switches.has(Switches::OBJECTIVES) {
+            self.group.judge(&ending, now, self.seen(now));
+        }
+        let ended = switches.has(Switches::END) && !self.stream;
         if !(ended || self.stream || self.head_due || self.aside.is_some()) {
             return;
         }

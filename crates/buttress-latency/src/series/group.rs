@@ -65,18 +65,19 @@ impl Group {
         duration: Duration,
         trace: Option<Sampled>,
     ) {
-        self.judge(&ending, now, duration);
+        if self.switches().has(Switches::OBJECTIVES) {
+            self.judge(&ending, now, duration);
+        }
         let (mut found, clock) = (None, &self.shared().clock);
         let series = self.series(ending, now, &mut found);
         series.rolling.record_in(trace, now, duration, clock);
     }
 
-    /// Tells the objectives of the route of an exchange that ended `now` in `ending`.
-    #[inline]
+    /// Tells the objectives of the route, if it has any as the switches say, of an exchange that ended
+    /// `now` in `ending`.
+    #[inline(never)]
     pub(crate) fn judge(&self, ending: &Ending, now: Instant, duration: Duration) {
-        if self.switches().has(Switches::OBJECTIVES)
-            && let Some(objectives) = &*self.home.objectives.load()
-        {
+        if let Some(objectives) = &*self.home.objectives.load() {
             for objective in &**objectives {
                 objective.count(ending, now, duration);
             }

@@ -14,7 +14,7 @@ use buttress_core::reject::Rejected;
 
 use crate::config::Config;
 use crate::handle::{BreakerHandle, Event};
-use crate::hot::{Hot, Kept};
+use crate::hot::{Begun, Hot, Kept};
 use crate::inflight::{Entered, InFlight};
 use crate::layer::BreakerLayer;
 use crate::machine::Machine;
@@ -139,14 +139,13 @@ impl Breaker {
         if let Some(permit) = self.pass() {
             return Ok(permit);
         }
+        if self.is_closed()
+            && let Some(permit) = self.pass_timed()
+        {
+            return Ok(permit);
+        }
         let now = self.now();
-        if let Some(refusal) = self.refuse_at(now) {
-            return Err(refusal);
-        }
-        match self.pass_at(now) {
-            Some(permit) => Ok(permit),
-            None => self.ask(now),
-        }
+        self.refuse_at(now).map_or_else(|| self.ask(now), Err)
     }
 
     /// The permit of an ordinary call of which nobody asks how long it takes.
@@ -155,8 +154,7 @@ impl Breaker {
     /// written in one function and moved in another is waited for, until all its words are in memory.
     #[inline]
     pub(crate) fn pass(&self) -> Option<Permit> {
-        let gate = self.0.gate();
-        let generation = gate.pass().filter(|_| !gate.is_timed())?;
+        let generation = self.0.gate().pass_untimed()?;
         let hot = Hot::hold(&self.0.hot);
         Some(Permit::new(
             hot,
@@ -171,11 +169,14 @@ impl Breaker {
         self.0.clock().now()
     }
 
-    /// The permit of an ordinary call that begins at `now`, while nothing changes by itself.
+    /// The permit of an ordinary call that begins now, while nothing changes by itself.
     #[inline]
-    pub(crate) fn pass_at(&self, now: Instant) -> Option<Permit> {
-        let (generation, entered) = self.0.hot.begin(now)?;
-        let since = now;
+    pub(crate) fn pass_timed(&self) -> Option<Permit> {
+        let Begun {
+            generation,
+            since,
+            entered,
+        } = self.0.hot.begin()?;
         Some(Permit::new(
             Hot::hold(&self.0.hot),
             Ticket::ordinary(generation),
@@ -221,7 +222,7 @@ impl Breaker {
     pub(crate) fn probed(&self, ticket: Ticket, started: Instant) -> Permit {
         let time = if self.0.gate().is_timed() {
             Time::Running {
-                since: started,
+                since: self.0.clock().ticks_at(started),
                 entered: Entered::default(),
             }
         } else {
@@ -281,7 +282,7 @@ impl Breaker {
             self.0.in_flight().enter(now, ticket.generation())
         };
         let time = Time::Running {
-            since: now,
+            since: self.0.clock().ticks_at(now),
             entered,
         };
         Permit::new(Hot::hold(&self.0.hot), ticket, time)

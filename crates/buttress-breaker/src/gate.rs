@@ -14,15 +14,16 @@
 //! Windows of time change by themselves where one of their buckets ends, and a call in flight becomes
 //! slow. The first such moment is [`Gate::settled_until`]: before it every counted success belongs to
 //! the buckets in which the gate was published, and the machine takes it into those. Whoever comes at or
-//! after that moment takes the lock, which rolls the windows and publishes the next one. A success whose
-//! clock was read before that moment and whose swap comes after it is counted in the next bucket, as if it
-//! had ended those nanoseconds later: the swap is when it takes effect.
+//! after that moment takes the lock, which rolls the windows and publishes the next one.
+//!
+//! The clock is read last, between the look at a word and its swap, and is compared as it counts: a swap waits
+//! for all that stands before it, and what has been looked up before the clock is read has not to be waited for.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buttress_core::circuit::State;
-use buttress_core::clock::Instant;
+use buttress_core::clock::{Clock, Instant, Ticks};
 
 use crate::hot::Kept;
 use crate::lanes::{Lanes, Word};
@@ -30,21 +31,21 @@ use crate::sync::AtomicU64;
 
 /// State and generation as one word, the end of the open time, and the counts.
 ///
-/// Sixty-one bits of generation outlast a transition every nanosecond for a lifetime.
+/// Sixty bits of generation outlast a transition every nanosecond for a lifetime.
 ///
 /// What a healthy call reads stands together, in the order of use, and is written only where it changes: threads on
 /// one breaker read it in their own caches.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Gate {
-    /// State (3) and generation (61), from the lowest bit.
+    /// State (3), whether anybody asks how long calls take (1), and generation (60), from the lowest bit.
     word: AtomicU64,
-    /// Before this, in nanoseconds, no window changes and no call becomes slow.
+    /// Before this, in ticks, no window changes and no call becomes slow.
     settled_until: AtomicU64,
-    /// A call that takes longer than this is slow to somebody.
+    /// A call that takes no more ticks than this is slow to nobody.
     brisk: AtomicU64,
     lanes: Lanes,
-    /// From this on calls in flight may be counted here.
+    /// From this on, in ticks, calls in flight may be counted here.
     settled_from: AtomicU64,
     /// While open: until when, in nanoseconds. Written before the word, so that whoever reads an
     /// open word reads its time or a later one.
@@ -68,7 +69,8 @@ pub(crate) struct Face {
 }
 
 const STATE: u64 = 0b111;
-const GENERATION_SHIFT: u32 = 3;
+const TIMED: u64 = 0b1000;
+const GENERATION_SHIFT: u32 = 4;
 
 /// Set in the code of every state in which not all traffic flows.
 const BLOCKED: u64 = 0b100;
@@ -87,7 +89,7 @@ const fn code(state: State) -> u64 {
 }
 
 impl Gate {
-    pub(crate) fn new(face: Face, kept: Kept) -> Self {
+    pub(crate) fn new(face: Face, kept: Kept, clock: &Clock) -> Self {
         let gate = Self {
             word: AtomicU64::new(0),
             settled_until: AtomicU64::new(0),
@@ -96,7 +98,7 @@ impl Gate {
             settled_from: AtomicU64::new(0),
             until: AtomicU64::new(0),
         };
-        gate.publish(face);
+        gate.publish(face, clock);
         gate
     }
 
@@ -125,22 +127,30 @@ impl Gate {
         is_open.then(|| Instant::from_nanos(self.until.load(Ordering::Relaxed)))
     }
 
+    /// [`Gate::pass`] where nobody asks how long calls take.
+    #[inline]
+    pub(crate) fn pass_untimed(&self) -> Option<u64> {
+        let word = self.word.load(Ordering::Acquire);
+        (word & (BLOCKED | TIMED) == 0).then_some(word >> GENERATION_SHIFT)
+    }
+
     /// Before this no window changes and no call in flight becomes slow.
     #[inline]
-    pub(crate) fn settled_until(&self) -> Instant {
-        Instant::from_nanos(self.settled_until.load(Ordering::Relaxed))
+    pub(crate) fn settled_until(&self) -> Ticks {
+        Ticks::from_count(self.settled_until.load(Ordering::Acquire))
     }
 
     /// Whether anybody asks how long calls take.
     #[inline]
     pub(crate) fn is_timed(&self) -> bool {
-        self.brisk.load(Ordering::Relaxed) != u64::MAX
+        self.word.load(Ordering::Relaxed) & TIMED != 0
     }
 
-    /// Whether a call that takes `age` nanoseconds is slow to nobody.
+    /// Whether a call of this age, in nanoseconds, is surely slow to nobody.
     #[inline]
-    pub(crate) fn is_brisk(&self, age: u64) -> bool {
-        age <= self.brisk.load(Ordering::Relaxed)
+    pub(crate) fn is_brisk(&self, clock: &Clock, age: u64) -> bool {
+        // As many ticks are within more than one number of nanoseconds where these are finer.
+        clock.ticks_within(age) < self.brisk.load(Ordering::Acquire)
     }
 
     /// Counts a success of `generation`; `false` if the machine has to be told instead.
@@ -153,26 +163,47 @@ impl Gate {
         counted.is_some()
     }
 
-    /// Counts a call that begins at `now`, and says of which generation it is, if it passes while nothing
-    /// changes by itself. `note` is told the turn, and what it reads is of that turn.
+    /// Counts a success of `generation` that ends while nothing changes by itself; `false` if the machine has to
+    /// be told instead.
     #[inline]
-    pub(crate) fn begin(&self, now: Instant, mut note: impl FnMut(u32)) -> Option<u64> {
-        let mut generation = None;
-        self.lanes.change(|word| {
-            let begun = word.beginning()?;
-            generation = self.pass();
-            note(word.turn());
-            (generation.is_some() && self.is_settled(now)).then_some(begun)
-        })?;
-        generation
+    pub(crate) fn succeed_by(&self, clock: &Clock, generation: u64) -> bool {
+        let counted = self.lanes.change(|word| {
+            let counted = word.succeeding()?;
+            let until = self.settled_until();
+            (self.generation() == generation && clock.ticks() < until).then_some(counted)
+        });
+        counted.is_some()
     }
 
-    /// Counts a success of a call that began in `turn`, and which is in flight no more; `false` if nothing of
-    /// that has been done.
+    /// Counts a call that begins now, and says of which generation it is and when it began, if it passes while
+    /// nothing changes by itself. `note` is told the turn, and what it reads is of that turn.
     #[inline]
-    pub(crate) fn succeed_in(&self, turn: u32) -> bool {
-        let ended = |word: Word| word.ending(turn).and_then(Word::succeeding);
-        self.lanes.change(ended).is_some()
+    pub(crate) fn begin(&self, clock: &Clock, mut note: impl FnMut(u32)) -> Option<(u64, Ticks)> {
+        let mut passed = None;
+        self.lanes.change(|word| {
+            let begun = word.beginning()?;
+            let generation = self.pass()?;
+            note(word.turn());
+            let settled = self.settled_from()..self.settled_until();
+            let now = clock.ticks();
+            passed = Some((generation, now));
+            settled.contains(&now).then_some(begun)
+        })?;
+        passed
+    }
+
+    /// Counts a success of a call that began at `since`, in `turn`, which goes on, if it is slow to nobody; the
+    /// call is in flight no more. `false` if nothing of that has been done.
+    #[inline]
+    pub(crate) fn succeed_in(&self, clock: &Clock, turn: u32, since: Ticks) -> bool {
+        let counted = self.lanes.change(|word| {
+            let counted = word.ending(turn).and_then(Word::succeeding)?;
+            let until = self.settled_until();
+            let brisk = self.brisk.load(Ordering::Acquire);
+            let now = clock.ticks();
+            (now < until && now.since(since) <= brisk).then_some(counted)
+        });
+        counted.is_some()
     }
 
     /// Stops calls from being counted here and hands over the successes that were. Only for whoever
@@ -185,11 +216,11 @@ impl Gate {
     /// Shows what the machine now is. Only for whoever holds the machine's lock, after
     /// [`Gate::shut`].
     #[inline]
-    pub(crate) fn publish(&self, face: Face) {
+    pub(crate) fn publish(&self, face: Face, clock: &Clock) {
         set(&self.until, face.until.as_nanos());
-        set(&self.settled_from, face.settled_from.as_nanos());
-        set(&self.settled_until, face.settled_until.as_nanos());
-        set(&self.brisk, nanos(face.brisk));
+        set_at(&self.settled_from, face.settled_from, clock);
+        set_at(&self.settled_until, face.settled_until, clock);
+        set(&self.brisk, clock.ticks_within(nanos(face.brisk)));
         set(&self.word, face.word());
         self.lanes.open(face.turn, face.quiet);
     }
@@ -201,14 +232,17 @@ impl Gate {
 
     /// From when on calls in flight may be counted here.
     #[inline]
-    pub(crate) fn settled_from(&self) -> Instant {
-        Instant::from_nanos(self.settled_from.load(Ordering::Acquire))
+    pub(crate) fn settled_from(&self) -> Ticks {
+        Ticks::from_count(self.settled_from.load(Ordering::Acquire))
     }
+}
 
-    #[inline]
-    fn is_settled(&self, now: Instant) -> bool {
-        let until = self.settled_until.load(Ordering::Acquire);
-        (self.settled_from()..Instant::from_nanos(until)).contains(&now)
+/// [`set`] to the first ticks at `instant`. Where those stand already they are not divided for again.
+#[inline]
+fn set_at(word: &AtomicU64, instant: Instant, clock: &Clock) {
+    let ticks = Ticks::from_count(word.load(Ordering::Relaxed));
+    if clock.instant(ticks) != instant {
+        set(word, clock.ticks_at(instant).count());
     }
 }
 
@@ -227,8 +261,13 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 
 impl Face {
     #[inline]
-    const fn word(self) -> u64 {
-        self.generation << GENERATION_SHIFT | code(self.state)
+    fn word(self) -> u64 {
+        let timed = if self.brisk == Duration::MAX {
+            0
+        } else {
+            TIMED
+        };
+        self.generation << GENERATION_SHIFT | timed | code(self.state)
     }
 }
 
@@ -240,6 +279,11 @@ pub(crate) fn remaining(until: Instant, now: Instant) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buttress_core::clock::ManualClock;
+
+    fn clock() -> Clock {
+        ManualClock::new().clock()
+    }
 
     fn face(state: State, generation: u64, quiet: bool) -> Face {
         Face {
@@ -256,19 +300,19 @@ mod tests {
 
     #[test]
     fn a_gate_shows_each_state_as_what_a_call_has_to_do() {
-        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock());
         assert_eq!((gate.pass(), gate.open_until()), (Some(3), None));
-        gate.publish(face(State::Open, 4, false));
+        gate.publish(face(State::Open, 4, false), &clock());
         assert_eq!(gate.pass(), None);
         assert_eq!(gate.open_until(), Some(Instant::from_nanos(7)));
         assert!(!gate.is_closed());
         for state in [State::HalfOpen, State::Ramping, State::ForcedOpen] {
-            gate.publish(face(state, 5, false));
+            gate.publish(face(state, 5, false), &clock());
             assert_eq!((gate.pass(), gate.open_until()), (None, None));
             assert!(!gate.is_closed());
         }
         for state in [State::ForcedClosed, State::Observing] {
-            gate.publish(face(state, 6, true));
+            gate.publish(face(state, 6, true), &clock());
             assert_eq!(gate.pass(), Some(6));
             assert!(gate.is_closed());
         }
@@ -276,21 +320,25 @@ mod tests {
 
     #[test]
     fn a_gate_says_what_is_slow_to_somebody_and_until_when_what_it_shows_holds() {
-        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
-        assert!(!gate.is_timed() && gate.is_brisk(u64::MAX), "nobody asks");
-        assert_eq!(gate.settled_until(), Instant::NEVER);
-        gate.publish(Face {
+        let clock = clock();
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock);
+        assert!(!gate.is_timed() && gate.is_brisk(&clock, u64::MAX - 1));
+        assert_eq!(gate.pass_untimed(), Some(3), "nobody asks");
+        assert_eq!(gate.settled_until(), Ticks::NEVER);
+        let timed = Face {
             settled_until: Instant::from_nanos(9),
             brisk: Duration::from_nanos(5),
             ..face(State::Closed, 3, true)
-        });
-        assert!(gate.is_timed() && gate.is_brisk(5) && !gate.is_brisk(6));
-        assert_eq!(gate.settled_until(), Instant::from_nanos(9));
+        };
+        gate.publish(timed, &clock);
+        assert!(gate.is_timed() && gate.is_brisk(&clock, 4) && !gate.is_brisk(&clock, 5));
+        assert_eq!((gate.pass(), gate.pass_untimed()), (Some(3), None));
+        assert_eq!(gate.settled_until(), Ticks::from_count(9));
     }
 
     #[test]
     fn a_success_of_another_generation_or_at_a_shut_gate_is_refused() {
-        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock());
         assert!(!gate.succeed(2));
         assert!(gate.succeed(3));
         assert_eq!(gate.shut(), 1);
@@ -302,7 +350,7 @@ mod tests {
     #[test]
     fn a_full_count_spills_into_the_machine_and_never_into_the_state() {
         const MOST: u64 = 0xffff;
-        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock());
         assert!((0..MOST).all(|_| gate.succeed(3)));
         assert!(!gate.succeed(3));
         assert_eq!(gate.pass(), Some(3));
@@ -311,7 +359,7 @@ mod tests {
 
     #[test]
     fn racing_successes_are_each_counted_once_across_any_number_of_shuttings() {
-        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand);
+        let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock());
         let (mut taken, mut counted) = (0, 0);
         std::thread::scope(|scope| {
             let racer = || (0..50_000).filter(|_| gate.succeed(3)).count() as u64;
@@ -321,7 +369,7 @@ mod tests {
                 .all(std::thread::ScopedJoinHandle::is_finished)
             {
                 taken += gate.shut();
-                gate.publish(face(State::Closed, 3, true));
+                gate.publish(face(State::Closed, 3, true), &clock());
             }
             counted = racers.into_iter().map(|racer| racer.join().unwrap()).sum();
         });

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use buttress_core::clock::{Clock, Instant};
+use buttress_core::clock::{Clock, Ticks};
 
 use crate::gate::{Face, Gate, nanos};
 use crate::inflight::{Entered, InFlight};
@@ -47,6 +47,14 @@ pub(crate) enum Kept {
     WhileInUse,
 }
 
+/// An ordinary call that has been admitted and whose time is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) generation: u64,
+    pub(crate) since: Ticks,
+    pub(crate) entered: Entered,
+}
+
 /// No threshold is set.
 const NO_THRESHOLD: u64 = u64::MAX;
 
@@ -67,7 +75,7 @@ impl Hot {
         rest: Weak<Shared>,
     ) -> Self {
         Self {
-            gate: Gate::new(face, kept),
+            gate: Gate::new(face, kept, &clock),
             clock,
             in_flight,
             slow_after: AtomicU64::new(NO_THRESHOLD),
@@ -119,52 +127,67 @@ impl Hot {
         &self.in_flight
     }
 
-    /// Counts an ordinary call that begins at `now` as in flight, and says of which generation it is, if it
+    /// Counts an ordinary call that begins now as in flight, and says of which generation it is, if it
     /// passes while nothing changes by itself.
     #[inline]
-    pub(crate) fn begin(&self, now: Instant) -> Option<(u64, Entered)> {
+    pub(crate) fn begin(&self) -> Option<Begun> {
         if self.in_flight.is_watching() {
             let mut entered = Entered::default();
             let plan = |turn| entered = self.in_flight.entered_at_gate(turn);
-            if let Some(generation) = self.gate.begin(now, plan) {
-                return Some((generation, entered));
+            if let Some((generation, since)) = self.gate.begin(&self.clock, plan) {
+                return Some(Begun {
+                    generation,
+                    since,
+                    entered,
+                });
             }
         }
-        self.enter(now)
+        self.enter()
     }
 
     /// [`Hot::begin`] where calls are not watched, or not at the gate.
     #[inline(never)]
-    fn enter(&self, now: Instant) -> Option<(u64, Entered)> {
-        let passes = self.gate.pass().filter(|_| now < self.gate.settled_until());
-        passes.map(|generation| (generation, self.in_flight.enter(now, generation)))
+    fn enter(&self) -> Option<Begun> {
+        let (generation, since) = (self.gate.pass()?, self.clock.ticks());
+        let settled = since < self.gate.settled_until();
+        let start = self.clock.instant(since);
+        settled.then(|| Begun {
+            generation,
+            since,
+            entered: self.in_flight.enter(start, generation),
+        })
     }
 
     /// Takes a call out of those in flight; the thresholds that it has been counted for are set in the
     /// answer. `None`: only whoever holds the machine's lock can do that.
     #[inline]
-    pub(crate) fn leave(&self, entered: Entered, since: Instant, generation: u64) -> Option<u8> {
+    pub(crate) fn leave(&self, entered: Entered, since: Ticks, generation: u64) -> Option<u8> {
         let left = entered.turn().map(|turn| self.gate.lanes().leave(turn));
         match left {
-            None | Some(Left::Before) => Some(self.in_flight.leave(entered, since, generation)),
+            None | Some(Left::Before) => {
+                let since = self.clock.instant(since);
+                Some(self.in_flight.leave(entered, since, generation))
+            }
             Some(Left::Here) => Some(0),
             Some(Left::Unknown) => None,
         }
     }
 
     /// [`Hot::leave`] for whoever holds the machine's lock.
-    pub(crate) fn leave_shut(&self, entered: Entered, since: Instant, generation: u64) -> u8 {
+    pub(crate) fn leave_shut(&self, entered: Entered, since: Ticks, generation: u64) -> u8 {
         let here = |turn| self.gate.lanes().leave_shut(turn);
         if entered.turn().is_some_and(here) {
             return 0;
         }
+        let since = self.clock.instant(since);
         self.in_flight.leave(entered, since, generation)
     }
 
     /// Moves the calls that are counted at the gate to where their age is known. For whoever holds the
     /// machine's lock, before the turn of the gate ends.
     pub(crate) fn end_turn(&self) {
-        let (begun, since) = (self.gate.lanes().take_begun(), self.gate.settled_from());
+        let begun = self.gate.lanes().take_begun();
+        let since = self.clock.instant(self.gate.settled_from());
         (self.in_flight).enter_many(begun, since, self.gate.generation());
     }
 

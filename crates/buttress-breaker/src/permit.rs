@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
-use buttress_core::clock::Instant;
+use buttress_core::clock::{Clock, Ticks};
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::settle::Settle;
 
@@ -36,7 +36,7 @@ pub(crate) enum Time {
     /// Nobody asks for it.
     Unasked,
     /// It goes on.
-    Running { since: Instant, entered: Entered },
+    Running { since: Ticks, entered: Entered },
     /// It is over: the answer has come, though maybe not its end.
     #[cfg_attr(
         not(feature = "http"),
@@ -60,18 +60,19 @@ struct Taken {
 }
 
 impl Time {
-    /// What it comes to at `now`, unless it is over. To be done once for a time that goes on: `leave` takes
+    /// What it comes to at `now` of `clock`, unless it is over. To be done once for a time that goes on: `leave` takes
     /// the call out of those in flight, and says what it was counted for there. Nothing if that says nothing.
     #[inline]
     fn end(
         self,
-        now: Instant,
-        leave: impl FnOnce(Entered, Instant) -> Option<u8>,
+        clock: &Clock,
+        now: Ticks,
+        leave: impl FnOnce(Entered, Ticks) -> Option<u8>,
     ) -> Option<Taken> {
         match self {
             Self::Unasked => Some(Taken::default()),
             Self::Running { since, entered } => leave(entered, since).map(|overdue| Taken {
-                age: age(since, now),
+                age: age(clock, since, now),
                 overdue: overdue.into(),
             }),
             Self::Over { age, overdue } => Some(Taken { age, overdue }),
@@ -85,8 +86,9 @@ impl Time {
 
 /// In nanoseconds.
 #[inline]
-const fn age(since: Instant, now: Instant) -> u64 {
-    now.as_nanos().saturating_sub(since.as_nanos())
+fn age(clock: &Clock, since: Ticks, now: Ticks) -> u64 {
+    let told = |ticks| clock.instant(ticks).as_nanos();
+    told(now).saturating_sub(told(since))
 }
 
 impl Permit {
@@ -128,10 +130,11 @@ impl Permit {
     #[inline]
     fn finish(&mut self, outcome: Outcome) {
         if let Some(hot) = self.hot.take() {
-            if !self.counts_at_once(&hot, outcome) {
-                self.settle_by(&hot, outcome);
+            if self.counts_at_once(&hot, outcome) {
+                Hot::let_go(hot);
+            } else {
+                self.settle_by(hot, outcome);
             }
-            Hot::let_go(hot);
         }
     }
 
@@ -139,42 +142,41 @@ impl Permit {
     #[inline]
     fn counts_at_once(&self, hot: &Hot, outcome: Outcome) -> bool {
         !self.time.is_asked()
-            && hot.gate().settled_until() == Instant::NEVER
+            && hot.gate().settled_until() == Ticks::NEVER
             && self.is_plain_success(outcome)
             && hot.gate().succeed(self.ticket.generation())
     }
 
     #[inline(never)]
-    fn settle_by(&self, hot: &Hot, outcome: Outcome) {
-        let now = hot.clock().now();
-        let settled = now < hot.gate().settled_until();
-        if !(settled && self.is_plain_success(outcome) && self.counts_briskly(hot, now)) {
-            self.settle_at(hot, outcome, now);
+    fn settle_by(&self, hot: Arc<Hot>, outcome: Outcome) {
+        if !(self.is_plain_success(outcome) && self.counts_briskly(&hot)) {
+            self.settle_now(&hot, outcome);
         }
+        Hot::let_go(hot);
     }
 
     /// Counts a success where nobody asks for its time, or that ends in the turn in which it began and is
     /// slow to nobody.
     #[inline]
-    fn counts_briskly(&self, hot: &Hot, now: Instant) -> bool {
-        let gate = hot.gate();
+    fn counts_briskly(&self, hot: &Hot) -> bool {
+        let (gate, clock) = (hot.gate(), hot.clock());
         match self.time {
-            Time::Unasked => gate.succeed(self.ticket.generation()),
+            Time::Unasked => gate.succeed_by(clock, self.ticket.generation()),
             Time::Running { since, entered } => {
-                let turn = entered.turn().filter(|_| gate.is_brisk(age(since, now)));
-                turn.is_some_and(|turn| gate.succeed_in(turn))
+                (entered.turn()).is_some_and(|turn| gate.succeed_in(clock, turn, since))
             }
             Time::Over { .. } => false,
         }
     }
 
     #[inline(never)]
-    fn settle_at(&self, hot: &Hot, outcome: Outcome, now: Instant) {
-        let gate = hot.gate();
+    fn settle_now(&self, hot: &Hot, outcome: Outcome) {
+        let (gate, now) = (hot.gate(), hot.clock().ticks());
         let mut taken = None;
         if now < gate.settled_until() {
             taken = self.end(hot, now);
-            let brisk = taken.is_some_and(|taken| taken.overdue == 0 && gate.is_brisk(taken.age));
+            let brisk = taken
+                .is_some_and(|taken| taken.overdue == 0 && gate.is_brisk(hot.clock(), taken.age));
             if brisk && self.is_plain_success(outcome) && gate.succeed(self.ticket.generation()) {
                 return;
             }
@@ -189,17 +191,17 @@ impl Permit {
 
     /// Ends the time of the call, unless that takes the machine's lock.
     #[inline]
-    fn end(&self, hot: &Hot, now: Instant) -> Option<Taken> {
+    fn end(&self, hot: &Hot, now: Ticks) -> Option<Taken> {
         let generation = self.ticket.generation();
-        (self.time).end(now, |entered, since| hot.leave(entered, since, generation))
+        let leave = |entered, since| hot.leave(entered, since, generation);
+        self.time.end(hot.clock(), now, leave)
     }
 
     /// [`Permit::end`] for whoever holds the machine's lock.
-    fn end_shut(&self, hot: &Hot, now: Instant) -> Taken {
+    fn end_shut(&self, hot: &Hot, now: Ticks) -> Taken {
         let generation = self.ticket.generation();
-        let taken = (self.time).end(now, |entered, since| {
-            Some(hot.leave_shut(entered, since, generation))
-        });
+        let leave = |entered, since| Some(hot.leave_shut(entered, since, generation));
+        let taken = self.time.end(hot.clock(), now, leave);
         taken.unwrap_or_default()
     }
 
@@ -214,13 +216,14 @@ impl Permit {
 
     /// `taken` is what the call took, if that is known.
     #[inline(never)]
-    fn tell_machine(&self, hot: &Hot, outcome: Outcome, taken: Option<Taken>, now: Instant) {
+    fn tell_machine(&self, hot: &Hot, outcome: Outcome, taken: Option<Taken>, ticks: Ticks) {
         let Some(shared) = hot.rest() else {
             return;
         };
+        let now = hot.clock().instant(ticks);
         shared.with_at(now, |machine| {
             // After the look: what was overdue by now has been counted as that.
-            let taken = taken.unwrap_or_else(|| self.end_shut(hot, now));
+            let taken = taken.unwrap_or_else(|| self.end_shut(hot, ticks));
             let [overdue, ..] = taken.overdue.to_le_bytes();
             let asked = Duration::from_nanos(self.asked);
             let sample = Sample {
@@ -239,10 +242,11 @@ impl Permit {
         let Some(hot) = self.hot() else { return false };
         let age = match self.time {
             Time::Unasked => return false,
-            Time::Running { since, .. } => hot.clock().now().saturating_since(since),
-            Time::Over { age, .. } => Duration::from_nanos(age),
+            Time::Running { since, .. } => age(hot.clock(), since, hot.clock().ticks()),
+            Time::Over { age, .. } => age,
         };
-        hot.slow_after().is_some_and(|threshold| age > threshold)
+        hot.slow_after()
+            .is_some_and(|threshold| Duration::from_nanos(age) > threshold)
     }
 }
 
@@ -276,12 +280,12 @@ impl Settle for Permit {
         let Some(hot) = self.hot().filter(|_| self.time.is_asked()) else {
             return;
         };
-        let now = hot.clock().now();
-        let settled = now < hot.gate().settled_until();
-        let taken = if settled { self.end(hot, now) } else { None };
+        let ticks = hot.clock().ticks();
+        let settled = ticks < hot.gate().settled_until();
+        let taken = if settled { self.end(hot, ticks) } else { None };
         let taken = taken.or_else(|| {
-            let shared = hot.rest()?;
-            Some(shared.with_at(now, |_| self.end_shut(hot, now)))
+            let (shared, now) = (hot.rest()?, hot.clock().instant(ticks));
+            Some(shared.with_at(now, |_| self.end_shut(hot, ticks)))
         });
         // Of a breaker that is gone nobody asks.
         let Taken { age, overdue } = taken.unwrap_or_default();

@@ -114,10 +114,9 @@ impl<S, C> BreakerService<S, Plain, C> {
         S: Service<R> + Clone,
         C: ClassifyResult<S::Response, S::Error> + Clone,
     {
-        let now = self.breaker.now();
-        match self.breaker.pass_at(now) {
+        match self.breaker.pass_timed() {
             Some(permit) => self.start(permit, request),
-            None => self.ask_at(now, request),
+            None => self.ask_at(self.breaker.now(), request),
         }
     }
 

@@ -118,7 +118,7 @@ impl Shared {
         let result = f(&mut machine);
         machine.rewatch(self.in_flight());
         let asking = machine.take_questions();
-        self.gate().publish(machine.face());
+        self.gate().publish(machine.face(), self.clock());
         let (news, state) = (machine.has_untold(), machine.circuit.state());
         if news {
             self.say_health(state, machine.open_until());
@@ -162,7 +162,7 @@ impl Shared {
     /// [`Shared::with`] for what happens at `now`: what time has brought since comes first.
     pub(crate) fn with_at<T>(&self, now: Instant, f: impl FnOnce(&mut Machine) -> T) -> T {
         self.with(|machine| {
-            if now >= self.gate().settled_until() {
+            if now >= self.clock().instant(self.gate().settled_until()) {
                 self.hot.end_turn();
             }
             machine.look(now, self.in_flight(), &self.rng);
@@ -175,7 +175,7 @@ impl Shared {
         let mut machine = self.lock();
         machine.absorb(self.gate().shut());
         let result = f(&machine);
-        self.gate().publish(machine.face());
+        self.gate().publish(machine.face(), self.clock());
         result
     }
 

@@ -8,11 +8,13 @@ mod instant;
 mod manual;
 mod moment;
 mod sleep;
+mod ticks;
 
 pub use instant::Instant;
 pub use manual::ManualClock;
 pub use moment::moment;
 pub use sleep::Sleep;
+pub use ticks::Ticks;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -45,6 +47,8 @@ struct Counter {
     origin: u64,
     /// How many nanoseconds the least number of ticks takes for which [`Counter::SHIFT`] is the logarithm.
     scale: u64,
+    /// How many ticks of these there surely are in that many nanoseconds.
+    inverse: u64,
 }
 
 impl Counter {
@@ -53,9 +57,16 @@ impl Counter {
 
     fn new() -> Self {
         let ticks = quanta::Clock::new();
+        let scale = ticks.delta_as_nanos(0, 1 << Self::SHIFT);
+        Self::scaled(ticks, scale)
+    }
+
+    fn scaled(ticks: quanta::Clock, scale: u64) -> Self {
+        let inverse = (1 << (2 * Self::SHIFT)) / u128::from(scale.max(1));
         Self {
             origin: ticks.raw(),
-            scale: ticks.delta_as_nanos(0, 1 << Self::SHIFT),
+            scale,
+            inverse: u64::try_from(inverse).unwrap_or(u64::MAX),
             ticks,
         }
     }
@@ -65,10 +76,23 @@ impl Counter {
         clippy::cast_possible_truncation,
         reason = "nanoseconds fit for five centuries"
     )]
-    fn nanos(&self) -> u64 {
+    fn nanos(&self, ticks: u64) -> u64 {
         // Another core's counter may be a little behind.
-        let passed = self.ticks.raw().saturating_sub(self.origin);
+        let passed = ticks.saturating_sub(self.origin);
         ((u128::from(passed) * u128::from(self.scale)) >> Self::SHIFT) as u64
+    }
+
+    /// The first ticks of which [`Counter::nanos`] makes `nanos` or more.
+    fn first(&self, nanos: u64) -> u64 {
+        let passed = (u128::from(nanos) << Self::SHIFT).div_ceil(u128::from(self.scale.max(1)));
+        u64::try_from(passed).map_or(u64::MAX, |passed| self.origin.saturating_add(passed))
+    }
+
+    /// As many ticks as surely take no longer than `nanos`, both ends told by [`Counter::nanos`].
+    #[inline]
+    fn within(&self, nanos: u64) -> u64 {
+        let ticks = (u128::from(nanos) * u128::from(self.inverse)) >> Self::SHIFT;
+        u64::try_from(ticks).unwrap_or(u64::MAX)
     }
 }
 
@@ -86,7 +110,7 @@ impl Source {
 
 #[inline]
 fn read_counter() -> Instant {
-    Instant::from_nanos(COUNTER.nanos())
+    Instant::from_nanos(COUNTER.nanos(COUNTER.ticks.raw()))
 }
 
 impl Clock {
@@ -108,6 +132,44 @@ impl Clock {
         match &self.0 {
             Source::Counter => read_counter(),
             other => other.now(),
+        }
+    }
+
+    /// The time now, as it is counted: for who only compares it, and makes an instant of it
+    /// ([`Clock::instant`]) where it is told. Of a reading that is swapped for something else at once even the
+    /// multiplication would be waited for.
+    #[inline]
+    pub fn ticks(&self) -> Ticks {
+        Ticks::from_count(match &self.0 {
+            Source::Counter => COUNTER.ticks.raw(),
+            other => other.now().as_nanos(),
+        })
+    }
+
+    /// The instant of these ticks of this clock.
+    #[inline]
+    pub fn instant(&self, ticks: Ticks) -> Instant {
+        Instant::from_nanos(match &self.0 {
+            Source::Counter if ticks != Ticks::NEVER => COUNTER.nanos(ticks.count()),
+            _ => ticks.count(),
+        })
+    }
+
+    /// The first ticks of this clock that are at `instant` or later.
+    pub fn ticks_at(&self, instant: Instant) -> Ticks {
+        Ticks::from_count(match &self.0 {
+            Source::Counter => COUNTER.first(instant.as_nanos()),
+            _ => instant.as_nanos(),
+        })
+    }
+
+    /// As many ticks as surely take no longer than `nanos` nanoseconds, by the instants of both ends. It may be
+    /// some too few, by one in four thousand million.
+    #[inline]
+    pub fn ticks_within(&self, nanos: u64) -> u64 {
+        match &self.0 {
+            Source::Counter => COUNTER.within(nanos),
+            _ => nanos,
         }
     }
 
@@ -181,6 +243,44 @@ mod tests {
                 wrong <= 1 + told / 1_000_000_000,
                 "{ticks}: {expected}, {told}"
             );
+        }
+    }
+
+    #[test]
+    fn ticks_stand_before_and_after_an_instant_as_the_time_they_tell_does() {
+        for scale in [
+            COUNTER.scale,
+            1,
+            1 << 20,
+            1_234_567_891,
+            1 << 32,
+            178_956_970_667,
+        ] {
+            let counter = Counter::scaled(COUNTER.ticks.clone(), scale);
+            let origin = counter.origin;
+            for nanos in [1, 2, 1_000, 1_000_003, 1 << 28] {
+                let first = counter.first(nanos);
+                assert!(counter.nanos(first) >= nanos);
+                assert!(counter.nanos(first - 1) < nanos, "{scale}, {nanos}");
+                let within = counter.within(nanos);
+                for begin in (origin..).step_by(12_347).take(100) {
+                    let told = counter.nanos(begin + within) - counter.nanos(begin);
+                    assert!(told <= nanos, "{scale}, {nanos}: {told}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_tells_its_own_ticks_as_instants_and_never_stays_never() {
+        let time = ManualClock::new();
+        time.advance(Duration::from_nanos(7));
+        for clock in [Clock::monotonic(), Clock::by_moments(), time.clock()] {
+            let (before, ticks, after) = (clock.now(), clock.ticks(), clock.now());
+            assert!((before..=after).contains(&clock.instant(ticks)));
+            assert!(clock.ticks_at(before) <= ticks);
+            assert_eq!(clock.ticks_at(Instant::NEVER), Ticks::NEVER);
+            assert_eq!(clock.instant(Ticks::NEVER), Instant::NEVER);
         }
     }
 

@@ -13,6 +13,7 @@ use buttress_core::protocol::Plain;
 use buttress_core::reject::Rejected;
 
 use crate::config::Config;
+use crate::gate::Way;
 use crate::handle::{BreakerHandle, Event};
 use crate::hot::{Begun, Hot, Kept};
 use crate::inflight::{Entered, InFlight};
@@ -136,31 +137,32 @@ impl Breaker {
     /// [`Breaker::try_acquire`] for whoever tells of a refusal later.
     #[inline]
     pub(crate) fn admit(&self) -> Result<Permit, Refusal> {
-        if let Some(permit) = self.pass() {
-            return Ok(permit);
-        }
-        if self.is_closed()
-            && let Some(permit) = self.pass_timed()
-        {
+        let passed = match self.way() {
+            Way::Free(generation) => Some(self.pass(generation)),
+            Way::Timed => self.pass_timed(),
+            Way::Blocked => None,
+        };
+        if let Some(permit) = passed {
             return Ok(permit);
         }
         let now = self.now();
         self.refuse_at(now).map_or_else(|| self.ask(now), Err)
     }
 
-    /// The permit of an ordinary call of which nobody asks how long it takes.
+    /// What an ordinary call has to do.
+    #[inline]
+    pub(crate) fn way(&self) -> Way {
+        self.0.gate().way()
+    }
+
+    /// The permit of an ordinary call of `generation` of which nobody asks how long it takes.
     ///
     /// Apart from all else it is small enough to be inlined where the permit is to lie: one that is
     /// written in one function and moved in another is waited for, until all its words are in memory.
     #[inline]
-    pub(crate) fn pass(&self) -> Option<Permit> {
-        let generation = self.0.gate().pass_untimed()?;
-        let hot = Hot::hold(&self.0.hot);
-        Some(Permit::new(
-            hot,
-            Ticket::ordinary(generation),
-            Time::Unasked,
-        ))
+    pub(crate) fn pass(&self, generation: u64) -> Permit {
+        let ticket = Ticket::ordinary(generation);
+        Permit::new(Hot::hold(&self.0.hot), ticket, Time::Unasked)
     }
 
     /// The time on the breaker's clock.
@@ -187,7 +189,10 @@ impl Breaker {
     /// What refuses a call at `now` without asking the machine: an open circuit whose time is not over.
     #[inline]
     pub(crate) fn refuse_at(&self, now: Instant) -> Option<Refusal> {
-        let until = self.0.gate().open_until().filter(|until| now < *until)?;
+        let until = self.0.gate().open_until();
+        if now >= until {
+            return None;
+        }
         let wait = until.as_nanos() - now.as_nanos();
         Some(self.0.hot.refuse(Refusal::open_for(wait)))
     }
@@ -267,7 +272,7 @@ impl Breaker {
                 Ok(Permit::new(Hot::hold(&self.0.hot), ticket, Time::Unasked))
             }
             Admission::Rejected(wait) => {
-                let reason = state.map_or(Reason::Probing, Reason::of);
+                let reason = state.map_or(Reason::PROBING, Reason::of);
                 Err(self.0.hot.refuse(Refusal::new(reason, Some(wait))))
             }
         }

@@ -47,9 +47,19 @@ pub(crate) struct Gate {
     lanes: Lanes,
     /// From this on, in ticks, calls in flight may be counted here.
     settled_from: AtomicU64,
-    /// While open: until when, in nanoseconds. Written before the word, so that whoever reads an
-    /// open word reads its time or a later one.
+    /// While open: until when, in nanoseconds; else 0.
     until: AtomicU64,
+}
+
+/// What an ordinary call has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It passes, in this generation, and nobody asks how long it takes.
+    Free(u64),
+    /// It passes if it is counted as in flight.
+    Timed,
+    /// Not all traffic flows.
+    Blocked,
 }
 
 /// What the machine shows the gate.
@@ -68,13 +78,11 @@ pub(crate) struct Face {
     pub(crate) brisk: Duration,
 }
 
-const STATE: u64 = 0b111;
 const TIMED: u64 = 0b1000;
 const GENERATION_SHIFT: u32 = 4;
 
 /// Set in the code of every state in which not all traffic flows.
 const BLOCKED: u64 = 0b100;
-const OPEN: u64 = code(State::Open);
 
 /// What stands for a state in the word, where it stands: one for all in which traffic flows, which nobody has
 /// to tell apart there. Whether it flows is one bit of it.
@@ -120,18 +128,23 @@ impl Gate {
         (word & BLOCKED == 0).then_some(word >> GENERATION_SHIFT)
     }
 
-    /// Until when nothing passes, of an open circuit.
+    /// Until when an open circuit lets nothing pass; [`Instant::ORIGIN`] of one that is not open.
     #[inline]
-    pub(crate) fn open_until(&self) -> Option<Instant> {
-        let is_open = self.word.load(Ordering::Acquire) & STATE == OPEN;
-        is_open.then(|| Instant::from_nanos(self.until.load(Ordering::Relaxed)))
+    pub(crate) fn open_until(&self) -> Instant {
+        Instant::from_nanos(self.until.load(Ordering::Acquire))
     }
 
-    /// [`Gate::pass`] where nobody asks how long calls take.
+    /// What an ordinary call has to do to pass, by one look.
     #[inline]
-    pub(crate) fn pass_untimed(&self) -> Option<u64> {
+    pub(crate) fn way(&self) -> Way {
         let word = self.word.load(Ordering::Acquire);
-        (word & (BLOCKED | TIMED) == 0).then_some(word >> GENERATION_SHIFT)
+        if word & (BLOCKED | TIMED) == 0 {
+            Way::Free(word >> GENERATION_SHIFT)
+        } else if word & BLOCKED == 0 {
+            Way::Timed
+        } else {
+            Way::Blocked
+        }
     }
 
     /// Before this no window changes and no call in flight becomes slow.
@@ -217,7 +230,8 @@ impl Gate {
     /// [`Gate::shut`].
     #[inline]
     pub(crate) fn publish(&self, face: Face, clock: &Clock) {
-        set(&self.until, face.until.as_nanos());
+        let is_open = face.state == State::Open;
+        set(&self.until, u64::from(is_open) * face.until.as_nanos());
         set_at(&self.settled_from, face.settled_from, clock);
         set_at(&self.settled_until, face.settled_until, clock);
         set(&self.brisk, clock.ticks_within(nanos(face.brisk)));
@@ -298,17 +312,21 @@ mod tests {
         }
     }
 
+    const NOT_OPEN: Instant = Instant::ORIGIN;
+
     #[test]
     fn a_gate_shows_each_state_as_what_a_call_has_to_do() {
         let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock());
-        assert_eq!((gate.pass(), gate.open_until()), (Some(3), None));
+        assert_eq!((gate.way(), gate.open_until()), (Way::Free(3), NOT_OPEN));
         gate.publish(face(State::Open, 4, false), &clock());
         assert_eq!(gate.pass(), None);
-        assert_eq!(gate.open_until(), Some(Instant::from_nanos(7)));
+        assert_eq!(gate.open_until(), Instant::from_nanos(7));
+        assert_eq!(gate.way(), Way::Blocked);
         assert!(!gate.is_closed());
         for state in [State::HalfOpen, State::Ramping, State::ForcedOpen] {
             gate.publish(face(state, 5, false), &clock());
-            assert_eq!((gate.pass(), gate.open_until()), (None, None));
+            assert_eq!((gate.way(), gate.open_until()), (Way::Blocked, NOT_OPEN));
+            assert_eq!(gate.pass(), None);
             assert!(!gate.is_closed());
         }
         for state in [State::ForcedClosed, State::Observing] {
@@ -323,7 +341,7 @@ mod tests {
         let clock = clock();
         let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock);
         assert!(!gate.is_timed() && gate.is_brisk(&clock, u64::MAX - 1));
-        assert_eq!(gate.pass_untimed(), Some(3), "nobody asks");
+        assert_eq!(gate.way(), Way::Free(3), "nobody asks");
         assert_eq!(gate.settled_until(), Ticks::NEVER);
         let timed = Face {
             settled_until: Instant::from_nanos(9),
@@ -332,7 +350,7 @@ mod tests {
         };
         gate.publish(timed, &clock);
         assert!(gate.is_timed() && gate.is_brisk(&clock, 4) && !gate.is_brisk(&clock, 5));
-        assert_eq!((gate.pass(), gate.pass_untimed()), (Some(3), None));
+        assert_eq!((gate.pass(), gate.way()), (Some(3), Way::Timed));
         assert_eq!(gate.settled_until(), Ticks::from_count(9));
     }
 

@@ -15,6 +15,7 @@ use buttress_core::settle::Guard;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use crate::gate::Way;
 use crate::inner::Inner;
 use crate::permit::Permit;
 use crate::readying::{Readied, Readying};
@@ -97,10 +98,10 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        match self.breaker.pass() {
-            Some(permit) => self.start(permit, request),
-            None if self.breaker.is_closed() => self.begin(request),
-            None => self.ask(request),
+        match self.breaker.way() {
+            Way::Free(generation) => self.start(self.breaker.pass(generation), request),
+            Way::Timed => self.begin(request),
+            Way::Blocked => self.ask(request),
         }
     }
 }
@@ -121,7 +122,7 @@ impl<S, C> BreakerService<S, Plain, C> {
     }
 
     /// A call of a circuit that is not closed.
-    #[inline(never)]
+    #[inline]
     fn ask<R>(&mut self, request: R) -> ResponseFuture<S, R, C>
     where
         S: Service<R> + Clone,

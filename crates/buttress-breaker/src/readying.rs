@@ -92,7 +92,7 @@ impl<S: Service<R>, R> Readying<S, R> {
         }
         // Our own queue was too long: that says nothing about the upstream.
         self.guard.settle(Outcome::Ignored);
-        let late = Refusal::new(Reason::NotReady, None);
+        let late = Refusal::new(Reason::NOT_READY, None);
         Poll::Ready(Some(Readied::Late(hot.refuse(late))))
     }
 }

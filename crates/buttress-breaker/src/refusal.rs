@@ -21,18 +21,9 @@ pub(crate) struct Refusal {
 
 const UNKNOWN: u64 = u64::MAX;
 
-/// What stood against the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    CircuitOpen,
-    ProbesBusy,
-    Ramping,
-    ForcedOpen,
-    /// The breaker's own prober is at it.
-    Probing,
-    /// The inner service was not ready in time.
-    NotReady,
-}
+/// What stood against the call: its name, by one word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reason(&'static &'static str);
 
 impl Refusal {
     /// For `reason`; another attempt makes sense after `wait`.
@@ -45,30 +36,28 @@ impl Refusal {
     /// By an open circuit; another attempt makes sense after so many nanoseconds.
     #[inline]
     pub(crate) const fn open_for(wait: u64) -> Self {
-        let reason = Reason::CircuitOpen;
+        let reason = Reason::CIRCUIT_OPEN;
         Self { reason, wait }
     }
 }
 
 impl Reason {
+    const CIRCUIT_OPEN: Self = Self(&"circuit_open");
+    const PROBES_BUSY: Self = Self(&"probes_busy");
+    const RAMPING: Self = Self(&"ramping");
+    const FORCED_OPEN: Self = Self(&"forced_open");
+    /// The breaker's own prober is at it.
+    pub(crate) const PROBING: Self = Self(&"probing");
+    /// The inner service was not ready in time.
+    pub(crate) const NOT_READY: Self = Self(&"not_ready");
+
     /// Why a circuit in `state` rejects.
     pub(crate) const fn of(state: State) -> Self {
         match state {
-            State::HalfOpen => Self::ProbesBusy,
-            State::Ramping => Self::Ramping,
-            State::ForcedOpen => Self::ForcedOpen,
-            _ => Self::CircuitOpen,
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::CircuitOpen => "circuit_open",
-            Self::ProbesBusy => "probes_busy",
-            Self::Ramping => "ramping",
-            Self::ForcedOpen => "forced_open",
-            Self::Probing => "probing",
-            Self::NotReady => "not_ready",
+            State::HalfOpen => Self::PROBES_BUSY,
+            State::Ramping => Self::RAMPING,
+            State::ForcedOpen => Self::FORCED_OPEN,
+            _ => Self::CIRCUIT_OPEN,
         }
     }
 }
@@ -76,7 +65,7 @@ impl Reason {
 impl From<Refusal> for Rejected {
     #[inline]
     fn from(refusal: Refusal) -> Self {
-        let rejected = Self::new("breaker", refusal.reason.as_str());
+        let rejected = Self::new("breaker", refusal.reason.0);
         match refusal.wait {
             UNKNOWN => rejected,
             wait => rejected.retry_after(Duration::from_nanos(wait)),

@@ -12,7 +12,10 @@ use std::sync::atomic::Ordering;
 
 use crate::lanes::Lanes;
 use crate::sync::AtomicU64;
-use crate::thread::{NOBODY, known_number, number};
+use crate::thread::{known_number, number};
+
+/// Not [`NOBODY`](crate::thread::NOBODY), which is what a thread without a number has for one.
+const NO_OWNER: u64 = u64::MAX;
 
 /// Counts refusals.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(crate) struct Rejections {
 impl Rejections {
     pub(crate) fn new() -> Self {
         Self {
-            owner: AtomicU64::new(NOBODY),
+            owner: AtomicU64::new(NO_OWNER),
             own: AtomicU64::new(0),
             others: AtomicU64::new(0),
         }
@@ -35,8 +38,7 @@ impl Rejections {
     /// Counts one.
     #[inline]
     pub(crate) fn count(&self, lanes: &Lanes) {
-        let number = known_number();
-        if number != NOBODY && self.owner.load(Ordering::Relaxed) == number {
+        if self.owner.load(Ordering::Relaxed) == known_number() {
             self.count_own();
         } else {
             self.count_shared(lanes);
@@ -68,10 +70,10 @@ impl Rejections {
     }
 
     fn becomes_ours(&self) -> bool {
-        self.owner.load(Ordering::Relaxed) == NOBODY
+        self.owner.load(Ordering::Relaxed) == NO_OWNER
             && self
                 .owner
-                .compare_exchange(NOBODY, number(), Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(NO_OWNER, number(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 }

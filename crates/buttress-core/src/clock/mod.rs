@@ -110,7 +110,8 @@ impl Source {
 
 #[inline]
 fn read_counter() -> Instant {
-    Instant::from_nanos(COUNTER.nanos(COUNTER.ticks.raw()))
+    let counter = &*COUNTER;
+    Instant::from_nanos(counter.nanos(counter.ticks.raw()))
 }
 
 impl Clock {

@@ -341,7 +341,7 @@ mod tests {
         let breaker = Breaker::new("gate", config).unwrap();
         let permit = breaker.try_acquire().unwrap();
         let hot = Arc::clone(permit.hot().unwrap());
-        let now = hot.clock().now();
+        let now = hot.clock().ticks();
         assert!(now < hot.gate().settled_until());
         breaker.handle().observe();
         assert!(now >= hot.gate().settled_until());

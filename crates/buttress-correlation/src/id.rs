@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 /// The longest ID that is accepted, in bytes.
@@ -154,12 +155,30 @@ impl CorrelationId {
         self.bytes.get(..self.len()).unwrap_or_default()
     }
 
+    /// The ID as the value of a header, to be cloned: one allocation whatever is cloned. Copied bytes
+    /// are cheaper to make, and two from the first clone on.
+    #[inline]
+    pub(crate) fn to_shared_header_value(&self) -> HeaderValue {
+        // The charset is a subset of visible ASCII, so the fallback is never taken.
+        HeaderValue::from_maybe_shared(Bytes::from_owner(Owner(self.clone())))
+            .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+    }
+
     /// The ID as the value of a header: one allocation.
     #[inline]
     pub fn to_header_value(&self) -> HeaderValue {
         // The charset is a subset of visible ASCII, so the fallback is never taken.
         HeaderValue::from_bytes(self.as_bytes())
             .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+    }
+}
+
+/// Keeps an ID for the header values that show it.
+struct Owner(CorrelationId);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

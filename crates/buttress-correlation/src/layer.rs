@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use buttress_core::config::ConfigError;
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -14,7 +14,7 @@ use tower_service::Service;
 use crate::current::Scoped;
 use crate::handle::CorrelationHandle;
 use crate::live::{Live, Shared};
-use crate::take::{put, take};
+use crate::take::{Taken, put, take};
 use crate::{Config, CorrelationId};
 
 /// Gives every request exactly one valid ID and every response the same.
@@ -93,10 +93,11 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let (config, counters) = self.live.now();
-        let id = take(config, counters, &mut request);
+        let Taken { id, value } = take(config, counters, &mut request);
         ResponseFuture {
             echo: Some(Echo {
                 header: config.header.clone(),
+                value,
                 extensions: config.extensions,
             }),
             inner: Scoped::calling(id, || self.inner.call(request)),
@@ -119,6 +120,7 @@ pin_project! {
 #[derive(Debug)]
 struct Echo {
     header: HeaderName,
+    value: HeaderValue,
     extensions: bool,
 }
 
@@ -138,7 +140,7 @@ where
             if echo.extensions {
                 response.extensions_mut().insert(CorrelationId::clone(id));
             }
-            put(response.headers_mut(), &echo.header, id.to_header_value());
+            put(response.headers_mut(), &echo.header, echo.value);
         })
     }
 }

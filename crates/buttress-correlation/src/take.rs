@@ -5,29 +5,33 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use crate::handle::{Counters, Source};
 use crate::{ClientCorrelationId, Config, CorrelationId, InvalidId};
 
+/// The ID of a request, and the header value that says it.
+pub(crate) struct Taken {
+    pub(crate) id: CorrelationId,
+    /// The one that the request goes on with: the response is given the same, and not another.
+    pub(crate) value: HeaderValue,
+}
+
 /// Gives `request` its one ID: in its header, where nothing else is left, and in its extensions if
 /// those are wanted.
 #[inline]
-pub(crate) fn take<B>(
-    config: &Config,
-    counters: &Counters,
-    request: &mut Request<B>,
-) -> CorrelationId {
+pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
     if request.extensions().get::<CorrelationId>().is_some() {
         return inherit(config, counters, request);
     }
     let Sent { first, others } = sent(config, request.headers());
-    let id = match first {
+    let taken = match first {
         None => mint(config, counters, request.headers_mut()),
-        Some((name, value)) => match value.and_then(CorrelationId::try_from) {
-            Ok(id) if config.trust.believes(request) => {
+        Some((name, sent)) => match sent.and_then(|it| Ok((CorrelationId::try_from(it)?, it))) {
+            Ok((id, value)) if config.trust.believes(request) => {
                 counters.count(Source::Accepted);
+                let value = value.clone();
                 if *name != config.header {
-                    put(request.headers_mut(), &config.header, id.to_header_value());
+                    put(request.headers_mut(), &config.header, value.clone());
                 }
-                id
+                Taken { id, value }
             }
-            Ok(theirs) => {
+            Ok((theirs, _)) => {
                 if config.extensions {
                     let theirs = ClientCorrelationId(theirs);
                     request.extensions_mut().insert(theirs);
@@ -44,28 +48,32 @@ pub(crate) fn take<B>(
         remove_others(config, request.headers_mut());
     }
     if config.extensions {
-        request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(taken.id.clone());
     }
-    id
+    taken
 }
 
 /// The ID that a layer further out has given: no client can write extensions.
 #[cold]
-fn inherit<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> CorrelationId {
+fn inherit<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
     let id = request.extensions().get().cloned();
     let id: CorrelationId = id.unwrap_or_else(|| config.mint.mint());
     counters.count(Source::Inherited);
     remove_others(config, request.headers_mut());
-    put(request.headers_mut(), &config.header, id.to_header_value());
-    id
+    set(config, request.headers_mut(), id)
 }
 
 #[inline]
-fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> CorrelationId {
+fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken {
     counters.count(Source::Minted);
-    let id = config.mint.mint();
-    put(headers, &config.header, id.to_header_value());
-    id
+    set(config, headers, config.mint.mint())
+}
+
+#[inline]
+fn set(config: &Config, headers: &mut HeaderMap, id: CorrelationId) -> Taken {
+    let value = id.to_shared_header_value();
+    put(headers, &config.header, value.clone());
+    Taken { id, value }
 }
 
 /// What a request says of its ID.

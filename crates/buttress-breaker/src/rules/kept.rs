@@ -30,7 +30,7 @@ pub struct WindowCounts {
 #[derive(Debug)]
 pub(super) struct Kept {
     rule: Rule,
-    tallies: Vec<Tally>,
+    tallies: Box<[Tally]>,
     baseline: Option<Baseline>,
 }
 
@@ -41,16 +41,14 @@ impl Kept {
         let window = rule.window();
         let countings = countings(&rule, places).into_iter().flatten();
         let tallies = countings.zip(window.into_iter().cycle());
-        let mut tallies: Vec<Tally> = tallies
+        let tallies = tallies
             .map(|(counting, window)| {
                 let taken = old
                     .iter_mut()
-                    .find_map(|old| Tally::taking(counting, window, &mut old.tallies, now));
+                    .find_map(|old| old.hand_over(counting, window, now));
                 taken.unwrap_or_else(|| Tally::new(counting, window))
             })
             .collect();
-        // One window, or two: a collection begins with room for four.
-        tallies.shrink_to_fit();
         let learned = old.iter_mut().find_map(|old| old.baseline.take());
         let baseline = matches!(rule, Rule::Adaptive { .. })
             .then(|| learned.unwrap_or(const { Baseline::new() }));
@@ -59,6 +57,14 @@ impl Kept {
             tallies,
             baseline,
         }
+    }
+
+    /// A tally that goes on as one of `counting` over `window`.
+    fn hand_over(&mut self, counting: Counting, window: Window, now: Instant) -> Option<Tally> {
+        let mut tallies = std::mem::take(&mut self.tallies).into_vec();
+        let taken = Tally::taking(counting, window, &mut tallies, now);
+        self.tallies = tallies.into();
+        taken
     }
 
     /// Whether it goes on with what was counted by another threshold.

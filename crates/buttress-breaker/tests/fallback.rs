@@ -11,12 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use buttress_breaker::BreakerError;
 use buttress_breaker::fallback::ToService;
 use buttress_core::clock::ManualClock;
+use buttress_core::readying::Waits;
 use buttress_core::reject::Rejected;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use support::services::Busy;
 use support::{OPEN_FOR, breaker, calls, ended, trip};
+use tokio_test::{assert_pending, task};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -130,6 +133,23 @@ async fn a_plain_service_answers_for_another() {
     let mut service = breaker.plain_layer().fallback(other).layer(inner);
     trip(&breaker);
     assert_eq!(service.ready().await.unwrap().call(1).await.unwrap(), 2);
+}
+
+#[test]
+fn a_service_that_answers_for_another_tells_that_it_is_waited_for() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time);
+    let layer = breaker.plain_layer().fallback(ToService::plain(Busy));
+    let mut service = layer.layer(Busy);
+    trip(&breaker);
+    let before = Waits::so_far();
+    let told = || Waits::so_far().since(before);
+    let mut call = task::spawn(service.call(1));
+    assert_pending!(call.poll());
+    assert_pending!(call.poll());
+    assert_eq!(told(), (1, 0), "one wait, however often it is looked at");
+    drop(call);
+    assert_eq!(told(), (1, 1));
 }
 
 #[test]

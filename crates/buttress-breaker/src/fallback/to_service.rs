@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use buttress_core::protocol::{Http, Plain, Protocol};
+use buttress_core::readying::ReadyingWait;
 use buttress_core::reject::Rejected;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -86,7 +87,8 @@ pin_project! {
     where
         S: Service<R>,
     {
-        Readying { service: S, request: Option<R> },
+        // The wait is told to whoever measures the call.
+        Readying { service: S, request: Option<R>, wait: Option<ReadyingWait> },
         Calling { #[pin] future: S::Future },
     }
 }
@@ -97,6 +99,7 @@ impl<S: Service<R>, R> ToServiceFuture<S, R> {
             step: Step::Readying {
                 service,
                 request: Some(request),
+                wait: None,
             },
         }
     }
@@ -110,8 +113,17 @@ impl<S: Service<R>, R> Future for ToServiceFuture<S, R> {
         loop {
             let future = match step.as_mut().project() {
                 StepProj::Calling { future } => return future.poll(cx),
-                StepProj::Readying { service, request } => {
-                    ready!(service.poll_ready(cx))?;
+                StepProj::Readying {
+                    service,
+                    request,
+                    wait,
+                } => {
+                    let Poll::Ready(readied) = service.poll_ready(cx) else {
+                        wait.get_or_insert_with(ReadyingWait::begin);
+                        return Poll::Pending;
+                    };
+                    *wait = None;
+                    readied?;
                     match request.take() {
                         Some(request) => service.call(request),
                         // Polled again after a panic of the service's.

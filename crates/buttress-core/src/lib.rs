@@ -22,6 +22,7 @@
 //! | [`events`], [`metric`], [`trace_context`] | what readers are given |
 //! | [`bounded`] | maps that a client cannot grow |
 //! | [`spawn`] | work that outlives a request, capped and counted |
+//! | [`attempt`] | which attempt at a request one is |
 //! | [`deadline`], [`config`] | marking a passed deadline; refusing a bad configuration |
 //!
 //! # What it promises
@@ -38,6 +39,7 @@
 //! [`clock::Clock::now`] reads the time-stamp counter; nothing here allocates per call.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod attempt;
 pub mod bounded;
 pub mod circuit;
 pub mod clock;

@@ -31,6 +31,10 @@ pub struct Config {
     pub noise_band: f64,
     /// How long a request waits for the endpoint it was given to become ready. Default 5 s.
     pub ready_deadline: Duration,
+    /// For how long an endpoint that has left the pool is remembered: one that comes back within that
+    /// goes on where it was, with its statistics, and out if it was out. As many are remembered as are
+    /// in the pool, or 64. 0 forgets at once. Default 10 min.
+    pub remember: Duration,
     /// Whether each response says in its extensions which endpoint it is from: [`crate::Picked`].
     /// That costs an allocation. Default `false`.
     pub picked: bool,
@@ -166,6 +170,7 @@ impl Default for Config {
             decay: Duration::from_secs(10),
             noise_band: 0.25,
             ready_deadline: Duration::from_secs(5),
+            remember: Duration::from_secs(600),
             picked: false,
             clock: Clock::default(),
             rng: Rng::default(),
@@ -221,6 +226,13 @@ impl Config {
     #[must_use]
     pub fn ready_deadline(mut self, deadline: Duration) -> Self {
         self.ready_deadline = deadline;
+        self
+    }
+
+    /// For how long an endpoint that has left the pool is remembered.
+    #[must_use]
+    pub fn remember(mut self, remember: Duration) -> Self {
+        self.remember = remember;
         self
     }
 

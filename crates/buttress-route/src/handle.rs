@@ -32,8 +32,13 @@ impl<S> RouterHandle<S> {
         Self { pool }
     }
 
+    pub(crate) const fn pool(&self) -> &Arc<Pool<S>> {
+        &self.pool
+    }
+
     /// Replaces the endpoints. One whose identity stays keeps its statistics, its state and what is
-    /// in flight there, and gets the new service, weight and signals. Picks never wait for this.
+    /// in flight there, and gets the new service, weight and signals; so does one that comes back
+    /// within [`Config::remember`]. Picks never wait for this.
     pub fn update(
         &self,
         endpoints: impl IntoIterator<Item = Endpoint<S>>,

@@ -72,6 +72,8 @@
 //!   their share, whether they can be ejected or not: `tests/balance.rs`.
 //! - On every exit of a request its place comes back with one outcome; an update keeps what is known
 //!   of those that stay: `tests/lifecycle.rs`.
+//! - Endpoints come from a file, a stream or a source of one's own ([`discover`]), and a source that
+//!   fails changes nothing; one that comes back goes on where it was: `tests/discovery.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -97,12 +99,15 @@
 //!
 //! A probe ends with its body, or succeeds at its deadline if the head was good: an endpoint of
 //! endless streams is let back that much later. The family `http_client_request_duration_seconds` is not among the
-//! metrics of [`RouterHandle`]. Statistics of an endpoint that an update leaves out are gone.
+//! metrics of [`RouterHandle`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alias;
 mod attempt;
+mod background;
 mod config;
+mod departed;
+pub mod discover;
 mod endpoint;
 mod evidence;
 mod future;

@@ -9,7 +9,9 @@ use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 
+use crate::background::Post;
 use crate::config::Config;
+use crate::departed::Departed;
 use crate::endpoint::Endpoint;
 use crate::members::{Member, Members};
 use crate::permit::Permit;
@@ -22,8 +24,10 @@ use crate::state::ASK_AGAIN;
 pub(crate) struct Pool<S> {
     members: ArcSwap<Members<S>>,
     /// Held while the list is being replaced; picks do not take it.
-    updating: Mutex<()>,
+    updating: Mutex<Departed>,
     pub(crate) shared: Arc<Shared>,
+    /// Where the endpoints come from, if they are not given by hand.
+    pub(crate) discovered: Arc<Post>,
 }
 
 /// An endpoint that a request goes to.
@@ -45,8 +49,9 @@ impl<S> Pool<S> {
         let empty = Members::new(Arc::new(config), Vec::new());
         let pool = Self {
             members: ArcSwap::from_pointee(empty),
-            updating: Mutex::new(()),
+            updating: Mutex::default(),
             shared,
+            discovered: Arc::default(),
         };
         pool.update(endpoints)?;
         Ok(pool)
@@ -56,24 +61,35 @@ impl<S> Pool<S> {
         self.members.load_full()
     }
 
-    /// Replaces the endpoints. Those whose identity stays keep their slot, and all that is in it.
+    /// Replaces the endpoints. Those whose identity stays keep their slot, and all that is in it; those
+    /// that come back get theirs again.
     pub(crate) fn update(&self, endpoints: Vec<Endpoint<S>>) -> Result<(), ConfigError> {
         refuse_twins(&endpoints)?;
-        let updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut departed = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.shared.clock.now();
         let old = self.members();
         let config = Arc::clone(&old.config);
+        departed.forget(now, config.remember, old.list.len());
         let slots = old.list.iter().map(|it| (&*it.slot.id, &it.slot));
         let mut known: BTreeMap<&str, &Arc<Slot>> = slots.collect();
         let mut list = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
             let kept = known.remove(&*endpoint.id).cloned();
+            let kept = kept.or_else(|| departed.take(&endpoint.id));
             list.push(self.member(endpoint, kept, &config));
         }
         self.shared.ledger.resize(list.len(), config.max_ejected);
-        known.into_values().for_each(Slot::leave);
+        for slot in known.into_values() {
+            slot.leave();
+            departed.keep(Arc::clone(slot), now);
+        }
+        for member in list.iter().filter(|member| !member.slot.is_member()) {
+            member.slot.rejoin(&config, now);
+        }
+        departed.forget(now, config.remember, list.len());
         self.members.store(Arc::new(Members::new(config, list)));
         self.keep_to_budget();
-        drop(updating);
+        drop(departed);
         // Services that went are dropped here, by code that may be anybody's, outside the lock.
         drop(old);
         Ok(())
@@ -108,7 +124,7 @@ impl<S> Pool<S> {
     /// Replaces the configuration, but for the pool's name, clock and generator.
     pub(crate) fn reconfigure(&self, mut config: Config) -> Result<(), ConfigError> {
         config.validate()?;
-        let _updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let _departed = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.members();
         config.pool = Arc::clone(&old.config.pool);
         config.clock = old.config.clock.clone();

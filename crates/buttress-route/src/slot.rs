@@ -330,6 +330,15 @@ impl Slot {
         self.shared.ledger.remove(self);
     }
 
+    /// The pool has the endpoint again, and goes on from what it knew of it.
+    pub(crate) fn rejoin(self: &Arc<Self>, config: &Arc<Config>, now: Instant) {
+        self.member.store(true, Ordering::Release);
+        self.change(now, |state| {
+            state.reconfigure(config);
+            None
+        });
+    }
+
     // What readers read.
 
     pub(crate) fn with_state<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {

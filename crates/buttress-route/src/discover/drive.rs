@@ -1,0 +1,103 @@
+//! The task that asks a source and tells a pool.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use buttress_core::clock::Clock;
+use buttress_core::spawn::{Refused, Spawn};
+
+use super::discovery::{Discovery, Record};
+use super::node::{MakeEndpoint, Node};
+use super::roster::Roster;
+use super::source::{Source, SourceError};
+use crate::background::{Term, caught};
+use crate::handle::RouterHandle;
+use crate::pool::Pool;
+
+/// A source is asked again after this much at the soonest, whatever it does.
+const SOONEST: Duration = Duration::from_secs(1);
+
+impl<S: Clone + Send + Sync + 'static> RouterHandle<S> {
+    /// Takes the pool's endpoints from `source` from now on, each made by `make`, in a task on `spawn`.
+    /// Another source that was at work for the pool ends.
+    ///
+    /// The task ends with the last router, handle and request of the pool. What is given by
+    /// [`RouterHandle::update`] stays until the source says something new. Refused if `spawn` runs no
+    /// more tasks.
+    pub fn discover(
+        &self,
+        source: impl Source,
+        make: impl MakeEndpoint<S>,
+        spawn: &Spawn,
+    ) -> Result<Discovery, Refused> {
+        let (pool, clock) = (self.pool(), self.pool().shared.clock.clone());
+        let name = Arc::clone(&pool.shared.pool);
+        let discovery = Discovery::new(name, source.name(), clock.clone(), &pool.discovered);
+        let driver = Driver {
+            pool: Arc::downgrade(pool),
+            record: Arc::clone(&discovery.0),
+            roster: Roster::new(),
+            make,
+        };
+        let term = pool.discovered.begin();
+        spawn.spawn(drive(source, driver, term, clock))?;
+        Ok(discovery)
+    }
+}
+
+struct Driver<S, M> {
+    pool: Weak<Pool<S>>,
+    record: Arc<Record>,
+    roster: Roster<S>,
+    make: M,
+}
+
+async fn drive<S, M>(
+    mut source: impl Source,
+    mut driver: Driver<S, M>,
+    mut term: Term,
+    clock: Clock,
+) where
+    S: Clone + Send + Sync + 'static,
+    M: MakeEndpoint<S>,
+{
+    loop {
+        let asked_at = clock.now();
+        let Some(answer) = term.during(caught(source.next(&clock))).await else {
+            return;
+        };
+        let answer = answer.unwrap_or_else(|_| Err(SourceError::new("the source panicked")));
+        driver.take(answer);
+        let early = SOONEST.saturating_sub(clock.now().saturating_since(asked_at));
+        if !early.is_zero() && term.during(clock.sleep(early)).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl<S: Clone, M: MakeEndpoint<S>> Driver<S, M> {
+    fn take(&mut self, answer: Result<Vec<Node>, SourceError>) {
+        let Some(pool) = self.pool.upgrade() else {
+            return;
+        };
+        let learned = answer.and_then(|nodes| self.roster.learn(&nodes, &self.make));
+        let learned = match learned {
+            Ok(learned) => learned,
+            Err(problem) => return self.record.refused(problem),
+        };
+        let (change, count) = (
+            learned.is_news().then_some((learned.joined, learned.left)),
+            learned.endpoints.len(),
+        );
+        if change.is_some()
+            && let Err(error) = pool.update(learned.endpoints)
+        {
+            return self.record.refused(SourceError::new(error.to_string()));
+        }
+        self.record.learned(change, count);
+        if let Some(id) = learned.unmade {
+            let problem = format!("making the endpoint `{id}` panicked; it is left out");
+            self.record.refused(SourceError::new(problem));
+        }
+    }
+}

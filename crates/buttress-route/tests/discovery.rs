@@ -1,0 +1,431 @@
+//! Where endpoints come from: what a source says is taken over, and what it fails to say changes nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod common;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use buttress_core::clock::Clock;
+use buttress_core::events::{Received, Subscription};
+use buttress_core::metric::{Collect, Value};
+use buttress_core::spawn::{Spawn, Task};
+use buttress_route::discover::{
+    Discovery, DiscoveryChange, DiscoveryEvent, Node, Source, SourceError, WatchedFile,
+};
+use buttress_route::{EndpointState, RouterHandle};
+use common::{Backend, Mode, World, ok_after};
+
+/// Tasks that run when they are told to.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<Vec<tokio_test::task::Spawn<Task>>>>);
+
+impl Tasks {
+    fn spawn(&self) -> Spawn {
+        let tasks = Arc::clone(&self.0);
+        Spawn::new(move |task| tasks.lock().unwrap().push(tokio_test::task::spawn(task)))
+    }
+
+    /// Runs them until all wait.
+    fn run(&self) {
+        for _ in 0..10 {
+            let mut tasks = self.0.lock().unwrap();
+            tasks.retain_mut(|task| task.poll().is_pending());
+        }
+    }
+
+    fn live(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+/// Says what it is told to, once a second; nothing where nothing is left.
+struct Script(VecDeque<Result<Vec<Node>, SourceError>>);
+
+impl Script {
+    fn new(answers: &[&str]) -> Self {
+        let answer = |answer: &&str| match *answer {
+            "panic" | "fail" => Err(SourceError::new(*answer)),
+            ids => Ok(ids.split_whitespace().map(Node::new).collect()),
+        };
+        Self(answers.iter().map(answer).collect())
+    }
+}
+
+impl Source for Script {
+    fn name(&self) -> &'static str {
+        "script"
+    }
+
+    async fn next(&mut self, _: &Clock) -> Result<Vec<Node>, SourceError> {
+        match self.0.pop_front() {
+            Some(Err(error)) if &**error.problem() == "panic" => panic!("in the source"),
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A pool on a manual clock whose endpoints come from a source, and what was made for it.
+struct Discovered {
+    world: World,
+    tasks: Tasks,
+    made: Arc<Mutex<Vec<String>>>,
+    discovery: Discovery,
+    events: Subscription<DiscoveryEvent>,
+}
+
+impl Discovered {
+    fn from(source: impl Source) -> Self {
+        Self::with(World::new(&[]), source)
+    }
+
+    fn with(world: World, source: impl Source) -> Self {
+        let (tasks, made) = (Tasks::default(), Arc::default());
+        let discovery = discover(&world, source, &tasks, &made);
+        let events = discovery.subscribe();
+        tasks.run();
+        Self {
+            world,
+            tasks,
+            made,
+            discovery,
+            events,
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.world.time.advance(Duration::from_secs(1));
+            self.tasks.run();
+        }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        ids(&self.world.handle())
+    }
+
+    fn made(&self) -> Vec<String> {
+        self.made.lock().unwrap().clone()
+    }
+
+    fn told(&mut self) -> Vec<DiscoveryChange> {
+        let next = || match self.events.try_recv() {
+            Some(Received::Event(event)) => Some(event.change),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+}
+
+fn discover(
+    world: &World,
+    source: impl Source,
+    tasks: &Tasks,
+    made: &Arc<Mutex<Vec<String>>>,
+) -> Discovery {
+    let (into, time) = (Arc::clone(made), world.time.clone());
+    let make = move |node: &Node| {
+        into.lock().unwrap().push(node.id().to_string());
+        node.endpoint(Backend::new(&time, ok_after(1)))
+    };
+    world
+        .handle()
+        .discover(source, make, &tasks.spawn())
+        .unwrap()
+}
+
+fn ids(handle: &RouterHandle<Backend>) -> Vec<String> {
+    let endpoints = handle.snapshot().endpoints;
+    endpoints.iter().map(|it| it.id.to_string()).collect()
+}
+
+/// A file of its own for a test, gone with it.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("buttress-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_file_that_changes_changes_the_pool_and_a_bad_one_is_told_once() {
+    let file = File::new("changes", "a\nb weight=3\n");
+    let source = WatchedFile::new(&file.0).every(Duration::from_secs(5));
+    let mut pool = Discovered::from(source);
+    assert_eq!(pool.ids(), ["a", "b"]);
+    assert_eq!(pool.world.handle().snapshot().endpoints[1].weight, 3);
+    pool.told();
+
+    file.write("b weight=3\nc\n");
+    pool.pass(7);
+    assert_eq!(pool.ids(), ["b", "c"]);
+    let (joined, left, endpoints) = (1, 1, 2);
+    let updated = DiscoveryChange::Updated {
+        joined,
+        left,
+        endpoints,
+    };
+    assert_eq!(pool.told(), [updated]);
+
+    file.write("b\nc weight=none\nd\n");
+    pool.pass(60);
+    assert_eq!(pool.ids(), ["b", "c"], "a bad file changes nothing");
+    let told = pool.told();
+    let [DiscoveryChange::Refused(problem)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(problem.to_string().contains("line 2: `none`"), "{problem}");
+
+    for nobody in ["", "# none of them\n"] {
+        file.write(nobody);
+        pool.pass(6);
+        assert_eq!(pool.ids(), ["b", "c"], "an empty file changes nothing");
+    }
+    std::fs::remove_file(&file.0).unwrap();
+    pool.pass(6);
+    assert_eq!(pool.ids(), ["b", "c"], "no file changes nothing");
+    assert_eq!(pool.discovery.snapshot().refused, 4);
+    assert!(pool.discovery.snapshot().problem.is_some());
+
+    file.write("b\nc\nd\n");
+    pool.pass(6);
+    assert_eq!(pool.ids(), ["b", "c", "d"]);
+    assert_eq!(pool.discovery.snapshot().problem, None);
+    assert!(pool.told().contains(&DiscoveryChange::Recovered));
+}
+
+#[test]
+fn who_stays_is_not_made_anew_and_keeps_its_statistics() {
+    let mut pool = Discovered::from(Script::new(&["a", "a b", "b a", "a"]));
+    pool.world.one_by_one(10);
+    let before = pool.world.handle().snapshot().endpoints[0].picks;
+    pool.pass(3);
+    assert_eq!(pool.made(), ["a", "b"]);
+    assert_eq!(pool.ids(), ["a"]);
+    assert_eq!(before, 10);
+    assert_eq!(pool.world.handle().snapshot().endpoints[0].picks, before);
+    let told = pool.discovery.snapshot();
+    assert_eq!((told.changed, told.unchanged, told.refused), (3, 1, 0));
+}
+
+#[test]
+fn a_source_that_fails_says_nobody_or_panics_leaves_the_pool_as_it_is_and_is_asked_again() {
+    let answers = ["a b", "fail", "fail", "", "panic", "a b", "a"];
+    let mut pool = Discovered::from(Script::new(&answers));
+    pool.pass(5);
+    assert_eq!(pool.ids(), ["a", "b"]);
+    assert_eq!(pool.discovery.snapshot().refused, 4);
+    let refused = pool.told().len();
+    assert_eq!(refused, 5, "the first set, three problems, and their end");
+    pool.pass(1);
+    assert_eq!(pool.ids(), ["a"]);
+}
+
+#[test]
+fn an_endpoint_that_comes_back_goes_on_where_it_was() {
+    let answers = ["a b c", "b c", "a b c"];
+    let mut pool = Discovered::from(Script::new(&answers));
+    pool.world.handle().eject("a");
+    pool.world.one_by_one(30);
+    let before = pool.world.handle().snapshot();
+    pool.pass(2);
+    assert_eq!(pool.ids(), ["a", "b", "c"]);
+    let after = pool.world.handle().snapshot();
+    assert_eq!(after.endpoints[0].state, EndpointState::ForcedOut);
+    assert_eq!(after.endpoints[0].ejections, before.endpoints[0].ejections);
+    // It is out, and not only called so.
+    assert_eq!(pool.world.one_by_one(30).ok.get("a"), None);
+    pool.world.handle().restore("a");
+    assert!(
+        pool.world
+            .load(2, Duration::from_secs(1))
+            .ok
+            .contains_key("a")
+    );
+}
+
+#[test]
+fn an_endpoint_that_left_while_it_was_ejected_is_probed_when_it_is_back() {
+    let mut world = World::new(&[Mode::Refuse, ok_after(1), ok_after(1)]);
+    world.load(2, Duration::from_millis(200));
+    let all: Vec<_> = world
+        .backends
+        .iter()
+        .enumerate()
+        .map(common::endpoint)
+        .collect();
+    let state = |world: &World| world.handle().snapshot().endpoint("0").unwrap().state;
+    assert_eq!(state(&world), EndpointState::Ejected);
+    world.handle().update(all[1..].iter().cloned()).unwrap();
+    world.backends[0].set(ok_after(1));
+    world.load(1, Duration::from_secs(1));
+    world.handle().update(all.iter().cloned()).unwrap();
+    assert_eq!(state(&world), EndpointState::Ejected);
+    world.load(2, Duration::from_secs(10));
+    assert_eq!(state(&world), EndpointState::Active);
+}
+
+#[test]
+fn who_has_left_for_too_long_is_somebody_new() {
+    let world = World::with(&[ok_after(1), ok_after(1)], |config| {
+        config.remember(Duration::from_secs(60))
+    });
+    let all: Vec<_> = world
+        .backends
+        .iter()
+        .enumerate()
+        .map(common::endpoint)
+        .collect();
+    let picks = || {
+        world
+            .handle()
+            .snapshot()
+            .endpoint("0")
+            .unwrap()
+            .ejections
+            .clone()
+    };
+    world.handle().eject("0");
+    for (away, ejections) in [(59, 1), (60, 0)] {
+        world.handle().update(all[1..].iter().cloned()).unwrap();
+        world.time.advance(Duration::from_secs(away));
+        world.handle().update(all.iter().cloned()).unwrap();
+        let counted: u64 = picks().iter().map(|rule| rule.1).sum();
+        assert_eq!(counted, ejections, "after {away} s");
+    }
+}
+
+#[test]
+fn the_task_ends_with_the_pool_with_another_source_and_by_hand() {
+    let mut pool = Discovered::from(Script::new(&["a"]));
+    assert_eq!(pool.tasks.live(), 1);
+    let other = Script::new(&["b"]);
+    let discovery = discover(&pool.world, other, &pool.tasks, &pool.made);
+    pool.tasks.run();
+    assert_eq!((pool.tasks.live(), pool.ids()), (1, vec!["b".to_owned()]));
+    discovery.stop();
+    pool.tasks.run();
+    assert_eq!((pool.tasks.live(), pool.ids()), (0, vec!["b".to_owned()]));
+
+    let third = Script::new(&["c"]);
+    discover(&pool.world, third, &pool.tasks, &pool.made);
+    pool.pass(1);
+    assert_eq!((pool.tasks.live(), pool.ids()), (1, vec!["c".to_owned()]));
+    let Discovered { world, tasks, .. } = pool;
+    drop(world);
+    tasks.run();
+    assert_eq!(tasks.live(), 0);
+}
+
+#[test]
+fn what_a_source_answers_is_counted_in_the_metrics() {
+    let mut pool = Discovered::from(Script::new(&["a b", "a b", "fail"]));
+    pool.pass(2);
+    let mut families = Vec::new();
+    pool.discovery.collect(&mut families);
+    let points: Vec<_> = families
+        .iter()
+        .flat_map(|family| &family.points)
+        .map(|point| point.value.clone())
+        .collect();
+    let one = Value::Counter(1);
+    assert_eq!(points, [one.clone(), one.clone(), one, Value::Gauge(2.0)]);
+}
+
+#[cfg(feature = "tower")]
+mod tower_discover {
+    use std::pin::Pin;
+    use std::task::Context;
+
+    use tower::discover::Change;
+
+    use super::*;
+
+    type Item = Result<Change<String, Backend>, &'static str>;
+
+    /// A stream of what is put into it.
+    #[derive(Clone, Default)]
+    struct Changes(Arc<Mutex<VecDeque<Option<Item>>>>);
+
+    impl Changes {
+        fn put(&self, item: Option<Item>) {
+            self.0.lock().unwrap().push_back(item);
+        }
+    }
+
+    impl futures_core::Stream for Changes {
+        type Item = Item;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Item>> {
+            // Whoever runs the tasks polls them again and again.
+            self.0
+                .lock()
+                .unwrap()
+                .pop_front()
+                .map_or(Poll::Pending, Poll::Ready)
+        }
+    }
+
+    #[test]
+    fn services_of_a_tower_stream_come_and_go() {
+        let (mut world, tasks, changes) = (World::new(&[]), Tasks::default(), Changes::default());
+        let insert =
+            |id: &str| Change::Insert(id.to_owned(), Backend::new(&world.time, ok_after(1)));
+        let discovery = world
+            .handle()
+            .discover_stream(changes.clone(), &tasks.spawn())
+            .unwrap();
+        changes.put(Some(Ok(insert("a"))));
+        changes.put(Some(Ok(insert("b"))));
+        tasks.run();
+        assert_eq!(ids(&world.handle()), ["a", "b"]);
+        assert_eq!(discovery.snapshot().changed, 1, "taken over together");
+        assert_eq!(world.one_by_one(10).total_ok(), 10);
+
+        changes.put(Some(Err("away")));
+        tasks.run();
+        assert_eq!(&**discovery.snapshot().problem.unwrap().problem(), "away");
+        changes.put(Some(Ok(Change::Remove("a".to_owned()))));
+        world.time.advance(Duration::from_secs(1));
+        tasks.run();
+        assert_eq!(ids(&world.handle()), ["b"]);
+
+        changes.put(None);
+        tasks.run();
+        assert_eq!(
+            (tasks.live(), ids(&world.handle())),
+            (0, vec!["b".to_owned()])
+        );
+    }
+
+    #[test]
+    fn the_task_of_a_stream_ends_with_the_pool() {
+        let (world, tasks) = (World::new(&[]), Tasks::default());
+        world
+            .handle()
+            .discover_stream(Changes::default(), &tasks.spawn())
+            .unwrap();
+        tasks.run();
+        assert_eq!(tasks.live(), 1);
+        drop(world);
+        tasks.run();
+        assert_eq!(tasks.live(), 0);
+    }
+}

@@ -121,19 +121,15 @@ impl<F: Future> Scoped<F> {
         finish: impl FnOnce(&mut F::Output, Option<&CorrelationId>),
     ) -> Poll<F::Output> {
         let mut this = self.project();
-        let mut polled = inside(this.id.as_ref(), || {
-            let polled = match this.future.as_mut().as_pin_mut() {
-                Some(future) => future.poll(cx),
-                // As with any future, polling again after the end is the caller's error.
-                None => Poll::Pending,
-            };
-            if polled.is_ready() {
-                this.future.set(None);
-            }
-            polled
+        let id = this.id.as_ref();
+        let mut polled = inside(id, || match this.future.as_mut().as_pin_mut() {
+            Some(future) => future.poll(cx),
+            // As with any future, polling again after the end is the caller's error.
+            None => Poll::Pending,
         });
         if let Poll::Ready(output) = &mut polled {
-            finish(output, this.id.as_ref());
+            inside(id, || this.future.set(None));
+            finish(output, id);
         }
         polled
     }

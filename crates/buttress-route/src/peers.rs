@@ -128,23 +128,29 @@ impl Medians {
     /// The medians over `all`, of which there are [`SAMPLE`] at most.
     pub(crate) fn of(all: &[Shows]) -> Self {
         let load: f64 = all.iter().map(|it| it.load).sum();
+        let mut room = [(0.0, 0.0); SAMPLE];
         Self {
-            latency: weighted_median(&sorted(all, |it| it.latency)),
-            failing: median_of_peers(&mut sorted(all, |it| it.failing)),
-            failing_now: median_of_peers(&mut sorted(all, |it| it.failing_now)),
+            latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
+            failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
+            failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
             load: load / all.len().max(1) as f64,
         }
     }
 }
 
 /// Values with weights, of which those without weight say nothing.
-type Weighted = [(f64, f64); SAMPLE];
+type Weighted = [(f64, f64)];
 
-fn sorted(all: &[Shows], of: impl Fn(&Shows) -> (f64, f64)) -> Weighted {
-    let mut values = [(0.0, 0.0); SAMPLE];
-    for (place, shows) in values.iter_mut().zip(all) {
+fn sorted<'a>(
+    room: &'a mut [(f64, f64); SAMPLE],
+    all: &[Shows],
+    of: impl Fn(&Shows) -> (f64, f64),
+) -> &'a mut Weighted {
+    for (place, shows) in room.iter_mut().zip(all) {
         *place = of(shows);
     }
+    // Most pools are small.
+    let values = room.get_mut(..all.len()).unwrap_or_default();
     values.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
     values
 }

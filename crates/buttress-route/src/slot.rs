@@ -12,7 +12,7 @@ use buttress_core::rng::Rng;
 use buttress_core::verdict::{Action, Verdict};
 
 use crate::config::Config;
-use crate::evidence::Score;
+use crate::evidence::{Score, left_after};
 use crate::ledger::Ledger;
 use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
@@ -403,9 +403,8 @@ impl Inner {
 
     fn count_picks(&mut self, in_flight: u32, now: Instant) {
         let picks = self.state.picks(in_flight);
-        let passed = now.saturating_since(self.counted_at).as_secs_f64();
-        let decay = self.state.config.decay.as_secs_f64();
-        self.recent *= (-passed / decay).exp();
+        let passed = now.saturating_since(self.counted_at);
+        self.recent *= left_after(passed, self.state.config.decay.as_secs_f64());
         self.recent += picks.saturating_sub(self.counted) as f64;
         (self.counted, self.counted_at) = (picks, now);
     }

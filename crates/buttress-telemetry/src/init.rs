@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{Dispatch, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
@@ -27,7 +27,8 @@ impl Config {
     pub fn build(self) -> Result<(Dispatch, Guard), InitError> {
         let filter = EnvFilter::try_new(&self.filter)
             .map_err(|error| InitError::Filter(error.to_string()))?
-            .and(filter_fn(is_for_the_log));
+            // Without a hint whatever traces at any level would ask the filter, request by request.
+            .and(filter_fn(is_for_the_log).with_max_level_hint(LevelFilter::TRACE));
         let lines = fmt::layer()
             .with_ansi(false)
             // What fails to be written would be reported to the standard error, by a macro that

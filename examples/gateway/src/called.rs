@@ -36,19 +36,25 @@ where
     pub fn new(service: &mut S, request: R) -> Self {
         // Where it is not ready it is polled again, with a waker that wakes somebody.
         let readied = service.poll_ready(&mut Context::from_waker(Waker::noop()));
-        let state = match readied {
-            Poll::Ready(Ok(())) => State::Calling {
+        if readied.is_pending() {
+            return Self::readying(service, request);
+        }
+        Self {
+            state: State::Calling {
                 future: service.call(request),
             },
-            Poll::Pending => {
-                let left = service.clone();
-                let service = mem::replace(service, left);
-                State::Readying {
-                    waiting: Some(Box::new((service, request))),
-                }
-            }
-        };
-        Self { state }
+        }
+    }
+
+    #[cold]
+    fn readying(service: &mut S, request: R) -> Self {
+        let left = service.clone();
+        let service = mem::replace(service, left);
+        Self {
+            state: State::Readying {
+                waiting: Some(Box::new((service, request))),
+            },
+        }
     }
 }
 

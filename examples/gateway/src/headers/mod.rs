@@ -98,9 +98,9 @@ pub fn strip_response(headers: &mut HeaderMap) {
 
 /// Makes a list of equal lengths one length, and of unequal ones, none.
 fn keep_one_length(headers: &mut HeaderMap) {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let mut values = headers.iter().filter(|(name, _)| *name == CONTENT_LENGTH);
     let is_plain = |value: &HeaderValue| value.as_bytes().iter().all(u8::is_ascii_digit);
-    if values.next().is_some_and(is_plain) && values.next().is_none() {
+    if values.next().is_some_and(|(_, value)| is_plain(value)) && values.next().is_none() {
         return;
     }
     let length = agreed_length(headers);

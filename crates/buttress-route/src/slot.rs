@@ -22,8 +22,9 @@ use crate::state::{Call, Decision, State};
 /// What an idle endpoint shows a pick is at most this old; the end of a request shows it anew.
 const REFRESH: Duration = Duration::from_millis(10);
 /// What a busy one shows is at most this old, and sooner shown anew if anything but answers like those
-/// before came to it, or if they have moved the mean by more than [`UNNOTICED`].
-const SHOWN_FOR: Duration = Duration::from_millis(1);
+/// before came to it, or if they have moved the mean by more than [`UNNOTICED`]. Less than [`REFRESH`], for
+/// the end of a request has less to bring up to date than a pick.
+const SHOWN_FOR: Duration = Duration::from_millis(5);
 /// Far inside the noise band.
 const UNNOTICED: f64 = 1.0 / 64.0;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Ingress        one Host, one route, no hop-by-hop header
-//! Correlation    one ID, echoed on whatever comes back
+//! Correlation    one ID, on the request as it goes on and on whatever comes back
 //! ServerSpan     a span for the request           ┐ where a collector or the access log
 //! AccessLog      a line for each exchange         ┘ is configured; else Untraced
 //! Dispatch       to the route's own stack; refusals become problems
@@ -10,7 +10,6 @@
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
 //!   HealthRouter   one endpoint of it
-//!     Propagate      the ID on what goes out
 //!     TracePropagate a span of its own for the attempt, and its headers (likewise)
 //!     Origin         timeouts, client, what that endpoint takes
 //! ```
@@ -26,7 +25,7 @@ use buttress::core::clock::Clock;
 use buttress::core::config::ConfigError;
 use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
-use buttress::correlation::{self, Correlation, CorrelationLayer, Propagate, PropagateLayer};
+use buttress::correlation::{self, Correlation, CorrelationLayer};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
 use buttress::route::{Endpoint, HealthRouter};
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
@@ -45,10 +44,9 @@ use crate::timed::HeadTimes;
 use crate::untraced::Untraced;
 use crate::upstream::{Origin, OriginConfig};
 
-/// What serves one endpoint, over the client `O`.
-type EndpointStack<O> = Propagate<O>;
-/// What serves one route.
-type RouteStack<O> = Latency<BreakerService<HealthRouter<EndpointStack<O>>, Http>, Http>;
+/// What serves one route, over clients `O` of its endpoints. What they send is the request that came in,
+/// which carries its ID: there is nothing to propagate to.
+type RouteStack<O> = Latency<BreakerService<HealthRouter<O>, Http>, Http>;
 /// The stack where spans or access lines are configured.
 pub type Observed = Ingress<
     Correlation<ServerSpan<AccessLog<Dispatch<Named<RouteStack<TracePropagate<Origin>>>>>>>,
@@ -193,7 +191,7 @@ impl Build {
         &self,
         pool: &Pool,
         client: &impl Fn(Origin) -> O,
-    ) -> Result<(HealthRouter<EndpointStack<O>>, PoolRoom), ConfigError>
+    ) -> Result<(HealthRouter<O>, PoolRoom), ConfigError>
     where
         O: Clone + Debug + Send + Sync + 'static,
     {
@@ -205,8 +203,8 @@ impl Build {
         for each in &pool.endpoints {
             let taken = HeadTimes::new(self.clock.clone());
             let origin = Origin::new(each.authority.clone(), how, taken.clone());
-            let sent = PropagateLayer::new().layer(client(origin));
-            endpoints.push(Endpoint::new(each.address.as_str(), sent).weight(each.weight));
+            let client = client(origin);
+            endpoints.push(Endpoint::new(each.address.as_str(), client).weight(each.weight));
             times.push((each.address.as_str().into(), taken));
         }
         let router = HealthRouter::new(config, endpoints)?;
@@ -222,7 +220,7 @@ impl Build {
     fn route<O>(
         &self,
         route: &Route,
-        routers: &[HealthRouter<EndpointStack<O>>],
+        routers: &[HealthRouter<O>],
     ) -> Result<(RouteStack<O>, RouteRoom), ConfigError> {
         let router = routers.get(route.pool);
         let router =

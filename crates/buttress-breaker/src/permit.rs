@@ -24,7 +24,7 @@ pub struct Permit {
     hot: Option<Arc<Hot>>,
     ticket: Ticket,
     time: Time,
-    /// For how long the upstream asks to be left alone, in nanoseconds; mostly 0.
+    /// For how long the upstream asks to be left alone, in nanoseconds; mostly 0: it does not ask.
     asked: u64,
 }
 
@@ -116,10 +116,16 @@ impl Permit {
     /// [`Permit::record`] of a failure after which the upstream is to be left alone for `open_for`, as a
     /// `Retry-After` asks: should the circuit open while that is not over, it stays open for as long,
     /// within the cap of its open time. Of several such waits the longest holds. It does not open the
-    /// circuit by itself, and means nothing where `outcome` is no failure.
+    /// circuit by itself, and means nothing where `outcome` is no failure. No wait at all asks for the
+    /// [shortest](buttress_core::circuit::Settings::shortest_asked), should this very failure open the circuit.
     pub fn record_after(mut self, outcome: Outcome, open_for: Duration) {
-        self.asked = nanos(open_for);
+        self.ask_for(open_for);
         self.finish(outcome);
+    }
+
+    /// Who asks for no wait at all has asked.
+    fn ask_for(&mut self, wait: Duration) {
+        self.asked = nanos(wait).max(1);
     }
 
     /// What it holds of the breaker; `None` if the call has ended.
@@ -272,7 +278,7 @@ impl Settle for Permit {
     }
 
     fn asked(&mut self, wait: Duration) {
-        self.asked = nanos(wait);
+        self.ask_for(wait);
     }
 
     #[cfg(feature = "http")]

@@ -1,5 +1,7 @@
 //! Breakers by name.
 
+mod reconfigure;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,6 +20,7 @@ use crate::config::Config;
 use crate::handle::{BreakerHandle, Event, Snapshot};
 use crate::metrics::{by_name, families};
 use crate::saved::SavedBreaker;
+use reconfigure::Plans;
 
 /// Breakers by name: made where they are first asked for, listed and taken in hand in one place. Cheap
 /// to clone; all clones are the same registry.
@@ -52,6 +55,7 @@ struct Shared {
     breakers: RwLock<BTreeMap<Arc<str>, Breaker>>,
     cap: usize,
     events: Arc<Events<Event>>,
+    plans: Plans,
 }
 
 /// So many breakers, where nothing else is said.
@@ -77,6 +81,7 @@ impl Registry {
             breakers: RwLock::default(),
             cap,
             events: Arc::new(Events::new()),
+            plans: Plans::default(),
         }))
     }
 
@@ -195,55 +200,6 @@ impl Registry {
         self.handles().iter().filter(|handle| f(handle)).count()
     }
 
-    /// Replaces the configuration of every breaker for which `config` gives one, all of them or, if one
-    /// makes no sense, none; how many. What each of them knows stays, as by
-    /// [`BreakerHandle::reconfigure`].
-    ///
-    /// "Every" are all that are registered at the moment when `config` has been asked for each: what comes
-    /// while it is being asked is asked for as well. One that comes after that moment, or whose maker
-    /// asked for its configuration before and comes after, has the configuration that it was made of. From
-    /// then on one after the other is replaced, each at once.
-    pub fn reconfigure(
-        &self,
-        config: impl Fn(&str) -> Option<Config>,
-    ) -> Result<usize, ConfigError> {
-        let planned = self.planned(config);
-        for (handle, config) in &planned {
-            config.validate().map_err(|error| {
-                let problem = format!("of breaker {:?}: {}", handle.name(), error.problem());
-                ConfigError::new(error.field().to_owned(), problem)
-            })?;
-        }
-        let count = planned.len();
-        for (handle, config) in planned {
-            handle.breaker().shared().reconfigure(config);
-        }
-        Ok(count)
-    }
-
-    /// What `config` says of all breakers there are once it has said it.
-    fn planned(&self, config: impl Fn(&str) -> Option<Config>) -> Vec<(BreakerHandle, Config)> {
-        // Kept, so that no other breaker comes to lie in its place.
-        let mut asked = BTreeMap::new();
-        let mut planned = Vec::new();
-        // Names come from the program. One that comes with every answer is not waited for for ever.
-        for _ in 0..self.0.cap {
-            let is_new = |handle: &BreakerHandle| !asked.contains_key(&handle.breaker().place());
-            let new: Vec<_> = self.handles().into_iter().filter(is_new).collect();
-            if new.is_empty() {
-                break;
-            }
-            let places = new.iter().map(|handle| handle.breaker().place());
-            asked.extend(places.zip(new.iter().cloned()));
-            let given = new.into_iter();
-            planned.extend(given.filter_map(|handle| {
-                let config = config(handle.name())?;
-                Some((handle, config))
-            }));
-        }
-        planned
-    }
-
     /// Every change of state of any of them from now on. What changes one breaker is in order.
     pub fn subscribe(&self) -> Subscription<Event> {
         self.0.events.subscribe()
@@ -315,57 +271,6 @@ mod tests {
         assert_eq!(refused.field(), "registry.cap");
         let refused = Registry::new().get_or_create("x", || row(0)).unwrap_err();
         assert_eq!(refused.field(), "rules.consecutive_failures");
-    }
-
-    #[test]
-    fn all_are_reconfigured_or_none() {
-        let registry = Registry::new();
-        let breakers = ["a", "b"].map(|name| registry.get_or_create(name, || row(9)).unwrap());
-        let refused = registry.reconfigure(|name| Some(row(u32::from(name == "a"))));
-        assert!(refused.unwrap_err().to_string().contains("\"b\""));
-        for breaker in &breakers {
-            breaker.try_acquire().unwrap().record(BAD);
-            assert_eq!(breaker.state(), State::Closed, "the old rules hold");
-        }
-        assert_eq!(
-            registry.reconfigure(|name| (name == "a").then(|| row(1))),
-            Ok(1)
-        );
-        assert_eq!(breakers.map(|it| it.state()), [State::Open, State::Closed]);
-    }
-
-    #[test]
-    fn a_breaker_that_comes_while_all_are_reconfigured_is_one_of_them() {
-        let registry = Registry::new();
-        registry.get_or_create("a", || row(9)).unwrap();
-        let meanwhile = |name: &str| {
-            let next = format!("{name}a");
-            let comes = next.len() < 4;
-            comes.then(|| registry.get_or_create(next.as_str(), || row(9)));
-            Some(row(1))
-        };
-        assert_eq!(registry.reconfigure(meanwhile), Ok(3));
-        for name in ["a", "aa", "aaa"] {
-            let breaker = registry.get_or_create(name, || unreachable!()).unwrap();
-            breaker.try_acquire().unwrap().record(BAD);
-            assert_eq!(breaker.state(), State::Open, "{name}");
-        }
-        let later = registry.get_or_create("later", || row(9)).unwrap();
-        later.try_acquire().unwrap().record(BAD);
-        assert_eq!(later.state(), State::Closed, "its maker's own");
-    }
-
-    #[test]
-    fn breakers_that_come_with_every_answer_do_not_keep_it_for_ever() {
-        let registry = Registry::with_cap(10).unwrap();
-        registry.get_or_create("0", || row(9)).unwrap();
-        let replaced = |name: &str| {
-            let next = name.parse::<u64>().unwrap() + 1;
-            registry.remove(name);
-            registry.get_or_create(next.to_string(), || row(9)).unwrap();
-            Some(row(1))
-        };
-        assert_eq!(registry.reconfigure(replaced), Ok(10));
     }
 
     #[test]

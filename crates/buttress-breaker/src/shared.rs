@@ -91,10 +91,11 @@ impl Shared {
     pub(crate) fn reconfigure(&self, config: Config) {
         let now = self.clock().now();
         let slow_after = config.slow_threshold();
-        if let Some(prober) = self.prober() {
-            prober.reconfigure(config.circuit.probe_deadline);
-        }
         let replaced = self.with_at(now, |machine| {
+            // Here, so that of two that cross one holds in all of it.
+            if let Some(prober) = self.prober() {
+                prober.reconfigure(config.circuit.probe_deadline);
+            }
             self.hot.end_turn();
             self.hot.set(slow_after, config.ready_deadline);
             machine.reconfigure(
@@ -152,11 +153,13 @@ impl Shared {
         }
     }
 
-    /// Asks the user's own rules, under no lock.
+    /// Asks the user's own rules, under no lock. They may take their time: a circuit that they open does so when they
+    /// have answered, and stays open from then on.
     #[cold]
     fn ask_user(&self, asking: &Asking) {
         let answers = asking.answers();
-        self.with(|machine| machine.answer(asking, &answers, &self.rng));
+        let now = self.clock().now().max(asking.at);
+        self.with(|machine| machine.answer(asking, &answers, now, &self.rng));
     }
 
     /// [`Shared::with`] for what happens at `now`: what time has brought since comes first.

@@ -61,6 +61,26 @@ fn a_wait_that_is_over_is_forgotten_and_no_wait_is_longer_than_the_cap() {
     assert_eq!(open_for(&breaker), Some(MINUTE * 10));
 }
 
+#[tokio::test]
+async fn who_asks_for_no_wait_at_all_asks_for_the_shortest() {
+    let (time, none) = (ManualClock::new(), HeaderMap::new());
+    let backoff = Backoff::exponential(OPEN_FOR, MINUTE).jitter(Jitter::None);
+    let shortest = Duration::from_secs(1);
+    let settings = Settings::default()
+        .open_for(backoff)
+        .shortest_asked(shortest);
+    let breaker = Breaker::new("test", config(&time).circuit(settings)).unwrap();
+    answer(&breaker, 503, &headers(&[("retry-after", "0")]), &none).await;
+    assert_eq!(open_for(&breaker), Some(shortest));
+    breaker.handle().release();
+    let permits = [(); 2].map(|()| breaker.try_acquire().unwrap());
+    permits.map(|permit| permit.record_after(BAD, Duration::ZERO));
+    assert_eq!(open_for(&breaker), Some(shortest));
+    breaker.handle().release();
+    trip(&breaker);
+    assert_eq!(open_for(&breaker), Some(OPEN_FOR), "nobody has asked");
+}
+
 #[test]
 fn what_was_asked_for_in_another_generation_or_with_a_success_means_nothing() {
     let time = ManualClock::new();

@@ -191,6 +191,36 @@ fn a_key_that_had_opened_and_comes_back_probes_and_stays_open_for_as_long_as_it_
     assert_eq!(breakers.handle().snapshot().remembered, 0, "it is back");
 }
 
+/// Any two of them read alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Alike(u32);
+
+impl std::fmt::Display for Alike {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("alike")
+    }
+}
+
+#[test]
+fn of_keys_that_read_alike_each_is_remembered_for_itself() {
+    let time = ManualClock::new();
+    let limits = Limits::default().cap(10).idle_after(IDLE);
+    let config = KeyedConfig::default().breaker(config(&time)).limits(limits);
+    let breakers = KeyedBreaker::new("tenants", config).unwrap();
+    for (key, failures) in [(1, 2), (2, 0), (3, 2)] {
+        (0..failures).for_each(|_| end(&breakers.get(Alike(key)), BAD));
+        breakers.get(Alike(key));
+    }
+    let handle = breakers.handle();
+    handle.sweep();
+    time.advance(IDLE * 6);
+    handle.sweep();
+    assert_eq!((handle.len(), handle.snapshot().remembered), (0, 2));
+    let states = [1, 2, 3].map(|key| breakers.get(Alike(key)).state());
+    assert_eq!(states, [State::Open, State::Closed, State::Open]);
+    assert_eq!(handle.snapshot().remembered, 0);
+}
+
 #[test]
 fn what_all_are_let_go_of_is_not_remembered() {
     let time = ManualClock::new();

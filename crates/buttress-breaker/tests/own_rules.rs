@@ -12,7 +12,7 @@ use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
 use buttress_core::outcome::Outcome;
 use buttress_core::window::Counts;
-use support::{BAD, config};
+use support::{BAD, OPEN_FOR, config};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -333,4 +333,28 @@ fn what_a_rule_decides_that_was_replaced_meanwhile_is_not_done() {
     assert_eq!(breaker.state(), State::Closed);
     (0..4).for_each(|_| end(&breaker, BAD));
     assert_eq!(breaker.state(), State::Open, "by the rules of now");
+}
+
+/// Takes a minute to judge.
+#[derive(Debug)]
+struct Ponderous(ManualClock);
+
+impl TripRule for Ponderous {
+    fn window(&self) -> Window {
+        Window::Calls(10)
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Option<Trip> {
+        self.0.advance(SECOND * 60);
+        (evidence.failures.bad > 0).then(|| Trip::new(1.0, 0.0))
+    }
+}
+
+#[test]
+fn a_circuit_that_a_slow_rule_opens_stays_open_for_its_whole_time_from_then_on() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time, [Rule::custom(Ponderous(time.clone()))]);
+    end(&breaker, BAD);
+    let left = breaker.handle().snapshot().retry_after;
+    assert_eq!((breaker.state(), left), (State::Open, Some(OPEN_FOR)));
 }

@@ -180,7 +180,7 @@ impl<K: Key> KeyedBreaker<K> {
         let remember = Arc::clone(&remembered);
         let on_going = move |key: &K, slot: &Slot, now| {
             if let Some(circuit) = slot.memory(now) {
-                remember.remember(slot.breaker.name(), key.clone(), circuit);
+                remember.remember(key, slot.breaker.name(), circuit);
             }
         };
         Ok(Self(Arc::new(Shared {
@@ -208,13 +208,13 @@ impl<K: Key> KeyedBreaker<K> {
         let make = |key: &K| {
             let template = self.0.template();
             let slot = self.0.make(key, &template);
-            made_like = Some(template);
+            made_like = Some((key.clone(), template));
             slot
         };
         let own = |slot: &Slot| slot.breaker.clone();
         let breaker = self.0.map.read_or_insert_with(key, new, make, own);
-        if let Some(template) = made_like {
-            self.0.remembered.forget(breaker.name());
+        if let Some((key, template)) = made_like {
+            self.0.remembered.forget(&key);
             self.0.catch_up(&breaker, &template);
         }
         breaker
@@ -290,7 +290,7 @@ impl<K: Key> Shared<K> {
             Ok(breaker) => {
                 if template.held.is_some() {
                     hold(&breaker, template.held);
-                } else if let Some(circuit) = self.remembered.recall(breaker.name()) {
+                } else if let Some(circuit) = self.remembered.recall(key) {
                     breaker.recall(&circuit);
                 }
                 let listed = self.map.len() <= self.series;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::hash::Hash;
 
 /// What can be a key: its text names the breaker in metrics, events and log lines. Different keys should
-/// read differently: those that do not are told apart by their breakers alone.
+/// read differently: those that do not have breakers of their own, of one name.
 ///
 /// A key should hold what it needs and no more: one that keeps a slice of a request's buffer keeps
 /// that buffer as long as its breaker lives.

@@ -1,41 +1,44 @@
 //! What is known of keys whose breakers have gone for idleness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buttress_core::circuit::Saved;
 
-/// What the circuits of the last keys to go were, by the names of their breakers. A breaker takes two
-/// KiB, and what a call can tell of one that idles takes a tenth of that.
+/// What the circuits of the last keys to go were. A breaker takes two KiB, and what a call can tell of one
+/// that idles takes a tenth of that.
 #[derive(Debug)]
 pub(super) struct Remembered<K> {
     cap: usize,
     known: Mutex<Known<K>>,
 }
 
+/// Keys are hashed at random: clients may choose them.
 #[derive(Debug)]
 struct Known<K> {
-    by_name: BTreeMap<Arc<str>, Memory<K>>,
-    /// The names in the order in which they came.
-    order: BTreeMap<u64, Arc<str>>,
+    by_key: HashMap<K, Memory>,
+    /// The keys in the order in which they came.
+    order: BTreeMap<u64, K>,
     next: u64,
     forgotten: u64,
 }
 
 #[derive(Debug)]
-struct Memory<K> {
-    key: K,
+struct Memory {
+    /// What its breaker was called.
+    name: Arc<str>,
     circuit: Saved,
     turn: u64,
 }
 
-impl<K: Clone> Remembered<K> {
+impl<K: Eq + Hash + Clone> Remembered<K> {
     /// Remembers so many keys, and for one more forgets the one that came first.
-    pub(super) const fn new(cap: usize) -> Self {
+    pub(super) fn new(cap: usize) -> Self {
         Self {
             cap,
             known: Mutex::new(Known {
-                by_name: BTreeMap::new(),
+                by_key: HashMap::new(),
                 order: BTreeMap::new(),
                 next: 0,
                 forgotten: 0,
@@ -43,54 +46,59 @@ impl<K: Clone> Remembered<K> {
         }
     }
 
-    pub(super) fn remember(&self, name: &Arc<str>, key: K, circuit: Saved) {
+    pub(super) fn remember(&self, key: &K, name: &Arc<str>, circuit: Saved) {
+        let (ordered, kept) = (key.clone(), key.clone());
         let mut known = self.known();
-        known.forget(name);
+        let replaced = known.take(key);
         let turn = known.next;
         known.next = turn.wrapping_add(1);
-        known.order.insert(turn, Arc::clone(name));
-        let memory = Memory { key, circuit, turn };
-        known.by_name.insert(Arc::clone(name), memory);
-        if known.by_name.len() > self.cap
-            && let Some((_, first)) = known.order.pop_first()
-        {
-            known.by_name.remove(&first);
-            known.forgotten = known.forgotten.saturating_add(1);
-        }
+        known.order.insert(turn, ordered);
+        let memory = Memory {
+            name: Arc::clone(name),
+            circuit,
+            turn,
+        };
+        known.by_key.insert(kept, memory);
+        let gone = known.take_beyond(self.cap);
+        drop(known);
+        // Keys are somebody else's: they go under no lock.
+        drop((replaced, gone));
     }
 
-    /// What the circuit of this name was, if that is known.
-    pub(super) fn recall(&self, name: &str) -> Option<Saved> {
+    /// What the circuit of this key was, if that is known.
+    pub(super) fn recall(&self, key: &K) -> Option<Saved> {
         let known = self.known();
-        known.by_name.get(name).map(|memory| memory.circuit)
+        known.by_key.get(key).map(|memory| memory.circuit)
     }
 
-    /// The breaker of this name is there again.
-    pub(super) fn forget(&self, name: &str) {
-        self.known().forget(name);
+    /// The breaker of this key is there again.
+    pub(super) fn forget(&self, key: &K) {
+        let gone = self.known().take(key);
+        drop(gone);
     }
 
     pub(super) fn forget_all(&self) {
         let mut known = self.known();
-        known.order.clear();
-        // Keys are somebody else's: they go under no lock.
-        let all = std::mem::take(&mut known.by_name);
+        let all = (
+            std::mem::take(&mut known.by_key),
+            std::mem::take(&mut known.order),
+        );
         drop(known);
         drop(all);
     }
 
-    /// Each name with its key and circuit.
+    /// Each key with its breaker's name and circuit.
     pub(super) fn all(&self) -> Vec<(Arc<str>, K, Saved)> {
         let known = self.known();
-        let all = known.by_name.iter();
-        all.map(|(name, memory)| (Arc::clone(name), memory.key.clone(), memory.circuit))
+        let all = known.by_key.iter();
+        all.map(|(key, memory)| (Arc::clone(&memory.name), key.clone(), memory.circuit))
             .collect()
     }
 
     /// How many are remembered, and how many have been forgotten for others.
     pub(super) fn counts(&self) -> (usize, u64) {
         let known = self.known();
-        (known.by_name.len(), known.forgotten)
+        (known.by_key.len(), known.forgotten)
     }
 
     fn known(&self) -> MutexGuard<'_, Known<K>> {
@@ -98,13 +106,27 @@ impl<K: Clone> Remembered<K> {
     }
 }
 
-impl<K> Known<K> {
-    fn forget(&mut self, name: &str) {
-        if let Some(memory) = self.by_name.remove(name) {
-            self.order.remove(&memory.turn);
+impl<K: Eq + Hash> Known<K> {
+    /// Takes out what is known of `key`.
+    fn take(&mut self, key: &K) -> Option<Gone<K>> {
+        let (kept, memory) = self.by_key.remove_entry(key)?;
+        Some((kept, self.order.remove(&memory.turn)))
+    }
+
+    /// Takes out the first to have come, if there are more than `cap`.
+    fn take_beyond(&mut self, cap: usize) -> Option<Gone<K>> {
+        if self.by_key.len() <= cap {
+            return None;
         }
+        let (_, first) = self.order.pop_first()?;
+        let (kept, _) = self.by_key.remove_entry(&first)?;
+        self.forgotten = self.forgotten.saturating_add(1);
+        Some((kept, Some(first)))
     }
 }
+
+/// The keys of what is known no more.
+type Gone<K> = (K, Option<K>);
 
 #[cfg(test)]
 mod tests {
@@ -116,13 +138,13 @@ mod tests {
     fn the_first_to_come_is_forgotten_for_one_too_many_and_one_that_comes_again_is_the_last() {
         let remembered = Remembered::new(2);
         let saved = |attempt| Saved::new(State::Open, Duration::ZERO, attempt);
-        for (attempt, name) in (1..).zip(["a", "b", "a", "c"]) {
-            remembered.remember(&name.into(), name, saved(attempt));
+        for (attempt, key) in (1..).zip(["a", "b", "a", "c"]) {
+            remembered.remember(&key, &"of one name".into(), saved(attempt));
         }
-        let recalled = ["a", "b", "c"].map(|name| remembered.recall(name));
+        let recalled = ["a", "b", "c"].map(|key| remembered.recall(&key));
         assert_eq!(recalled, [Some(saved(3)), None, Some(saved(4))]);
         assert_eq!(remembered.counts(), (2, 1));
-        remembered.forget("a");
+        remembered.forget(&"a");
         let left: Vec<_> = remembered
             .all()
             .into_iter()

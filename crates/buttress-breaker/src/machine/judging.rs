@@ -37,12 +37,12 @@ impl Machine {
         self.asking.take()
     }
 
-    /// Takes the answers of the user's own rules, if nothing has changed since they were asked.
-    pub(crate) fn answer(&mut self, asked: &Asking, answers: &Answers, rng: &Rng) {
+    /// Takes the answers of the user's own rules at `now`, if nothing has changed since they were asked.
+    pub(crate) fn answer(&mut self, asked: &Asking, answers: &Answers, now: Instant, rng: &Rng) {
         self.rule_panics = self.rule_panics.saturating_add(answers.panics);
         let same_rules = self.rules.are_those(asked);
         if same_rules && asked.generation == self.circuit.generation() {
-            self.fire(&answers.fired, asked.at, rng);
+            self.fire(&answers.fired, now, rng);
         }
     }
 

@@ -14,7 +14,8 @@ pub struct Settings {
     /// 60 s, each up to a quarter longer.
     pub open_for: Backoff,
     /// An upstream that asks to be left alone for a shorter time than that is believed down to
-    /// this. Default: never. One that asks for longer is always believed, up to the cap.
+    /// this, one that asks for none at all (`Retry-After: 0`) too. Default: never. One that asks for longer is
+    /// always believed, up to the cap.
     pub shortest_asked: Option<Duration>,
     /// How many probes of one half-open phase may be in flight at once. Default 1; at most 1024, for each
     /// admission looks at all of them.

@@ -74,9 +74,9 @@ async fn who_asks_for_no_wait_at_all_asks_for_the_shortest() {
     assert_eq!(open_for(&breaker), Some(shortest));
     breaker.handle().release();
     let permits = [(); 2].map(|()| breaker.try_acquire().unwrap());
-    permits
-        .into_iter()
-        .for_each(|permit| permit.record_after(BAD, Duration::ZERO));
+    for permit in permits {
+        permit.record_after(BAD, Duration::ZERO);
+    }
     assert_eq!(open_for(&breaker), Some(shortest));
     breaker.handle().release();
     trip(&breaker);

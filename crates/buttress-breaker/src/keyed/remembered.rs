@@ -1,5 +1,10 @@
 //! What is known of keys whose breakers have gone for idleness.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "no more than `cap` keys are remembered"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

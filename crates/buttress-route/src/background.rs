@@ -56,6 +56,11 @@ impl Post {
 }
 
 impl Term {
+    /// Later terms have larger numbers.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Does `work` unless the term ends before; `None` if it has.
     pub(crate) async fn during<F: Future>(&mut self, work: F) -> Option<F::Output> {
         let number = self.number;

@@ -115,7 +115,7 @@ fn endpoint<S>(member: &Member<S>, recent: f64, load: f64, now: Instant) -> Endp
     let own = slot.recent_picks(now);
     let cost = slot.cost(now, member.load_factor, load) / 1e9;
     slot.with_state(|state| {
-        let in_flight = slot.in_flight();
+        let (in_flight, check) = (slot.in_flight(), state.check_snapshot());
         EndpointSnapshot {
             id: Arc::clone(&slot.id),
             state: state.endpoint_state(),
@@ -133,6 +133,10 @@ fn endpoint<S>(member: &Member<S>, recent: f64, load: f64, now: Instant) -> Endp
             ejections: state.tally.ejections(),
             suppressed: state.tally.suppressions(),
             probes: state.tally.probes(),
+            checks: check
+                .as_ref()
+                .map_or_else(Vec::new, |_| state.tally.checks()),
+            check,
             last_verdict: state.last_verdict.clone(),
         }
     })

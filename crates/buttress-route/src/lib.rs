@@ -74,6 +74,8 @@
 //!   of those that stay: `tests/lifecycle.rs`.
 //! - Endpoints come from a file, a stream or a source of one's own ([`discover`]), and a source that
 //!   fails changes nothing; one that comes back goes on where it was: `tests/discovery.rs`.
+//! - Endpoints are asked how they are ([`check`]), and what they say of themselves outweighs nothing that
+//!   requests have shown: `tests/checks.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -105,6 +107,7 @@
 mod alias;
 mod attempt;
 mod background;
+pub mod check;
 mod config;
 mod departed;
 pub mod discover;
@@ -132,4 +135,6 @@ pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;
 pub use permit::Permit;
 pub use service::{HealthRouter, Picked};
-pub use snapshot::{Change, EndpointSnapshot, EndpointState, Event, Outcomes, PoolSnapshot};
+pub use snapshot::{
+    Change, CheckSnapshot, EndpointSnapshot, EndpointState, Event, Outcomes, PoolSnapshot,
+};

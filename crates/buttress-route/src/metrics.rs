@@ -46,7 +46,7 @@ fn picks(pool: &PoolSnapshot) -> Family {
     one_each(pool, family, |endpoint| Value::Counter(endpoint.picks))
 }
 
-fn decisions(pool: &PoolSnapshot) -> [Family; 3] {
+fn decisions(pool: &PoolSnapshot) -> [Family; 4] {
     [
         counted(
             pool,
@@ -68,6 +68,13 @@ fn decisions(pool: &PoolSnapshot) -> [Family; 3] {
             "Probes of the endpoint that ended, by their result; void says nothing either way.",
             "result",
             |endpoint| &endpoint.probes,
+        ),
+        counted(
+            pool,
+            "buttress_endpoint_checks",
+            "Active checks of the endpoint that ended, by their result.",
+            "result",
+            |endpoint| &endpoint.checks,
         ),
     ]
 }

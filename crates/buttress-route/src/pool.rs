@@ -28,6 +28,8 @@ pub(crate) struct Pool<S> {
     pub(crate) shared: Arc<Shared>,
     /// Where the endpoints come from, if they are not given by hand.
     pub(crate) discovered: Arc<Post>,
+    /// Who checks the endpoints.
+    pub(crate) checked: Arc<Post>,
 }
 
 /// An endpoint that a request goes to.
@@ -52,6 +54,7 @@ impl<S> Pool<S> {
             updating: Mutex::default(),
             shared,
             discovered: Arc::default(),
+            checked: Arc::default(),
         };
         pool.update(endpoints)?;
         Ok(pool)

@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
 use crate::snapshot::{Change, EndpointState, Event};
-use crate::state::{Call, Decision, State};
+use crate::state::{Call, CheckEnded, Checker, Decision, State};
 
 /// What an idle endpoint shows a pick is at most this old; the end of a request shows it anew.
 const REFRESH: Duration = Duration::from_millis(10);
@@ -202,6 +202,36 @@ impl Slot {
             decision
         });
         ticket
+    }
+
+    // The life of an active check.
+
+    /// A check begins; the lease of a probe if the endpoint is due one.
+    pub(crate) fn check_begins(self: &Arc<Self>, by: &Checker, now: Instant) -> Option<Ticket> {
+        let mut probe = None;
+        self.change(now, |state| {
+            let (leased, decision) = state.check_begins(by, self, now);
+            probe = leased;
+            decision
+        });
+        probe
+    }
+
+    /// A check has ended.
+    pub(crate) fn check_ended(self: &Arc<Self>, by: &Checker, ended: &CheckEnded, now: Instant) {
+        self.change(now, |state| state.check_ended(by, ended, self, now));
+    }
+
+    /// Nobody checks the endpoint any more.
+    pub(crate) fn checks_over(self: &Arc<Self>, by: &Checker, now: Instant) {
+        self.change(now, |state| state.checks_over(by, self, now));
+    }
+
+    /// Whether the pool has doubts about the endpoint.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.with_state(|state| {
+            state.is_suspect() || state.endpoint_state() != EndpointState::Active
+        })
     }
 
     /// Brings up to date what a pick reads, unless somebody else is at it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
+use buttress_core::health::HealthStatus;
 use buttress_core::verdict::Verdict;
 
 /// What a pool is doing with an endpoint.
@@ -16,7 +17,7 @@ pub enum EndpointState {
     Ejected,
     /// It takes one request at a time, to see whether it is well again.
     Probing,
-    /// Another room or the outside says that it is unhealthy; it takes no traffic.
+    /// Another room, the outside or its checks say that it is unhealthy; it takes no traffic.
     Held,
     /// Thrown out by hand, until it is restored by hand.
     ForcedOut,
@@ -144,8 +145,26 @@ pub struct EndpointSnapshot {
     pub suppressed: Vec<(&'static str, u64)>,
     /// How its probes ended.
     pub probes: Vec<(&'static str, u64)>,
+    /// How its active checks ended; empty where there are none.
+    pub checks: Vec<(&'static str, u64)>,
+    /// What its active checks say, if there are any.
+    pub check: Option<CheckSnapshot>,
     /// The last decision about it.
     pub last_verdict: Option<Verdict>,
+}
+
+/// What the active checks of an endpoint say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckSnapshot {
+    /// The check, by its name.
+    pub check: Arc<str>,
+    /// `Healthy` or `Unhealthy`, once so many in a row have said it; `Unknown` before.
+    pub said: HealthStatus,
+    /// When the last one ended, if any has.
+    pub at: Option<Instant>,
+    /// How the last one that failed did.
+    pub last_failure: Option<Arc<str>>,
 }
 
 /// How requests ended.

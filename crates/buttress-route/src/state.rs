@@ -1,6 +1,7 @@
 //! What an endpoint's own lock guards: its circuit, the rules that trip it, its evidence.
 
 mod by_hand;
+mod checks;
 mod quiet;
 mod recent;
 mod rules;
@@ -20,8 +21,10 @@ use crate::config::Config;
 use crate::evidence::{Evidence, Score};
 use crate::peers::{Peers, Shows};
 use crate::slot::Slot;
-use crate::snapshot::EndpointState;
+use crate::snapshot::{CheckSnapshot, EndpointState};
 use crate::tally::{ProbeResult, Rule, Tally};
+use checks::Checked;
+pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
 
 /// How often the signals of an endpoint that is held out are asked again.
@@ -40,6 +43,7 @@ pub(crate) struct State {
     pub(crate) evidence: Evidence,
     pub(crate) tally: Tally,
     pub(crate) signals: Vec<HealthSignal>,
+    checked: Checked,
     pub(crate) since: Instant,
     pub(crate) last_verdict: Option<Verdict>,
     consecutive: u32,
@@ -50,10 +54,12 @@ pub(crate) struct State {
     leased_until: Instant,
     /// When the signals of an endpoint that is held out are asked again.
     ask_at: Instant,
-    /// A signal says that the endpoint is unhealthy.
+    /// A signal or the checks say that the endpoint is unhealthy.
     warned: bool,
     /// And it is out for that.
     held: bool,
+    /// By whose word it was held last.
+    held_for: Rule,
     draining: bool,
     /// A rule would have thrown it out, was held back, and has not been contradicted since.
     spared: bool,
@@ -85,6 +91,7 @@ impl State {
             evidence: Evidence::new(config.decay, now),
             tally: Tally::default(),
             signals,
+            checked: Checked::default(),
             since: now,
             last_verdict: None,
             consecutive: 0,
@@ -98,6 +105,7 @@ impl State {
             ask_at: now,
             warned: false,
             held: false,
+            held_for: Rule::HealthSignal,
             draining: false,
             spared: false,
             config,
@@ -133,7 +141,8 @@ impl State {
             EndpointState::ForcedOut | EndpointState::Draining => return Some(Instant::NEVER),
             EndpointState::Probing if self.circuit.would_admit(now) => now,
             EndpointState::Probing => self.leased_until,
-            EndpointState::Ejected => self.open_until,
+            // Where somebody checks, that is the probe, and no request has to be.
+            EndpointState::Ejected => self.open_until.saturating_add(self.checked.patience()),
         };
         // No probe is sent against a signal: until that is withdrawn it can only be asked again.
         Some(if self.held {
@@ -187,10 +196,20 @@ impl State {
         self.learn(call, slot, now);
         let decision = self.judge(call, slot, now);
         // A busy endpoint is never idle enough to be refreshed.
-        if decision.is_none() && !self.signals.is_empty() && now >= self.ask_at {
+        if decision.is_none() && self.is_spoken_of() && now >= self.ask_at {
             return self.heed_signals(slot, now);
         }
         decision
+    }
+
+    /// Whether somebody else may have a word on it.
+    fn is_spoken_of(&self) -> bool {
+        self.warned || !self.signals.is_empty()
+    }
+
+    /// What the checks say, and how many ended how; `None` if there are none.
+    pub(crate) fn check_snapshot(&self) -> Option<CheckSnapshot> {
+        self.checked.snapshot()
     }
 
     fn judge(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {

@@ -12,7 +12,16 @@ pub(crate) enum Rule {
     Outlier,
     Probe,
     HealthSignal,
+    ActiveCheck,
     ByHand,
+}
+
+/// How an active check ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckResult {
+    Success,
+    Failure,
+    Timeout,
 }
 
 /// How a probe ends.
@@ -27,12 +36,13 @@ pub(crate) enum ProbeResult {
 }
 
 impl Rule {
-    pub(crate) const NAMES: [&'static str; 6] = [
+    pub(crate) const NAMES: [&'static str; 7] = [
         "consecutive_failures",
         "failure_rate",
         "outlier",
         "probe",
         "health_signal",
+        "active_check",
         "by_hand",
     ];
 
@@ -43,20 +53,23 @@ impl Rule {
             Self::Outlier => "outlier",
             Self::Probe => "probe",
             Self::HealthSignal => "health_signal",
+            Self::ActiveCheck => "active_check",
             Self::ByHand => "by_hand",
         }
     }
 }
 
 const SUPPRESSED_BY: [&str; 3] = ["max_ejected", "last_endpoint", "peers_fail"];
+const CHECK_RESULTS: [&str; 3] = ["success", "failure", "timeout"];
 const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) outcomes: Outcomes,
-    ejections: [u64; 6],
+    ejections: [u64; 7],
     suppressed: [u64; 3],
     probes: [u64; 4],
+    checks: [u64; 3],
 }
 
 impl Tally {
@@ -84,6 +97,10 @@ impl Tally {
         bump(&mut self.probes, result as usize);
     }
 
+    pub(crate) fn checked(&mut self, result: CheckResult) {
+        bump(&mut self.checks, result as usize);
+    }
+
     pub(crate) fn ejections(&self) -> Vec<(&'static str, u64)> {
         named(&Rule::NAMES, &self.ejections)
     }
@@ -94,6 +111,10 @@ impl Tally {
 
     pub(crate) fn probes(&self) -> Vec<(&'static str, u64)> {
         named(&PROBE_RESULTS, &self.probes)
+    }
+
+    pub(crate) fn checks(&self) -> Vec<(&'static str, u64)> {
+        named(&CHECK_RESULTS, &self.checks)
     }
 }
 
@@ -117,7 +138,9 @@ mod tests {
             Rule::ConsecutiveFailures,
             Rule::FailureRate,
             Rule::Probe,
+            Rule::Outlier,
             Rule::HealthSignal,
+            Rule::ActiveCheck,
             Rule::ByHand,
         ];
         for rule in rules {

@@ -1,0 +1,740 @@
+//! What active checks say throws out and lets back, within the budget, and never outweighs what requests
+//! have shown.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_types
+)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use buttress_core::deadline::DeadlineExceeded;
+use buttress_core::events::Received;
+use buttress_core::health::HealthStatus;
+use buttress_core::metric::Collect;
+use buttress_core::outcome::TransportFailure;
+use buttress_core::reject::Rejected;
+use buttress_core::spawn::{Spawn, Task};
+use buttress_core::verdict::Action;
+use buttress_route::check::{
+    Check, CheckError, CheckFailed, CheckFn, Checks, GrpcCheck, HttpCheck,
+};
+use buttress_route::{Change, EndpointSnapshot, EndpointState};
+use bytes::Bytes;
+use common::{Backend, Mode, World, endpoint, ok_after};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use tower::service_fn;
+use tower_service::Service;
+
+/// Tasks that run when they are told to.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<Vec<tokio_test::task::Spawn<Task>>>>);
+
+impl Tasks {
+    fn spawn(&self) -> Spawn {
+        let tasks = Arc::clone(&self.0);
+        Spawn::new(move |task| tasks.lock().unwrap().push(tokio_test::task::spawn(task)))
+    }
+
+    /// Runs them until all wait.
+    fn run(&self) {
+        let mut tasks = self.0.lock().unwrap();
+        loop {
+            tasks.retain_mut(|task| task.poll().is_pending());
+            if !tasks.iter().any(tokio_test::task::Spawn::is_woken) {
+                return;
+            }
+        }
+    }
+
+    fn live(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+/// How a checked endpoint answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Well,
+    Ill,
+    Nothing,
+    Panics,
+}
+
+/// What checks are told, by endpoint, and what they do.
+#[derive(Clone, Default)]
+struct Ward {
+    says: Arc<Mutex<BTreeMap<String, Says>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    under_way: Arc<Mutex<(usize, usize)>>,
+}
+
+/// Counts a check as under way.
+struct UnderWay(Arc<Mutex<(usize, usize)>>);
+
+impl UnderWay {
+    fn new(of: &Arc<Mutex<(usize, usize)>>) -> Self {
+        let mut now = of.lock().unwrap();
+        *now = (now.0 + 1, now.1.max(now.0 + 1));
+        Self(Arc::clone(of))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().0 -= 1;
+    }
+}
+
+impl Ward {
+    fn set(&self, id: &str, says: Says) {
+        self.says.lock().unwrap().insert(id.to_owned(), says);
+    }
+
+    fn check<S: Send + 'static>(&self) -> impl Check<S> + use<S> {
+        let ward = self.clone();
+        CheckFn::new("ward", move |id: Arc<str>, _: S| {
+            ward.asked.lock().unwrap().push(id.to_string());
+            let says = ward.says.lock().unwrap().get(&*id).copied();
+            let under_way = UnderWay::new(&ward.under_way);
+            async move {
+                let _under_way = under_way;
+                match says.unwrap_or(Says::Well) {
+                    Says::Well => Ok(()),
+                    Says::Ill => Err(CheckFailed::new("it coughs")),
+                    Says::Nothing => std::future::pending().await,
+                    Says::Panics => panic!("in the check"),
+                }
+            }
+        })
+    }
+
+    fn times(&self, id: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|asked| *asked == id).count()
+    }
+
+    /// The most that were under way at once.
+    fn most(&self) -> usize {
+        self.under_way.lock().unwrap().1
+    }
+}
+
+struct Checked {
+    world: World,
+    ward: Ward,
+    tasks: Tasks,
+}
+
+impl Checked {
+    fn new(world: World, checks: Checks) -> Self {
+        let (ward, tasks) = (Ward::default(), Tasks::default());
+        let handle = world.handle();
+        handle.check(ward.check(), checks, &tasks.spawn()).unwrap();
+        tasks.run();
+        Self { world, ward, tasks }
+    }
+
+    fn of(count: usize) -> Self {
+        Self::new(World::new(&vec![ok_after(1); count]), Checks::default())
+    }
+
+    /// Time passes, with as many requests each tenth of a second.
+    fn pass(&mut self, requests: u32, duration: Duration) -> common::Ended {
+        let mut all = common::Ended::default();
+        for _ in 0..duration.as_millis() / 100 {
+            let at_once = self.world.one_by_one_detached(requests);
+            let later = self.world.pass(Duration::from_millis(100));
+            for ended in [at_once, later] {
+                all.errors += ended.errors;
+                all.rejected += ended.rejected;
+                for (id, count) in ended.ok {
+                    *all.ok.entry(id).or_default() += count;
+                }
+                for (id, count) in ended.bad {
+                    *all.bad.entry(id).or_default() += count;
+                }
+            }
+            self.tasks.run();
+        }
+        all
+    }
+
+    fn shown(&self, id: &str) -> EndpointSnapshot {
+        self.world.handle().snapshot().endpoint(id).unwrap().clone()
+    }
+
+    fn state(&self, id: &str) -> EndpointState {
+        self.shown(id).state
+    }
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn count(of: &[(&'static str, u64)], name: &str) -> u64 {
+    of.iter().find(|it| it.0 == name).unwrap().1
+}
+
+#[test]
+fn failures_in_a_row_take_an_endpoint_out_and_successes_let_it_back_each_with_its_verdict() {
+    let mut pool = Checked::of(3);
+    let mut events = pool.world.handle().subscribe();
+    pool.pass(1, seconds(10));
+    assert_eq!(pool.shown("0").check.unwrap().said, HealthStatus::Healthy);
+
+    pool.ward.set("0", Says::Ill);
+    let asked = pool.ward.times("0");
+    while pool.state("0") == EndpointState::Active {
+        pool.pass(1, Duration::from_millis(100));
+        assert!(pool.ward.times("0") - asked <= 3, "it is still in");
+    }
+    assert_eq!(pool.ward.times("0") - asked, 3);
+    assert_eq!(pool.state("0"), EndpointState::Held);
+    let shown = pool.shown("0");
+    let verdict = shown.last_verdict.clone().unwrap();
+    assert_eq!(
+        (&*verdict.rule, &verdict.action),
+        ("active_check", &Action::Held)
+    );
+    assert_eq!(
+        (verdict.observed, verdict.threshold, verdict.samples),
+        (3.0, 3.0, 3)
+    );
+    let check = shown.check.unwrap();
+    assert_eq!(
+        (&*check.check, check.said),
+        ("ward", HealthStatus::Unhealthy)
+    );
+    assert_eq!(check.last_failure.as_deref(), Some("it coughs"));
+    assert_eq!(count(&shown.ejections, "active_check"), 1);
+    let ended = pool.pass(2, seconds(20));
+    assert_eq!(ended.ok.get("0"), None, "no request is its probe");
+
+    pool.ward.set("0", Says::Well);
+    pool.pass(1, seconds(4));
+    assert_eq!(pool.state("0"), EndpointState::Active);
+    assert_eq!(&*pool.shown("0").last_verdict.unwrap().rule, "active_check");
+    assert!(pool.pass(2, seconds(2)).ok.contains_key("0"));
+    let transitions = std::iter::from_fn(|| events.try_recv()).filter(|event| {
+        matches!(event, Received::Event(event) if matches!(event.change, Change::Transition { .. }))
+    });
+    assert_eq!(transitions.count(), 2);
+}
+
+#[test]
+fn fewer_failures_than_it_takes_change_nothing() {
+    let mut pool = Checked::of(2);
+    pool.pass(1, seconds(8));
+    let fell = pool.ward.times("0");
+    pool.ward.set("0", Says::Ill);
+    while pool.ward.times("0") < fell + 2 {
+        pool.pass(1, Duration::from_millis(100));
+    }
+    pool.ward.set("0", Says::Well);
+    pool.pass(1, seconds(10));
+    assert_eq!(
+        pool.shown("0")
+            .ejections
+            .iter()
+            .map(|rule| rule.1)
+            .sum::<u64>(),
+        0
+    );
+    assert_eq!(count(&pool.shown("0").checks, "failure"), 2);
+}
+
+#[test]
+fn where_all_fail_their_checks_the_budget_holds_and_all_requests_are_sent() {
+    let mut pool = Checked::of(4);
+    for id in ["0", "1", "2", "3"] {
+        pool.ward.set(id, Says::Ill);
+    }
+    let ended = pool.pass(4, seconds(30));
+    assert_eq!((ended.errors, ended.total_bad()), (0, 0));
+    let shown = pool.world.handle().snapshot();
+    let held = shown
+        .endpoints
+        .iter()
+        .filter(|it| it.state == EndpointState::Held);
+    assert_eq!(held.count(), 2, "half of them is the budget");
+    let suspects: Vec<_> = shown.endpoints.iter().filter(|it| it.suspect).collect();
+    assert_eq!(suspects.len(), 2);
+    for suspect in suspects {
+        let verdict = suspect.last_verdict.clone().unwrap();
+        assert_eq!(verdict.action, Action::Suppressed("max_ejected".into()));
+    }
+}
+
+#[test]
+fn a_liar_is_thrown_out_by_its_requests_and_not_let_back_by_its_checks_before_its_backoff() {
+    let world = World::new(&[Mode::Status(500, Duration::ZERO), ok_after(1), ok_after(1)]);
+    let mut pool = Checked::new(world, Checks::default());
+    let mut events = pool.world.handle().subscribe();
+    let ended = pool.pass(5, seconds(120));
+    let shown = pool.shown("0");
+    assert_eq!(
+        count(&shown.checks, "failure"),
+        0,
+        "it says that it is well"
+    );
+    assert!(count(&shown.checks, "success") > 20);
+    // Five failures to be thrown out, and then one for each of the longer and longer backoffs.
+    assert!(
+        shown.outcomes.failure < 5 + 2 * (120 / 5),
+        "{:?}",
+        shown.outcomes
+    );
+    assert!(ended.bad.get("0").copied().unwrap_or(0) < 60, "{ended:?}");
+    let mut out_since = None;
+    while let Some(Received::Event(event)) = events.try_recv() {
+        let Change::Transition { to, .. } = event.change else {
+            continue;
+        };
+        match (to, out_since) {
+            (EndpointState::Ejected, _) => {
+                let Action::Opened(open_for) = event.verdict.action else {
+                    panic!("{event:?}");
+                };
+                out_since = Some(event.at.saturating_add(open_for));
+            }
+            (EndpointState::Probing | EndpointState::Active, Some(until)) => {
+                assert!(event.at >= until, "before its backoff was over: {event:?}");
+            }
+            _ => {}
+        }
+    }
+    assert!(out_since.is_some());
+}
+
+#[test]
+fn an_endpoint_that_is_still_ill_is_found_out_by_its_check_and_costs_no_request() {
+    let world = World::new(&[Mode::Refuse, ok_after(1), ok_after(1)]);
+    let mut pool = Checked::new(world, Checks::default());
+    while pool.state("0") == EndpointState::Active {
+        pool.pass(5, Duration::from_millis(100));
+    }
+    let before = pool.shown("0").outcomes.failure;
+    // The check says so as well, but not often enough to hold it: it fails as a probe.
+    let fall = NonZeroU32::new(1_000_000).unwrap();
+    let checks = Checks::default().fall(fall);
+    let handle = pool.world.handle();
+    handle
+        .check(pool.ward.check(), checks, &pool.tasks.spawn())
+        .unwrap();
+    pool.ward.set("0", Says::Ill);
+    pool.pass(5, seconds(120));
+    let shown = pool.shown("0");
+    assert_eq!(shown.outcomes.failure, before, "no request was its probe");
+    assert!(count(&shown.probes, "failure") >= 5, "{:?}", shown.probes);
+
+    pool.ward.set("0", Says::Well);
+    pool.world.backends[0].set(ok_after(1));
+    pool.pass(5, seconds(25));
+    assert_eq!(pool.state("0"), EndpointState::Active);
+}
+
+#[test]
+fn where_checks_do_not_come_requests_probe() {
+    let world = World::new(&[Mode::Refuse, ok_after(1), ok_after(1)]);
+    let mut pool = Checked::new(world, Checks::default());
+    while pool.state("0") == EndpointState::Active {
+        pool.pass(5, Duration::from_millis(100));
+    }
+    pool.world.backends[0].set(ok_after(1));
+    // The task lives, and nobody runs it any more.
+    let stalled = std::mem::take(&mut pool.tasks);
+    pool.pass(5, seconds(25));
+    assert_eq!(pool.state("0"), EndpointState::Active);
+    assert_eq!(stalled.live(), 1);
+}
+
+#[test]
+fn what_a_checker_has_said_is_forgotten_when_it_goes_and_when_it_says_no_more() {
+    for stalls in [false, true] {
+        let mut pool = Checked::of(3);
+        pool.ward.set("0", Says::Ill);
+        pool.pass(1, seconds(10));
+        assert_eq!(pool.state("0"), EndpointState::Held);
+        let _stalled = stalls.then(|| std::mem::take(&mut pool.tasks));
+        if !stalls {
+            pool.world.handle().stop_checks();
+        }
+        pool.pass(1, seconds(90));
+        assert_eq!(pool.state("0"), EndpointState::Active);
+    }
+}
+
+#[test]
+fn one_that_hangs_ends_at_its_timeout_and_delays_no_other() {
+    let mut pool = Checked::of(4);
+    pool.ward.set("0", Says::Nothing);
+    pool.ward.set("1", Says::Panics);
+    pool.pass(1, seconds(20));
+    let shown = pool.world.handle().snapshot();
+    let states: Vec<_> = shown.endpoints.iter().map(|it| it.state).collect();
+    let (held, active) = (EndpointState::Held, EndpointState::Active);
+    assert_eq!(states, [held, held, active, active]);
+    let failure = |id| pool.shown(id).check.unwrap().last_failure;
+    assert_eq!(failure("0").as_deref(), Some("no answer in time"));
+    assert_eq!(failure("1").as_deref(), Some("the check panicked"));
+    assert!(count(&pool.shown("0").checks, "timeout") >= 3);
+    assert!(pool.ward.times("2") >= 4, "{}", pool.ward.times("2"));
+}
+
+#[test]
+fn no_more_run_at_once_than_may_and_everybodys_turn_comes() {
+    let two = NonZeroUsize::new(2).unwrap();
+    let checks = Checks::default().concurrency(two);
+    let mut pool = Checked::new(World::new(&[ok_after(1); 12]), checks);
+    for id in 0..6 {
+        pool.ward.set(&id.to_string(), Says::Nothing);
+    }
+    pool.pass(0, seconds(30));
+    assert_eq!(pool.ward.most(), 2);
+    let asked: BTreeSet<_> = pool.ward.asked.lock().unwrap().iter().cloned().collect();
+    assert_eq!(asked.len(), 12);
+}
+
+#[test]
+fn checks_are_not_in_step() {
+    let mut pool = Checked::new(World::new(&[ok_after(1); 16]), Checks::default());
+    let mut most = 0;
+    pool.pass(0, seconds(60));
+    for _ in 0..100 {
+        let before = pool.ward.asked.lock().unwrap().len();
+        pool.pass(0, Duration::from_millis(100));
+        most = most.max(pool.ward.asked.lock().unwrap().len() - before);
+    }
+    assert!(most < 8, "{most} of 16 within a tenth of a second");
+}
+
+#[test]
+fn who_joins_is_asked_and_who_leaves_is_not() {
+    let mut pool = Checked::of(2);
+    pool.pass(1, seconds(6));
+    let joins = Backend::new(&pool.world.time, ok_after(1));
+    let endpoints = [
+        endpoint((1, &pool.world.backends[1])),
+        endpoint((7, &joins)),
+    ];
+    pool.world.handle().update(endpoints).unwrap();
+    pool.pass(1, seconds(2));
+    let left = pool.ward.times("0");
+    pool.pass(1, seconds(20));
+    assert_eq!(pool.ward.times("0"), left);
+    assert!(pool.ward.times("7") >= 3);
+}
+
+#[test]
+fn the_task_ends_with_the_pool_and_by_hand_and_others_take_over() {
+    let mut pool = Checked::of(2);
+    let others = Ward::default();
+    let handle = pool.world.handle();
+    let checks = Checks::default();
+    handle
+        .check(others.check(), checks, &pool.tasks.spawn())
+        .unwrap();
+    pool.pass(0, seconds(6));
+    let (before, live) = (pool.ward.times("0"), pool.tasks.live());
+    assert_eq!(live, 1);
+    assert!(before <= 1 && others.times("0") >= 1);
+    handle.stop_checks();
+    pool.tasks.run();
+    assert_eq!(pool.tasks.live(), 0);
+    assert_eq!(pool.shown("0").check, None);
+    handle
+        .check(others.check(), checks, &pool.tasks.spawn())
+        .unwrap();
+    pool.tasks.run();
+    assert_eq!(pool.tasks.live(), 1);
+    drop(handle);
+    let Checked { world, tasks, .. } = pool;
+    drop(world);
+    tasks.run();
+    assert_eq!(tasks.live(), 0);
+}
+
+#[test]
+fn what_makes_no_sense_or_cannot_run_is_refused() {
+    let world = World::new(&[ok_after(1)]);
+    let (handle, ward, tasks) = (world.handle(), Ward::default(), Tasks::default());
+    let wrong = Checks::default().jitter(2.0);
+    let refused = handle
+        .check(ward.check(), wrong, &tasks.spawn())
+        .unwrap_err();
+    assert!(matches!(refused, CheckError::Config(error) if error.field() == "jitter"));
+    let full = tasks.spawn().cap(0);
+    let refused = handle.check(ward.check(), Checks::default(), &full);
+    assert!(matches!(refused, Err(CheckError::Spawn(_))));
+    assert!(HttpCheck::<Full<Bytes>>::get("healthz").is_err());
+    assert!(HttpCheck::<Full<Bytes>>::get("http://a/healthz").is_err());
+    assert!(GrpcCheck::<Full<Bytes>>::new("a b").is_err());
+}
+
+#[test]
+fn checks_are_counted_in_the_metrics_and_only_where_there_are_some() {
+    let points = |world: &World| {
+        let mut families = Vec::new();
+        world.handle().collect(&mut families);
+        let family = families
+            .into_iter()
+            .find(|it| it.name == "buttress_endpoint_checks");
+        family.unwrap().points.len()
+    };
+    assert_eq!(points(&World::new(&[ok_after(1); 2])), 0);
+    let mut pool = Checked::of(2);
+    pool.pass(1, seconds(2));
+    assert_eq!(points(&pool.world), 2 * 3);
+}
+
+// What each kind of check takes for an answer.
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+fn answer(status: u16, body: &'static str) -> Answer {
+    let mut response = Response::new(Full::from(body).boxed());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    let role = HeaderValue::from_static("primary");
+    response.headers_mut().insert("x-role", role);
+    response
+}
+
+/// Asks an endpoint that answers so.
+fn asked<S: Clone + Send>(check: &impl Check<S>, service: S) -> Result<(), String> {
+    let id = Arc::from("a");
+    let check = check.check(&id, service);
+    tokio_test::block_on(check).map_err(|failed| failed.to_string())
+}
+
+/// An endpoint that answers so.
+fn answers<R: Fn() -> Answer + Clone + Send>(
+    response: R,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Answer,
+    Error = TransportFailure,
+    Future = std::future::Ready<Result<Answer, TransportFailure>>,
+> + Clone
++ Send {
+    service_fn(move |_: Request<Full<Bytes>>| {
+        std::future::ready(Ok::<_, TransportFailure>(response()))
+    })
+}
+
+fn healthz() -> HttpCheck<Full<Bytes>> {
+    HttpCheck::get("/healthz").unwrap()
+}
+
+#[test]
+fn an_http_check_judges_status_headers_and_body() {
+    let role = HeaderName::from_static("x-role");
+    let is = |value| healthz().header_is(role.clone(), HeaderValue::from_static(value));
+    let cases = [
+        (healthz(), 204, ""),
+        (healthz(), 302, "status 302; expected 200 to 299"),
+        (healthz().status(301..=302).status(204..=204), 302, ""),
+        (
+            healthz().status(301..=302).status(204..=204),
+            200,
+            "status 200; expected 301 to 302 or 204",
+        ),
+        (healthz().has_header(role.clone()), 200, ""),
+        (
+            healthz().has_header(CONTENT_TYPE),
+            200,
+            "no header `content-type`",
+        ),
+        (is("primary"), 200, ""),
+        (is("replica"), 200, "no header `x-role: \"replica\"`"),
+        (healthz().body_contains("is we"), 200, ""),
+        (healthz().body_contains(""), 200, ""),
+        (
+            healthz().body_contains("ill"),
+            200,
+            "the body, 11 bytes, does not contain `ill`",
+        ),
+        (
+            healthz().body_contains("well").max_body(6),
+            200,
+            "the beginning of the body, 6 bytes",
+        ),
+    ];
+    for (check, status, problem) in cases {
+        let found = asked(&check, answers(move || answer(status, "all is well"))).err();
+        let found = found.unwrap_or_default();
+        assert!(found.starts_with(problem), "{check:?}: {found}");
+        assert_eq!(found.is_empty(), problem.is_empty(), "{check:?}: {found}");
+    }
+}
+
+#[test]
+fn the_request_of_an_http_check_is_what_it_was_told_to_send() {
+    let check = HttpCheck::get("/healthz?deep=1")
+        .unwrap()
+        .method(Method::HEAD)
+        .host(HeaderValue::from_static("shop.example"))
+        .header(
+            HeaderName::from_static("x-probe"),
+            HeaderValue::from_static("1"),
+        );
+    assert_eq!(Check::<Sent>::name(&check), "http HEAD /healthz?deep=1");
+    let sent = Sent::default();
+    asked(&check, sent.clone()).unwrap();
+    let sent = sent.0.lock().unwrap().take().unwrap();
+    assert_eq!(
+        (sent.method(), sent.uri().to_string()),
+        (&Method::HEAD, "/healthz?deep=1".into())
+    );
+    assert_eq!(sent.headers()["host"], "shop.example");
+    assert_eq!(sent.headers()["x-probe"], "1");
+}
+
+/// Notes what it is sent.
+#[derive(Clone, Default)]
+struct Sent(Arc<Mutex<Option<Request<Full<Bytes>>>>>);
+
+impl Service<Request<Full<Bytes>>> for Sent {
+    type Response = Answer;
+    type Error = TransportFailure;
+    type Future = std::future::Ready<Result<Answer, TransportFailure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        *self.0.lock().unwrap() = Some(request);
+        std::future::ready(Ok(answer(200, "")))
+    }
+}
+
+#[test]
+fn what_a_layer_answers_in_the_endpoints_place_has_failed_whatever_is_expected() {
+    let any = healthz().status(0..=999);
+    let marked = |mark: fn(&mut http::Extensions)| {
+        answers(move || {
+            let mut response = answer(200, "");
+            mark(response.extensions_mut());
+            response
+        })
+    };
+    let late = marked(|marks| {
+        marks.insert(DeadlineExceeded::new());
+    });
+    let broken = marked(|marks| {
+        marks.insert(TransportFailure::new());
+    });
+    let refused = marked(|marks| {
+        marks.insert(Rejected::new("limit", "full"));
+    });
+    assert!(asked(&any, late).unwrap_err().contains("within the time"));
+    assert!(asked(&any, broken).unwrap_err().contains("no connection"));
+    assert!(asked(&any, refused).unwrap_err().contains("refused before"));
+    let errs = service_fn(|_: Request<Full<Bytes>>| {
+        std::future::ready(Err::<Answer, _>(TransportFailure::new()))
+    });
+    assert!(asked(&any, errs).unwrap_err().starts_with("no answer: "));
+}
+
+/// A body without an end, and how much of it was taken.
+#[derive(Clone, Default)]
+struct Endless(Arc<Mutex<usize>>);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        *self.0.lock().unwrap() += 1000;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 1000])))))
+    }
+}
+
+#[test]
+fn an_answer_without_an_end_is_read_up_to_the_bound() {
+    let endless = Endless::default();
+    let body = endless.clone();
+    let service = answers(move || Response::new(body.clone().boxed()));
+    asked(&healthz().max_body(10_500), service.clone()).unwrap();
+    assert_eq!(*endless.0.lock().unwrap(), 11_000);
+    let needle = healthz().body_contains("needle");
+    assert!(asked(&needle, service).is_err());
+    assert!(*endless.0.lock().unwrap() < 100_000);
+}
+
+#[test]
+fn a_grpc_check_passes_where_the_service_is_serving() {
+    let grpc = |message: &'static [u8], code: Option<&'static str>| {
+        answers(move || {
+            let mut trailers = HeaderMap::new();
+            if let Some(code) = code {
+                trailers.insert("grpc-status", HeaderValue::from_static(code));
+            }
+            let body = Full::from(Bytes::from_static(message));
+            Response::new(
+                body.with_trailers(std::future::ready(Some(Ok(trailers))))
+                    .boxed(),
+            )
+        })
+    };
+    let check = GrpcCheck::new("orders:50051")
+        .unwrap()
+        .service("shop.Orders");
+    assert_eq!(Check::<Sent>::name(&check), "grpc shop.Orders");
+    let serving = &[0, 0, 0, 0, 2, 8, 1];
+    let cases: [(&[u8], Option<&str>, &str); 5] = [
+        (serving, Some("0"), ""),
+        (serving, Some("14"), "grpc-status 14"),
+        (serving, None, "the answer ended without a grpc-status"),
+        (
+            &[0, 0, 0, 0, 2, 8, 2],
+            Some("0"),
+            "NOT_SERVING; expected SERVING",
+        ),
+        (&[0, 0, 0, 0, 9, 8, 1], Some("0"), "the answer is no whole"),
+    ];
+    for (message, code, problem) in cases {
+        let found = asked(&check, grpc(message, code)).err().unwrap_or_default();
+        assert!(found.starts_with(problem), "{found}");
+        assert_eq!(found.is_empty(), problem.is_empty(), "{found}");
+    }
+    // What is not implemented answers in its head alone.
+    let head = answers(|| {
+        let mut response = answer(200, "");
+        let code = HeaderValue::from_static("12");
+        response.headers_mut().insert("grpc-status", code);
+        response
+    });
+    assert_eq!(asked(&check, head).unwrap_err(), "grpc-status 12");
+
+    let sent = Sent::default();
+    let _ = asked(&check, sent.clone());
+    let sent = sent.0.lock().unwrap().take().unwrap();
+    assert_eq!(
+        sent.uri(),
+        "http://orders:50051/grpc.health.v1.Health/Check"
+    );
+    assert_eq!(sent.headers()["te"], "trailers");
+    let body = tokio_test::block_on(sent.into_body().collect())
+        .unwrap()
+        .to_bytes();
+    assert_eq!(&body[..7], [0, 0, 0, 0, 13, 0x0a, 11]);
+}

@@ -22,8 +22,8 @@
 //! | [`events`], [`metric`], [`trace_context`] | what readers are given |
 //! | [`bounded`] | maps that a client cannot grow |
 //! | [`spawn`] | work that outlives a request, capped and counted |
-//! | [`attempt`] | which attempt at a request one is |
-//! | [`deadline`], [`config`] | marking a passed deadline; refusing a bad configuration |
+//! | [`attempt`], `replay` (feature `http`) | which attempt at a request one is; a body that is sent again |
+//! | [`deadline`], [`config`] | a deadline, and marking that it passed; refusing a bad configuration |
 //!
 //! # What it promises
 //!
@@ -66,6 +66,8 @@ pub mod body;
 pub mod classify;
 #[cfg(feature = "http")]
 pub mod judge;
+#[cfg(feature = "http")]
+pub mod replay;
 
 /// The error type of services that mix errors, as tower's own.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -134,3 +134,28 @@ impl fmt::Display for TransportFailure {
 }
 
 impl std::error::Error for TransportFailure {}
+
+/// Marks a response or an error of a request that provably never reached an upstream: no connection was
+/// made, the upstream refused the stream, or the connection was gone before a byte was written.
+///
+/// It says nothing about whose failure that was: it stands beside a [`TransportFailure`], a
+/// [`crate::deadline::DeadlineExceeded`] or a [`crate::reject::Rejected`]. Whoever sends requests again may
+/// send this one to another upstream whatever its method is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unsent;
+
+impl Unsent {
+    /// The marker.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request never reached the upstream")
+    }
+}
+
+impl std::error::Error for Unsent {}

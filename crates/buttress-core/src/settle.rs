@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::deadline::DeadlineExceeded;
-use crate::outcome::{FailureKind, Outcome, TransportFailure};
+use crate::outcome::{FailureKind, Outcome, TransportFailure, Unsent};
 use crate::readying::Waits;
 use crate::{BoxError, reject::Rejected};
 
@@ -214,6 +214,31 @@ pub fn outcome_of_error<E: 'static>(error: &E) -> Outcome {
     Outcome::Failure(FailureKind::Answer)
 }
 
+/// Whether an error of any type says that the request never reached an upstream: whether its source
+/// chain, as [`outcome_of_error`] follows it, holds an [`Unsent`] or a refused connection.
+pub fn is_unsent<E: 'static>(error: &E) -> bool {
+    let any: &dyn Any = error;
+    match any.downcast_ref::<BoxError>() {
+        Some(boxed) => is_chain_unsent(boxed.as_ref()),
+        None => any.is::<Unsent>() || any.downcast_ref().is_some_and(is_refused),
+    }
+}
+
+fn is_chain_unsent(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<Unsent>() || error.downcast_ref().is_some_and(is_refused) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn is_refused(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::ConnectionRefused
+}
+
 /// [`outcome_of_error`] for whatever can be followed.
 pub(crate) fn outcome_of_chain(error: &(dyn Error + 'static)) -> Outcome {
     let mut next = Some(error);
@@ -309,5 +334,18 @@ mod tests {
             outcome_of_error(&"any"),
             Outcome::Failure(FailureKind::Answer)
         );
+    }
+
+    #[test]
+    fn an_error_that_holds_a_refused_connection_is_of_a_request_that_was_never_sent() {
+        use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+        let io = |kind| std::io::Error::from(kind);
+        let boxed = |error: std::io::Error| -> BoxError { Box::new(std::io::Error::other(error)) };
+        assert!(is_unsent(&io(ConnectionRefused)) && !is_unsent(&io(ConnectionReset)));
+        assert!(!is_unsent(&boxed(io(ConnectionReset))));
+        let unsent: BoxError = Box::new(Unsent::new());
+        assert!(is_unsent(&unsent) && is_unsent(&Unsent::new()));
+        let refused: BoxError = Box::new(io(ConnectionRefused));
+        assert!(is_unsent(&refused));
     }
 }

@@ -9,7 +9,7 @@ use buttress_core::body::{Watched, is_head};
 use buttress_core::classify::ClassifyHttp;
 use buttress_core::clock::Sleep;
 use buttress_core::judge::Judge;
-use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_core::outcome::{FailureKind, Outcome, Unsent};
 use buttress_core::readying::ReadyingWait;
 use buttress_core::reject::{Rejected, is_grpc};
 use buttress_core::settle::Guard;
@@ -17,6 +17,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::attempted;
 use crate::future::{COME_BACK, RoutedBody};
 use crate::permit::Permit;
 use crate::service::Picked;
@@ -104,6 +105,7 @@ where
     {
         let outcome = self.classify.error(&error);
         self.guard.settle(outcome);
+        attempted::tell_unsent();
         error
     }
 
@@ -118,6 +120,7 @@ where
         let rejected = Rejected::new("route", "not_ready").retry_after(COME_BACK);
         let grpc = is_grpc(self.request.headers());
         let mut response = rejected.into_response(grpc, Watched::empty());
+        response.extensions_mut().insert(Unsent::new());
         Picked::mark(&mut response, self.picked);
         response
     }

@@ -36,6 +36,8 @@ const PRIOR_RUN: f64 = 2.0;
 const PRIOR_ANSWERS: f64 = 1.0;
 /// Answers beyond these make nobody surer.
 const ENOUGH_ANSWERS: f64 = 8.0;
+/// Less than so much of a call says nothing.
+const FORGOTTEN: f64 = 0.01;
 /// A share of successes below this costs no more.
 const FLOOR: f64 = 0.02;
 /// What a failure wastes, in answers of the pool's median.
@@ -75,6 +77,8 @@ pub(crate) struct Evidence {
     at: Instant,
     calls: f64,
     successes: f64,
+    /// Calls that ran into a limit: nobody's failure, and answered nothing.
+    limited: f64,
     answers: f64,
     latency_sum: f64,
     /// How far the latency is to be believed, in answers.
@@ -91,6 +95,7 @@ impl Evidence {
             at: now,
             calls: 0.0,
             successes: 0.0,
+            limited: 0.0,
             answers: 0.0,
             latency_sum: 0.0,
             sureness: 0.0,
@@ -115,6 +120,13 @@ impl Evidence {
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
     }
 
+    /// A call ran into a limit of the endpoint's. That is nobody's failure, and the rules do not see it; but
+    /// whoever sent it has no answer, and an endpoint that refuses at once must not look quick.
+    pub(crate) fn limited(&mut self, now: Instant) {
+        self.fade(now);
+        self.limited += 1.0;
+    }
+
     /// Somebody waited as long and left without an answer: the latency was at least that.
     pub(crate) fn waited(&mut self, wait: Duration, now: Instant, reference: f64) {
         self.fade(now);
@@ -129,6 +141,7 @@ impl Evidence {
         self.fade(now);
         let kept = self.successes.min(PRIOR_CALLS);
         (self.calls, self.successes) = (kept, kept);
+        self.limited = 0.0;
         self.failures_in_a_row = 0;
         self.run = [0.0; RUN];
         (self.answers, self.latency_sum, self.sureness) = (0.0, 0.0, 0.0);
@@ -151,7 +164,7 @@ impl Evidence {
             clippy::float_cmp,
             reason = "without a failure both are made by the same steps"
         )]
-        let spotless = self.calls == self.successes;
+        let spotless = self.calls == self.successes && self.limited == 0.0;
         let mean = self.latency_sum / self.answers;
         let usual = self.run.iter().any(|latency| *latency <= mean * LATE);
         (spotless && usual && self.sureness >= ENOUGH_ANSWERS).then_some(mean)
@@ -203,7 +216,8 @@ impl Evidence {
     }
 
     fn penalty(&self, kept: f64, run_kept: f64, pool: &Pool) -> f64 {
-        let shown = (self.successes * kept + PRIOR_CALLS) / (self.calls * kept + PRIOR_CALLS);
+        let calls = (self.calls + self.limited) * kept;
+        let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
         // What fails everywhere is no reason to go elsewhere.
         let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
         let in_a_row =
@@ -230,6 +244,10 @@ impl Evidence {
         self.at = now;
         self.calls *= kept;
         self.successes *= kept;
+        self.limited *= kept;
+        if self.limited < FORGOTTEN {
+            self.limited = 0.0;
+        }
         self.sureness *= kept;
         // After a gap the next answer counts by the gap's length, however many came before it: an
         // endpoint that is tried again after long is judged by what it shows then.
@@ -375,6 +393,20 @@ mod tests {
         let before = cost(&evidence, START);
         evidence.waited(ms(1), START, 10.0 * MS);
         assert!((cost(&evidence, START) - before).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn an_endpoint_that_refuses_by_a_limit_is_dear_and_has_not_failed() {
+        let mut evidence = steady(100);
+        (0..100).for_each(|_| evidence.limited(START));
+        assert!(cost(&evidence, START) > 30.0 * MS);
+        assert!(evidence.failing_at(START).0 < f64::EPSILON);
+        assert_eq!(evidence.steady_latency(), None);
+        let later = START.saturating_add(Duration::from_secs(120));
+        evidence.success(ms(10), later);
+        assert!(cost(&evidence, later) < 11.0 * MS);
+        (0..8).for_each(|_| evidence.success(ms(10), later));
+        assert!(evidence.steady_latency().is_some());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::attempt::{Attempt, Readied, call};
+use crate::attempted;
 use crate::permit::Permit;
 use crate::pool::Pick;
 use crate::service::Picked;
@@ -27,6 +28,8 @@ pub type RoutedBody<B, C, E> = JudgedBody<B, C, Permit, E>;
 
 /// When a client that found no endpoint may come back.
 pub(crate) const COME_BACK: Duration = Duration::from_secs(1);
+/// How the router refuses a request that has been sent to all there are.
+pub(crate) const NO_OTHER: (&str, &str) = ("route", "no_other_endpoint");
 
 pin_project! {
     /// The future of [`crate::HealthRouter`]: makes the endpoint ready, calls it, and judges what
@@ -68,6 +71,7 @@ where
             mut service,
             ready_deadline,
             picked,
+            number: _,
         } = pick;
         let mut guard = Guard::new(permit);
         // Asked without a waker, because most are ready at once and the request is then not kept.
@@ -104,7 +108,11 @@ where
     }
 
     pub(crate) fn no_endpoint(request: &Request<B>) -> Self {
-        let rejected = Rejected::new("route", "no_endpoint").retry_after(COME_BACK);
+        let (by, reason) = match attempted::of(request) {
+            None => ("route", "no_endpoint"),
+            Some(_) => NO_OTHER,
+        };
+        let rejected = Rejected::new(by, reason).retry_after(COME_BACK);
         Self {
             state: State::Refused {
                 refusal: Some((rejected, is_grpc(request.headers()))),

@@ -76,6 +76,8 @@
 //!   fails changes nothing; one that comes back goes on where it was: `tests/discovery.rs`.
 //! - Endpoints are asked how they are ([`check`]), and what they say of themselves outweighs nothing that
 //!   requests have shown: `tests/checks.rs`.
+//! - A request that failed at one endpoint goes to another, where [`failover`] is asked for:
+//!   `tests/failover.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -106,6 +108,7 @@
 
 mod alias;
 mod attempt;
+mod attempted;
 mod background;
 pub mod check;
 mod config;
@@ -113,6 +116,7 @@ mod departed;
 pub mod discover;
 mod endpoint;
 mod evidence;
+pub mod failover;
 mod future;
 mod handle;
 mod ledger;
@@ -129,6 +133,7 @@ mod snapshot;
 mod state;
 mod tally;
 
+pub use attempted::Attempted;
 pub use config::{Config, FailureRate, Rules};
 pub use endpoint::Endpoint;
 pub use future::{ResponseFuture, RoutedBody};

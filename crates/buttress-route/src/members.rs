@@ -6,6 +6,7 @@ use buttress_core::clock::Instant;
 use buttress_core::rng::Rng;
 
 use crate::alias::AliasTable;
+use crate::attempted::Attempted;
 use crate::config::Config;
 use crate::peers::{Medians, SAMPLE, Shows};
 use crate::pick::{Candidate, Candidates, DRAWN, SCAN};
@@ -135,6 +136,38 @@ impl<S> Members<S> {
             .filter(|(_, member)| member.slot.gate() != Gate::Shut)
             .min_by(|(_, one), (_, other)| cost(one).total_cmp(&cost(other)))
             .map(|(index, _)| index)
+    }
+
+    /// The endpoint for a request that has been to some: among others the cheapest of a few that are open,
+    /// and of those that are out the least bad.
+    #[cold]
+    pub(crate) fn pick_another(
+        &self,
+        now: Instant,
+        shared: &Shared,
+        attempted: &Attempted,
+    ) -> Option<&Member<S>> {
+        let (rng, load) = (&shared.rng, shared.peers.load());
+        let start = rng.below(self.list.len().max(1));
+        let order = (start..self.list.len()).chain(0..start);
+        let others = order
+            .filter_map(|index| Some((index, self.list.get(index)?)))
+            .filter(|(_, member)| !attempted.holds(member.slot.number));
+        let mut candidates = Candidates::new();
+        for (index, member) in others.clone().filter(|(_, it)| is_open(it, now)).take(SCAN) {
+            let weight = f64::from(member.weight);
+            consider(&mut candidates, index, member, weight, (now, load));
+        }
+        let open = candidates.choose(self.config.noise_band, rng);
+        let least_bad = || {
+            let cost = |member: &Member<S>| member.slot.cost(now, member.load_factor, load);
+            let alive = others.filter(|(_, member)| member.slot.gate() != Gate::Shut);
+            let dearest_last = |one: &(usize, &Member<S>), other: &(usize, &Member<S>)| {
+                cost(one.1).total_cmp(&cost(other.1))
+            };
+            alive.min_by(dearest_last).map(|(index, _)| index)
+        };
+        self.list.get(open.or_else(least_bad)?)
     }
 
     /// The member that `slot` belongs to.

@@ -27,6 +27,8 @@ pub struct Permit {
     /// Seconds for which the upstream asked to be left alone; mostly 0, which asks for nothing.
     asked: u32,
     called: bool,
+    /// The answer is that of a limit.
+    limited: bool,
 }
 
 impl Permit {
@@ -38,6 +40,7 @@ impl Permit {
             heard_at: Instant::NEVER,
             asked: 0,
             called: true,
+            limited: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl Settle for Permit {
     fn head(&mut self, head: &Head<'_>) {
         self.slot.heard();
         self.heard_at = self.slot.clock().now();
+        self.limited = head.status == StatusCode::TOO_MANY_REQUESTS;
         if head.status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = head
                 .headers
@@ -88,6 +92,7 @@ impl Settle for Permit {
             latency,
             took,
             called: self.called,
+            limited: self.limited,
             retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
         };
         self.slot.settle(&call, now);

@@ -9,6 +9,7 @@ use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 
+use crate::attempted::Attempted;
 use crate::background::Post;
 use crate::config::Config;
 use crate::departed::Departed;
@@ -36,6 +37,7 @@ pub(crate) struct Pool<S> {
 #[derive(Debug)]
 pub(crate) struct Pick<S> {
     pub(crate) permit: Permit,
+    pub(crate) number: u64,
     pub(crate) service: S,
     pub(crate) ready_deadline: Duration,
     pub(crate) picked: Option<Picked>,
@@ -165,14 +167,20 @@ impl<S> Pool<S> {
             let member = members.pick(now, &self.shared)?;
             (member, member.slot.ticket(), member.service.clone())
         };
-        member.slot.begin(now);
-        let config = &members.config;
-        Some(Pick {
-            permit: Permit::new(Arc::clone(&member.slot), ticket, now),
-            service,
-            ready_deadline: config.ready_deadline,
-            picked: config.picked.then(|| Picked(Arc::clone(&member.slot.id))),
-        })
+        Some(begin(&members.config, (member, ticket, service), now))
+    }
+
+    /// The endpoint that a request goes to which others have failed; `None` if it has been to all. Nothing
+    /// is probed by it.
+    #[cold]
+    pub(crate) fn pick_another(&self, now: Instant, attempted: &Attempted) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        let members = self.members.load();
+        let member = members.pick_another(now, &self.shared, attempted)?;
+        let chosen = (member, member.slot.ticket(), member.service.clone());
+        Some(begin(&members.config, chosen, now))
     }
 
     #[inline]
@@ -219,6 +227,18 @@ impl<S> Pool<S> {
                 .see(members.medians(now, &self.shared.rng));
             self.heed_trouble();
         }
+    }
+}
+
+#[inline]
+fn begin<S>(config: &Config, (member, ticket, service): Chosen<'_, S>, now: Instant) -> Pick<S> {
+    member.slot.begin(now);
+    Pick {
+        permit: Permit::new(Arc::clone(&member.slot), ticket, now),
+        number: member.slot.number,
+        service,
+        ready_deadline: config.ready_deadline,
+        picked: config.picked.then(|| Picked(Arc::clone(&member.slot.id))),
     }
 }
 

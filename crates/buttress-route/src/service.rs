@@ -9,6 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::attempted;
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::future::{ResponseFuture, RoutedBody};
@@ -100,8 +101,18 @@ where
         let now = self.pool.shared.clock.now();
         // The user's code, before there is anything to give back.
         let classify = self.classify.clone();
-        match self.pool.pick(now) {
-            Some(pick) => ResponseFuture::send(pick, request, classify),
+        let pick = match attempted::of(&request) {
+            None => self.pool.pick(now),
+            Some(attempted) => self.pool.pick_another(now, attempted),
+        };
+        match pick {
+            Some(pick) => {
+                let number = pick.number;
+                let future = ResponseFuture::send(pick, request, classify);
+                // Now, when a router inside has told its own.
+                attempted::tell_picked(number);
+                future
+            }
             None => ResponseFuture::no_endpoint(&request),
         }
     }

@@ -11,6 +11,7 @@ use buttress_core::health::HealthSignal;
 use buttress_core::rng::Rng;
 use buttress_core::verdict::{Action, Verdict};
 
+use crate::attempted;
 use crate::config::Config;
 use crate::evidence::{Score, left_after};
 use crate::ledger::Ledger;
@@ -31,6 +32,8 @@ const UNNOTICED: f64 = 1.0 / 64.0;
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) id: Arc<str>,
+    /// By which a request remembers that it has been here.
+    pub(crate) number: u64,
     shared: Arc<Shared>,
     member: AtomicBool,
     shown: Shown,
@@ -87,6 +90,7 @@ impl Slot {
         let score = state.score(now, &shared.peers);
         Self {
             id,
+            number: attempted::number(),
             shared: Arc::clone(shared),
             member: AtomicBool::new(true),
             shown: Shown {

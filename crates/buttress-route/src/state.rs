@@ -76,6 +76,8 @@ pub(crate) struct Call {
     pub(crate) took: Duration,
     /// The service became ready and was called.
     pub(crate) called: bool,
+    /// A limit of the upstream's was run into.
+    pub(crate) limited: bool,
     /// The upstream asked to be left alone for as long.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -241,6 +243,7 @@ impl State {
                     .success(call.latency.unwrap_or(call.took), now);
             }
             Outcome::Failure(_) => self.evidence.failure(now),
+            Outcome::Ignored if call.limited => self.evidence.limited(now),
             Outcome::Abandoned if call.latency.is_none() => {
                 self.evidence.waited(call.took, now, slot.peers().latency());
             }

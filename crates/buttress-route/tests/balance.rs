@@ -62,6 +62,25 @@ fn an_endpoint_that_turns_slow_loses_its_share_at_once_and_regains_it_when_it_is
 }
 
 #[test]
+fn an_endpoint_that_answers_with_429_does_not_attract_traffic_by_being_quick() {
+    let limit = Mode::Status(429, Duration::from_millis(1));
+    let mut world = World::new(&[ok_after(10); 4]);
+    world.load(1, Duration::from_secs(5));
+    world.backends[0].set(limit);
+    world.load(1, Duration::from_secs(5));
+    let then = world.load(1, Duration::from_secs(20));
+    assert!(then.share("0") < 0.05, "{then:?}");
+    assert_eq!(
+        world.handle().snapshot().endpoints[0].state,
+        EndpointState::Active
+    );
+    world.backends[0].set(ok_after(10));
+    world.load(1, Duration::from_secs(60));
+    let last = world.load(1, Duration::from_secs(5));
+    assert!(last.share("0") > 0.2, "{last:?}");
+}
+
+#[test]
 fn a_hang_is_felt_before_anybody_has_given_up() {
     let mut world = World::new(&[ok_after(10); 4]);
     world.load(1, Duration::from_secs(2));

@@ -49,6 +49,7 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
     }
     for pool in rooms.pools.iter() {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
+        metrics.register(Arc::new(pool.failover.clone()));
     }
 }
 

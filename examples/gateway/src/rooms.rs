@@ -9,6 +9,7 @@ use buttress::core::health::HealthStatus;
 use buttress::core::metric::Collect;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
+use buttress::route::failover::FailoverHandle;
 use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
 use crate::timed::HeadTimes;
@@ -42,6 +43,8 @@ pub struct PoolRoom {
     pub name: Arc<str>,
     /// The pool.
     pub router: Arc<dyn PoolView>,
+    /// What is sent again to another of its endpoints.
+    pub failover: FailoverHandle,
     /// What each endpoint takes, by its identity.
     pub times: Arc<[(Arc<str>, HeadTimes)]>,
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
 use buttress::correlation;
-use buttress::route::{self, Rules};
+use buttress::route::{self, Rules, failover};
 
-use crate::config::{Pool, PoolHealth, RouteBreaker, Trust};
+use crate::config::{Pool, PoolFailover, PoolHealth, RouteBreaker, Trust};
 use crate::networks::FromWithin;
 
 /// Who is believed about an ID is believed about a trace.
@@ -40,6 +40,29 @@ pub fn router(pool: &Pool) -> route::Config {
         .circuit(circuit)
         .max_ejected(max_ejected)
         .decay(decay)
+}
+
+/// What is sent again to another endpoint of a pool.
+pub fn failover(pool: &Pool) -> failover::Config {
+    let PoolFailover {
+        enabled,
+        attempts,
+        within,
+        ref statuses,
+        max_body,
+        idempotency_key,
+        budget,
+    } = pool.failover;
+    let config = failover::Config::new(pool.name.as_str());
+    let budget = failover::Budget::new(budget, config.budget.per_second);
+    config
+        .enabled(enabled)
+        .attempts(attempts.get())
+        .within(within)
+        .statuses(statuses.iter().copied())
+        .max_body(usize::try_from(max_body).unwrap_or(usize::MAX))
+        .idempotency_key(idempotency_key)
+        .budget(budget)
 }
 
 /// The settings of a route's breaker.

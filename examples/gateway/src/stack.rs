@@ -9,12 +9,14 @@
 //!   Named          which route it is, for span and line (likewise)
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
+//!   Failover       another endpoint where one failed, if the pool's file says so
 //!   HealthRouter   one endpoint of it
 //!     TracePropagate a span of its own for the attempt, and its headers (likewise)
 //!     Origin         timeouts, client, what that endpoint takes
 //! ```
 //!
-//! A pool is one pool however many routes lead to it; a breaker belongs to its route. What is not
+//! A pool is one pool however many routes lead to it, with one budget for what is sent again; a breaker
+//! belongs to its route. What is not
 //! configured is not in the stack: a request does not carry the room for spans nobody records.
 
 use std::fmt::Debug;
@@ -27,6 +29,7 @@ use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
 use buttress::correlation::{self, Correlation, CorrelationLayer};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
+use buttress::route::failover::{Failover, FailoverLayer};
 use buttress::route::{Endpoint, HealthRouter};
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
@@ -44,9 +47,11 @@ use crate::timed::HeadTimes;
 use crate::untraced::Untraced;
 use crate::upstream::{Origin, OriginConfig};
 
+/// What serves one pool.
+type PoolStack<O> = Failover<HealthRouter<O>>;
 /// What serves one route, over clients `O` of its endpoints. What they send is the request that came in,
 /// which carries its ID: there is nothing to propagate to.
-type RouteStack<O> = Latency<BreakerService<HealthRouter<O>, Http>, Http>;
+type RouteStack<O> = Latency<BreakerService<PoolStack<O>, Http>, Http>;
 /// The stack where spans or access lines are configured.
 pub type Observed = Ingress<
     Correlation<ServerSpan<AccessLog<Dispatch<Named<RouteStack<TracePropagate<Origin>>>>>>>,
@@ -173,11 +178,8 @@ impl Build {
     {
         let pools = config.pools.iter().map(|pool| self.pool(pool, &client));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
-        let (routers, pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
-        let routes = config
-            .routes
-            .iter()
-            .map(|route| self.route(route, &routers));
+        let (stacks, pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        let routes = config.routes.iter().map(|route| self.route(route, &stacks));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         let (services, routes) = routes.into_iter().unzip();
         Ok(Stacks {
@@ -191,7 +193,7 @@ impl Build {
         &self,
         pool: &Pool,
         client: &impl Fn(Origin) -> O,
-    ) -> Result<(HealthRouter<O>, PoolRoom), ConfigError>
+    ) -> Result<(PoolStack<O>, PoolRoom), ConfigError>
     where
         O: Clone + Debug + Send + Sync + 'static,
     {
@@ -208,28 +210,30 @@ impl Build {
             times.push((each.address.as_str().into(), taken));
         }
         let router = HealthRouter::new(config, endpoints)?;
+        let failover = settings::failover(pool).clock(self.clock.clone());
+        let failover = FailoverLayer::new(failover)?;
         let name = pool.name.as_str().into();
         let room = PoolRoom {
             name,
             router: Arc::new(router.handle()),
+            failover: failover.handle(),
             times: times.into(),
         };
-        Ok((router, room))
+        Ok((failover.layer(router), room))
     }
 
     fn route<O>(
         &self,
         route: &Route,
-        routers: &[HealthRouter<O>],
+        pools: &[PoolStack<O>],
     ) -> Result<(RouteStack<O>, RouteRoom), ConfigError> {
-        let router = routers.get(route.pool);
-        let router =
-            router.ok_or_else(|| ConfigError::new("route.pool", "there is no such pool"))?;
+        let pool = pools.get(route.pool);
+        let pool = pool.ok_or_else(|| ConfigError::new("route.pool", "there is no such pool"))?;
         let config = settings::breaker(&route.breaker)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
         let breaker = Breaker::new(route.name.as_str(), config)?;
-        let guarded = breaker.layer().layer(router.clone());
+        let guarded = breaker.layer().layer(pool.clone());
         let timed = LatencyLayer::new(self.latency.clone())
             .route(&route.name)
             .layer(guarded);

@@ -6,6 +6,7 @@ use buttress::breaker::BreakerHandle;
 use buttress::core::clock::Instant;
 use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
 use buttress::route::EndpointSnapshot;
+use buttress::route::failover::FailoverSnapshot;
 use serde_json::{Value, json};
 
 use crate::rooms::{PoolRoom, Rooms};
@@ -109,7 +110,24 @@ fn pool(pool: &PoolRoom) -> Value {
     json!({
         "pool": &*now.pool,
         "max_ejected": now.max_ejected,
+        "failover": failover(&pool.failover.snapshot()),
         "endpoints": endpoints.collect::<Value>(),
+    })
+}
+
+fn failover(now: &FailoverSnapshot) -> Value {
+    let by_reason = |counts: &[(&'static str, u64)]| -> Value {
+        let counts = counts.iter();
+        counts
+            .map(|(reason, count)| ((*reason).to_owned(), json!(count)))
+            .collect()
+    };
+    json!({
+        "enabled": now.enabled,
+        "attempts": by_reason(&now.resent),
+        "recovered": now.recovered,
+        "given_up": by_reason(&now.given_up),
+        "budget": now.budget,
     })
 }
 

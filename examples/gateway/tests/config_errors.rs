@@ -309,6 +309,7 @@ fn the_file_that_ships_shows_the_defaults() {
     assert_eq!(shipped.forwarded, bare.forwarded);
     assert_eq!(shipped.correlation, bare.correlation);
     assert_eq!(shipped.pools[0].health, bare.pools[0].health);
+    assert_eq!(shipped.pools[0].failover, bare.pools[0].failover);
     assert_eq!(shipped.pools[0].head_timeout, bare.pools[0].head_timeout);
     assert_eq!(shipped.routes[0].breaker, bare.routes[0].breaker);
 }
@@ -321,6 +322,17 @@ fn what_starting_would_refuse_is_refused_here() {
         (Some(1), "pool.p.health.decay"),
         "{message}"
     );
+    for (line, key) in [
+        ("attempts = 9", "pool.p.failover.attempts"),
+        ("attempts = 0", "pool.p.failover.attempts"),
+        ("within = \"soon\"", "pool.p.failover.within"),
+        ("statuses = [503, 404]", "pool.p.failover.statuses"),
+        ("max_body = \"big\"", "pool.p.failover.max_body"),
+        ("budget = 1.5", "pool.p.failover.budget"),
+    ] {
+        let (_, found, message) = problem(&format!("{POOL}[pool.failover]\n{line}\n{ROUTE}"));
+        assert_eq!(found, key, "{message}");
+    }
     for host in ["[zz z]", "a..b", ".", "[::1"] {
         let (_, key, message) = problem(&format!("{POOL}{ROUTE}host = \"{host}\"\n"));
         assert_eq!(key, "route.r.host", "{host}: {message}");

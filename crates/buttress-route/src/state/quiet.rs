@@ -89,6 +89,7 @@ mod tests {
                     latency: (kind != 1).then_some(took),
                     took,
                     called: true,
+                    limited: kind == 3,
                     retry_after: None,
                 };
                 long.settle(&call, &slot, now);

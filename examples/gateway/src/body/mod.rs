@@ -11,7 +11,7 @@ mod spare;
 mod watch;
 
 pub(crate) use idle::{IdleTimer, now};
-pub use request::{RequestBody, UploadError, UploadLimits};
+pub use request::{KeptBody, RequestBody, UploadError, UploadLimits};
 pub use response::{BodyError, ResponseBody};
 pub(crate) use spare::SpareTimers;
 pub(crate) use watch::Excuse;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use buttress_core::replay::{Kept, Replay, ReplayError, Replayable};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -31,12 +32,27 @@ pub struct UploadLimits {
 /// here and not in its extensions, where it would cost an allocation and a look-up.
 #[derive(Debug, Default)]
 pub struct RequestBody {
-    upload: Option<Box<Upload>>,
+    upload: Option<Box<Sent>>,
     arrival: Arrival,
 }
 
+/// An upload as one attempt sends it.
 #[derive(Debug)]
-struct Upload {
+struct Sent {
+    body: Replay<Upload>,
+    watch: UploadWatch,
+}
+
+/// What is held of a request's body, to send it again.
+#[derive(Debug)]
+pub struct KeptBody {
+    upload: Option<(Kept<Upload>, UploadWatch)>,
+    arrival: Arrival,
+}
+
+/// A client's body.
+#[derive(Debug)]
+pub(crate) struct Upload {
     incoming: Incoming,
     max_bytes: Option<u64>,
     pace: Pace,
@@ -64,15 +80,17 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self::empty();
         }
+        let watch = UploadWatch::new(limits.pause);
         let upload = Upload {
             incoming,
             max_bytes: limits.max_bytes,
             pace: Pace::new(limits.pause),
             timer: IdleTimer::default(),
-            watch: UploadWatch::new(limits.pause),
+            watch: watch.clone(),
         };
+        let body = Replay::new(upload);
         Self {
-            upload: Some(Box::new(upload)),
+            upload: Some(Box::new(Sent { body, watch })),
             arrival: Arrival::default(),
         }
     }
@@ -90,7 +108,7 @@ impl RequestBody {
 
     /// A view of the upload for whoever sends the body on; `None` where there is no body.
     pub fn watch(&self) -> Option<UploadWatch> {
-        self.upload.as_ref().map(|upload| upload.watch.clone())
+        self.upload.as_ref().map(|sent| sent.watch.clone())
     }
 }
 
@@ -103,7 +121,12 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         match &mut self.get_mut().upload {
-            Some(upload) => upload.poll_frame(cx),
+            Some(sent) => Pin::new(&mut sent.body)
+                .poll_frame(cx)
+                .map_err(|error| match error {
+                    ReplayError::Body(error) => error,
+                    _ => UploadError::Superseded,
+                }),
             None => Poll::Ready(None),
         }
     }
@@ -111,37 +134,85 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.upload
             .as_ref()
-            .is_none_or(|upload| upload.incoming.is_end_stream())
+            .is_none_or(|sent| sent.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.upload {
-            Some(upload) => upload.incoming.size_hint(),
+            Some(sent) => sent.body.size_hint(),
             None => SizeHint::with_exact(0),
         }
     }
 }
 
-impl Upload {
+/// What another attempt sends; the upload itself is one, and is watched as one.
+impl Replayable for RequestBody {
+    type Kept = KeptBody;
+
+    fn keep(&mut self, limit: usize) -> Option<KeptBody> {
+        let upload = match &mut self.upload {
+            Some(sent) => Some((sent.body.keep(limit)?, sent.watch.clone())),
+            None => None,
+        };
+        let arrival = self.arrival;
+        Some(KeptBody { upload, arrival })
+    }
+
+    fn again(kept: &KeptBody) -> Option<Self> {
+        let upload = match &kept.upload {
+            Some((body, watch)) => Some(Box::new(Sent {
+                body: Replay::again(body)?,
+                watch: watch.clone(),
+            })),
+            None => None,
+        };
+        let arrival = kept.arrival;
+        Some(Self { upload, arrival })
+    }
+
+    fn copy_if_none(&self) -> Option<Self> {
+        let arrival = self.arrival;
+        self.upload.is_none().then_some(Self {
+            upload: None,
+            arrival,
+        })
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
     fn poll_frame(
-        &mut self,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
         if polled.is_pending() {
-            self.watch.waiting();
-            ready!(self.timer.poll_waiting(cx, self.pace.allowance()));
-            return Poll::Ready(Some(Err(self.watch.failed(UploadError::TooSlow))));
+            this.watch.waiting();
+            ready!(this.timer.poll_waiting(cx, this.pace.allowance()));
+            return Poll::Ready(Some(Err(this.watch.failed(UploadError::TooSlow))));
         }
-        let waited = self.timer.arrived();
-        self.watch.moved();
+        let waited = this.timer.arrived();
+        this.watch.moved();
         match ready!(polled) {
-            Some(Ok(frame)) => Poll::Ready(Some(self.take(frame, waited))),
-            Some(Err(_)) => Poll::Ready(Some(Err(self.watch.failed(UploadError::Broken)))),
+            Some(Ok(frame)) => Poll::Ready(Some(this.take(frame, waited))),
+            Some(Err(_)) => Poll::Ready(Some(Err(this.watch.failed(UploadError::Broken)))),
             None => Poll::Ready(None),
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Upload {
     fn take(&mut self, frame: Frame<Bytes>, waited: Duration) -> Result<Frame<Bytes>, UploadError> {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.pace.arrived(bytes as u64, waited);
@@ -168,6 +239,8 @@ pub enum UploadError {
     TooSlow,
     /// The client broke it off.
     Broken,
+    /// Another attempt at the request sends it now.
+    Superseded,
 }
 
 impl UploadError {
@@ -176,7 +249,7 @@ impl UploadError {
         match self {
             Self::TooLarge => Problem::BodyTooLarge,
             Self::TooSlow => Problem::BodyTimeout,
-            Self::Broken => Problem::BadBody,
+            Self::Broken | Self::Superseded => Problem::BadBody,
         }
     }
 }
@@ -188,6 +261,7 @@ impl UploadError {
             Self::TooLarge => "body_too_large",
             Self::TooSlow => "body_too_slow",
             Self::Broken => "body_broken",
+            Self::Superseded => "body_superseded",
         }
     }
 }

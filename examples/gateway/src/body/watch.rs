@@ -56,6 +56,7 @@ impl UploadWatch {
             1 => Some(UploadError::TooLarge),
             2 => Some(UploadError::TooSlow),
             3 => Some(UploadError::Broken),
+            4 => Some(UploadError::Superseded),
             _ => None,
         }
     }
@@ -79,6 +80,7 @@ impl UploadWatch {
             UploadError::TooLarge => 1,
             UploadError::TooSlow => 2,
             UploadError::Broken => 3,
+            UploadError::Superseded => 4,
         };
         self.state.failure.store(code, Relaxed);
         self.rests();

@@ -32,6 +32,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::networks::Networks;
 
 pub use report::{ConfigError, ConfigProblem};
@@ -279,6 +281,8 @@ pub struct Pool {
     pub endpoints: Vec<Endpoint>,
     /// When an endpoint is thrown out.
     pub health: PoolHealth,
+    /// What is sent again to another endpoint.
+    pub failover: PoolFailover,
 }
 
 /// What is spoken to a pool's endpoints.
@@ -323,6 +327,43 @@ impl PoolHealth {
         max_ejected: 0.5,
         decay: Duration::from_secs(10),
     };
+}
+
+/// What is sent again to another endpoint of its pool where one failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolFailover {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// How often a request is sent at most, the first time among them.
+    pub attempts: NonZeroU32,
+    /// How long after it came.
+    pub within: Duration,
+    /// Answers that another endpoint might give better.
+    pub statuses: Vec<StatusCode>,
+    /// Longest request body that is held to be sent again, in bytes.
+    pub max_body: u64,
+    /// Whether a client's `Idempotency-Key` is believed.
+    pub idempotency_key: bool,
+    /// For each request that was answered well, so much of one may be sent again, 0 to 1.
+    pub budget: f64,
+}
+
+impl PoolFailover {
+    pub(crate) fn defaults() -> Self {
+        Self {
+            enabled: true,
+            attempts: NonZeroU32::MIN.saturating_add(2),
+            within: Duration::from_secs(10),
+            statuses: vec![
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ],
+            max_body: 64 << 10,
+            idempotency_key: false,
+            budget: 0.2,
+        }
+    }
 }
 
 /// `[[route]]`: which requests go to which pool, and the breaker that guards them.

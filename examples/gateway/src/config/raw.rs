@@ -83,6 +83,7 @@ pub(super) struct Pool {
     pub(super) keep_alive: Text,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
     pub(super) health: Health,
+    pub(super) failover: Failover,
 }
 
 /// An endpoint is an address alone, or a table where it needs more.
@@ -111,6 +112,18 @@ pub(super) struct Health {
     pub(super) open_for: Text,
     pub(super) max_ejected: Real,
     pub(super) decay: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Failover {
+    pub(super) enabled: Option<bool>,
+    pub(super) attempts: Number,
+    pub(super) within: Text,
+    pub(super) statuses: Option<Vec<Spanned<i64>>>,
+    pub(super) max_body: Option<Spanned<toml::Value>>,
+    pub(super) idempotency_key: Option<bool>,
+    pub(super) budget: Real,
 }
 
 #[derive(Debug, Default, Deserialize)]

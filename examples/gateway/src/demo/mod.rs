@@ -7,8 +7,8 @@ mod upstreams;
 use std::net::SocketAddr;
 
 use crate::config::{
-    Admin, Config, Correlation, Endpoint, Forwarded, Listen, Log, Pool, PoolHealth, Protocol,
-    Route, RouteBreaker, Trace,
+    Admin, Config, Correlation, Endpoint, Forwarded, Listen, Log, Pool, PoolFailover, PoolHealth,
+    Protocol, Route, RouteBreaker, Trace,
 };
 use crate::gateway::Gateway;
 use crate::server::{BindError, Drain, Phase};
@@ -114,6 +114,11 @@ fn pool() -> Pool {
         health: PoolHealth {
             decay: Duration::from_secs(2),
             ..PoolHealth::DEFAULT
+        },
+        // What fails is to be seen.
+        failover: PoolFailover {
+            enabled: false,
+            ..PoolFailover::defaults()
         },
     }
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use buttress::core::clock::Instant;
+use buttress::core::outcome::Unsent;
 use buttress::correlation::CorrelationId;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -96,7 +97,15 @@ impl OriginFuture {
             }
             // Nothing that this gateway sends asks for another protocol.
             Poll::Ready(Ok(_)) => Cause::Transport,
-            Poll::Ready(Err(error)) => cause(&error),
+            Poll::Ready(Err(error)) => {
+                let failed = self.upload.as_ref().and_then(UploadWatch::failure);
+                let unsent = failed.is_none() && is_unsent(&error);
+                let mut response = answer_for(failed.map_or_else(|| cause(&error), Cause::Upload));
+                if unsent {
+                    response.extensions_mut().insert(Unsent::new());
+                }
+                return Poll::Ready(response);
+            }
             Poll::Pending => {
                 ready!(self.as_mut().poll_late(cx));
                 Cause::Deadline
@@ -179,6 +188,34 @@ fn answer_for(cause: Cause) -> Response<ResponseBody> {
     response
 }
 
+/// Whether the request provably never reached the endpoint: no connection was made, it ended before the
+/// request's turn came, or the endpoint says so. Of HTTP/2 that is a refused stream (RFC 9113 §8.7), or one
+/// beyond those that an endpoint which takes its leave still answers (§6.8).
+fn is_unsent(error: &legacy::Error) -> bool {
+    error.is_connect() || is_never_begun(error)
+}
+
+fn is_never_begun(error: &(dyn Error + 'static)) -> bool {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if error.downcast_ref().is_some_and(hyper::Error::is_canceled)
+            || error.downcast_ref().is_some_and(is_refused)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn is_refused(error: &h2::Error) -> bool {
+    match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => error.is_remote(),
+        Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+        _ => false,
+    }
+}
+
 /// A connection that was not made in time is a deadline, and one that could not be made for want
 /// of something here is nobody's failure; anything else broke.
 fn cause(error: &(dyn Error + 'static)) -> Cause {
@@ -236,6 +273,16 @@ mod tests {
             assert_eq!((rejected.by, rejected.reason), (super::super::OWN, reason));
             assert!(response.extensions().get::<TransportFailure>().is_none());
         }
+    }
+
+    #[test]
+    fn what_broke_and_what_was_reset_on_this_side_may_have_been_worked_on() {
+        let over = |reason: h2::Reason| Over(Box::new(h2::Error::from(reason)));
+        assert!(!is_never_begun(&over(h2::Reason::REFUSED_STREAM)));
+        assert!(!is_never_begun(&over(h2::Reason::INTERNAL_ERROR)));
+        assert!(!is_never_begun(&Over(Box::new(io::Error::from(
+            io::ErrorKind::ConnectionReset
+        )))));
     }
 
     #[test]

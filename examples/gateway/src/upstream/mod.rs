@@ -7,11 +7,11 @@
 //! The authority that is connected to comes from the configuration alone; of the client's target
 //! only path and query are taken over. Redirects are passed on, never followed.
 //!
-//! A request is sent once. An endpoint that closes a kept connection without saying so in the
+//! A request is sent once from here. An endpoint that closes a kept connection without saying so in the
 //! answer before (`Connection: close`) can meet the next request, and that is a `502` charged to
-//! the endpoint: whether it was processed cannot be known, and to send it again would take a copy
-//! of every request's head. Where the connection is seen to be closed before anything was written,
-//! the request goes out on another. Endpoints do well to keep idle connections for longer than the
+//! the endpoint: whether it was processed cannot be known. Where the connection is seen to be closed
+//! before anything was written, the request goes out on another. What provably never reached the
+//! endpoint is marked as that (`core::outcome::Unsent`), for failover above. Endpoints do well to keep idle connections for longer than the
 //! pool's `keep_alive`.
 //!
 //! Where the gateway itself is out of descriptors or local ports nothing is charged to anybody: it

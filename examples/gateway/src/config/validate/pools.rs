@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_spanned::Spanned;
 
 use super::super::report::Report;
-use super::super::{Endpoint, Pool, PoolHealth, Protocol, raw, values};
+use super::super::{Endpoint, Pool, PoolFailover, PoolHealth, Protocol, raw, values};
 use super::{choice, count, duration, named, ratio, resolve};
 use crate::settings;
 
@@ -38,10 +39,15 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
             report.add(place, &format!("pool[{index}].name"), message);
         }
         // What is wrong already is not told twice.
-        let refused = settings::router(&pool).validate().err();
-        if let Some(refused) = refused.filter(|_| report.len() == before) {
-            let key = format!("pool.{}.health.{}", pool.name, refused.field());
-            report.add(raw.span(), &key, refused.problem());
+        let refused = [
+            ("health", settings::router(&pool).validate().err()),
+            ("failover", settings::failover(&pool).validate().err()),
+        ];
+        for (table, refused) in refused {
+            if let Some(refused) = refused.filter(|_| report.len() == before) {
+                let key = format!("pool.{}.{table}.{}", pool.name, refused.field());
+                report.add(raw.span(), &key, refused.problem());
+            }
         }
         checked.push(pool);
     }
@@ -76,7 +82,50 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         keep_alive: wait(&raw.keep_alive, "keep_alive", 30),
         endpoints: endpoints(raw.endpoints.as_ref(), &key, place, report),
         health: health(&raw.health, &key, report),
+        failover: failover(&raw.failover, &key, report),
     }
+}
+
+fn failover(raw: &raw::Failover, pool: &str, report: &mut Report<'_>) -> PoolFailover {
+    let default = PoolFailover::defaults();
+    let key = |what: &str| format!("{pool}.failover.{what}");
+    let max_body = raw.max_body.as_ref().and_then(|value| {
+        values::bytes(value.get_ref())
+            .map_err(|message| report.add(value.span(), &key("max_body"), message))
+            .ok()
+    });
+    let statuses = raw.statuses.as_ref().map(|list| {
+        let known = list
+            .iter()
+            .filter_map(|it| status(it, &key("statuses"), report));
+        known.collect()
+    });
+    PoolFailover {
+        enabled: raw.enabled.unwrap_or(default.enabled),
+        attempts: count(raw.attempts.as_ref(), &key("attempts"), report)
+            .unwrap_or(default.attempts),
+        within: duration(raw.within.as_ref(), &key("within"), report).unwrap_or(default.within),
+        statuses: statuses.unwrap_or(default.statuses),
+        // Without a limit is with the largest there is.
+        max_body: max_body.map_or(default.max_body, |limit| limit.unwrap_or(u64::MAX)),
+        idempotency_key: raw.idempotency_key.unwrap_or(default.idempotency_key),
+        budget: ratio(raw.budget.as_ref(), &key("budget"), report).unwrap_or(default.budget),
+    }
+}
+
+/// An answer that another endpoint might give better is an error of a server.
+fn status(written: &Spanned<i64>, key: &str, report: &mut Report<'_>) -> Option<StatusCode> {
+    let number = u16::try_from(*written.get_ref()).ok();
+    let status = number.and_then(|it| StatusCode::from_u16(it).ok());
+    let status = status.filter(StatusCode::is_server_error);
+    if status.is_none() {
+        let message = format!(
+            "{} is no error of a server; write a status from 500 to 599",
+            written.get_ref()
+        );
+        report.add(written.span(), key, message);
+    }
+    status
 }
 
 fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth {

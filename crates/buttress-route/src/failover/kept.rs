@@ -1,0 +1,182 @@
+//! A request that may be sent again: what is held of it, and what its attempts came to.
+
+use std::sync::Arc;
+
+use buttress_core::attempt::Attempt;
+use buttress_core::clock::Instant;
+use buttress_core::deadline::Deadline;
+use buttress_core::replay::Replayable;
+use http::request::Parts;
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::reason::{Answer, Failed, GivenUp, says_no_other};
+use super::shared::Shared;
+use crate::attempted::{Attempted, Told};
+
+/// What is held of a request, on the heap: one that is not held does not carry the room for it about.
+pub(super) struct Kept<S, B>
+where
+    S: Service<Request<B>>,
+    B: Replayable,
+{
+    shared: Arc<Shared>,
+    pub(super) service: S,
+    head: Parts,
+    body: B::Kept,
+    came: Instant,
+    attempted: Attempted,
+    resends: u32,
+    /// The attempt under way has cost a token.
+    paid: bool,
+    told: Told,
+    /// The answer of the attempt before, for when there is no better.
+    last: Option<Result<S::Response, S::Error>>,
+}
+
+impl<S, B> Kept<S, B>
+where
+    S: Service<Request<B>>,
+    B: Replayable,
+{
+    /// Holds `request`, if it can be sent again at all.
+    pub(super) fn of(shared: &Arc<Shared>, request: &mut Request<B>, service: S) -> Option<Self> {
+        let body = request.body_mut().keep(shared.config().max_body)?;
+        let mut head = Request::new(()).into_parts().0;
+        head.method.clone_from(request.method());
+        head.uri.clone_from(request.uri());
+        head.version = request.version();
+        head.headers.clone_from(request.headers());
+        head.extensions.clone_from(request.extensions());
+        Some(Self {
+            came: shared.clock.now(),
+            shared: Arc::clone(shared),
+            service,
+            head,
+            body,
+            attempted: Attempted::default(),
+            resends: 0,
+            paid: false,
+            told: Told::default(),
+            last: None,
+        })
+    }
+
+    /// Whether the endpoint of the attempt under way is not known yet.
+    pub(super) const fn is_unknown(&self) -> bool {
+        self.told.endpoint == 0
+    }
+
+    /// What the router has told on this thread while it was called or polled.
+    pub(super) fn note(&mut self, told: Told) {
+        if self.is_unknown() {
+            self.told.endpoint = told.endpoint;
+        }
+        self.told.unsent |= told.unsent;
+    }
+
+    /// Sends the request again, to a service that is ready.
+    pub(super) fn call(&mut self, body: B) -> S::Future {
+        self.resends += 1;
+        let mut head = self.head.clone();
+        head.extensions.insert(self.attempted);
+        head.extensions.insert(Attempt::resent(self.resends));
+        self.service.call(Request::from_parts(head, body))
+    }
+}
+
+/// What follows from an answer.
+pub(super) enum Then<B> {
+    /// It is the answer.
+    Answer,
+    /// The one before was as good, and is the answer.
+    Earlier,
+    /// The request is sent again, with this body.
+    Again(B),
+}
+
+impl<S, B, ResBody> Kept<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    S::Error: 'static,
+    B: Replayable,
+{
+    /// Looks at the answer of the attempt under way.
+    #[inline]
+    pub(super) fn look_at(&mut self, answer: &Result<S::Response, S::Error>) -> Then<B> {
+        let config = self.shared.config();
+        match Answer::of(answer, self.told.unsent, &config) {
+            Answer::Well if self.resends == 0 => {
+                self.shared.earn(&config);
+                Then::Answer
+            }
+            Answer::Well => {
+                self.shared.counts.recovered();
+                Then::Answer
+            }
+            Answer::Final => self.refused(says_no_other(answer)),
+            Answer::Failed(failed) => match self.again(failed) {
+                Ok(body) => Then::Again(body),
+                Err(why) => {
+                    self.shared.counts.given_up(why);
+                    Then::Answer
+                }
+            },
+        }
+    }
+
+    #[cold]
+    fn refused(&mut self, no_other: bool) -> Then<B> {
+        if self.last.is_none() {
+            return Then::Answer;
+        }
+        if no_other {
+            self.shared.counts.given_up(GivenUp::NoEndpoint);
+            if self.paid {
+                // Nobody had to answer it.
+                self.shared.give_back();
+            }
+        }
+        Then::Earlier
+    }
+
+    /// The body for another attempt, or why there is none.
+    #[cold]
+    fn again(&mut self, failed: Failed) -> Result<B, GivenUp> {
+        let config = self.shared.config();
+        let now = self.shared.clock.now();
+        if self.resends + 1 >= config.attempts {
+            return Err(GivenUp::Attempts);
+        }
+        let deadline = self.head.extensions.get::<Deadline>();
+        if now.saturating_since(self.came) > config.within || deadline.is_some_and(|it| it.0 <= now)
+        {
+            return Err(GivenUp::Late);
+        }
+        let sent = failed != Failed::Unsent;
+        if sent && !config.is_idempotent(&self.head) {
+            return Err(GivenUp::NotIdempotent);
+        }
+        let body = B::again(&self.body).ok_or(GivenUp::NotReplayable)?;
+        if sent && !self.shared.take(&config, now) {
+            return Err(GivenUp::Budget);
+        }
+        self.paid = sent;
+        self.shared.counts.resent(failed);
+        Ok(body)
+    }
+
+    /// Ends the attempt with this answer; another follows.
+    pub(super) fn ended(&mut self, answer: Result<S::Response, S::Error>) {
+        self.last = Some(answer);
+        if self.told.endpoint != 0 {
+            self.attempted.add(self.told.endpoint);
+        }
+        self.told = Told::default();
+    }
+
+    /// The answer of the attempt before.
+    pub(super) fn earlier(&mut self) -> Option<Result<S::Response, S::Error>> {
+        self.last.take()
+    }
+}

@@ -1,0 +1,452 @@
+//! A request that failed at one endpoint goes to another: which, how often, and with what.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_types
+)]
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use buttress_core::BoxError;
+use buttress_core::attempt::Attempt;
+use buttress_core::clock::ManualClock;
+use buttress_core::deadline::{Deadline, DeadlineExceeded};
+use buttress_core::outcome::{TransportFailure, Unsent};
+use buttress_core::reject::Rejected;
+use buttress_core::replay::Replay;
+use buttress_core::rng::Rng;
+use buttress_route::failover::{Budget, Config, Failover, FailoverHandle, FailoverLayer};
+use buttress_route::{Endpoint, HealthRouter, Rules};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tokio_test::task::{self, Spawn};
+use tokio_test::{assert_pending, assert_ready};
+use tower_layer::Layer;
+use tower_service::Service;
+
+type Body = Replay<Full<Bytes>>;
+type Answer = Result<Response<Full<Bytes>>, BoxError>;
+
+/// What an endpoint says to every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Status(u16),
+    /// Nothing before it, and the request's body is not read.
+    StatusUnread(u16),
+    Marked(Mark),
+    Breaks,
+    Refuses,
+    IsNotReady,
+    BreaksReadying,
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Unsent,
+    Deadline,
+    Rejected,
+}
+
+/// What an endpoint saw of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    by: usize,
+    body: Bytes,
+    attempt: Option<Attempt>,
+}
+
+#[derive(Clone)]
+struct Host {
+    number: usize,
+    says: Arc<Mutex<Vec<Says>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Host {
+    fn says(&self) -> Says {
+        self.says.lock().unwrap()[self.number]
+    }
+}
+
+impl Service<Request<Body>> for Host {
+    type Response = Response<Full<Bytes>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self.says() {
+            Says::IsNotReady => Poll::Pending,
+            Says::BreaksReadying => Poll::Ready(Err("closed".into())),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let host = self.clone();
+        Box::pin(async move {
+            let attempt = request.extensions().get::<Attempt>().copied();
+            let body = match host.says() {
+                Says::StatusUnread(_) => Bytes::new(),
+                _ => request.into_body().collect().await.unwrap().to_bytes(),
+            };
+            let says_something = |_: &mut Context<'_>| match host.says() {
+                Says::Nothing => Poll::Pending,
+                _ => Poll::Ready(()),
+            };
+            let by = host.number;
+            host.seen.lock().unwrap().push(Seen { by, body, attempt });
+            poll_fn(says_something).await;
+            let mut response = Response::new(Full::from(by.to_string()));
+            match host.says() {
+                Says::Status(status) | Says::StatusUnread(status) => {
+                    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                }
+                Says::Marked(mark) => {
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                    let marks = response.extensions_mut();
+                    match mark {
+                        Mark::Unsent => drop(marks.insert(Unsent::new())),
+                        Mark::Deadline => drop(marks.insert(DeadlineExceeded::new())),
+                        Mark::Rejected => drop(marks.insert(Rejected::new("breaker", "open"))),
+                    }
+                }
+                Says::Breaks => return Err(TransportFailure::new().into()),
+                Says::Refuses => {
+                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+                }
+                _ => unreachable!("it is not called, or says nothing"),
+            }
+            Ok(response)
+        })
+    }
+}
+
+type Stack = Failover<HealthRouter<Host>>;
+type Call = Spawn<<Stack as Service<Request<Body>>>::Future>;
+
+/// A pool of hosts that are never thrown out, under failover.
+struct World {
+    time: ManualClock,
+    says: Arc<Mutex<Vec<Says>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    stack: Stack,
+}
+
+impl World {
+    fn new(says: &[Says]) -> Self {
+        Self::with(says, |config| config)
+    }
+
+    fn with(says: &[Says], configure: impl FnOnce(Config) -> Config) -> Self {
+        let time = ManualClock::new();
+        let (seen, says) = (Arc::default(), Arc::new(Mutex::new(says.to_vec())));
+        let host = |number| Host {
+            number,
+            says: Arc::clone(&says),
+            seen: Arc::clone(&seen),
+        };
+        let count = says.lock().unwrap().len();
+        let endpoints = (0..count).map(|number| Endpoint::new(number.to_string(), host(number)));
+        let pool = buttress_route::Config::default()
+            .rules(Rules::none())
+            .ready_deadline(Duration::from_millis(100))
+            .clock(time.clock())
+            .rng(Rng::seeded(5));
+        let router = HealthRouter::new(pool, endpoints).unwrap();
+        let config = configure(Config::default().clock(time.clock()));
+        let stack = FailoverLayer::new(config).unwrap().layer(router);
+        Self {
+            time,
+            says,
+            seen,
+            stack,
+        }
+    }
+
+    fn handle(&self) -> FailoverHandle {
+        self.stack.handle()
+    }
+
+    fn start(&mut self, request: Request<Body>) -> Call {
+        task::spawn(self.stack.call(request))
+    }
+
+    /// The status and the host that answered, or `None` for an error.
+    fn ask(&mut self, request: Request<Body>) -> Option<(u16, String)> {
+        let mut call = self.start(request);
+        let response = assert_ready!(call.poll()).ok()?;
+        let status = response.status().as_u16();
+        let body = task::spawn(response.into_body().collect()).poll();
+        let body = assert_ready!(body).unwrap().to_bytes();
+        Some((status, String::from_utf8(body.to_vec()).unwrap()))
+    }
+
+    fn took(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+
+    fn given_up(&self, reason: &str) -> u64 {
+        let seen = self.handle().snapshot();
+        let found = seen.given_up.iter().find(|(name, _)| *name == reason);
+        found.unwrap().1
+    }
+
+    fn resent(&self, reason: &str) -> u64 {
+        let seen = self.handle().snapshot();
+        let found = seen.resent.iter().find(|(name, _)| *name == reason);
+        found.unwrap().1
+    }
+}
+
+fn request(method: Method, body: &'static str) -> Request<Body> {
+    let body = Replay::new(Full::from(body));
+    Request::builder().method(method).body(body).unwrap()
+}
+
+fn get() -> Request<Body> {
+    request(Method::GET, "")
+}
+
+const OK: Says = Says::Status(200);
+
+#[test]
+fn a_request_that_never_reached_an_endpoint_goes_to_another_whatever_its_method() {
+    for says in [
+        Says::Refuses,
+        Says::BreaksReadying,
+        Says::Marked(Mark::Unsent),
+    ] {
+        let mut world = World::with(&[says, OK], |it| it.budget(Budget::new(0.0, 0.0).burst(1)));
+        for _ in 0..40 {
+            let answer = world.ask(request(Method::POST, "pay"));
+            assert_eq!(answer, Some((200, "1".into())), "{says:?}");
+        }
+        assert!(world.resent("unsent") > 0, "{says:?}");
+        assert!(world.took().iter().all(|seen| seen.body == "pay"));
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_not_ready_in_time_has_not_had_the_request() {
+    let mut world = World::new(&[Says::IsNotReady, OK]);
+    let waited = (0..20).any(|_| {
+        let mut call = world.start(request(Method::POST, "x"));
+        if call.poll().is_ready() {
+            return false;
+        }
+        world.time.advance(Duration::from_millis(200));
+        assert_eq!(assert_ready!(call.poll()).unwrap().status(), 200);
+        true
+    });
+    assert!(waited, "it was never picked");
+    assert_eq!(world.resent("unsent"), 1);
+}
+
+#[test]
+fn what_may_have_been_done_is_done_again_only_if_that_is_safe() {
+    for says in [
+        Says::Status(503),
+        Says::Breaks,
+        Says::Marked(Mark::Deadline),
+    ] {
+        for (method, again) in [
+            (Method::GET, true),
+            (Method::PUT, true),
+            (Method::DELETE, true),
+            (Method::POST, false),
+            (Method::PATCH, false),
+        ] {
+            let mut world = World::new(&[says, OK]);
+            let answers: Vec<_> = (0..30)
+                .map(|_| world.ask(request(method.clone(), "x")))
+                .collect();
+            let all_well = answers.iter().all(|it| *it == Some((200, "1".into())));
+            assert_eq!(all_well, again, "{method} {says:?}");
+            assert_eq!(world.given_up("not_idempotent") > 0, !again);
+        }
+    }
+}
+
+#[test]
+fn the_user_may_say_that_it_is_safe_and_a_client_only_where_it_is_believed() {
+    let post = || {
+        let mut request = request(Method::POST, "x");
+        request
+            .headers_mut()
+            .insert("idempotency-key", http::HeaderValue::from_static("7"));
+        request
+    };
+    let all_well = |world: &mut World| (0..30).all(|_| world.ask(post()).unwrap().0 == 200);
+    let pool = [Says::Status(503), OK];
+    assert!(!all_well(&mut World::new(&pool)));
+    assert!(all_well(
+        &mut World::with(&pool, |it| it.idempotency_key(true))
+    ));
+    assert!(all_well(&mut World::with(&pool, |it| {
+        it.idempotent(|head| head.uri.path() == "/")
+    })));
+}
+
+#[test]
+fn a_failure_that_another_would_give_as_well_and_a_refusal_of_our_own_are_the_answer() {
+    for says in [
+        Says::Status(500),
+        Says::Status(404),
+        Says::Marked(Mark::Rejected),
+    ] {
+        let mut world = World::new(&[says; 2]);
+        world.ask(get()).unwrap();
+        assert_eq!(world.took().len(), 1, "{says:?}");
+        assert_eq!(world.handle().snapshot().resends(), 0);
+    }
+    let listed = [StatusCode::INTERNAL_SERVER_ERROR];
+    let mut world = World::with(&[Says::Status(500), OK], |it| it.statuses(listed));
+    assert!((0..30).all(|_| world.ask(get()).unwrap().0 == 200));
+}
+
+#[test]
+fn no_endpoint_is_asked_twice_and_the_last_answer_stands_where_none_is_left() {
+    let mut world = World::with(&[Says::Status(503); 3], |it| it.attempts(8));
+    assert_eq!(world.ask(get()).unwrap().0, 503);
+    let mut asked: Vec<usize> = world.took().iter().map(|seen| seen.by).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, [0, 1, 2]);
+    assert_eq!(world.given_up("no_endpoint"), 1);
+}
+
+#[test]
+fn no_more_attempts_are_made_than_are_asked_for_and_each_but_the_first_says_which_it_is() {
+    let mut world = World::new(&[Says::Status(502); 5]);
+    assert_eq!(world.ask(get()).unwrap().0, 502);
+    let attempts: Vec<_> = world.took().iter().map(|seen| seen.attempt).collect();
+    let expected = [None, Some(Attempt::resent(1)), Some(Attempt::resent(2))];
+    assert_eq!(attempts, expected);
+    assert_eq!(world.given_up("attempts"), 1);
+}
+
+#[test]
+fn a_body_arrives_whole_at_each_attempt_read_before_or_not() {
+    for says in [Says::Status(503), Says::StatusUnread(503)] {
+        let mut world = World::new(&[says, OK]);
+        for _ in 0..30 {
+            assert_eq!(world.ask(request(Method::PUT, "the whole")).unwrap().0, 200);
+        }
+        let seen = world.took();
+        let arrived = seen.iter().filter(|it| it.by == 1);
+        assert!(arrived.map(|it| &it.body).all(|body| body == "the whole"));
+        assert!(world.resent("status") > 0);
+    }
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_sent_once() {
+    let mut world = World::with(&[Says::Refuses, OK], |it| it.max_body(8));
+    let answers = (0..30).map(|_| world.ask(request(Method::PUT, "123456789")));
+    let failed = answers.filter(Option::is_none).count();
+    assert!(failed > 0);
+    assert_eq!(world.handle().snapshot().resends(), 0);
+}
+
+#[test]
+fn in_an_outage_no_more_is_sent_than_the_budget_holds_and_a_few_a_second() {
+    let budget = Budget::new(0.2, 2.0).burst(5);
+    let mut world = World::with(&[Says::Status(503); 2], |it| it.budget(budget).attempts(2));
+    (0..1_000).for_each(|_| drop(world.ask(get())));
+    assert_eq!(world.took().len(), 1_000 + 5);
+    assert_eq!(world.given_up("budget"), 995);
+    world.time.advance(Duration::from_secs(1));
+    (0..1_000).for_each(|_| drop(world.ask(get())));
+    assert_eq!(world.took().len(), 1_000 + 2);
+    *world.says.lock().unwrap() = vec![OK; 2];
+    (0..10).for_each(|_| drop(world.ask(get())));
+    assert_eq!(world.handle().snapshot().budget, 2, "a fifth of ten");
+}
+
+#[test]
+fn no_attempt_is_begun_when_it_is_too_late() {
+    let mut world = World::with(&[Says::Nothing; 2], |it| it.within(Duration::from_secs(1)));
+    for (waited, attempts) in [(1_001, 1), (1_000, 2)] {
+        *world.says.lock().unwrap() = vec![Says::Nothing; 2];
+        let mut call = world.start(get());
+        assert_pending!(call.poll());
+        world.time.advance(Duration::from_millis(waited));
+        *world.says.lock().unwrap() = vec![Says::Status(503); 2];
+        assert_eq!(assert_ready!(call.poll()).unwrap().status(), 503);
+        assert_eq!(world.took().len(), attempts, "after {waited} ms");
+    }
+    for (left, attempts) in [(0, 1), (1, 2)] {
+        let mut request = get();
+        let deadline = world.time.now().saturating_add(Duration::from_secs(left));
+        request.extensions_mut().insert(Deadline(deadline));
+        assert_eq!(world.ask(request).unwrap().0, 503);
+        assert_eq!(world.took().len(), attempts, "{left} s before the deadline");
+    }
+    assert_eq!(world.given_up("late"), 2);
+}
+
+#[test]
+fn a_request_that_is_dropped_in_a_later_attempt_leaves_nothing_in_flight() {
+    let mut world = World::new(&[Says::Status(503), Says::Nothing]);
+    let router = world.stack.get_ref().handle();
+    let mut dropped = 0;
+    for _ in 0..30 {
+        let mut call = world.start(get());
+        assert_pending!(call.poll());
+        let in_flight: u32 = router
+            .snapshot()
+            .endpoints
+            .iter()
+            .map(|it| it.in_flight)
+            .sum();
+        assert_eq!(in_flight, 1);
+        drop(call);
+        dropped += 1;
+    }
+    let endpoints = router.snapshot().endpoints;
+    assert!(endpoints.iter().all(|it| it.in_flight == 0));
+    assert_eq!(endpoints[1].outcomes.abandoned, dropped);
+    assert_eq!(endpoints[0].outcomes.failure, world.resent("status"));
+}
+
+#[test]
+fn switched_off_it_sends_nothing_again_and_switched_on_it_goes_on() {
+    let mut world = World::with(&[Says::Status(503), OK], |it| it.enabled(false));
+    let well = |world: &mut World| (0..30).all(|_| world.ask(get()).unwrap().0 == 200);
+    assert!(!well(&mut world));
+    assert_eq!(world.handle().snapshot().resends(), 0);
+    world.handle().reconfigure(Config::default()).unwrap();
+    assert!(well(&mut world));
+    let refused = world.handle().reconfigure(Config::default().attempts(0));
+    assert_eq!(refused.unwrap_err().field(), "attempts");
+}
+
+#[test]
+fn the_first_service_called_is_the_one_that_was_ready() {
+    let probe = buttress_testing::ContractProbe::new(tower::service_fn(|_: Request<()>| async {
+        Ok::<_, BoxError>(Response::new(Full::<Bytes>::default()))
+    }));
+    let mut service = FailoverLayer::new(Config::default()).unwrap().layer(probe);
+    for _ in 0..3 {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let ready = Service::<Request<()>>::poll_ready(&mut service, &mut cx);
+        assert!(ready.is_ready());
+        let answer = task::spawn(service.call(Request::new(()))).poll();
+        assert_eq!(assert_ready!(answer).unwrap().status(), 200);
+    }
+}
+
+#[test]
+fn its_services_and_futures_have_the_auto_traits_of_what_they_wrap() {
+    fn is_send_and_sync<T: Send + Sync>(_: &T) {}
+    fn is_send<T: Send>(_: &T) {}
+    let mut world = World::new(&[OK]);
+    is_send_and_sync(&world.stack);
+    is_send_and_sync(&world.handle());
+    is_send(&world.stack.call(get()));
+}

@@ -25,8 +25,11 @@ pub struct Family {
 pub enum Kind {
     /// Only ever grows, until the process restarts.
     Counter,
-    /// Goes up and down.
+    /// Goes up and down; what several say of the same thing cannot be added up.
     Gauge,
+    /// Goes up and down by what comes and goes, so that what several count is added up. Its points are
+    /// [`Value::Gauge`].
+    UpDown,
     /// One of a closed set of states, exposed from birth as one 0-or-1 series per state.
     StateSet,
     /// A distribution.
@@ -52,6 +55,8 @@ pub type Label = (&'static str, Cow<'static, str>);
 pub enum Value {
     /// Of a counter.
     Counter(u64),
+    /// Of a counter of time, shown in seconds.
+    Time(Duration),
     /// Of a gauge.
     Gauge(f64),
     /// Of a state set: the label that names the state, every state, and the index of the present one.

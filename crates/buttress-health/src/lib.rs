@@ -45,6 +45,7 @@
 //!   service down: `report::tests`.
 //! - A check that panics harms neither the report nor the other checks: `registry::tests`.
 //! - Draining is final; no late start-up undoes it: `readiness::tests`.
+//! - Every component and the phase are metrics from birth: `metrics::tests`.
 //! - Two components of one name are refused when the registry is built: `registry::tests`.
 //!
 //! # What it costs
@@ -58,6 +59,7 @@
 //! report.
 
 mod finding;
+mod metrics;
 mod readiness;
 mod registry;
 mod report;

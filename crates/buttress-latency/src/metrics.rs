@@ -66,7 +66,7 @@ impl LatencyHandle {
     fn active_requests(&self) -> Family {
         let help = "HTTP requests under way: counted from the call of the service to the end of the \
                     response's body.";
-        let mut family = Family::new("http_server_active_requests", MetricKind::Gauge, help);
+        let mut family = Family::new("http_server_active_requests", MetricKind::UpDown, help);
         for route in self.registry().all_routes() {
             for group in route.groups() {
                 let Kind::Http(method, scheme) = group.kind() else {

@@ -146,6 +146,8 @@ impl BodySizes {
         histogram.above = self.counts.above();
         histogram.count = self.count();
         histogram.sum = self.sum as f64;
+        let in_bytes = |(least, greatest)| (bytes(least) as f64, bytes(greatest) as f64);
+        histogram.extremes = self.counts.extremes().map(in_bytes);
         histogram
     }
 }
@@ -217,6 +219,8 @@ mod tests {
             sizes.sort_unstable();
             prop_assert_eq!(counted.count(), sizes.len() as u64);
             prop_assert_eq!(counted.sum(), sizes.iter().sum::<u64>());
+            let extremes = (sizes[0] as f64, sizes[sizes.len() - 1] as f64);
+            prop_assert_eq!(counted.histogram().extremes, Some(extremes));
             for (bound, count) in counted.histogram().classic {
                 let within = sizes.iter().filter(|size| **size as f64 <= bound).count();
                 prop_assert_eq!(count, within as u64);

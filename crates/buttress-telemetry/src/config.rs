@@ -7,6 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::Format;
+use crate::push::MetricsPush;
 
 /// The configuration of logs and traces.
 ///
@@ -27,6 +28,7 @@ pub struct Config {
     pub(crate) filter: String,
     pub(crate) writer: BoxMakeWriter,
     pub(crate) otlp: Option<Otlp>,
+    pub(crate) push: Option<MetricsPush>,
 }
 
 /// Where spans go.
@@ -46,6 +48,7 @@ impl Config {
             filter: "info".to_owned(),
             writer: BoxMakeWriter::new(std::io::stderr),
             otlp: None,
+            push: None,
         }
     }
 
@@ -97,6 +100,13 @@ impl Config {
         self
     }
 
+    /// Pushes metrics, too.
+    #[must_use]
+    pub fn push(mut self, push: MetricsPush) -> Self {
+        self.push = Some(push);
+        self
+    }
+
     fn otlp_mut(&mut self) -> &mut Otlp {
         self.otlp.get_or_insert_with(|| Otlp {
             endpoint: String::new(),
@@ -113,6 +123,7 @@ impl fmt::Debug for Config {
             .field("format", &self.format)
             .field("filter", &self.filter)
             .field("otlp", &self.otlp)
+            .field("push", &self.push)
             .finish_non_exhaustive()
     }
 }

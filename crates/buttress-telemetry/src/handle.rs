@@ -16,16 +16,27 @@ pub(crate) struct Counters {
     pub(crate) ended: AtomicU64,
     pub(crate) exported: AtomicU64,
     pub(crate) lost: AtomicU64,
+    /// Pushes of metrics that the collector took.
+    pub(crate) pushed: AtomicU64,
+    pub(crate) pushes_failed: AtomicU64,
 }
 
 /// Reads what telemetry counts about itself. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TelemetryHandle {
     counters: Arc<Counters>,
-    exports: bool,
+    exports: Exports,
 }
 
-/// The spans that ended since the beginning, each in exactly one of the three.
+/// What is exported at all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exports {
+    pub(crate) spans: bool,
+    pub(crate) metrics: bool,
+}
+
+/// What became of the spans that ended since the beginning, each in exactly one of the three, and of the
+/// pushes of metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TelemetrySnapshot {
@@ -35,6 +46,10 @@ pub struct TelemetrySnapshot {
     pub spans_lost: u64,
     /// Spans that wait to be exported.
     pub spans_waiting: u64,
+    /// Pushes of metrics that the collector took.
+    pub pushes: u64,
+    /// Pushes of metrics that it did not take.
+    pub pushes_failed: u64,
 }
 
 impl TelemetrySnapshot {
@@ -45,7 +60,7 @@ impl TelemetrySnapshot {
 }
 
 impl TelemetryHandle {
-    pub(crate) const fn new(counters: Arc<Counters>, exports: bool) -> Self {
+    pub(crate) const fn new(counters: Arc<Counters>, exports: Exports) -> Self {
         Self { counters, exports }
     }
 
@@ -58,24 +73,29 @@ impl TelemetryHandle {
             spans_exported: exported,
             spans_lost: lost,
             spans_waiting: waiting,
+            pushes: read(&self.counters.pushed),
+            pushes_failed: read(&self.counters.pushes_failed),
         }
     }
 }
 
 impl Collect for TelemetryHandle {
     fn collect(&self, into: &mut Vec<Family>) {
-        if !self.exports {
-            return;
+        let now = self.snapshot();
+        let help = "What could not be exported: spans that the collector did not take or that found the \
+                    queue full, and pushes of metrics.";
+        let mut failures = Family::new("buttress_export_failures", Kind::Counter, help);
+        for (exported, exporter, failed) in [
+            (self.exports.spans, "otlp", now.spans_lost),
+            (self.exports.metrics, "metrics", now.pushes_failed),
+        ] {
+            if exported {
+                let labels = vec![("exporter", Cow::Borrowed(exporter))];
+                failures.push(labels, Value::Counter(failed));
+            }
         }
-        let labels = vec![("exporter", Cow::Borrowed("otlp"))];
-        let lost = Value::Counter(self.snapshot().spans_lost);
-        into.push(
-            Family::new(
-                "buttress_export_failures",
-                Kind::Counter,
-                "Spans lost: the collector did not take them, or the queue was full.",
-            )
-            .with(labels, lost),
-        );
+        if !failures.points.is_empty() {
+            into.push(failures);
+        }
     }
 }

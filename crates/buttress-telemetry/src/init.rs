@@ -1,6 +1,9 @@
 //! Setting up and taking down.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tracing::{Dispatch, Metadata};
@@ -10,8 +13,8 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::Config;
 use crate::error::InitError;
-use crate::export::Pipeline;
-use crate::handle::{Counters, TelemetryHandle};
+use crate::export::{Pipeline, Push};
+use crate::handle::{Counters, Exports, TelemetryHandle};
 use crate::log::Lines;
 
 /// Sets up logs and traces for the whole process, as `config` says. Keep the guard until the end.
@@ -39,7 +42,15 @@ impl Config {
             .with_filter(filter);
         let registry = Registry::default().with(lines);
         let counters = Arc::new(Counters::default());
-        let handle = TelemetryHandle::new(Arc::clone(&counters), self.otlp.is_some());
+        let exports = Exports {
+            spans: self.otlp.is_some(),
+            metrics: self.push.is_some(),
+        };
+        let handle = TelemetryHandle::new(Arc::clone(&counters), exports);
+        let push = self
+            .push
+            .map(|push| Push::start(push, self.service_name.clone(), Arc::clone(&counters)));
+        let push = push.transpose()?;
         let (dispatch, pipeline) = match &self.otlp {
             Some(otlp) => {
                 let (dispatch, pipeline) =
@@ -48,7 +59,15 @@ impl Config {
             }
             None => (Dispatch::new(registry), None),
         };
-        Ok((dispatch, Guard { pipeline, handle }))
+        if let Some(push) = &push {
+            push.tell(&dispatch);
+        }
+        let guard = Guard {
+            pipeline,
+            push,
+            handle,
+        };
+        Ok((dispatch, guard))
     }
 }
 
@@ -66,6 +85,7 @@ fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
 #[must_use = "dropping the guard ends the export of spans"]
 pub struct Guard {
     pipeline: Option<Pipeline>,
+    push: Option<Push>,
     handle: TelemetryHandle,
 }
 
@@ -89,22 +109,68 @@ impl Guard {
     /// Exports what is waiting now; whether that was done within `timeout`. Like
     /// [`Guard::shutdown`], but goes on afterwards.
     pub async fn flush(&self, timeout: Duration) -> bool {
-        match &self.pipeline {
-            Some(pipeline) => pipeline.flush(timeout).await,
-            None => true,
-        }
+        let spans = async {
+            match &self.pipeline {
+                Some(pipeline) => pipeline.flush(timeout).await,
+                None => true,
+            }
+        };
+        let metrics = async {
+            match &self.push {
+                Some(push) => push.flush(timeout).await,
+                None => true,
+            }
+        };
+        both(spans, metrics).await
     }
 
     /// Exports what is waiting and ends, within `timeout` whatever the collector does. All of the
     /// work is done on threads of its own: this can be awaited on any runtime, of any size.
     pub async fn shutdown(mut self, timeout: Duration) -> ShutdownReport {
-        let complete = match self.pipeline.take() {
-            Some(pipeline) => pipeline.shutdown(timeout).await,
-            None => true,
+        let (pipeline, push) = (self.pipeline.take(), self.push.take());
+        let spans = async {
+            match pipeline {
+                Some(pipeline) => pipeline.shutdown(timeout).await,
+                None => true,
+            }
         };
+        let metrics = async {
+            match push {
+                Some(push) => push.shutdown(timeout).await,
+                None => true,
+            }
+        };
+        let complete = both(spans, metrics).await;
         ShutdownReport {
             complete,
             spans_lost: self.handle.snapshot().spans_lost_by_now(),
         }
+    }
+}
+
+/// Whether both went well, one beside the other: they have one bound for both.
+async fn both(one: impl Future<Output = bool>, other: impl Future<Output = bool>) -> bool {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut first, mut second) = (None, None);
+    poll_fn(|cx| {
+        step(one.as_mut(), &mut first, cx);
+        step(other.as_mut(), &mut second, cx);
+        match (first, second) {
+            (Some(first), Some(second)) => Poll::Ready(first && second),
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn step(
+    future: Pin<&mut impl Future<Output = bool>>,
+    known: &mut Option<bool>,
+    cx: &mut Context<'_>,
+) {
+    if known.is_none()
+        && let Poll::Ready(well) = future.poll(cx)
+    {
+        *known = Some(well);
     }
 }

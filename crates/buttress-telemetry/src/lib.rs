@@ -52,6 +52,9 @@
 //!   ends within its bound on every runtime: `tests/collector_away.rs`.
 //! - A page of metrics is read back as it was put in, in each of its forms: `tests/page.rs`,
 //!   `tests/exposition.rs`. All of them, and OTLP, show the same integers: `tests/views.rs`.
+//! - What is pushed is what the page shows, to the integer, and whatever the collector or a source of metrics
+//!   does costs a count, and one line at each change; shutdown pushes a last time and ends within its bound:
+//!   `tests/push.rs`.
 //! - Readiness, errors and bodies pass through unchanged: `tests/contract.rs`.
 //!
 //! # What it costs
@@ -76,7 +79,8 @@
 //! | feature | brings |
 //! |---|---|
 //! | `protobuf` | metrics as Prometheus' protobuf, with native histograms: prost |
-//! | `otlp` | spans exported by OTLP over gRPC, and metrics in OTLP's form: tonic and the OpenTelemetry SDK |
+//! | `otlp` | spans and metrics exported by OTLP over gRPC, metrics in OTLP's form: tonic and the OpenTelemetry SDK |
+//! | `process` | what Linux says of the process, as metrics: procfs |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
@@ -93,6 +97,7 @@ pub mod metrics;
 #[cfg(feature = "otlp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
 pub mod otlp;
+mod push;
 pub mod trace;
 
 pub use access::AccessLogLayer;
@@ -104,6 +109,7 @@ pub use handle::{TelemetryHandle, TelemetrySnapshot};
 pub use init::{Guard, ShutdownReport, init};
 pub use log::Format;
 pub use metrics::Metrics;
+pub use push::MetricsPush;
 pub use trace::{ServerSpanLayer, TracePropagateLayer, record_route};
 
 /// The target of the spans of [`trace`]: kept apart from log lines, which never depend on them.

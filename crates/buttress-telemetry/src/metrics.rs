@@ -1,12 +1,23 @@
-//! One place that asks every room for its metrics.
+//! One place that asks every room for its metrics, and what the process and its runtime say.
+
+#[cfg(feature = "process")]
+mod process;
+mod runtime;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use buttress_core::clock::Clock;
 use buttress_core::metric::{Collect, Family};
 use http::HeaderMap;
 
 use crate::exposition::{self, Format};
+
+#[cfg(feature = "process")]
+#[cfg_attr(docsrs, doc(cfg(feature = "process")))]
+pub use process::ProcessMetrics;
+pub use runtime::RuntimeMetrics;
 
 /// Everything that can be asked for metrics, and the page made of it. Cheap to clone; clones share
 /// what is registered.
@@ -21,18 +32,37 @@ use crate::exposition::{self, Format};
 /// metrics.register(Arc::new(layer.handle()));
 /// assert!(metrics.render().contains("buttress_correlation_ids_total{source=\"minted\"} 0"));
 /// ```
-#[derive(Clone, Default)]
-pub struct Metrics(Arc<RwLock<Vec<Arc<dyn Collect>>>>);
+#[derive(Clone)]
+pub struct Metrics(Arc<Shared>);
+
+struct Shared {
+    sources: RwLock<Vec<Arc<dyn Collect>>>,
+    /// Since the Unix epoch.
+    since: Duration,
+}
 
 impl Metrics {
     /// Nothing registered yet.
     pub fn new() -> Self {
-        Self::default()
+        let shared = Shared {
+            sources: RwLock::default(),
+            since: Clock::default().since_1970(),
+        };
+        Self(Arc::new(shared))
+    }
+
+    /// When this was made, since the Unix epoch: what is told of with a beginning counts from here.
+    pub fn since(&self) -> Duration {
+        self.0.since
     }
 
     /// Asks `source` too from now on.
     pub fn register(&self, source: Arc<dyn Collect>) {
-        let mut sources = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self
+            .0
+            .sources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         sources.push(source);
     }
 
@@ -61,6 +91,7 @@ impl Metrics {
 
     fn sources(&self) -> Vec<Arc<dyn Collect>> {
         self.0
+            .sources
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -70,6 +101,12 @@ impl Metrics {
 impl Collect for Metrics {
     fn collect(&self, into: &mut Vec<Family>) {
         into.extend(Self::collect(self));
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

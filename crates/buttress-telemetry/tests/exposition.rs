@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use buttress_core::metric::{Exemplar, Family, Histogram, Kind, Value};
 use buttress_core::trace_context::TraceContext;
-use buttress_telemetry::exposition::Format;
+use buttress_telemetry::exposition::{self, Format};
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
 use proptest::prelude::*;
 
@@ -165,6 +165,32 @@ fn a_counter_has_its_suffix_once_however_it_is_named() {
         open(&families),
         "# HELP n N.\n# TYPE n counter\nn_total 2\n# EOF\n"
     );
+}
+
+#[test]
+fn time_is_counted_in_seconds_and_added_up() {
+    let time = |millis| {
+        Family::new("busy_seconds", Kind::Counter, "Busy.")
+            .with(vec![], Value::Time(Duration::from_millis(millis)))
+    };
+    assert_eq!(
+        open(&[time(250), time(1_500)]),
+        "# HELP busy_seconds Busy.\n# TYPE busy_seconds counter\n# UNIT busy_seconds seconds\n\
+         busy_seconds_total 1.75\n# EOF\n"
+    );
+}
+
+#[test]
+fn what_comes_and_goes_is_added_up_and_what_is_measured_is_not() {
+    let gauge = |name, kind, value| Family::new(name, kind, "G.").with(vec![], Value::Gauge(value));
+    let page = exposition::text(&[
+        gauge("jobs", Kind::UpDown, 2.0),
+        gauge("load", Kind::Gauge, 2.0),
+        gauge("jobs", Kind::UpDown, 3.0),
+        gauge("load", Kind::Gauge, 3.0),
+    ]);
+    assert!(page.contains("# TYPE jobs gauge\njobs 5\n"), "{page}");
+    assert!(page.contains("load 2\n"), "{page}");
 }
 
 #[test]

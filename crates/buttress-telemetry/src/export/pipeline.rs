@@ -13,7 +13,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tracing::{Dispatch, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -40,7 +40,7 @@ struct Parts {
 /// A runtime for the connection to the collector alone: it works before the service's own runtime
 /// exists, while that is busy, and after it is gone.
 #[derive(Debug)]
-struct Own(Option<Runtime>);
+pub(super) struct Own(Option<Runtime>);
 
 impl Drop for Own {
     fn drop(&mut self) {
@@ -48,6 +48,20 @@ impl Drop for Own {
             // Any other way of ending it blocks, or panics where blocking is not allowed.
             runtime.shutdown_background();
         }
+    }
+}
+
+impl Own {
+    /// Does `work` inside of the runtime.
+    pub(super) fn enter<T>(
+        &self,
+        work: impl FnOnce(&Handle) -> Result<T, InitError>,
+    ) -> Result<T, InitError> {
+        let Some(runtime) = &self.0 else {
+            return Err(InitError::Thread("its runtime has ended".to_owned()));
+        };
+        let _inside = runtime.enter();
+        work(runtime.handle())
     }
 }
 
@@ -104,7 +118,10 @@ impl Drop for Pipeline {
 }
 
 /// What `work` says, or no if it does not say it within `timeout`. It goes on, on its own thread.
-async fn within(timeout: Duration, work: impl FnOnce() -> bool + Send + 'static) -> bool {
+pub(super) async fn within(
+    timeout: Duration,
+    work: impl FnOnce() -> bool + Send + 'static,
+) -> bool {
     let (tell, told) = oneshot::channel();
     let working = start(work);
     // A thread that only waits: it needs no timer of the runtime that awaits this.
@@ -137,7 +154,7 @@ impl Parts {
         counters: Arc<Counters>,
         told: Told,
     ) -> Result<Self, InitError> {
-        let runtime = runtime()?;
+        let runtime = runtime("buttress-otlp")?;
         let waiting = Arc::default();
         let exporter = Watched {
             inner: exporter(otlp, &runtime)?,
@@ -176,10 +193,10 @@ impl Parts {
     }
 }
 
-fn runtime() -> Result<Own, InitError> {
+pub(super) fn runtime(name: &str) -> Result<Own, InitError> {
     Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("buttress-otlp")
+        .thread_name(name)
         .enable_all()
         .build()
         .map(|runtime| Own(Some(runtime)))
@@ -188,16 +205,17 @@ fn runtime() -> Result<Own, InitError> {
 
 fn exporter(otlp: &Otlp, runtime: &Own) -> Result<opentelemetry_otlp::SpanExporter, InitError> {
     check(&otlp.endpoint)?;
-    let _inside = runtime.0.as_ref().map(Runtime::enter);
-    opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&otlp.endpoint)
-        .with_timeout(otlp.timeout)
-        .build()
-        .map_err(|error| InitError::Endpoint(error.to_string()))
+    runtime.enter(|_| {
+        opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&otlp.endpoint)
+            .with_timeout(otlp.timeout)
+            .build()
+            .map_err(|error| InitError::Endpoint(error.to_string()))
+    })
 }
 
-fn check(endpoint: &str) -> Result<(), InitError> {
+pub(super) fn check(endpoint: &str) -> Result<(), InitError> {
     let problem = match endpoint.parse::<http::Uri>() {
         Ok(uri) if uri.scheme_str() == Some("http") && uri.host().is_some() => return Ok(()),
         Ok(uri) if uri.scheme_str() == Some("https") => "there is no TLS in this build",

@@ -52,7 +52,7 @@ pub(crate) fn merge(families: &[Family]) -> Vec<Merged<'_>> {
                 labels.sort_unstable();
                 let at = *series.entry((place, labels)).or_insert(found.points.len());
                 match found.points.get_mut(at) {
-                    Some(same) => add(same, point),
+                    Some(same) => add(family.kind, same, point),
                     None => found.points.push(Cow::Borrowed(point)),
                 }
             }

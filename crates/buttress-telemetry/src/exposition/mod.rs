@@ -15,8 +15,8 @@
 //! | histogram | classic buckets | classic buckets with exemplars | classic buckets with exemplars, and the native histogram of schema 6, in one family |
 //!
 //! Families of one name, of several rooms or of several instances of one, become one; the order is
-//! that of the first of each. Counters and histograms of the same labels are added up; of gauges and states the
-//! first stays. What no page can carry is a bug of the room that made it and is left
+//! that of the first of each. Counters and histograms of the same labels are added up, and what comes and goes
+//! ([`Kind::UpDown`](buttress_core::metric::Kind::UpDown)); of gauges and states the first stays. What no page can carry is a bug of the room that made it and is left
 //! out, because one such line would cost the whole page: a name that Prometheus does not allow, a
 //! point of another kind than its family.
 //!
@@ -37,6 +37,7 @@ mod merged;
 mod native;
 #[cfg(feature = "protobuf")]
 mod protobuf;
+mod sample;
 mod sum;
 mod text;
 
@@ -44,6 +45,8 @@ mod text;
 pub(crate) use merged::{Merged, merge};
 #[cfg(any(feature = "otlp", feature = "protobuf"))]
 pub(crate) use native::Native;
+#[cfg(feature = "otlp")]
+pub(crate) use sample::{Number, Sample, samples};
 
 use buttress_core::metric::Family;
 use http::HeaderMap;

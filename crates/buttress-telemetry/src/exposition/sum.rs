@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 
-use buttress_core::metric::{Exemplar, Histogram, Point, Value};
+use buttress_core::metric::{Exemplar, Histogram, Kind, Point, Value};
 
-/// Adds what only grows. Of anything else, and of histograms with different bounds, the first stays:
-/// a sum of them would say nothing.
-pub(super) fn add(to: &mut Cow<'_, Point>, point: &Point) {
+/// Adds what counts. Of anything else, and of histograms with different bounds, the first stays: a sum
+/// of them would say nothing.
+pub(super) fn add(kind: Kind, to: &mut Cow<'_, Point>, point: &Point) {
     let sum = match (&to.value, &point.value) {
         (Value::Counter(one), Value::Counter(other)) => Value::Counter(one.saturating_add(*other)),
+        (Value::Time(one), Value::Time(other)) => Value::Time(one.saturating_add(*other)),
+        (Value::Gauge(one), Value::Gauge(other)) if kind == Kind::UpDown => {
+            Value::Gauge(one + other)
+        }
         (Value::Histogram(one), Value::Histogram(other)) if alike(one, other) => {
             Value::Histogram(both(one, other))
         }

@@ -7,6 +7,7 @@ use buttress_core::metric::{Exemplar, Family, Histogram, Kind, Point, Value};
 use super::classic::buckets;
 use super::lines::{escape, pair, series};
 use super::merged::{Merged, merge, pairs};
+use super::sample::{Number, Sample, samples};
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,41 +61,28 @@ impl Dialect {
     }
 
     fn point(self, page: &mut String, family: &Merged<'_>, point: &Point) {
-        let (name, labels) = (family.name, pairs(&point.labels));
-        match (family.kind, &point.value) {
-            (Kind::Counter, Value::Counter(count)) => {
-                series(page, name, family.suffix(), labels);
-                let _ = writeln!(page, "{count}");
-            }
-            (Kind::Gauge, Value::Gauge(value)) => {
-                series(page, name, "", labels);
-                self.number(page, *value);
-                page.push('\n');
-            }
-            (
-                Kind::StateSet,
-                Value::State {
-                    label,
-                    states,
-                    current,
-                },
-            ) => {
-                for (index, state) in states.iter().enumerate() {
-                    self.state(page, family, point, (label, state));
-                    page.push_str(if index == *current { "1\n" } else { "0\n" });
-                }
-            }
-            (Kind::Histogram, Value::Histogram(histogram)) => {
-                self.histogram(page, name, point, histogram);
-            }
-            _ => {}
+        if let (Kind::Histogram, Value::Histogram(histogram)) = (family.kind, &point.value) {
+            self.histogram(page, family.name, point, histogram);
+        }
+        for sample in samples(family.kind, &point.value) {
+            self.sample(page, family, point, &sample);
         }
     }
 
-    fn state(self, page: &mut String, family: &Merged<'_>, point: &Point, state: (&str, &str)) {
-        let named = (self == Self::OpenMetrics).then_some((family.name, state.1));
-        let labels = pairs(&point.labels).chain([state]).chain(named);
-        series(page, family.name, "", labels);
+    fn sample(self, page: &mut String, family: &Merged<'_>, point: &Point, sample: &Sample) {
+        let named = match (self, sample.state) {
+            (Self::OpenMetrics, Some((_, state))) => Some((family.name, state)),
+            _ => None,
+        };
+        let labels = pairs(&point.labels).chain(sample.state).chain(named);
+        series(page, family.name, family.suffix(), labels);
+        match sample.number {
+            Number::Integer(integer) => {
+                let _ = write!(page, "{integer}");
+            }
+            Number::Real(real) => self.number(page, real),
+        }
+        page.push('\n');
     }
 
     fn histogram(self, page: &mut String, name: &str, point: &Point, histogram: &Histogram) {

@@ -12,17 +12,20 @@ mod names;
 use std::ops::Range;
 use std::time::Duration;
 
-use buttress_core::metric::{Family, Kind, Label, Point, Value};
+use buttress_core::metric::{Family, Kind, Label, Point};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
     metric::Data, number_data_point,
 };
-use opentelemetry_proto::tonic::resource::v1::Resource;
+pub(crate) use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use crate::exposition::{Merged, merge};
+use crate::exposition::{Merged, Number, Sample, merge, samples};
+
+/// How many bytes of metrics are pushed at once: a collector takes 4 MiB.
+const BATCH: usize = 1 << 20;
 
 /// Writes `families` as an `ExportMetricsServiceRequest` of the service called `service_name`; as
 /// bytes it is a `MetricsData` too.
@@ -34,23 +37,66 @@ use crate::exposition::{Merged, merge};
 /// What is above all buckets of a histogram is in the one after them, of which only the lower bound
 /// holds: the form has no infinite one.
 pub fn encode(families: &[Family], service_name: &str, period: Range<Duration>) -> Vec<u8> {
+    let resource = Resource {
+        attributes: vec![text("service.name", service_name)],
+        ..Resource::default()
+    };
+    request(&resource, metrics(families, &period)).encode_to_vec()
+}
+
+/// The requests that push `families`: of whole metrics, and as few as keep within what collectors take.
+pub(crate) fn requests(
+    families: &[Family],
+    resource: &Resource,
+    period: &Range<Duration>,
+) -> Vec<ExportMetricsServiceRequest> {
+    let mut requests = Vec::new();
+    let (mut batch, mut size) = (Vec::new(), 0);
+    for metric in metrics(families, period) {
+        let more = metric.encoded_len();
+        if !batch.is_empty() && size + more > BATCH {
+            requests.push(request(resource, std::mem::take(&mut batch)));
+            size = 0;
+        }
+        size += more;
+        batch.push(metric);
+    }
+    if !batch.is_empty() {
+        requests.push(request(resource, batch));
+    }
+    requests
+}
+
+/// What the SDK says of the process.
+pub(crate) fn resource(of: &opentelemetry_sdk::Resource) -> Resource {
+    let attributes = of.iter().map(|(key, value)| KeyValue {
+        key: key.to_string(),
+        value: Some(value.clone().into()),
+        ..KeyValue::default()
+    });
+    Resource {
+        attributes: attributes.collect(),
+        ..Resource::default()
+    }
+}
+
+fn metrics(families: &[Family], period: &Range<Duration>) -> Vec<Metric> {
     let period = nanos(period.start)..nanos(period.end);
-    let metrics = merge(families)
+    merge(families)
         .iter()
         .filter(|family| !family.points.is_empty())
         .map(|family| metric(family, &period))
-        .collect();
+        .collect()
+}
+
+fn request(resource: &Resource, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
     let scope = InstrumentationScope {
         name: "buttress".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
     };
-    let resource = Resource {
-        attributes: vec![text("service.name", service_name)],
-        ..Resource::default()
-    };
     let of_resource = ResourceMetrics {
-        resource: Some(resource),
+        resource: Some(resource.clone()),
         scope_metrics: vec![ScopeMetrics {
             scope: Some(scope),
             metrics,
@@ -58,10 +104,9 @@ pub fn encode(families: &[Family], service_name: &str, period: Range<Duration>) 
         }],
         schema_url: String::new(),
     };
-    let request = ExportMetricsServiceRequest {
+    ExportMetricsServiceRequest {
         resource_metrics: vec![of_resource],
-    };
-    request.encode_to_vec()
+    }
 }
 
 fn metric(family: &Merged<'_>, period: &Range<u64>) -> Metric {
@@ -75,7 +120,7 @@ fn metric(family: &Merged<'_>, period: &Range<u64>) -> Metric {
     let data = match family.kind {
         Kind::Histogram => histogram::data(&family.points, period),
         Kind::Counter => Data::Sum(sum(numbers(), true)),
-        _ if called.up_and_down => Data::Sum(sum(numbers(), false)),
+        Kind::UpDown => Data::Sum(sum(numbers(), false)),
         _ => Data::Gauge(Gauge {
             data_points: numbers(),
         }),
@@ -97,45 +142,30 @@ fn sum(data_points: Vec<NumberDataPoint>, is_monotonic: bool) -> Sum {
     }
 }
 
-/// One number for a point, of a state set one for each state; none for a point of another kind.
+/// One data point for each number of a point.
 fn numbers(kind: Kind, point: &Point, period: &Range<u64>) -> Vec<NumberDataPoint> {
-    let number = |attributes, value| NumberDataPoint {
-        attributes,
-        start_time_unix_nano: period.start,
-        time_unix_nano: period.end,
-        value: Some(value),
-        ..NumberDataPoint::default()
+    let number = |sample: Sample| {
+        let mut attributes = attributes(&point.labels);
+        attributes.extend(sample.state.map(|(label, state)| text(label, state)));
+        NumberDataPoint {
+            attributes,
+            start_time_unix_nano: period.start,
+            time_unix_nano: period.end,
+            value: Some(value(sample.number)),
+            ..NumberDataPoint::default()
+        }
     };
-    match (kind, &point.value) {
-        (Kind::Counter, Value::Counter(count)) => {
-            vec![number(attributes(&point.labels), integer(*count))]
-        }
-        (Kind::Gauge, Value::Gauge(value)) => vec![number(
-            attributes(&point.labels),
-            number_data_point::Value::AsDouble(*value),
-        )],
-        (
-            Kind::StateSet,
-            Value::State {
-                label,
-                states,
-                current,
-            },
-        ) => {
-            let states = states.iter().enumerate();
-            let one = |(index, state): (usize, &&str)| {
-                let mut attributes = attributes(&point.labels);
-                attributes.push(text(label, state));
-                number(attributes, integer(u64::from(index == *current)))
-            };
-            states.map(one).collect()
-        }
-        _ => Vec::new(),
-    }
+    let samples = samples(kind, &point.value);
+    samples.into_iter().map(number).collect()
 }
 
-fn integer(count: u64) -> number_data_point::Value {
-    number_data_point::Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX))
+fn value(number: Number) -> number_data_point::Value {
+    match number {
+        Number::Integer(count) => {
+            number_data_point::Value::AsInt(i64::try_from(count).unwrap_or(i64::MAX))
+        }
+        Number::Real(real) => number_data_point::Value::AsDouble(real),
+    }
 }
 
 fn attributes(labels: &[Label]) -> Vec<KeyValue> {

@@ -1,7 +1,5 @@
 //! What a metric and its labels are called by OpenTelemetry.
 
-use buttress_core::metric::Kind;
-
 use crate::exposition::Merged;
 
 /// How a metric is called there.
@@ -9,12 +7,10 @@ pub(super) struct Called {
     pub(super) name: &'static str,
     /// In UCUM.
     pub(super) unit: &'static str,
-    /// Whether the conventions call a gauge a sum that goes up and down.
-    pub(super) up_and_down: bool,
 }
 
 /// The metrics of the HTTP conventions: the page's name, theirs, the unit.
-const CONVENTIONS: [(&str, &str, &str); 8] = [
+const CONVENTIONS: [(&str, &str, &str); 7] = [
     (
         "http_server_request_duration_seconds",
         "http.server.request.duration",
@@ -28,11 +24,6 @@ const CONVENTIONS: [(&str, &str, &str); 8] = [
     (
         "http_server_active_requests",
         "http.server.active_requests",
-        "{request}",
-    ),
-    (
-        "http_client_active_requests",
-        "http.client.active_requests",
         "{request}",
     ),
     (
@@ -83,22 +74,14 @@ const ATTRIBUTES: [(&str, &str, bool); 8] = [
 pub(super) fn of(family: &Merged<'_>) -> Called {
     let known = CONVENTIONS.iter().find(|(page, _, _)| *page == family.name);
     if let Some(&(_, name, unit)) = known {
-        return Called {
-            name,
-            unit,
-            up_and_down: family.kind == Kind::Gauge,
-        };
+        return Called { name, unit };
     }
     let with_unit = UNITS.iter().find_map(|&(suffix, unit)| {
         let name = family.name.strip_suffix(suffix)?;
         Some((name, unit))
     });
     let (name, unit) = with_unit.unwrap_or((family.name, ""));
-    Called {
-        name,
-        unit,
-        up_and_down: false,
-    }
+    Called { name, unit }
 }
 
 /// An attribute's name, and whether its value is an integer.

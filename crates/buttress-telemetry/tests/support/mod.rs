@@ -8,6 +8,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 #[cfg(feature = "otlp")]
 pub(crate) mod collector;
+#[cfg(feature = "otlp")]
+pub(crate) mod receiver;
 
 /// Keeps every line that is written.
 #[derive(Clone, Debug, Default)]

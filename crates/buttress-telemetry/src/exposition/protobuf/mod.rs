@@ -9,6 +9,7 @@ use prost::Message;
 use super::Native;
 use super::classic::buckets;
 use super::merged::{Merged, merge, pairs};
+use super::sample::{Number, Sample, samples};
 use model::{
     Bucket, Counter, Exemplar, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
     Timestamp,
@@ -43,46 +44,31 @@ fn message(family: &Merged<'_>) -> MetricFamily {
     }
 }
 
-/// One metric for a point, of a state set one for each state; none for a point of another kind.
+/// One metric for each number of a point.
 fn metrics(kind: Kind, point: &Point) -> Vec<Metric> {
-    let with_labels = || Metric {
-        label: labels(pairs(&point.labels)),
-        ..Metric::default()
-    };
-    let gauge = |value| Some(Gauge { value });
-    match (kind, &point.value) {
-        (Kind::Counter, Value::Counter(count)) => vec![Metric {
-            counter: Some(Counter {
-                value: *count as f64,
-            }),
-            ..with_labels()
-        }],
-        (Kind::Gauge, Value::Gauge(value)) => vec![Metric {
-            gauge: gauge(*value),
-            ..with_labels()
-        }],
-        (
-            Kind::StateSet,
-            Value::State {
-                label,
-                states,
-                current,
-            },
-        ) => {
-            let states = states.iter().enumerate();
-            let metric = |(index, state): (usize, &&str)| Metric {
-                label: labels(pairs(&point.labels).chain([(*label, *state)])),
-                gauge: gauge(f64::from(u8::from(index == *current))),
-                ..Metric::default()
-            };
-            states.map(metric).collect()
-        }
-        (Kind::Histogram, Value::Histogram(counts)) => vec![Metric {
+    if let (Kind::Histogram, Value::Histogram(counts)) = (kind, &point.value) {
+        return vec![Metric {
+            label: labels(pairs(&point.labels)),
             histogram: Some(histogram(counts)),
-            ..with_labels()
-        }],
-        _ => Vec::new(),
+            ..Metric::default()
+        }];
     }
+    let metric = |sample: Sample| {
+        let value = match sample.number {
+            Number::Integer(integer) => integer as f64,
+            Number::Real(real) => real,
+        };
+        Metric {
+            label: labels(pairs(&point.labels).chain(sample.state)),
+            counter: (kind == Kind::Counter).then_some(Counter { value }),
+            gauge: (kind != Kind::Counter).then_some(Gauge { value }),
+            ..Metric::default()
+        }
+    };
+    samples(kind, &point.value)
+        .into_iter()
+        .map(metric)
+        .collect()
 }
 
 fn histogram(counts: &metric::Histogram) -> Histogram {

@@ -10,9 +10,11 @@
 )]
 
 mod client;
+mod guide;
 mod page;
 mod stand;
 
 pub use client::{Answer, Client};
+pub use guide::{Documented, documented};
 pub use page::{Metrics, Sample};
 pub use stand::{Stand, until};

@@ -28,6 +28,8 @@ pub struct Stand {
     pub admin: SocketAddr,
     /// The handles of all that it runs.
     pub rooms: Rooms,
+    /// What its page of metrics is made of; more can be registered.
+    pub sources: buttress::telemetry::Metrics,
     /// Its open connections.
     pub connections: Connections,
     /// Ends it.
@@ -68,6 +70,7 @@ impl Stand {
             address: gateway.address(),
             admin: gateway.admin_address(),
             rooms: gateway.rooms().clone(),
+            sources: gateway.metrics().clone(),
             connections: gateway.connections(),
             drain,
             ended: tokio::spawn(gateway.run()),

@@ -11,7 +11,8 @@
 //! | `route` | `route` | each request to the endpoint that will answer well and soon |
 //! | `health` | `health` | liveness, readiness and a report per component |
 //! | `telemetry` | `telemetry` | logs with the ID on every line, the Prometheus page |
-//! | `otlp` | `telemetry` | spans over OTLP/gRPC, and metrics in OTLP's form; brings tonic |
+//! | `otlp` | `telemetry` | spans and metrics over OTLP/gRPC; brings tonic |
+//! | `process` | `telemetry` | what Linux says of the process, as metrics; brings procfs |
 //! | `protobuf` | `telemetry` | metrics as Prometheus' protobuf, with native histograms; brings prost |
 //! | `admin` | `admin` | metrics, health and status as plain HTTP |
 //! | `full` | all of them | |
@@ -30,7 +31,13 @@
 //!           timeout      inside what is judged: a hang is a failure of that endpoint
 //!             Propagate  last before the client: exactly one ID on what goes out
 //! ```
+//!
+//! # Every metric
+//!
+//! [`guide::metrics`] says of each metric of the rooms what moves it and how to read it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod guide;
 
 pub use buttress_core as core;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use buttress::telemetry::InitError;
+use buttress::telemetry::{InitError, Metrics};
 use clap::{Args, Parser, Subcommand};
 
 use tokio::runtime::Builder;
@@ -108,10 +108,12 @@ fn check(path: &Path) -> ExitCode {
 fn serve(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     runtime()?.block_on(async {
-        let guard = telemetry::init(&config).map_err(Failure::Telemetry)?;
+        let metrics = Metrics::new();
+        let guard = telemetry::init(&config, &metrics).map_err(Failure::Telemetry)?;
         let drain = Drain::new();
         let gateway = Gateway::bind(&config, drain.clone()).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
+        metrics.register(Arc::new(gateway.metrics().clone()));
         let ended = until_signalled(gateway, drain).await;
         telemetry::shut_down(guard).await;
         ended
@@ -128,7 +130,7 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
         } else {
             telemetry::init
         };
-        let guard = init(&config).map_err(Failure::Telemetry)?;
+        let guard = init(&config, &Metrics::new()).map_err(Failure::Telemetry)?;
         let gateway = Gateway::bind(&config, drain.clone()).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
         let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));

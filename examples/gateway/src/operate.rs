@@ -9,13 +9,14 @@ use buttress::core::config::ConfigError;
 use buttress::core::metric::Collect;
 use buttress::health::{Finding, Health, HealthHandle, Readiness};
 use buttress::route::EndpointSnapshot;
-use buttress::telemetry::Metrics;
+use buttress::telemetry::metrics::{Metrics, ProcessMetrics, RuntimeMetrics};
+use tokio::runtime::Handle;
 
 use crate::journal::Journal;
 use crate::rooms::{PoolRoom, Rooms, health_of, serves};
 use crate::status;
 
-/// The service: metrics, health and status.
+/// The service: metrics, health and status. Has to be built inside of the runtime that serves.
 pub fn service(
     rooms: &Rooms,
     journal: &Journal,
@@ -25,6 +26,8 @@ pub fn service(
 ) -> Result<AdminService, ConfigError> {
     register(rooms, metrics);
     metrics.register(Arc::new(journal.dropped()));
+    let health = health(rooms, readiness)?;
+    metrics.register(Arc::new(health.clone()));
     let metrics = metrics.clone();
     let section = |read: fn(&Rooms) -> serde_json::Value| {
         let rooms = rooms.clone();
@@ -33,7 +36,7 @@ pub fn service(
     Ok(Admin::new()
         .bound_to(bound)
         .metrics(move |headers| metrics.page(headers))
-        .health(health(rooms, readiness)?)
+        .health(health)
         .status("routes", section(|rooms| status::routes(&rooms.latency)))
         .status("breakers", section(status::breakers))
         .status("pools", section(status::pools))
@@ -51,6 +54,8 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
         metrics.register(Arc::new(pool.failover.clone()));
     }
+    metrics.register(Arc::new(ProcessMetrics::new()));
+    metrics.register(Arc::new(RuntimeMetrics::of(&Handle::current())));
 }
 
 /// One component per pool, by what its endpoints have shown, and one per route, by what its breaker

@@ -3,21 +3,22 @@
 use std::io;
 use std::time::Duration;
 
-use buttress::telemetry::{self, Format, Guard, InitError, access};
+use buttress::telemetry::{self, Format, Guard, InitError, Metrics, MetricsPush, access};
 
 use crate::config::{Config, Log, LogFormat};
 
 /// How long the last spans may take to leave the process.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// Sets up what the whole process logs and exports. Has to be called inside a runtime.
-pub fn init(config: &Config) -> Result<Guard, InitError> {
-    telemetry::init(of(config))
+/// Sets up what the whole process logs and exports, `metrics` among it. Has to be called inside a
+/// runtime.
+pub fn init(config: &Config, metrics: &Metrics) -> Result<Guard, InitError> {
+    telemetry::init(of(config, metrics))
 }
 
 /// The same for a process whose terminal shows a table: nothing may be written across it.
-pub fn init_quiet(config: &Config) -> Result<Guard, InitError> {
-    telemetry::init(of(config).writer(io::sink))
+pub fn init_quiet(config: &Config, metrics: &Metrics) -> Result<Guard, InitError> {
+    telemetry::init(of(config, metrics).writer(io::sink))
 }
 
 /// Sends what is left, and says what was lost.
@@ -28,7 +29,7 @@ pub async fn shut_down(guard: Guard) {
     }
 }
 
-fn of(config: &Config) -> telemetry::Config {
+fn of(config: &Config, metrics: &Metrics) -> telemetry::Config {
     let format = match config.log.format {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
@@ -36,8 +37,15 @@ fn of(config: &Config) -> telemetry::Config {
     let told = telemetry::Config::new("buttress-gateway")
         .format(format)
         .filter(filter(&config.log));
-    match &config.trace.otlp_endpoint {
+    let told = match &config.trace.otlp_endpoint {
         Some(endpoint) => told.otlp(endpoint).sample_ratio(config.trace.sample_ratio),
+        None => told,
+    };
+    match &config.metrics.otlp_endpoint {
+        Some(endpoint) => {
+            let push = MetricsPush::new(endpoint, metrics.clone());
+            told.push(push.every(config.metrics.push_every))
+        }
         None => told,
     }
 }

@@ -115,6 +115,18 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "from 0 to 1",
         ),
         (
+            "[metrics]\notlp_endpoint = \"https://collector:4317\"\n",
+            2,
+            "metrics.otlp_endpoint",
+            "4317",
+        ),
+        (
+            "[metrics]\npush_every = \"0s\"\n",
+            2,
+            "metrics.push_every",
+            "is zero",
+        ),
+        (
             "[forwarded]\nhost = \"client\"\n",
             2,
             "forwarded.host",

@@ -49,6 +49,8 @@ pub struct Config {
     pub log: Log,
     /// Span export.
     pub trace: Trace,
+    /// Pushes of metrics.
+    pub metrics: Metrics,
     /// What upstreams are told about the client.
     pub forwarded: Forwarded,
     /// Whose correlation IDs are believed.
@@ -201,6 +203,24 @@ impl Default for Trace {
         Self {
             otlp_endpoint: None,
             sample_ratio: 1.0,
+        }
+    }
+}
+
+/// `[metrics]`: where they are pushed, beside the page that shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// A collector's OTLP/gRPC address; `None` pushes nothing.
+    pub otlp_endpoint: Option<String>,
+    /// From the end of a push to the next.
+    pub push_every: Duration,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            push_every: Duration::from_secs(60),
         }
     }
 }

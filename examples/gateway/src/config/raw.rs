@@ -14,6 +14,7 @@ pub(super) struct File {
     pub(super) admin: Admin,
     pub(super) log: Log,
     pub(super) trace: Trace,
+    pub(super) metrics: Metrics,
     pub(super) forwarded: Forwarded,
     pub(super) correlation: Correlation,
     pub(super) pool: Vec<Spanned<Pool>>,
@@ -57,6 +58,13 @@ pub(super) struct Log {
 pub(super) struct Trace {
     pub(super) otlp_endpoint: Text,
     pub(super) sample_ratio: Real,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    pub(super) otlp_endpoint: Text,
+    pub(super) push_every: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ use serde_spanned::Spanned;
 use super::report::{ConfigError, Report};
 use super::{
     Admin, Config, Correlation, Forwarded, ForwardedPolicy, HostPolicy, Listen, Log, LogFormat,
-    LogLevel, Trace, raw, values,
+    LogLevel, Metrics, Trace, raw, values,
 };
 
 /// Parses and checks a file's text.
@@ -37,6 +37,7 @@ fn check(raw: &raw::File, report: &mut Report<'_>) -> Config {
         admin: admin(&raw.admin, report),
         log: log(&raw.log, report),
         trace: trace(&raw.trace, report),
+        metrics: metrics(&raw.metrics, report),
         forwarded: forwarded(raw.forwarded.host.as_ref(), &raw.forwarded, report),
         correlation: correlation(&raw.correlation, report),
         pools,
@@ -152,24 +153,40 @@ fn log(raw: &raw::Log, report: &mut Report<'_>) -> Log {
 }
 
 fn trace(raw: &raw::Trace, report: &mut Report<'_>) -> Trace {
-    let endpoint = raw.otlp_endpoint.as_ref();
-    if let Some(text) = endpoint
-        && !is_collector(text.get_ref())
-    {
-        let message = format!(
-            "\"{}\" is not a collector's address; write one such as \"http://127.0.0.1:4317\"",
-            text.get_ref()
-        );
-        report.add(text.span(), "trace.otlp_endpoint", message);
-    }
+    let endpoint = collector(raw.otlp_endpoint.as_ref(), "trace.otlp_endpoint", report);
     let ratio = ratio(raw.sample_ratio.as_ref(), "trace.sample_ratio", report);
     Trace {
-        otlp_endpoint: endpoint.map(|text| text.get_ref().clone()),
+        otlp_endpoint: endpoint,
         sample_ratio: ratio.unwrap_or(Trace::default().sample_ratio),
     }
 }
 
-/// An address that spans can be sent to in the clear: there is no TLS in this build.
+fn metrics(raw: &raw::Metrics, report: &mut Report<'_>) -> Metrics {
+    let endpoint = collector(raw.otlp_endpoint.as_ref(), "metrics.otlp_endpoint", report);
+    let every = duration(raw.push_every.as_ref(), "metrics.push_every", report);
+    Metrics {
+        otlp_endpoint: endpoint,
+        push_every: every.unwrap_or(Metrics::default().push_every),
+    }
+}
+
+fn collector(
+    written: Option<&Spanned<String>>,
+    key: &'static str,
+    report: &mut Report<'_>,
+) -> Option<String> {
+    let text = written?;
+    if !is_collector(text.get_ref()) {
+        let message = format!(
+            "\"{}\" is not a collector's address; write one such as \"http://127.0.0.1:4317\"",
+            text.get_ref()
+        );
+        report.add(text.span(), key, message);
+    }
+    Some(text.get_ref().clone())
+}
+
+/// An address that spans and metrics can be sent to in the clear: there is no TLS in this build.
 fn is_collector(text: &str) -> bool {
     text.parse::<http::Uri>().is_ok_and(|uri| {
         let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/");

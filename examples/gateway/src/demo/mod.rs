@@ -7,8 +7,8 @@ mod upstreams;
 use std::net::SocketAddr;
 
 use crate::config::{
-    Admin, Config, Correlation, Endpoint, Forwarded, Listen, Log, Pool, PoolFailover, PoolHealth,
-    Protocol, Route, RouteBreaker, Trace,
+    Admin, Config, Correlation, Endpoint, Forwarded, Listen, Log, Metrics, Pool, PoolFailover,
+    PoolHealth, Protocol, Route, RouteBreaker, Trace,
 };
 use crate::gateway::Gateway;
 use crate::server::{BindError, Drain, Phase};
@@ -55,6 +55,7 @@ impl Demo {
             },
             log: Log::default(),
             trace: Trace::default(),
+            metrics: Metrics::default(),
             forwarded: Forwarded::default(),
             correlation: Correlation::default(),
             pools: vec![Pool {

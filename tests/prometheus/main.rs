@@ -12,6 +12,7 @@
     reason = "what fails here fails the check, and is to be read"
 )]
 
+mod dashboards;
 mod known;
 mod promtool;
 mod server;
@@ -62,6 +63,9 @@ async fn main() {
     native_quantiles_agree(&native, &known).await;
     what_is_out_of_range_is_there(&text, &native).await;
     demo_is_the_same_both_ways(&text, &native).await;
+    for prometheus in [&text, &native] {
+        dashboards::are_answered(prometheus).await;
+    }
     for (name, address) in targets {
         promtool::is_silent(name, address).await;
     }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A real Prometheus scrapes what buttress exposes: the gateway's demo, and a recorder that was told
 # known durations, as OpenMetrics and as protobuf with native histograms. What it makes of them has
-# to agree with the durations, and promtool has to find nothing to say.
+# to agree with the durations, and promtool has to find nothing to say. The queries of the dashboards are asked,
+# and promtool checks and tests the rules.
 #
 #   tests/prometheus/run.sh
 #
@@ -22,6 +23,9 @@ if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
   as_root env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus
 fi
 prometheus --version 2>&1 | head -n 1
+
+promtool check rules rules/*.yaml
+promtool test rules rules/tests/*.yaml
 
 cargo build --locked --package buttress-tests --example prometheus
 exec timeout --kill-after=10 180 \

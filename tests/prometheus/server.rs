@@ -114,7 +114,8 @@ impl Prometheus {
         .await
     }
 
-    async fn query(&self, query: &str) -> Value {
+    /// The series of a query; null where it is refused.
+    pub(crate) async fn query(&self, query: &str) -> Value {
         let path = format!("/api/v1/query?query={}", encoded(query));
         self.data(&path).await["result"].take()
     }

@@ -63,9 +63,8 @@ async fn main() {
     native_quantiles_agree(&native, &known).await;
     what_is_out_of_range_is_there(&text, &native).await;
     demo_is_the_same_both_ways(&text, &native).await;
-    for prometheus in [&text, &native] {
-        dashboards::are_answered(prometheus).await;
-    }
+    // The other one keeps no classic series, which the dashboards are made of.
+    dashboards::are_answered(&text).await;
     for (name, address) in targets {
         promtool::is_silent(name, address).await;
     }

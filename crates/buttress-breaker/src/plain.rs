@@ -252,35 +252,55 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let (readied, classify) = match state.as_mut().project() {
-                StateProj::Calling { judged } => {
-                    return judged.poll(cx).map_err(BreakerError::Inner);
-                }
+            match state.as_mut().project() {
                 StateProj::Rejected { refusal } => {
                     return refusal.take().map_or(Poll::Pending, |refusal| {
                         Poll::Ready(Err(BreakerError::Rejected(refusal.into())))
                     });
                 }
-                StateProj::Readying { readying, classify } => {
-                    (ready!(readying.poll_call(cx)), classify.take())
+                StateProj::Calling { judged } => {
+                    return judged.poll(cx).map_err(BreakerError::Inner);
                 }
-            };
-            let (Some(readied), Some(classify)) = (readied, classify) else {
-                return Poll::Pending;
-            };
-            match readied {
-                Readied::Called(future, guard) => state.set(State::Calling {
-                    judged: JudgeResult::new(future, classify, guard),
-                }),
-                Readied::Late(refusal) => {
-                    return Poll::Ready(Err(BreakerError::Rejected(refusal.into())));
-                }
-                Readied::Failed(error, mut guard) => {
-                    guard.settle(classify.classify(Err(&error)));
-                    return Poll::Ready(Err(BreakerError::Inner(error)));
+                StateProj::Readying { .. } => {
+                    if let Err(error) = ready!(state.as_mut().poll_ready(cx)) {
+                        return Poll::Ready(Err(BreakerError::Inner(error)));
+                    }
                 }
             }
         }
+    }
+}
+
+impl<S, R, C> State<S, R, C>
+where
+    S: Service<R>,
+    C: ClassifyResult<S::Response, S::Error>,
+{
+    /// Goes on from readying, apart from what a call does that need not wait, and without its answer: where ways
+    /// meet, what they have made is moved.
+    #[cold]
+    #[inline(never)]
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let StateProj::Readying { readying, classify } = self.as_mut().project() else {
+            return Poll::Ready(Ok(()));
+        };
+        let (Some(readied), Some(classify)) = (ready!(readying.poll_call(cx)), classify.take())
+        else {
+            return Poll::Pending;
+        };
+        match readied {
+            Readied::Called(future, guard) => self.set(Self::Calling {
+                judged: JudgeResult::new(future, classify, guard),
+            }),
+            Readied::Late(refusal) => self.set(Self::Rejected {
+                refusal: Some(refusal),
+            }),
+            Readied::Failed(error, mut guard) => {
+                guard.settle(classify.classify(Err(&error)));
+                return Poll::Ready(Err(error));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

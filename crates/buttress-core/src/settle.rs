@@ -139,6 +139,16 @@ impl<S: Settle> Guard<S> {
         self.settle.take()
     }
 
+    #[inline(never)]
+    fn settle_dropped(&mut self) {
+        let outcome = if self.inside {
+            Outcome::Failure(FailureKind::Panic)
+        } else {
+            self.when_dropped
+        };
+        self.settle(outcome);
+    }
+
     /// Moves what is guarded to a new guard; this one settles nothing any more.
     #[must_use]
     pub const fn take(&mut self) -> Self {
@@ -181,14 +191,12 @@ impl<S: Settle> Guard<S> {
 }
 
 impl<S: Settle> Drop for Guard<S> {
+    /// Small where it has settled, as mostly: whatever drops a guard is inlined with it.
     #[inline]
     fn drop(&mut self) {
-        let outcome = if self.inside {
-            Outcome::Failure(FailureKind::Panic)
-        } else {
-            self.when_dropped
-        };
-        self.settle(outcome);
+        if self.is_open() {
+            self.settle_dropped();
+        }
     }
 }
 

@@ -366,6 +366,59 @@ mod tests {
     }
 
     #[test]
+    fn a_success_nobody_times_is_counted_while_what_the_gate_shows_holds_and_in_its_generation() {
+        let time = ManualClock::new();
+        let (clock, start) = (time.clock(), time.now());
+        let until = Face {
+            settled_until: start.saturating_add(Duration::from_nanos(9)),
+            ..face(State::Closed, 3, true)
+        };
+        let gate = Gate::new(until, Kept::AtHand, &clock);
+        time.advance(Duration::from_nanos(8));
+        assert!(gate.succeed_by(&clock, 3) && !gate.succeed_by(&clock, 2));
+        time.advance(Duration::from_nanos(1));
+        assert!(!gate.succeed_by(&clock, 3), "it held until now");
+        time.advance(Duration::from_nanos(1));
+        assert!(!gate.succeed_by(&clock, 3));
+        assert_eq!(gate.shut(), 1);
+    }
+
+    #[test]
+    fn a_success_ends_in_the_turn_in_which_it_began_unless_it_is_slow_or_the_turn_is_over() {
+        let time = ManualClock::new();
+        let (clock, start) = (time.clock(), time.now());
+        let watching = Face {
+            settled_until: start.saturating_add(Duration::from_nanos(20)),
+            brisk: Duration::from_nanos(5),
+            ..face(State::Closed, 3, true)
+        };
+        let gate = Gate::new(watching, Kept::AtHand, &clock);
+        let begin = || {
+            let mut turn = 0;
+            let begun = gate.begin(&clock, |told| turn = told);
+            begun.map(|(_, since)| (turn, since)).unwrap()
+        };
+        time.advance(Duration::from_nanos(6));
+        let (turn, since) = begin();
+        time.advance(Duration::from_nanos(5));
+        assert!(!gate.succeed_in(&clock, turn + 1, since), "of another turn");
+        assert!(gate.succeed_in(&clock, turn, since), "of just that age");
+        assert!(!gate.succeed_in(&clock, turn, since), "it has ended");
+
+        let (turn, since) = begin();
+        time.advance(Duration::from_nanos(6));
+        assert!(!gate.succeed_in(&clock, turn, since), "too old");
+        time.advance(Duration::from_nanos(2));
+        let (turn, since) = begin();
+        for _ in 0..2 {
+            time.advance(Duration::from_nanos(1));
+            let over = !gate.succeed_in(&clock, turn, since);
+            assert!(over, "what the gate shows held until now");
+        }
+        assert_eq!(gate.shut(), 1);
+    }
+
+    #[test]
     fn a_full_count_spills_into_the_machine_and_never_into_the_state() {
         const MOST: u64 = 0xffff;
         let gate = Gate::new(face(State::Closed, 3, true), Kept::AtHand, &clock());

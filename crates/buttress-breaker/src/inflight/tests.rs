@@ -239,6 +239,15 @@ fn only_an_earlier_generation_or_another_plan_is_written_over() {
 }
 
 #[test]
+fn a_call_is_late_for_a_later_bucket_of_its_own_generation_and_plan_alone() {
+    let slot = |epoch, generation, plan| Slot::of(epoch, generation, Plan(plan));
+    let late = |word: Slot| slot(5, 10, 1).is_late_for(word.tag);
+    assert!(late(slot(6, 10, 1)) && late(slot(5 + EPOCH / 2, 10, 1)));
+    assert!(!late(slot(5, 10, 1)) && !late(slot(6 + EPOCH / 2, 10, 1)));
+    assert!(!late(slot(6, 11, 1)) && !late(slot(6, 9, 1)) && !late(slot(6, 10, 2)));
+}
+
+#[test]
 fn a_bucket_is_known_by_its_lowest_bits_up_to_half_a_ring_ahead() {
     let latest = 1 << 30;
     let look = Look {

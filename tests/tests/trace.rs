@@ -22,6 +22,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tonic::transport::server::TcpIncoming;
@@ -98,6 +99,17 @@ impl Lines {
     }
 }
 
+/// The attribute `key` of `span`, as text.
+fn attribute(span: &Span, key: &str) -> Option<String> {
+    let mut all = span.attributes.iter();
+    let found = all.find(|attribute| attribute.key == key)?;
+    match found.value.clone()?.value? {
+        Value::StringValue(text) => Some(text),
+        Value::IntValue(number) => Some(number.to_string()),
+        other => Some(format!("{other:?}")),
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -141,6 +153,20 @@ async fn a_request_through_the_gateway_is_one_trace_that_its_log_lines_name() {
     assert_eq!(client.parent_span_id, server.span_id);
     assert_eq!(client.trace_id, server.trace_id);
     assert_eq!(server.name, "GET all");
+    let endpoint = upstream.addr().to_string();
+    for span in [&server, &client] {
+        assert_eq!(attribute(span, "buttress.pool").unwrap(), "pool");
+        assert_eq!(attribute(span, "buttress.endpoint").unwrap(), endpoint);
+        assert_eq!(attribute(span, "buttress.outcome").unwrap(), "success");
+    }
+    assert_eq!(attribute(&server, "buttress.breaker").unwrap(), "all");
+    assert_eq!(
+        attribute(&server, "buttress.admission").unwrap(),
+        "ordinary"
+    );
+    let port = upstream.addr().port().to_string();
+    assert_eq!(attribute(&client, "server.address").unwrap(), "127.0.0.1");
+    assert_eq!(attribute(&client, "server.port").unwrap(), port);
     let sent = seen.lock().unwrap().clone().unwrap();
     assert_eq!(
         sent,

@@ -94,6 +94,7 @@ impl Breaker {
                 kept,
                 config.clock,
                 in_flight,
+                config.explained,
                 Weak::clone(me),
             )),
             rng: config.rng,

@@ -48,6 +48,11 @@ pub struct Config {
     /// How long an admitted call may wait for the service behind to become ready, where that was not
     /// waited for before (it was open then). Default 5 s.
     pub ready_deadline: Duration,
+    /// Whether each response of a guarded HTTP service says in its extensions what the breaker did with
+    /// its request: [`buttress_core::decision::Guarded`]. That costs an allocation, and a rejection
+    /// takes the breaker's lock to say why. It is taken when the breaker is made, and stays when it is
+    /// reconfigured. Default `false`.
+    pub explained: bool,
     /// What probes in the place of user calls, and where it runs. It is taken when the breaker is made,
     /// and stays when it is reconfigured. Default: none; user calls probe.
     pub probe: Option<(ProbeFn, Spawn)>,
@@ -70,6 +75,7 @@ impl Default for Config {
             circuit: Settings::default(),
             start: State::Closed,
             ready_deadline: Duration::from_secs(5),
+            explained: false,
             probe: None,
             clock: Clock::default(),
             rng: Rng::default(),
@@ -115,6 +121,13 @@ impl Config {
     #[must_use]
     pub const fn ready_deadline(mut self, deadline: Duration) -> Self {
         self.ready_deadline = deadline;
+        self
+    }
+
+    /// Says in each response's extensions what was done with its request.
+    #[must_use]
+    pub const fn explained(mut self, explained: bool) -> Self {
+        self.explained = explained;
         self
     }
 

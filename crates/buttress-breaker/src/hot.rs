@@ -14,6 +14,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use buttress_core::clock::{Clock, Ticks};
+#[cfg(feature = "http")]
+use buttress_core::decision::{Admission, Guarded};
 
 use crate::gate::{Face, Gate, nanos};
 use crate::inflight::{Entered, InFlight};
@@ -33,6 +35,12 @@ pub(crate) struct Hot {
     slow_after: AtomicU64,
     ready_deadline: AtomicU64,
     rejections: Rejections,
+    /// Whether responses say what was done with their requests.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only responses of HTTP say it")
+    )]
+    explained: bool,
     /// The rest of the breaker, as long as anybody has a handle of it.
     rest: Weak<Shared>,
 }
@@ -72,6 +80,7 @@ impl Hot {
         kept: Kept,
         clock: Clock,
         in_flight: InFlight,
+        explained: bool,
         rest: Weak<Shared>,
     ) -> Self {
         Self {
@@ -81,6 +90,7 @@ impl Hot {
             slow_after: AtomicU64::new(NO_THRESHOLD),
             ready_deadline: AtomicU64::new(0),
             rejections: Rejections::new(),
+            explained,
             rest,
         }
     }
@@ -211,6 +221,29 @@ impl Hot {
         self.slow_after.store(slow_after, Ordering::Relaxed);
         self.ready_deadline
             .store(nanos(ready_deadline), Ordering::Relaxed);
+    }
+
+    /// What is to be said of a request that is dealt with like this, where that is asked for.
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(crate) fn explain(&self, admission: Admission) -> Option<Box<Guarded>> {
+        if self.explained {
+            self.explained(admission)
+        } else {
+            None
+        }
+    }
+
+    #[cfg(feature = "http")]
+    #[cold]
+    fn explained(&self, admission: Admission) -> Option<Box<Guarded>> {
+        let rest = self.rest.upgrade()?;
+        let guarded = Guarded::new(Arc::clone(&rest.name), admission);
+        let verdict = match admission {
+            Admission::Ordinary => None,
+            _ => rest.peek(|machine| machine.verdict.clone()),
+        };
+        Some(Box::new(guarded.because(verdict)))
     }
 
     /// Counts `refusal`.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use buttress_core::body::{Watched, is_head};
 use buttress_core::classify::ClassifyHttp;
+use buttress_core::decision::{Admission, Guarded};
 use buttress_core::judge::{Judge, JudgedBody};
 use buttress_core::protocol::Http;
 use buttress_core::reject::{Rejected, is_grpc};
@@ -43,7 +44,10 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         match self.acquire() {
             Ok(permit) => self.start(permit, request),
-            Err(refusal) => ResponseFuture::rejected(refusal, is_grpc(request.headers())),
+            Err(refusal) => {
+                let explained = self.breaker.shared().hot.explain(Admission::Rejected);
+                ResponseFuture::rejected(refusal, is_grpc(request.headers()), explained)
+            }
         }
     }
 }
@@ -82,10 +86,10 @@ pin_project! {
     where
         S: Service<Request<ReqB>>,
     {
-        Rejected { refusal: Option<Refusal>, grpc: bool },
+        Rejected { refusal: Option<Refusal>, grpc: bool, explained: Option<Box<Guarded>> },
         // On the heap: a request whose service is ready does not carry the room for it about.
         Readying { waiting: Option<Box<Waiting<S, ReqB, C>>> },
-        Calling { #[pin] judged: Judge<S::Future, C, Permit> },
+        Calling { #[pin] judged: Judge<S::Future, C, Permit>, explained: Option<Box<Guarded>> },
     }
 }
 
@@ -95,14 +99,20 @@ struct Waiting<S, ReqB, C> {
     classify: C,
     head: bool,
     grpc: bool,
+    explained: Option<Box<Guarded>>,
 }
 
 impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
-    pub(crate) const fn rejected(refusal: Refusal, grpc: bool) -> Self {
+    pub(crate) const fn rejected(
+        refusal: Refusal,
+        grpc: bool,
+        explained: Option<Box<Guarded>>,
+    ) -> Self {
         Self {
             state: State::Rejected {
                 refusal: Some(refusal),
                 grpc,
+                explained,
             },
         }
     }
@@ -121,6 +131,7 @@ impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
             return Self::readying(inner.take(), request, permit, classify);
         }
         let method_is_head = is_head(request.method());
+        let explained = permit.explain();
         let mut guard = Guard::new(permit);
         guard.enter();
         let future = inner.service.call(request);
@@ -128,6 +139,7 @@ impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
         Self {
             state: State::Calling {
                 judged: Judge::guarded(future, classify, guard, method_is_head),
+                explained,
             },
         }
     }
@@ -137,6 +149,7 @@ impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
         let waiting = Waiting {
             head: is_head(request.method()),
             grpc: is_grpc(request.headers()),
+            explained: permit.explain(),
             readying: Readying::new(inner, request, permit),
             classify,
         };
@@ -160,11 +173,23 @@ where
         let mut state = self.project().state;
         loop {
             let (readied, waited) = match state.as_mut().project() {
-                StateProj::Calling { judged } => return judged.poll(cx),
-                StateProj::Rejected { refusal, grpc } => {
+                StateProj::Calling { judged, explained } => {
+                    // Where nothing is to be said the large response is not touched.
+                    if explained.is_none() {
+                        return judged.poll(cx);
+                    }
+                    let response = ready!(judged.poll(cx))?;
+                    return Poll::Ready(Ok(say(response, explained.take())));
+                }
+                StateProj::Rejected {
+                    refusal,
+                    grpc,
+                    explained,
+                } => {
                     return refusal.take().map_or(Poll::Pending, |refusal| {
                         let rejected = Rejected::from(refusal);
-                        Poll::Ready(Ok(rejected.into_response(*grpc, Watched::empty())))
+                        let response = rejected.into_response(*grpc, Watched::empty());
+                        Poll::Ready(Ok(say(response, explained.take())))
                     });
                 }
                 StateProj::Readying { waiting } => {
@@ -182,15 +207,18 @@ where
                 classify,
                 head,
                 grpc,
+                explained,
                 ..
             } = *waited;
             match readied {
                 Readied::Called(future, guard) => state.set(State::Calling {
                     judged: Judge::guarded(future, classify, guard, head),
+                    explained,
                 }),
                 Readied::Late(refusal) => {
                     let rejected = Rejected::from(refusal);
-                    return Poll::Ready(Ok(rejected.into_response(grpc, Watched::empty())));
+                    let response = rejected.into_response(grpc, Watched::empty());
+                    return Poll::Ready(Ok(say(response, explained)));
                 }
                 Readied::Failed(error, mut guard) => {
                     guard.settle(classify.error(&error));
@@ -199,6 +227,15 @@ where
             }
         }
     }
+}
+
+/// Says in the response what was done with its request, if that is asked for.
+#[inline]
+fn say<B>(mut response: Response<B>, explained: Option<Box<Guarded>>) -> Response<B> {
+    if let Some(guarded) = explained {
+        response.extensions_mut().insert(*guarded);
+    }
+    response
 }
 
 impl<S: Service<Request<ReqB>>, ReqB, C> fmt::Debug for ResponseFuture<S, ReqB, C> {

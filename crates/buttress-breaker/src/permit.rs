@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::{Clock, Ticks};
+#[cfg(feature = "http")]
+use buttress_core::decision::{Admission, Guarded};
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::settle::Settle;
 
@@ -126,6 +128,18 @@ impl Permit {
     /// Who asks for no wait at all has asked.
     fn ask_for(&mut self, wait: Duration) {
         self.asked = nanos(wait).max(1);
+    }
+
+    /// What is to be said of its request, where that is asked for.
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(crate) fn explain(&self) -> Option<Box<Guarded>> {
+        let admission = if self.is_probe() {
+            Admission::Probe
+        } else {
+            Admission::Ordinary
+        };
+        self.hot.as_ref()?.explain(admission)
     }
 
     /// What it holds of the breaker; `None` if the call has ended.

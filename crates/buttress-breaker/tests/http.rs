@@ -15,6 +15,7 @@ use buttress_breaker::http::ResponseBody;
 use buttress_breaker::{Breaker, BreakerService, Ramp, Rule, State, Step, Window};
 use buttress_core::classify::{Head, HttpStatus};
 use buttress_core::clock::ManualClock;
+use buttress_core::decision::{self, Admission};
 use buttress_core::protocol::Http;
 use buttress_core::reject::Rejected;
 use buttress_core::settle::Settle;
@@ -131,6 +132,39 @@ async fn failing_answers_open_the_circuit_and_a_rejection_is_a_response() {
     assert_eq!(answer(&breaker, 204, &[]).await.status(), 204);
     assert_eq!(answer(&breaker, 204, &[]).await.status(), 204);
     assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test]
+async fn a_response_says_what_the_breaker_did_and_why_where_that_is_asked_for() {
+    let time = ManualClock::new();
+    let breaker = Breaker::new("test", config(&time).explained(true)).unwrap();
+    let ask = || async {
+        let service = answering(&breaker, 200, &[]);
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        response.extensions().get::<decision::Guarded>().cloned()
+    };
+    let ordinary = ask().await.unwrap();
+    assert_eq!(&*ordinary.breaker, "test");
+    assert_eq!(
+        (ordinary.admission, ordinary.verdict),
+        (Admission::Ordinary, None)
+    );
+    trip(&breaker);
+    let rejected = ask().await.unwrap();
+    assert_eq!(rejected.admission, Admission::Rejected);
+    let verdict = rejected.verdict.unwrap().to_string();
+    assert!(
+        verdict.starts_with("opened for 5.0s: consecutive_failures"),
+        "{verdict}"
+    );
+    time.advance(OPEN_FOR);
+    assert_eq!(ask().await.unwrap().admission, Admission::Probe);
+}
+
+#[tokio::test]
+async fn a_response_says_nothing_of_the_breaker_unless_that_is_asked_for() {
+    let answer = answer(&breaker(&ManualClock::new()), 200, &[]).await;
+    assert!(answer.extensions().get::<decision::Guarded>().is_none());
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@
 //! | [`events`], [`metric`], [`trace_context`] | what readers are given |
 //! | [`bounded`] | maps that a client cannot grow |
 //! | [`spawn`] | work that outlives a request, capped and counted |
-//! | [`attempt`], `replay` (feature `http`) | which attempt at a request one is; a body that is sent again |
+//! | [`attempt`], [`decision`] | which attempt at a request one is; what a room decided about it |
+//! | `replay` (feature `http`) | a body that is sent again |
 //! | [`deadline`], [`config`] | a deadline, and marking that it passed; refusing a bad configuration |
 //!
 //! # What it promises
@@ -45,6 +46,7 @@ pub mod circuit;
 pub mod clock;
 pub mod config;
 pub mod deadline;
+pub mod decision;
 pub mod events;
 pub mod health;
 pub mod judge_result;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use buttress_core::body::{Watched, is_head};
 use buttress_core::classify::ClassifyHttp;
 use buttress_core::clock::Sleep;
+use buttress_core::decision::Picked;
 use buttress_core::judge::Judge;
 use buttress_core::outcome::{FailureKind, Outcome, Unsent};
 use buttress_core::readying::ReadyingWait;
@@ -18,9 +19,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::attempted;
-use crate::future::{COME_BACK, RoutedBody};
+use crate::future::{COME_BACK, RoutedBody, mark};
 use crate::permit::Permit;
-use crate::service::Picked;
 
 /// A request on its way to an endpoint that is not ready yet.
 pub(crate) struct Attempt<S, B, C>
@@ -31,7 +31,7 @@ where
     pub(crate) request: Request<B>,
     pub(crate) classify: C,
     pub(crate) guard: Guard<Permit>,
-    pub(crate) picked: Option<Picked>,
+    pub(crate) picked: Option<Box<Picked>>,
     pub(crate) ready_deadline: Duration,
     /// What the service answered when it was asked first, if it will never be ready.
     pub(crate) failed: Option<S::Error>,
@@ -93,7 +93,7 @@ where
         sleep.as_mut().poll(cx).map(|()| Readied::TooLate)
     }
 
-    pub(crate) fn call(mut self) -> (Judge<S::Future, C, Permit>, Option<Picked>) {
+    pub(crate) fn call(mut self) -> (Judge<S::Future, C, Permit>, Option<Box<Picked>>) {
         self.wait = None;
         let judge = call(self.service, self.request, self.classify, self.guard);
         (judge, self.picked)
@@ -121,7 +121,7 @@ where
         let grpc = is_grpc(self.request.headers());
         let mut response = rejected.into_response(grpc, Watched::empty());
         response.extensions_mut().insert(Unsent::new());
-        Picked::mark(&mut response, self.picked);
+        mark(&mut response, self.picked);
         response
     }
 }

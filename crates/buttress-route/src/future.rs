@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use buttress_core::body::Watched;
 use buttress_core::classify::ClassifyHttp;
+use buttress_core::decision::Picked;
 use buttress_core::judge::{Judge, JudgedBody};
 use buttress_core::readying::ReadyingWait;
 use buttress_core::reject::{Rejected, is_grpc};
@@ -21,7 +22,6 @@ use crate::attempt::{Attempt, Readied, call};
 use crate::attempted;
 use crate::permit::Permit;
 use crate::pool::Pick;
-use crate::service::Picked;
 
 /// The body of a routed response: the endpoint's own, watched to its end.
 pub type RoutedBody<B, C, E> = JudgedBody<B, C, Permit, E>;
@@ -53,7 +53,7 @@ pin_project! {
         Calling {
             #[pin]
             judge: Judge<F, C, Permit>,
-            picked: Option<Picked>,
+            picked: Option<Box<Picked>>,
         },
         // On the heap: a request whose endpoint is ready does not carry the room for it about.
         Readying { attempt: Option<Box<Attempt<S, B, C>>> },
@@ -139,7 +139,7 @@ where
                         return judge.poll(cx);
                     }
                     let mut response = ready!(judge.poll(cx))?;
-                    Picked::mark(&mut response, picked.take());
+                    mark(&mut response, picked.take());
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Readying { attempt } => {
@@ -168,6 +168,14 @@ where
                 }
             }
         }
+    }
+}
+
+/// Says in the response where it is from, if that is asked for.
+#[inline]
+pub(crate) fn mark<B>(response: &mut Response<B>, picked: Option<Box<Picked>>) {
+    if let Some(picked) = picked {
+        response.extensions_mut().insert(*picked);
     }
 }
 

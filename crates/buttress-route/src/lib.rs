@@ -134,12 +134,13 @@ mod state;
 mod tally;
 
 pub use attempted::Attempted;
+pub use buttress_core::decision::Picked;
 pub use config::{Config, FailureRate, Rules};
 pub use endpoint::Endpoint;
 pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;
 pub use permit::Permit;
-pub use service::{HealthRouter, Picked};
+pub use service::HealthRouter;
 pub use snapshot::{
     Change, CheckSnapshot, EndpointSnapshot, EndpointState, Event, Outcomes, PoolSnapshot,
 };

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
+use buttress_core::decision::Picked;
 
 use crate::attempted::Attempted;
 use crate::background::Post;
@@ -16,7 +17,6 @@ use crate::departed::Departed;
 use crate::endpoint::Endpoint;
 use crate::members::{Member, Members};
 use crate::permit::Permit;
-use crate::service::Picked;
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::ASK_AGAIN;
@@ -40,7 +40,8 @@ pub(crate) struct Pick<S> {
     pub(crate) number: u64,
     pub(crate) service: S,
     pub(crate) ready_deadline: Duration,
-    pub(crate) picked: Option<Picked>,
+    /// On the heap, for every layer outside moves the future about; it goes there in the end anyway.
+    pub(crate) picked: Option<Box<Picked>>,
 }
 
 /// Where a request goes, by what right, and the clone that it is sent to.
@@ -233,12 +234,16 @@ impl<S> Pool<S> {
 #[inline]
 fn begin<S>(config: &Config, (member, ticket, service): Chosen<'_, S>, now: Instant) -> Pick<S> {
     member.slot.begin(now);
+    let picked = config.picked.then(|| {
+        let picked = Picked::new(Arc::clone(&config.pool), Arc::clone(&member.slot.id));
+        Box::new(picked.probe(ticket.is_probe()))
+    });
     Pick {
         permit: Permit::new(Arc::clone(&member.slot), ticket, now),
         number: member.slot.number,
         service,
         ready_deadline: config.ready_deadline,
-        picked: config.picked.then(|| Picked(Arc::clone(&member.slot.id))),
+        picked,
     }
 }
 

@@ -27,20 +27,6 @@ pub struct HealthRouter<S, C = HttpStatus> {
     classify: C,
 }
 
-/// The endpoint that a request was sent to; in the extensions of the response where
-/// [`Config::picked`] asks for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Picked(pub Arc<str>);
-
-impl Picked {
-    #[inline]
-    pub(crate) fn mark<B>(response: &mut Response<B>, picked: Option<Self>) {
-        if let Some(picked) = picked {
-            response.extensions_mut().insert(picked);
-        }
-    }
-}
-
 impl<S> HealthRouter<S> {
     /// A router over `endpoints`, of which there may be none yet. Outcomes are decided by
     /// [`HttpStatus`]; see [`HealthRouter::classify`].

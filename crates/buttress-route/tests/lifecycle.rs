@@ -160,7 +160,9 @@ fn the_response_says_which_endpoint_gave_it() {
     let mut world = World::new(&[ok_after(0)]);
     let mut call = tokio_test::task::spawn(world.router.call(request()));
     let response = tokio_test::assert_ready!(call.poll()).unwrap();
-    assert_eq!(response.extensions().get(), Some(&Picked(Arc::from("0"))));
+    let picked: &Picked = response.extensions().get().unwrap();
+    assert_eq!((&*picked.endpoint, picked.probe), ("0", false));
+    assert_eq!(picked.pool, world.router.handle().snapshot().pool);
 }
 
 #[test]

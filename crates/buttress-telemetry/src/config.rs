@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use buttress_correlation::CorrelationId;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -10,6 +11,11 @@ use crate::Format;
 use crate::push::MetricsPush;
 
 /// The configuration of logs and traces.
+///
+/// What the environment says in the variables of OpenTelemetry's specification takes the place of what is
+/// set here, for whoever deploys a service sets it: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` and `_TIMEOUT` (and both with `_TRACES`), `OTEL_TRACES_SAMPLER` with its
+/// `_ARG`, `OTEL_SDK_DISABLED`. What makes no sense there is left out, and a line says so.
 ///
 /// By default: human lines of level INFO and above to the standard error, no spans exported.
 ///
@@ -24,6 +30,8 @@ use crate::push::MetricsPush;
 #[non_exhaustive]
 pub struct Config {
     pub(crate) service_name: String,
+    /// Further attributes of the resource, each key once.
+    pub(crate) attributes: Vec<(String, String)>,
     pub(crate) format: Format,
     pub(crate) filter: String,
     pub(crate) writer: BoxMakeWriter,
@@ -31,12 +39,93 @@ pub struct Config {
     pub(crate) push: Option<MetricsPush>,
 }
 
+/// The attribute that tells one process of a service from another.
+const INSTANCE: &str = "service.instance.id";
+
 /// Where spans go.
 #[derive(Clone, Debug)]
 pub(crate) struct Otlp {
     pub(crate) endpoint: String,
-    pub(crate) sample_ratio: f64,
+    pub(crate) sampling: Sampling,
     pub(crate) timeout: Duration,
+    pub(crate) tail: Option<Tail>,
+}
+
+/// Which traces the head sampler takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sampling {
+    pub(crate) ratio: f64,
+    /// Whether the choice that was made where a trace began holds.
+    pub(crate) parent_based: bool,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            ratio: 1.0,
+            parent_based: true,
+        }
+    }
+}
+
+/// Keeps requests that failed or were slow although the head sampler said no.
+///
+/// Spans of other requests are then recorded too and held until the request has ended, as this process
+/// sees it: all of them are exported if one of them ended in an error, or if the request was slow, and
+/// none otherwise. What other services recorded of such a trace is not kept by this: they were told that
+/// it is not sampled.
+///
+/// It costs what recording costs, for every request: `examples/span_cost.rs` measures it. Memory is
+/// bounded by both limits; over one of them the trace that has waited longest is decided by what it has
+/// shown so far, and counted where that is nothing:
+/// `buttress_trace_tail_spans_total{result="evicted"}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tail {
+    /// A request that takes as long as this is kept. Default 1 s; `None` keeps errors alone.
+    pub slow_after: Option<Duration>,
+    /// At most so many spans are held. Default 8,192.
+    pub max_spans: usize,
+    /// They take at most about so many bytes. Default 16 MiB.
+    pub max_bytes: usize,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self {
+            slow_after: Some(Duration::from_secs(1)),
+            max_spans: 8192,
+            max_bytes: 16 << 20,
+        }
+    }
+}
+
+impl Tail {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps a request that takes as long as `threshold`; `None` keeps errors alone.
+    #[must_use]
+    pub fn slow_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.slow_after = threshold.into();
+        self
+    }
+
+    /// Holds at most so many spans.
+    #[must_use]
+    pub const fn max_spans(mut self, spans: usize) -> Self {
+        self.max_spans = spans;
+        self
+    }
+
+    /// Holds spans of at most about so many bytes.
+    #[must_use]
+    pub const fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
 }
 
 impl Config {
@@ -44,12 +133,28 @@ impl Config {
     pub fn new(service_name: impl Into<String>) -> Self {
         Self {
             service_name: service_name.into(),
+            attributes: Vec::new(),
             format: Format::default(),
             filter: "info".to_owned(),
             writer: BoxMakeWriter::new(std::io::stderr),
             otlp: None,
             push: None,
         }
+    }
+
+    /// The service's version, as `service.version` says it.
+    #[must_use]
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.attribute("service.version", version)
+    }
+
+    /// Says this of the service, beside every span: `deployment.environment.name`, say. What the
+    /// environment says in `OTEL_RESOURCE_ATTRIBUTES` takes its place. `service.instance.id` is made up
+    /// where nobody says it.
+    #[must_use]
+    pub fn attribute(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.set_attribute(key, value.into());
+        self
     }
 
     /// Writes lines in `format`.
@@ -89,7 +194,14 @@ impl Config {
     /// starts elsewhere and is believed keeps the choice made there.
     #[must_use]
     pub fn sample_ratio(mut self, ratio: f64) -> Self {
-        self.otlp_mut().sample_ratio = ratio;
+        self.otlp_mut().sampling.ratio = ratio;
+        self
+    }
+
+    /// Keeps failed and slow requests, too, that the head sampler said no to. Default: off.
+    #[must_use]
+    pub fn tail(mut self, tail: Tail) -> Self {
+        self.otlp_mut().tail = Some(tail);
         self
     }
 
@@ -107,11 +219,29 @@ impl Config {
         self
     }
 
-    fn otlp_mut(&mut self) -> &mut Otlp {
+    pub(crate) fn set_attribute(&mut self, key: &str, value: String) {
+        match self.attributes.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => self.attributes.push((key.to_owned(), value)),
+        }
+    }
+
+    /// What is said of the service beside all that it exports.
+    pub(crate) fn resource(&self) -> Vec<(String, String)> {
+        let mut all = vec![("service.name".to_owned(), self.service_name.clone())];
+        if !self.attributes.iter().any(|(key, _)| key == INSTANCE) {
+            all.push((INSTANCE.to_owned(), CorrelationId::mint_v4().to_string()));
+        }
+        all.extend(self.attributes.iter().cloned());
+        all
+    }
+
+    pub(crate) fn otlp_mut(&mut self) -> &mut Otlp {
         self.otlp.get_or_insert_with(|| Otlp {
             endpoint: String::new(),
-            sample_ratio: 1.0,
+            sampling: Sampling::default(),
             timeout: Duration::from_secs(3),
+            tail: None,
         })
     }
 }
@@ -120,6 +250,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("service_name", &self.service_name)
+            .field("attributes", &self.attributes)
             .field("format", &self.format)
             .field("filter", &self.filter)
             .field("otlp", &self.otlp)

@@ -8,7 +8,7 @@ use buttress_core::classify::HttpStatus;
 use buttress_core::judge::{Judge, JudgedBody};
 use buttress_core::settle::Settle;
 use buttress_correlation::CorrelationId;
-use http::Response;
+use http::{Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -36,6 +36,13 @@ impl Scope {
 }
 
 impl Scope {
+    /// The head of the answer came in `version`, as was agreed with the server.
+    fn answered(&self, version: Version) {
+        if let Self::Exchange(exchange) = self {
+            exchange.answered(version);
+        }
+    }
+
     /// What is current while `body` is worked on, which outlives the future's own scope.
     fn of_body<B: Body>(self, body: &B) -> Self {
         match self {
@@ -102,6 +109,7 @@ where
                 .map_ok(|response| response.map(JudgedBody::unwatched)),
         });
         let response = ready!(polled)?;
+        this.scope.answered(response.version());
         let scope = std::mem::take(this.scope).of_body(response.body());
         Poll::Ready(Ok(response.map(|inner| ResponseBody { inner, scope })))
     }

@@ -19,6 +19,10 @@ pub(crate) struct Counters {
     /// Pushes of metrics that the collector took.
     pub(crate) pushed: AtomicU64,
     pub(crate) pushes_failed: AtomicU64,
+    /// Spans of traces that were not sampled, by what became of them.
+    pub(crate) tail_kept: AtomicU64,
+    pub(crate) tail_dropped: AtomicU64,
+    pub(crate) tail_evicted: AtomicU64,
 }
 
 /// Reads what telemetry counts about itself. Cheap to clone.
@@ -50,6 +54,12 @@ pub struct TelemetrySnapshot {
     pub pushes: u64,
     /// Pushes of metrics that it did not take.
     pub pushes_failed: u64,
+    /// Spans that were exported although the head sampler said no: their request failed or was slow.
+    pub tail_kept: u64,
+    /// Spans that were recorded and held, and not exported: their request went well.
+    pub tail_dropped: u64,
+    /// Spans that went before their request had ended: too much was held.
+    pub tail_evicted: u64,
 }
 
 impl TelemetrySnapshot {
@@ -75,7 +85,27 @@ impl TelemetryHandle {
             spans_waiting: waiting,
             pushes: read(&self.counters.pushed),
             pushes_failed: read(&self.counters.pushes_failed),
+            tail_kept: read(&self.counters.tail_kept),
+            tail_dropped: read(&self.counters.tail_dropped),
+            tail_evicted: read(&self.counters.tail_evicted),
         }
+    }
+}
+
+impl TelemetryHandle {
+    fn tail(&self) -> Family {
+        let now = self.snapshot();
+        let help = "Spans of traces that the head sampler said no to, recorded for a decision at the end of \
+                    their request. With evictions the limits of the tail are too low for the traffic.";
+        let results = [
+            ("kept", now.tail_kept),
+            ("dropped", now.tail_dropped),
+            ("evicted", now.tail_evicted),
+        ];
+        let family = Family::new("buttress_trace_tail_spans", Kind::Counter, help);
+        results.into_iter().fold(family, |family, (result, spans)| {
+            family.with(vec![("result", result.into())], Value::Counter(spans))
+        })
     }
 }
 
@@ -96,6 +126,9 @@ impl Collect for TelemetryHandle {
         }
         if !failures.points.is_empty() {
             into.push(failures);
+        }
+        if self.exports.spans {
+            into.push(self.tail());
         }
     }
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tracing::{Dispatch, Metadata};
+use tracing::Metadata;
+use tracing::dispatcher::{self, Dispatch};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::Config;
+use crate::environment::of_this_process;
 use crate::error::InitError;
 use crate::export::{Pipeline, Push};
 use crate::handle::{Counters, Exports, TelemetryHandle};
@@ -20,14 +22,16 @@ use crate::log::Lines;
 /// Sets up logs and traces for the whole process, as `config` says. Keep the guard until the end.
 pub fn init(config: Config) -> Result<Guard, InitError> {
     let (dispatch, guard) = config.build()?;
-    tracing::dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadySet)?;
+    dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadySet)?;
     crate::export::set_global_propagator();
     Ok(guard)
 }
 
 impl Config {
     /// Builds what [`init`] would install, for embedders and tests.
-    pub fn build(self) -> Result<(Dispatch, Guard), InitError> {
+    pub fn build(mut self) -> Result<(Dispatch, Guard), InitError> {
+        let problems = self.heed(&of_this_process);
+        let resource = self.resource();
         let filter = EnvFilter::try_new(&self.filter)
             .map_err(|error| InitError::Filter(error.to_string()))?
             // Without a hint whatever traces at any level would ask the filter, request by request.
@@ -49,12 +53,11 @@ impl Config {
         let handle = TelemetryHandle::new(Arc::clone(&counters), exports);
         let push = self
             .push
-            .map(|push| Push::start(push, self.service_name.clone(), Arc::clone(&counters)));
+            .map(|push| Push::start(push, &resource, Arc::clone(&counters)));
         let push = push.transpose()?;
         let (dispatch, pipeline) = match &self.otlp {
             Some(otlp) => {
-                let (dispatch, pipeline) =
-                    Pipeline::install(registry, otlp, self.service_name, counters)?;
+                let (dispatch, pipeline) = Pipeline::install(registry, otlp, &resource, counters)?;
                 (dispatch, Some(pipeline))
             }
             None => (Dispatch::new(registry), None),
@@ -62,12 +65,20 @@ impl Config {
         if let Some(push) = &push {
             push.tell(&dispatch);
         }
+        dispatcher::with_default(&dispatch, || say(&problems));
         let guard = Guard {
             pipeline,
             push,
             handle,
         };
         Ok((dispatch, guard))
+    }
+}
+
+/// A line for each thing that makes no sense in the environment.
+fn say(problems: &[String]) {
+    for problem in problems {
+        tracing::warn!(target: "buttress::telemetry", %problem, "left out of the environment");
     }
 }
 

@@ -43,11 +43,14 @@
 //!   at the top level; lines from its response body too: `tests/logs.rs`, `tests/spans.rs`.
 //! - No client can forge a line, end one early or steer a terminal: `tests/logs.rs`,
 //!   `log::escape::tests`.
-//! - No header and no query is ever logged or recorded: `tests/access.rs`, `tests/spans.rs`.
+//! - No header and no query is ever logged or recorded, save a user agent that is asked for:
+//!   `tests/access.rs`, `tests/spans.rs`.
 //! - A request through two services is one trace with the right parents, and a span ends with the
 //!   body: `tests/spans.rs`.
 //! - `traceparent` is believed only if it is well formed and [`Trust`] says so; at an edge the trace
-//!   restarts: `tests/spans.rs`, `tests/pass_through.rs`, `trace::traceparent::tests`.
+//!   restarts: `tests/spans.rs`, `tests/pass_through.rs`, `trace::traceparent::tests`, `tests/corpus.rs`.
+//! - A span says which attempt it was and what layers further in decided; what the head sampler said no
+//!   to is kept where it failed or was slow, if asked for: `tests/spans.rs`, `tests/tail.rs`.
 //! - A collector that is away costs a bounded queue, a count, and one line at each change; shutdown
 //!   ends within its bound on every runtime: `tests/collector_away.rs`.
 //! - A page of metrics is read back as it was put in, in each of its forms: `tests/page.rs`,
@@ -85,6 +88,7 @@
 
 pub mod access;
 mod config;
+mod environment;
 mod error;
 mod exchange;
 mod export;
@@ -102,7 +106,7 @@ pub mod trace;
 
 pub use access::AccessLogLayer;
 pub use buttress_correlation::Trust;
-pub use config::Config;
+pub use config::{Config, Tail};
 pub use error::InitError;
 pub use exchange::{ResponseBody, ResponseFuture};
 pub use handle::{TelemetryHandle, TelemetrySnapshot};

@@ -5,6 +5,8 @@
 mod support;
 
 use std::convert::Infallible;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use buttress_telemetry::{Config, Format, Guard, Metrics, ServerSpanLayer};
@@ -55,75 +57,90 @@ fn refusing() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-/// Serves requests with a collector at `address`, shuts down, and gives what was said.
-async fn session(address: &str) -> Lines {
+/// Serves requests with a collector at `address` that takes none, shuts down, and looks at what was said.
+async fn session(address: String) {
     let (lines, dispatch, guard) = telemetry(&format!("http://{address}"));
     let handle = guard.handle();
     requests(5_000).with_subscriber(dispatch).await;
-    let bound = Duration::from_secs(1);
-    let report = tokio::time::timeout(WATCHDOG, guard.shutdown(bound))
-        .await
-        .unwrap();
+    let report = guard.shutdown(Duration::from_secs(1)).await;
     assert_eq!(report.spans_lost, 5_000, "{:?}", handle.snapshot());
     let opened = changes(&lines);
     assert!(opened.len() <= 1, "{opened:?}");
-    lines
 }
 
-fn on_every_runtime(work: impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) {
-    use tokio::runtime::Builder;
-    let current = Builder::new_current_thread().enable_all().build().unwrap();
-    current.block_on(work());
-    for workers in [1, 2] {
-        let mut builder = Builder::new_multi_thread();
-        let runtime = builder
-            .worker_threads(workers)
-            .enable_all()
-            .build()
-            .unwrap();
-        let task = runtime.spawn(work());
-        runtime.block_on(task).unwrap();
-    }
+async fn live() {
+    let collector = Collector::default();
+    let address = collector.listen("127.0.0.1:0").await;
+    let (lines, dispatch, guard) = telemetry(&format!("http://{address}"));
+    requests(100).with_subscriber(dispatch).await;
+    let report = guard.shutdown(Duration::from_secs(30)).await;
+    assert!(report.complete, "{report:?}");
+    assert_eq!(report.spans_lost, 0);
+    assert_eq!(collector.spans().len(), 100);
+    assert!(changes(&lines).is_empty());
 }
 
-#[test]
-fn a_collector_that_refuses_costs_one_line_and_a_count() {
-    on_every_runtime(|| {
-        Box::pin(async {
-            session(&refusing()).await;
-        })
-    });
+async fn refused() {
+    session(refusing()).await;
 }
 
-#[test]
-fn a_collector_that_never_answers_does_not_keep_the_service_from_ending() {
+async fn black_hole() {
     // Accepts, by the backlog, and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = silent.local_addr().unwrap().to_string();
-    on_every_runtime(move || {
-        let address = address.clone();
-        Box::pin(async move {
-            session(&address).await;
-        })
-    });
+    session(silent.local_addr().unwrap().to_string()).await;
 }
 
-#[test]
-fn a_collector_that_is_there_gets_every_span_on_every_runtime() {
-    on_every_runtime(|| {
-        Box::pin(async {
-            let collector = Collector::default();
-            let address = collector.listen("127.0.0.1:0").await;
-            let (lines, dispatch, guard) = telemetry(&format!("http://{address}"));
-            requests(100).with_subscriber(dispatch).await;
-            let shutdown = guard.shutdown(Duration::from_secs(30));
-            let report = tokio::time::timeout(WATCHDOG, shutdown).await.unwrap();
-            assert!(report.complete, "{report:?}");
-            assert_eq!(report.spans_lost, 0);
-            assert_eq!(collector.spans().len(), 100);
-            assert!(changes(&lines).is_empty());
-        })
+fn on_the_current_thread(work: impl Future<Output = ()> + Send + 'static) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap().block_on(work);
+}
+
+fn on_workers(count: usize, work: impl Future<Output = ()> + Send + 'static) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(count).enable_all().build().unwrap();
+    // As a task: with one worker there is nobody else to do anything meanwhile.
+    runtime.block_on(runtime.spawn(work)).unwrap();
+}
+
+fn on_one_worker(work: impl Future<Output = ()> + Send + 'static) {
+    on_workers(1, work);
+}
+
+fn on_two_workers(work: impl Future<Output = ()> + Send + 'static) {
+    on_workers(2, work);
+}
+
+/// Fails if `work` does not end: whatever hangs, this thread does not.
+fn watched(work: impl FnOnce() + Send + 'static) {
+    let (tell, ended) = mpsc::channel();
+    let working = thread::spawn(move || {
+        work();
+        let _ = tell.send(());
     });
+    let waited = ended.recv_timeout(WATCHDOG);
+    assert_ne!(waited, Err(mpsc::RecvTimeoutError::Timeout), "it hangs");
+    working.join().unwrap();
+}
+
+macro_rules! shutdowns {
+    ($($name:ident: $runtime:ident, $collector:ident;)*) => {$(
+        #[test]
+        fn $name() {
+            watched(|| $runtime($collector()));
+        }
+    )*};
+}
+
+shutdowns! {
+    a_live_collector_gets_all_from_the_current_thread: on_the_current_thread, live;
+    a_live_collector_gets_all_from_one_worker: on_one_worker, live;
+    a_live_collector_gets_all_from_two_workers: on_two_workers, live;
+    a_collector_that_refuses_holds_up_no_current_thread: on_the_current_thread, refused;
+    a_collector_that_refuses_holds_up_no_single_worker: on_one_worker, refused;
+    a_collector_that_refuses_holds_up_no_two_workers: on_two_workers, refused;
+    a_black_hole_holds_up_no_current_thread: on_the_current_thread, black_hole;
+    a_black_hole_holds_up_no_single_worker: on_one_worker, black_hole;
+    a_black_hole_holds_up_no_two_workers: on_two_workers, black_hole;
 }
 
 #[tokio::test]

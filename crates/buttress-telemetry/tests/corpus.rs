@@ -3,12 +3,15 @@
     clippy::unwrap_used,
     clippy::float_cmp,
     clippy::indexing_slicing,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
 
 #[path = "../../../fuzz/properties/exposition/mod.rs"]
 mod properties;
 mod read;
+#[path = "../../../fuzz/properties/traceparent.rs"]
+mod traceparent;
 
 use std::path::Path;
 
@@ -20,6 +23,11 @@ fn replay(target: &str, property: fn(&[u8])) {
         replayed += 1;
     }
     assert!(replayed > 0, "no corpus of {target}");
+}
+
+#[test]
+fn any_bytes_are_a_traceparent_or_none_by_the_letter() {
+    replay("traceparent", traceparent::holds_for);
 }
 
 #[test]

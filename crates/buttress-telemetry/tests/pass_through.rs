@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use buttress_core::trace_context::TraceContext;
 use buttress_correlation::{Hosts, Trust};
-use buttress_telemetry::{ServerSpanLayer, TracePropagateLayer};
+use buttress_telemetry::{AccessLogLayer, ServerSpanLayer, TracePropagateLayer};
 use http::{HeaderMap, Request, Response};
 use http_body_util::Empty;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -65,6 +65,43 @@ async fn a_handler_that_makes_requests_of_its_own_passes_the_trace_on() {
     let (headers, _) = seen(&response);
     assert_eq!(headers["traceparent"], PARENT);
     assert_eq!(headers["tracestate"], "vendor=1");
+}
+
+#[tokio::test]
+async fn baggage_that_is_believed_goes_along_and_a_strangers_ends_at_the_edge() {
+    for (trust, arrives) in [(Trust::Internal, true), (Trust::Edge, false)] {
+        let client = TracePropagateLayer::new().layer(service_fn(reflect));
+        // The line of the access log must not stand between the request and what it leads to.
+        let server = ServiceBuilder::new()
+            .layer(ServerSpanLayer::new().trust(trust))
+            .layer(AccessLogLayer::new())
+            .service_fn(move |_: Request<()>| client.clone().oneshot(Request::new(())));
+        let mut request = request(PARENT);
+        for part in ["user=7", "plan=gold"] {
+            let part = part.parse().unwrap();
+            request.headers_mut().append("baggage", part);
+        }
+        let response = server.oneshot(request).await.unwrap();
+        let (headers, _) = seen(&response);
+        let baggage = headers.get("baggage").map(|value| value.to_str().unwrap());
+        assert_eq!(baggage, arrives.then_some("user=7,plan=gold"));
+        assert_eq!(headers.contains_key("traceparent"), arrives);
+    }
+}
+
+#[tokio::test]
+async fn more_baggage_than_a_request_should_carry_is_left_behind() {
+    let client = TracePropagateLayer::new().layer(service_fn(reflect));
+    let server = ServerSpanLayer::new()
+        .trust(Trust::Internal)
+        .layer(service_fn(move |_: Request<()>| {
+            client.clone().oneshot(Request::new(()))
+        }));
+    let mut request = request(PARENT);
+    let much = format!("much={}", "x".repeat(9000)).parse().unwrap();
+    request.headers_mut().insert("baggage", much);
+    let (headers, _) = seen(&server.oneshot(request).await.unwrap());
+    assert!(!headers.contains_key("baggage"));
 }
 
 #[tokio::test]

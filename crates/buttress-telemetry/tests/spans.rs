@@ -8,19 +8,24 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use buttress_core::attempt::Attempt;
+use buttress_core::decision::{Admission, Guarded, Picked};
+use buttress_core::reject::Rejected;
 use buttress_core::trace_context::TraceContext;
+use buttress_core::verdict::{Action, Verdict};
 use buttress_correlation::{CorrelationLayer, PropagateLayer, Trust};
 use buttress_telemetry::{
     Config, Format, Guard, ServerSpanLayer, TracePropagateLayer, record_route,
 };
-use http::{Request, Response};
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use support::Lines;
 use support::collector::{Collector, WATCHDOG, attribute, hex};
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
 
 type Body = Full<bytes::Bytes>;
@@ -33,12 +38,16 @@ struct Rig {
 }
 
 async fn rig() -> Rig {
+    rig_with(|config| config).await
+}
+
+async fn rig_with(adapt: impl FnOnce(Config) -> Config) -> Rig {
     let (collector, lines) = (Collector::default(), Lines::default());
     let endpoint = format!("http://{}", collector.listen("127.0.0.1:0").await);
     let config = Config::new("orders")
         .format(Format::Json)
         .writer(lines.clone());
-    let (dispatch, guard) = config.otlp(endpoint).build().unwrap();
+    let (dispatch, guard) = adapt(config.otlp(endpoint)).build().unwrap();
     Rig {
         collector,
         lines,
@@ -398,5 +407,146 @@ async fn a_panic_in_the_call_itself_ends_the_spans_as_one() {
     assert_eq!(spans.len(), 2);
     for span in &spans {
         assert_eq!(attribute(span, "error.type").as_deref(), Some("panic"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_span_says_where_it_went_and_which_attempt_it_was() {
+    let rig = rig().await;
+    let layer = TracePropagateLayer::new()
+        .endpoint("orders", "10.0.0.1:81")
+        .server(Scheme::HTTP, Authority::from_static("10.0.0.1:81"));
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .service_fn(|_: Request<()>| async {
+            let answer = Response::builder().version(Version::HTTP_2);
+            Ok::<_, Infallible>(answer.body(Body::default()).unwrap())
+        });
+    let work = async {
+        for attempt in [None, Some(Attempt::resent(2)), Some(Attempt::copy())] {
+            let mut request = Request::builder().uri("/a?token=canary").body(()).unwrap();
+            if let Some(attempt) = attempt {
+                request.extensions_mut().insert(attempt);
+            }
+            drop(client.clone().oneshot(request).await.unwrap());
+        }
+    };
+    let (spans, ..) = rig.run(work).await;
+    let found = |key| spans.iter().filter_map(move |span| attribute(span, key));
+    for (key, value) in [
+        ("buttress.pool", "orders"),
+        ("buttress.endpoint", "10.0.0.1:81"),
+        ("server.address", "10.0.0.1"),
+        ("server.port", "81"),
+        ("url.full", "http://10.0.0.1:81/a"),
+        ("network.protocol.version", "2"),
+        ("buttress.outcome", "success"),
+    ] {
+        assert_eq!(found(key).collect::<Vec<_>>(), [value; 3], "{key}");
+    }
+    assert!(spans.iter().all(|span| span.name == "GET"));
+    assert_eq!(
+        found("http.request.resend_count").collect::<Vec<_>>(),
+        ["2"]
+    );
+    assert_eq!(found("buttress.copy").count(), 1);
+}
+
+#[tokio::test]
+async fn a_server_span_says_what_was_decided_about_its_request() {
+    let rig = rig().await;
+    let service = ServiceBuilder::new()
+        .layer(ServerSpanLayer::new().address("gateway", 8080))
+        .service_fn(|_: Request<()>| async {
+            let verdict = Verdict::new("failure_rate", Action::Probing).evidence(0.6, 0.5, 40);
+            let guarded = Guarded::new("orders", Admission::Rejected).because(Some(verdict));
+            let mut answer =
+                Rejected::new("breaker", "circuit_open").into_response(false, Body::default());
+            answer.extensions_mut().insert(guarded);
+            answer
+                .extensions_mut()
+                .insert(Picked::new("pool", "10.0.0.1:81").probe(true));
+            Ok::<_, Infallible>(answer)
+        });
+    let request = Request::builder()
+        .header("user-agent", "canary")
+        .body(())
+        .unwrap();
+    let (spans, collector, _) = rig.run(service.oneshot(request)).await;
+    for (key, value) in [
+        ("buttress.pool", "pool"),
+        ("buttress.endpoint", "10.0.0.1:81"),
+        ("buttress.breaker", "orders"),
+        ("buttress.admission", "rejected"),
+        (
+            "buttress.verdict",
+            "probing: failure_rate 0.6 (limit 0.5, 40 calls)",
+        ),
+        ("buttress.rejected.by", "breaker"),
+        ("buttress.rejected.reason", "circuit_open"),
+        ("buttress.outcome", "ignored"),
+        ("error.type", "circuit_open"),
+        ("server.address", "gateway"),
+        ("server.port", "8080"),
+    ] {
+        assert_eq!(attribute(&spans[0], key).as_deref(), Some(value), "{key}");
+    }
+    assert!(attribute(&spans[0], "buttress.probe").is_some());
+    assert!(!collector.dump().contains("canary"));
+}
+
+#[tokio::test]
+async fn the_user_agent_is_recorded_where_that_is_asked_for() {
+    let rig = rig().await;
+    let service = ServiceBuilder::new()
+        .layer(ServerSpanLayer::new().user_agent(true))
+        .service_fn(answer);
+    let request = Request::builder()
+        .header("user-agent", "curl/8")
+        .body(())
+        .unwrap();
+    let (spans, ..) = rig.run(service.oneshot(request)).await;
+    assert_eq!(
+        attribute(&spans[0], "user_agent.original").unwrap(),
+        "curl/8"
+    );
+}
+
+#[tokio::test]
+async fn a_share_of_the_traces_that_start_here_is_sampled_and_a_parents_choice_holds() {
+    for (parent, sampled) in [(None, 0), (Some(PARENT), 1)] {
+        let rig = rig_with(|config| config.sample_ratio(0.0)).await;
+        let service = ServiceBuilder::new()
+            .layer(ServerSpanLayer::new().trust(Trust::Internal))
+            .service_fn(answer);
+        let mut request = Request::new(());
+        if let Some(parent) = parent {
+            let parent = HeaderValue::from_static(parent);
+            request.headers_mut().insert("traceparent", parent);
+        }
+        let (spans, ..) = rig.run(service.oneshot(request)).await;
+        assert_eq!(spans.len(), sampled);
+    }
+}
+
+#[tokio::test]
+async fn the_resource_names_service_version_and_instance() {
+    let rig = rig_with(|config| {
+        config
+            .version("1.2.3")
+            .attribute("deployment.environment.name", "test")
+    })
+    .await;
+    let service = ServerSpanLayer::new().layer(service_fn(answer));
+    let (_, collector, _) = rig.run(service.oneshot(Request::new(()))).await;
+    let said = collector.dump();
+    for key in [
+        "service.name",
+        "service.version",
+        "service.instance.id",
+        "deployment.environment.name",
+        "telemetry.sdk.language",
+    ] {
+        assert!(said.contains(key), "{key}: {said}");
     }
 }

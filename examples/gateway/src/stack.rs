@@ -35,9 +35,10 @@ use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
     ServerSpan, ServerSpanLayer, TracePropagate, TracePropagateLayer,
 };
+use http::uri::Scheme;
 use tower_layer::Layer;
 
-use crate::config::{Config, HostPolicy, Pool, Route};
+use crate::config::{Config, Endpoint as PoolEndpoint, HostPolicy, Pool, Route};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
 use crate::named::Named;
@@ -89,10 +90,15 @@ impl Default for Seams {
     }
 }
 
+/// Whether spans or access lines are configured.
+fn is_observed(config: &Config) -> bool {
+    config.trace.otlp_endpoint.is_some() || config.log.access_log
+}
+
 /// Builds the stack of a configuration, and the handles of all that is in it.
 pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigError> {
     let trust = settings::trust(&config.correlation.trust);
-    let observed = config.trace.otlp_endpoint.is_some() || config.log.access_log;
+    let observed = is_observed(config);
     let correlation = CorrelationLayer::new(
         correlation::Config::new()
             .trust(trust.clone())
@@ -105,14 +111,21 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             services,
             routes,
             pools,
-        } = build.stacks(config, |origin| TracePropagateLayer::new().layer(origin))?;
+        } = build.stacks(config, traced)?;
         let names = config.routes.iter().map(|route| &route.name);
         let named = names
             .zip(services)
             .map(|(name, service)| Named::new(name, service));
         let log = AccessLogLayer::new().clock(build.clock.clone());
         let logged = log.layer(Dispatch::new(named, build.latency.clone()));
-        let spanned = ServerSpanLayer::new().trust(trust).layer(logged);
+        let spans = ServerSpanLayer::new().trust(trust);
+        let listen = config.listen.address;
+        let spans = match listen.port() {
+            // Which port that will be is not known yet.
+            0 => spans,
+            port => spans.address(listen.ip().to_string(), port),
+        };
+        let spanned = spans.layer(logged);
         let proxy = Ingress::new(correlation.layer(spanned), config);
         (Proxy::Observed(proxy), routes, pools)
     } else {
@@ -120,7 +133,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             services,
             routes,
             pools,
-        } = build.stacks(config, |origin| origin)?;
+        } = build.stacks(config, |origin, _, _| origin)?;
         let untraced = Untraced::new(Dispatch::new(services, build.latency.clone()), trust);
         (
             Proxy::Plain(Ingress::new(correlation.layer(untraced), config)),
@@ -137,8 +150,18 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
     Ok((proxy, rooms))
 }
 
+/// A span for each attempt, which says where it went.
+fn traced(origin: Origin, pool: &Pool, endpoint: &PoolEndpoint) -> TracePropagate<Origin> {
+    TracePropagateLayer::new()
+        .endpoint(pool.name.as_str(), endpoint.address.as_str())
+        .server(Scheme::HTTP, endpoint.authority.clone())
+        .layer(origin)
+}
+
 /// What all pools and routes are built from.
 struct Build {
+    /// Whether spans or access lines are told what was decided.
+    observed: bool,
     host: HostPolicy,
     clock: Clock,
     rng: Rng,
@@ -160,6 +183,7 @@ impl Build {
             latency,
         } = seams;
         Ok(Self {
+            observed: is_observed(config),
             host: config.forwarded.host,
             // What an endpoint takes to the head is in its own times; a route's would only repeat it.
             latency: LatencyHandle::new(latency.clock(clock.clone()).head(false))?,
@@ -171,7 +195,7 @@ impl Build {
     fn stacks<O>(
         &self,
         config: &Config,
-        client: impl Fn(Origin) -> O,
+        client: impl Fn(Origin, &Pool, &PoolEndpoint) -> O,
     ) -> Result<Stacks<O>, ConfigError>
     where
         O: Clone + Debug + Send + Sync + 'static,
@@ -192,12 +216,13 @@ impl Build {
     fn pool<O>(
         &self,
         pool: &Pool,
-        client: &impl Fn(Origin) -> O,
+        client: &impl Fn(Origin, &Pool, &PoolEndpoint) -> O,
     ) -> Result<(PoolStack<O>, PoolRoom), ConfigError>
     where
         O: Clone + Debug + Send + Sync + 'static,
     {
         let config = settings::router(pool)
+            .picked(self.observed)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
         let how = OriginConfig::of(pool, self.host);
@@ -205,7 +230,7 @@ impl Build {
         for each in &pool.endpoints {
             let taken = HeadTimes::new(self.clock.clone());
             let origin = Origin::new(each.authority.clone(), how, taken.clone());
-            let client = client(origin);
+            let client = client(origin, pool, each);
             endpoints.push(Endpoint::new(each.address.as_str(), client).weight(each.weight));
             times.push((each.address.as_str().into(), taken));
         }
@@ -230,6 +255,7 @@ impl Build {
         let pool = pools.get(route.pool);
         let pool = pool.ok_or_else(|| ConfigError::new("route.pool", "there is no such pool"))?;
         let config = settings::breaker(&route.breaker)
+            .explained(self.observed)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
         let breaker = Breaker::new(route.name.as_str(), config)?;

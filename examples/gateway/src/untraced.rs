@@ -9,6 +9,9 @@ use tower_service::Service;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+static TRACE: [&HeaderName; 3] = [&TRACEPARENT, &TRACESTATE, &BAGGAGE];
 
 /// Takes the trace off what comes from clients that are not believed about it.
 #[derive(Clone, Debug)]
@@ -35,9 +38,9 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Untraced<S> {
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         if has_trace(request.headers()) && !self.trust.believes(&request) {
-            let headers = request.headers_mut();
-            headers.remove(&TRACEPARENT);
-            headers.remove(&TRACESTATE);
+            for name in TRACE {
+                request.headers_mut().remove(name);
+            }
         }
         self.inner.call(request)
     }
@@ -45,7 +48,5 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Untraced<S> {
 
 /// Most requests have none. To compare the few names that are there costs less than two hashes.
 fn has_trace(headers: &HeaderMap) -> bool {
-    headers
-        .keys()
-        .any(|name| *name == TRACEPARENT || *name == TRACESTATE)
+    headers.keys().any(|name| TRACE.contains(&name))
 }

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use buttress_core::classify::ClassifyHttp;
+use buttress_core::decision::Admission;
 use buttress_core::protocol::Http;
 use buttress_core::reject::{Rejected, is_grpc};
 use http::{Request, Response};
@@ -36,7 +37,10 @@ where
         let key = self.key.key_of(&request);
         match self.acquire(key) {
             Ok(permit) => self.start(permit, request),
-            Err(refusal) => ResponseFuture::rejected(refusal, is_grpc(request.headers())),
+            Err((refusal, breaker)) => {
+                let explained = breaker.shared().hot.explain(Admission::Rejected);
+                ResponseFuture::rejected(refusal, is_grpc(request.headers()), explained)
+            }
         }
     }
 }
@@ -51,7 +55,8 @@ where
 {
     fn admit(&mut self, request: &Request<ReqB>) -> Result<Permit, Rejected> {
         let key = self.key.key_of(request);
-        self.acquire(key).map_err(Rejected::from)
+        let admitted = self.acquire(key);
+        admitted.map_err(|(refusal, _)| refusal.into())
     }
 
     fn start(&mut self, permit: Permit, request: Request<ReqB>) -> Self::Future {

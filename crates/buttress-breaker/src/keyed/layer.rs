@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use super::breakers::KeyedBreaker;
 use super::handle::KeyedHandle;
 use super::key::Key;
+use crate::breaker::Breaker;
 use crate::fallback::FallbackLayer;
 use crate::inner::Inner;
 use crate::permit::Permit;
@@ -107,14 +108,15 @@ impl<S, K, F: Clone, P: Protocol, C: Clone> Layer<S> for KeyedBreakerLayer<K, F,
 }
 
 impl<S: Clone, K: Key, F, P: Protocol, C> KeyedBreakerService<S, K, F, P, C> {
-    /// Asks the breaker of `key`; a rejection lets go of the inner service.
+    /// Asks the breaker of `key`; a rejection lets go of the inner service, and says whose it is.
     #[inline]
-    pub(super) fn acquire(&mut self, key: K) -> Result<Permit, Refusal> {
-        let admitted = self.breakers.get(key).admit();
+    pub(super) fn acquire(&mut self, key: K) -> Result<Permit, (Refusal, Breaker)> {
+        let breaker = self.breakers.get(key);
+        let admitted = breaker.admit();
         if admitted.is_err() {
             self.inner.let_go();
         }
-        admitted
+        admitted.map_err(|refusal| (refusal, breaker))
     }
 }
 

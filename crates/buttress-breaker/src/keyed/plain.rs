@@ -33,7 +33,7 @@ where
         let key = self.key.key_of(&request);
         match self.acquire(key) {
             Ok(permit) => self.start(permit, request),
-            Err(refusal) => ResponseFuture::rejected(refusal),
+            Err((refusal, _)) => ResponseFuture::rejected(refusal),
         }
     }
 }
@@ -48,7 +48,8 @@ where
     #[inline]
     fn admit(&mut self, request: &R) -> Result<Permit, Rejected> {
         let key = self.key.key_of(request);
-        self.acquire(key).map_err(Rejected::from)
+        let admitted = self.acquire(key);
+        admitted.map_err(|(refusal, _)| refusal.into())
     }
 
     #[inline]

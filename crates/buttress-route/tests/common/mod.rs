@@ -170,7 +170,7 @@ impl Ended {
             self.errors += 1;
             return;
         };
-        let Some(Picked(id)) = response.extensions().get::<Picked>() else {
+        let Some(Picked { endpoint: id, .. }) = response.extensions().get() else {
             self.rejected += 1;
             return;
         };

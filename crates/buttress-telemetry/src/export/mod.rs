@@ -3,11 +3,17 @@
 #[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(feature = "otlp")]
+mod held;
+#[cfg(feature = "otlp")]
 mod pipeline;
 #[cfg(feature = "otlp")]
 mod push;
 #[cfg(feature = "otlp")]
 mod queue;
+#[cfg(feature = "otlp")]
+mod sampling;
+#[cfg(feature = "otlp")]
+mod tail;
 
 #[cfg(feature = "otlp")]
 pub(crate) use pipeline::{Pipeline, set_global_propagator};
@@ -38,7 +44,7 @@ mod absent {
         pub(crate) fn install<S>(
             _: S,
             _: &Otlp,
-            _: String,
+            _: &[(String, String)],
             _: Arc<Counters>,
         ) -> Result<(Dispatch, Self), InitError> {
             Err(off())

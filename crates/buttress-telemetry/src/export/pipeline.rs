@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
-};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tracing::{Dispatch, Level, Metadata, Subscriber};
@@ -23,6 +23,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::exporter::{Told, Watched};
 use super::queue::Queue;
+use super::sampling::sampler;
+use super::tail::TailKeep;
 use crate::config::Otlp;
 use crate::error::InitError;
 use crate::handle::{Counters, QUEUE};
@@ -70,14 +72,14 @@ impl Pipeline {
     pub(crate) fn install<S>(
         subscriber: S,
         otlp: &Otlp,
-        service_name: String,
+        resource: &[(String, String)],
         counters: Arc<Counters>,
     ) -> Result<(Dispatch, Self), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
     {
         let told: Told = Arc::new(OnceLock::new());
-        let parts = Parts::build(otlp, service_name, counters, Arc::clone(&told))?;
+        let parts = Parts::build(otlp, resource, counters, Arc::clone(&told))?;
         let spans = tracing_opentelemetry::layer()
             .with_tracer(parts.provider.tracer("buttress"))
             .with_location(false)
@@ -150,7 +152,7 @@ fn start(work: impl FnOnce() -> bool + Send + 'static) -> Option<mpsc::Receiver<
 impl Parts {
     fn build(
         otlp: &Otlp,
-        service_name: String,
+        resource: &[(String, String)],
         counters: Arc<Counters>,
         told: Told,
     ) -> Result<Self, InitError> {
@@ -172,15 +174,17 @@ impl Parts {
         let inner = BatchSpanProcessor::builder(exporter)
             .with_batch_config(batch)
             .build();
-        let ratio = Sampler::TraceIdRatioBased(otlp.sample_ratio);
+        let tail = otlp.tail.as_ref();
+        let tail = tail.map(|tail| TailKeep::new(tail, Arc::clone(&counters)));
         let provider = SdkTracerProvider::builder()
             .with_span_processor(Queue {
                 inner,
                 counters,
                 waiting,
+                tail,
             })
-            .with_sampler(Sampler::ParentBased(Box::new(ratio)))
-            .with_resource(Resource::builder().with_service_name(service_name).build())
+            .with_sampler(sampler(otlp))
+            .with_resource(resource_of(resource))
             .build();
         Ok(Self { provider, runtime })
     }
@@ -191,6 +195,17 @@ impl Parts {
         drop(self.runtime);
         well
     }
+}
+
+/// What the environment says is in `said` already: it is not asked again.
+pub(super) fn resource_of(said: &[(String, String)]) -> Resource {
+    let said = said
+        .iter()
+        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(said)
+        .build()
 }
 
 pub(super) fn runtime(name: &str) -> Result<Own, InitError> {
@@ -235,5 +250,6 @@ fn is_for_the_trace(metadata: &Metadata<'_>) -> bool {
 pub(crate) fn set_global_propagator() {
     opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
         Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
     ]));
 }

@@ -8,14 +8,13 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest,
 };
-use opentelemetry_sdk::Resource;
 use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
 use tracing::Dispatch;
 use tracing::dispatcher::{self, WeakDispatch};
 
 use super::exporter::Told;
-use super::pipeline::{Own, check, runtime, within};
+use super::pipeline::{Own, check, resource_of, runtime, within};
 use crate::error::InitError;
 use crate::handle::Counters;
 use crate::otlp;
@@ -42,7 +41,7 @@ struct Asked {
 impl Push {
     pub(crate) fn start(
         config: MetricsPush,
-        service_name: String,
+        resource: &[(String, String)],
         counters: Arc<Counters>,
     ) -> Result<Self, InitError> {
         check(&config.endpoint)?;
@@ -52,9 +51,7 @@ impl Push {
         runtime.enter(|handle| {
             let pusher = Pusher {
                 client: client(&config)?,
-                resource: otlp::resource(
-                    &Resource::builder().with_service_name(service_name).build(),
-                ),
+                resource: otlp::resource(&resource_of(resource)),
                 config,
                 counters,
                 failing: false,

@@ -1,6 +1,7 @@
 //! Names after the OpenTelemetry HTTP conventions.
 
-use http::{Method, Uri, Version};
+use http::header::USER_AGENT;
+use http::{HeaderMap, Method, Uri, Version};
 
 /// The value of `http.request.method`: a closed set, whatever a client sends.
 pub(crate) fn method(method: &Method) -> &'static str {
@@ -58,6 +59,20 @@ pub(crate) fn full(uri: &Uri) -> String {
     }
 }
 
+/// The longest value of `user_agent.original`, in bytes.
+const LONGEST_AGENT: usize = 256;
+
+/// The value of `user_agent.original`: what of the header is visible ASCII, up to its limit.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(USER_AGENT)?;
+    if value.is_sensitive() {
+        return None;
+    }
+    let value = value.to_str().ok()?;
+    // All of it is ASCII, so that any place is between two characters.
+    value.get(..value.len().min(LONGEST_AGENT))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +93,18 @@ mod tests {
             .unwrap();
         assert_eq!(full(&uri), "http://host:81/path");
         assert_eq!(port(&"https://host/".parse().unwrap()), 443);
+    }
+
+    #[test]
+    fn a_user_agent_is_kept_to_its_limit_and_only_where_it_is_text() {
+        let agent = |value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(USER_AGENT, http::HeaderValue::from_bytes(value).unwrap());
+            user_agent(&headers).map(str::len)
+        };
+        assert_eq!(agent(b"curl/8.0"), Some(8));
+        assert_eq!(agent(&[b'a'; 1000]), Some(LONGEST_AGENT));
+        assert_eq!(agent(b"\xc2\x9b31m"), None);
+        assert_eq!(user_agent(&HeaderMap::new()), None);
     }
 }

@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use buttress_core::trace_context::TraceContext;
 use buttress_correlation::CorrelationId;
-use http::HeaderValue;
+use http::{HeaderValue, Version};
 use tracing::Span;
 
-use super::bridge;
+use super::{bridge, convention};
 
 tokio::task_local! {
     static EXCHANGE: Exchange;
@@ -36,6 +36,10 @@ pub(crate) struct About {
     pub(crate) trace: Option<TraceContext>,
     /// The trusted headers it came with, where no span of our own replaces them.
     pub(crate) inbound: Option<Inbound>,
+    /// The trusted baggage it came with.
+    pub(crate) baggage: Option<HeaderValue>,
+    /// Whether it is a request that is sent: what is found out inside is about somebody else's.
+    pub(crate) is_sent: bool,
 }
 
 /// Trace headers to be passed on as they came.
@@ -74,7 +78,18 @@ impl Exchange {
         })
     }
 
+    /// The head of the answer came in `version`, which a client knows only then.
+    pub(crate) fn answered(&self, version: Version) {
+        let about = self.about();
+        if let Some(span) = about.span.as_ref().filter(|_| about.is_sent) {
+            span.record("network.protocol.version", convention::version(version));
+        }
+    }
+
     fn record_route(&self, route: &str) {
+        if self.about().is_sent {
+            return;
+        }
         if self.0.route.set(route.into()).is_ok()
             && let Some(span) = &self.about().span
         {
@@ -84,6 +99,18 @@ impl Exchange {
         if let Some(outer) = &self.0.outer {
             outer.record_route(route);
         }
+    }
+
+    /// The first of this exchange and those around it that `find` finds something in.
+    fn first<T>(&self, find: impl Fn(&About) -> Option<T>) -> Option<T> {
+        let mut exchange = Some(self);
+        while let Some(this) = exchange {
+            if let Some(found) = find(this.about()) {
+                return Some(found);
+            }
+            exchange = this.0.outer.as_ref();
+        }
+        None
     }
 }
 
@@ -116,8 +143,14 @@ pub(crate) fn trace() -> Option<TraceContext> {
 
 /// The trusted headers that the exchange came with, if they are to be passed on.
 pub(crate) fn inbound() -> Option<Inbound> {
-    EXCHANGE
-        .try_with(|exchange| exchange.about().inbound.clone())
-        .ok()
-        .flatten()
+    first(|about| about.inbound.clone())
+}
+
+/// The trusted baggage that the exchange came with.
+pub(crate) fn baggage() -> Option<HeaderValue> {
+    first(|about| about.baggage.clone())
+}
+
+fn first<T>(find: impl Fn(&About) -> Option<T>) -> Option<T> {
+    EXCHANGE.try_with(|exchange| exchange.first(find)).ok()?
 }

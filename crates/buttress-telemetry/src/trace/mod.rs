@@ -6,7 +6,7 @@ pub(crate) mod convention;
 pub(crate) mod current;
 mod server;
 mod settle;
-mod traceparent;
+pub mod traceparent;
 
 pub use client::{TracePropagate, TracePropagateLayer};
 pub use current::record_route;

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use buttress_core::classify::Head;
+use buttress_core::decision::{Guarded, Picked};
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::reject::Rejected;
 use buttress_core::settle::Settle;
+use http::Extensions;
+use tracing::Span;
 
 use super::current::Exchange;
 
@@ -71,14 +74,39 @@ impl Settle for SpanEnd {
             .map(|rejected: &Rejected| rejected.reason);
         if let Some(span) = &self.exchange.about().span {
             span.record("http.response.status_code", i64::from(head.status.as_u16()));
+            decisions(span, head.extensions);
         }
     }
 
     fn settle(self, outcome: Outcome) {
-        if let (Some(error), Some(span)) = (self.error_type(outcome), &self.exchange.about().span) {
+        let Some(span) = &self.exchange.about().span else {
+            return;
+        };
+        span.record("buttress.outcome", outcome.as_str());
+        if let Some(error) = self.error_type(outcome) {
             span.record("error.type", error.as_ref());
             span.record("otel.status_code", "ERROR");
         }
+    }
+}
+
+/// What the layers further in say that they decided about the request.
+fn decisions(span: &Span, said: &Extensions) {
+    if let Some(picked) = said.get::<Picked>() {
+        span.record("buttress.pool", &*picked.pool);
+        span.record("buttress.endpoint", &*picked.endpoint);
+        span.record("buttress.probe", picked.probe.then_some(true));
+    }
+    if let Some(guarded) = said.get::<Guarded>() {
+        span.record("buttress.breaker", &*guarded.breaker);
+        span.record("buttress.admission", guarded.admission.as_str());
+        if let Some(verdict) = &guarded.verdict {
+            span.record("buttress.verdict", verdict.to_string());
+        }
+    }
+    if let Some(rejected) = said.get::<Rejected>() {
+        span.record("buttress.rejected.by", rejected.by);
+        span.record("buttress.rejected.reason", rejected.reason);
     }
 }
 

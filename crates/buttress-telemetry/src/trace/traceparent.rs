@@ -1,17 +1,28 @@
-//! The header `traceparent` of W3C Trace Context, read strictly.
+//! The header `traceparent` of W3C Trace Context, read strictly: for whoever carries it where no HTTP
+//! goes, in a queue's messages say.
+//!
+//! ```
+//! use buttress_telemetry::trace::traceparent;
+//!
+//! let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+//! let context = traceparent::parse(value.as_bytes()).unwrap();
+//! assert!(context.sampled);
+//! assert_eq!(traceparent::format(&context), value);
+//! assert_eq!(traceparent::parse(b"0-1-1-1"), None);
+//! ```
 
 use buttress_core::trace_context::TraceContext;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+pub(crate) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// `00-{32 hex}-{16 hex}-{2 hex}`.
 const LEN: usize = 55;
 
 /// The trace that a request belongs to by its header, if it has exactly one and that is well formed.
-pub(crate) fn read(headers: &HeaderMap) -> Option<TraceContext> {
+pub fn read(headers: &HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all(&TRACEPARENT).iter();
     let value = values.next()?;
     if values.next().is_some() {
@@ -22,7 +33,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<TraceContext> {
 
 /// Reads lower-case hex at the places the recommendation gives. A later version may go on after
 /// another hyphen; `ff` is forbidden.
-pub(crate) fn parse(bytes: &[u8]) -> Option<TraceContext> {
+pub fn parse(bytes: &[u8]) -> Option<TraceContext> {
     let (head, tail) = (bytes.get(..LEN)?, bytes.get(LEN..)?);
     let mut fields = head.split(|&byte| byte == b'-');
     let version = hex(fields.next()?, 2)?;
@@ -54,8 +65,30 @@ fn hex(digits: &[u8], len: usize) -> Option<u128> {
     })
 }
 
+/// The most baggage that is passed on, in bytes: as much as the recommendation asks for.
+const MOST_BAGGAGE: usize = 8192;
+
+/// All baggage of a request as one value, if it is not more than is passed on.
+pub(crate) fn baggage(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(&BAGGAGE).iter();
+    let first = values.next()?;
+    let rest: Vec<_> = values.collect();
+    if rest.is_empty() {
+        return (first.len() <= MOST_BAGGAGE).then(|| first.clone());
+    }
+    let mut all = first.as_bytes().to_vec();
+    for value in rest {
+        all.push(b',');
+        all.extend_from_slice(value.as_bytes());
+    }
+    if all.len() > MOST_BAGGAGE {
+        return None;
+    }
+    HeaderValue::from_bytes(&all).ok()
+}
+
 /// `context` as the value of the header.
-pub(crate) fn format(context: &TraceContext) -> HeaderValue {
+pub fn format(context: &TraceContext) -> HeaderValue {
     let TraceContext {
         trace_id,
         span_id,
@@ -70,10 +103,17 @@ pub(crate) fn format(context: &TraceContext) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Removes whatever trace the headers claim.
+/// Whether anything here tells of a trace. Most requests have nothing, and to compare the few names that
+/// are there costs less than to look for three.
+pub(crate) fn is_told(headers: &HeaderMap) -> bool {
+    let ours = |name: &HeaderName| [&TRACEPARENT, &TRACESTATE, &BAGGAGE].contains(&name);
+    headers.keys().any(ours)
+}
+
+/// Removes whatever trace the headers claim; what travels with it stays.
 pub(crate) fn remove(headers: &mut HeaderMap) {
-    if headers.remove(&TRACEPARENT).is_some() | headers.contains_key(&TRACESTATE) {
-        headers.remove(&TRACESTATE);
+    for name in [&TRACEPARENT, &TRACESTATE] {
+        headers.remove(name);
     }
 }
 

@@ -13,7 +13,9 @@ impl<S: Send + Sync> Collect for RouterHandle<S> {
         into.push(states(&pool));
         into.extend(gauges(&pool));
         into.push(picks(&pool));
-        into.extend(decisions(&pool));
+        // Where nobody asks the endpoints there are no checks to count.
+        let decisions = decisions(&pool);
+        into.extend(decisions.into_iter().filter(|it| !it.points.is_empty()));
     }
 }
 

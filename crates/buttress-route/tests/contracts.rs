@@ -149,7 +149,6 @@ fn metrics_show_every_endpoint_from_birth_and_what_was_done_with_it() {
             "buttress_endpoint_ejections",
             "buttress_endpoint_ejections_suppressed",
             "buttress_endpoint_probes",
-            "buttress_endpoint_checks",
         ]
     );
     assert!(born.iter().all(|it| it.points.len() >= 2));

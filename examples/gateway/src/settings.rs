@@ -55,8 +55,10 @@ pub fn failover(pool: &Pool) -> failover::Config {
     } = pool.failover;
     let config = failover::Config::new(pool.name.as_str());
     let budget = failover::Budget::new(budget, config.budget.per_second);
+    // Where there is no other endpoint no request is kept for one.
+    let has_another = pool.endpoints.len() > 1;
     config
-        .enabled(enabled)
+        .enabled(enabled && has_another)
         .attempts(attempts.get())
         .within(within)
         .statuses(statuses.iter().copied())

@@ -21,7 +21,7 @@ use http::Uri;
 /// assert!(!ours.contain(&"http://api.internal.evil.example/".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Option<Arc<[Pattern]>>);
 
 /// One of them, in lower case.
@@ -36,6 +36,11 @@ impl Hosts {
     /// Every host.
     pub const fn all() -> Self {
         Self(None)
+    }
+
+    /// No host.
+    pub fn none() -> Self {
+        Self(Some(Arc::default()))
     }
 
     /// The hosts that one of `patterns` means, and no other. Fails on one that cannot mean any.
@@ -138,6 +143,7 @@ mod tests {
         assert!(contain(&["a", "b"], "http://b"));
         assert!(!contain(&[], "http://a"));
         assert!(Hosts::all().contain(&"/".parse().unwrap()));
+        assert!(!Hosts::none().contain(&"http://a".parse().unwrap()));
     }
 
     #[test]

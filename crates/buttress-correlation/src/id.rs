@@ -7,6 +7,9 @@ use std::str::FromStr;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::InvalidId;
+use crate::charset::{KEPT, has_foreign, tail};
+
 /// The longest ID that is accepted, in bytes.
 pub const MAX_LEN: usize = 128;
 
@@ -34,9 +37,6 @@ pub struct CorrelationId {
     bytes: [u8; MAX_LEN],
 }
 
-/// So many bytes are read, judged and written together: the width that every 64-bit processor has.
-const WIDE: usize = 16;
-
 /// Marks a last byte that is the length.
 const SHORT: u8 = 0x80;
 
@@ -45,20 +45,6 @@ const SHORT: u8 = 0x80;
 /// "here is the ID that I sent you".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientCorrelationId(pub CorrelationId);
-
-/// Why something is no correlation ID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum InvalidId {
-    /// Nothing is there.
-    Empty,
-    /// More than [`MAX_LEN`] bytes.
-    TooLong,
-    /// A byte outside of `[A-Za-z0-9._:+/=@-]`.
-    Charset,
-    /// The header came more than once, and nothing says which of them counts.
-    Repeated,
-}
 
 impl CorrelationId {
     /// The ID that `bytes` spell, if they do.
@@ -195,55 +181,6 @@ const fn hex(number: u32) -> u64 {
     digits.swap_bytes()
 }
 
-/// All of a chunk but its last byte, which no tail has.
-const KEPT: u128 = u128::MAX >> 8;
-
-/// `rest`, the last bytes of `bytes`, and after them some that an ID may have too.
-#[inline]
-fn tail(bytes: &[u8], rest: &[u8]) -> [u8; WIDE] {
-    const FILL: u128 = u128::from_le_bytes([b'0'; WIDE]);
-    let Some(last) = bytes.last_chunk() else {
-        let mut chunk = [b'0'; WIDE];
-        for (room, &byte) in chunk.iter_mut().zip(rest) {
-            *room = byte;
-        }
-        return chunk;
-    };
-    // One wide read, of which the bytes that were in the chunk before are shifted out.
-    let before = 8 * (WIDE - rest.len());
-    let filled = u128::from_le_bytes(*last) >> before | FILL << (128 - before);
-    filled.to_le_bytes()
-}
-
-#[inline]
-fn has_foreign(chunk: &[u8; WIDE]) -> bool {
-    // Without an early exit, so that sixteen are judged side by side; and hex digits defeat branch
-    // prediction.
-    chunk
-        .iter()
-        .fold(false, |foreign, &byte| foreign | !is_allowed(byte))
-}
-
-/// Whether an ID may have `byte`: three runs of ASCII and three single bytes.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "without a branch, sixteen bytes are judged at once"
-)]
-#[inline]
-const fn is_allowed(byte: u8) -> bool {
-    is_in(byte, b'-', b':')
-        | is_in(byte, b'@', b'Z')
-        | is_in(byte, b'a', b'z')
-        | (byte == b'+')
-        | (byte == b'=')
-        | (byte == b'_')
-}
-
-#[inline]
-const fn is_in(byte: u8, first: u8, last: u8) -> bool {
-    byte.wrapping_sub(first) <= last - first
-}
-
 // === impl CorrelationId ===
 
 impl FromStr for CorrelationId {
@@ -309,33 +246,6 @@ impl fmt::Debug for CorrelationId {
             .finish()
     }
 }
-
-// === impl InvalidId ===
-
-impl InvalidId {
-    /// The name used as the label `reason` and in log lines.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLong => "too_long",
-            Self::Charset => "charset",
-            Self::Repeated => "repeated",
-        }
-    }
-}
-
-impl fmt::Display for InvalidId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "empty correlation ID, expected 1 to 128 bytes",
-            Self::TooLong => "correlation ID too long, expected at most 128 bytes",
-            Self::Charset => "byte not allowed in a correlation ID, expected [A-Za-z0-9._:+/=@-]",
-            Self::Repeated => "more than one correlation ID, expected exactly one",
-        })
-    }
-}
-
-impl std::error::Error for InvalidId {}
 
 #[cfg(test)]
 mod tests {

@@ -89,6 +89,7 @@
 //! | `serde` | an ID is a string in any format, judged when it is read |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod charset;
 mod config;
 mod current;
 #[cfg(feature = "axum")]
@@ -96,6 +97,7 @@ mod extract;
 mod handle;
 mod hosts;
 mod id;
+mod invalid;
 mod layer;
 mod live;
 mod mint;
@@ -113,7 +115,8 @@ pub use current::Scoped;
 pub use extract::MissingCorrelationId;
 pub use handle::{CorrelationHandle, CorrelationSnapshot};
 pub use hosts::Hosts;
-pub use id::{ClientCorrelationId, CorrelationId, InvalidId, MAX_LEN};
+pub use id::{ClientCorrelationId, CorrelationId, MAX_LEN};
+pub use invalid::InvalidId;
 pub use layer::{Correlation, CorrelationLayer, ResponseFuture};
 pub use mint::Mint;
 pub use propagate::{Propagate, PropagateLayer};

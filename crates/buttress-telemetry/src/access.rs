@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::exchange::{ResponseBody, ResponseFuture, Scope};
 use crate::guarded::guarded;
+use crate::redact::Redaction;
 use crate::trace::convention;
 use crate::trace::current::{About, Exchange};
 
@@ -26,11 +27,12 @@ pub const TARGET: &str = "buttress::access";
 /// Logs one INFO event for each exchange at the end of its body: method, path, route, status,
 /// outcome and duration, under the request's correlation ID.
 ///
-/// The query is never logged, nor any header. Where nothing takes INFO events of [`TARGET`] the
-/// layer does nothing.
+/// Nothing of the query is logged, nor any header, but what [`AccessLogLayer::redaction`] shows. Where
+/// nothing takes INFO events of [`TARGET`] the layer does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct AccessLogLayer {
     clock: Clock,
+    redaction: Redaction,
 }
 
 /// The service of an [`AccessLogLayer`].
@@ -38,6 +40,7 @@ pub struct AccessLogLayer {
 pub struct AccessLog<S> {
     inner: S,
     clock: Clock,
+    redaction: Redaction,
 }
 
 impl AccessLogLayer {
@@ -52,6 +55,14 @@ impl AccessLogLayer {
         self.clock = clock;
         self
     }
+
+    /// Shows of requests what `redaction` says: the path or not, and the headers and the parts of the query
+    /// that it names.
+    #[must_use]
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
 }
 
 impl<S> Layer<S> for AccessLogLayer {
@@ -61,6 +72,7 @@ impl<S> Layer<S> for AccessLogLayer {
         AccessLog {
             inner,
             clock: self.clock.clone(),
+            redaction: self.redaction.clone(),
         }
     }
 }
@@ -103,6 +115,8 @@ impl<S> AccessLog<S> {
             exchange: exchange.clone(),
             method: convention::method(request.method()),
             uri: request.uri().clone(),
+            headers: self.redaction.headers(request.headers()),
+            redaction: self.redaction.clone(),
             status: None,
             correlation: None,
             clock: self.clock.clone(),
@@ -118,6 +132,9 @@ pub struct AccessEnd {
     exchange: Exchange,
     method: &'static str,
     uri: Uri,
+    /// Those that are shown.
+    headers: Option<String>,
+    redaction: Redaction,
     status: Option<u16>,
     /// Of the response, where the ID is given further in.
     correlation: Option<CorrelationId>,
@@ -130,7 +147,9 @@ impl AccessEnd {
         tracing::info!(
             target: TARGET,
             method = self.method,
-            path = self.uri.path(),
+            path = self.redaction.path(self.uri.path()).as_deref(),
+            query = self.uri.query().and_then(|query| self.redaction.query(query)),
+            headers = self.headers,
             route = self.exchange.route(),
             status = self.status,
             outcome = outcome.as_str(),

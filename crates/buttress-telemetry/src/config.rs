@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use buttress_core::clock::Clock;
 use buttress_correlation::CorrelationId;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use crate::Format;
+use crate::error::InitError;
 use crate::push::MetricsPush;
+use crate::{Format, Redaction, Repeats};
 
 /// The configuration of logs and traces.
 ///
@@ -17,7 +19,8 @@ use crate::push::MetricsPush;
 /// `OTEL_EXPORTER_OTLP_ENDPOINT` and `_TIMEOUT` (and both with `_TRACES`), `OTEL_TRACES_SAMPLER` with its
 /// `_ARG`, `OTEL_SDK_DISABLED`. What makes no sense there is left out, and a line says so.
 ///
-/// By default: human lines of level INFO and above to the standard error, no spans exported.
+/// By default: human lines of level INFO and above to the standard error, secrets cut out, what repeats
+/// outside of requests summed up, no spans exported.
 ///
 /// ```
 /// use buttress_telemetry::{Config, Format};
@@ -35,9 +38,18 @@ pub struct Config {
     pub(crate) format: Format,
     pub(crate) filter: String,
     pub(crate) writer: BoxMakeWriter,
+    pub(crate) redaction: Redaction,
+    pub(crate) repeats: Option<Repeats>,
+    pub(crate) clock: Clock,
     pub(crate) otlp: Option<Otlp>,
     pub(crate) push: Option<MetricsPush>,
 }
+
+/// The variable of the environment that overrules the filter, where [`Config::env`] is asked to.
+pub const LOG_VARIABLE: &str = "BUTTRESS_LOG";
+
+/// The variable of the environment that overrules the format, where [`Config::env`] is asked to.
+pub const LOG_FORMAT_VARIABLE: &str = "BUTTRESS_LOG_FORMAT";
 
 /// The attribute that tells one process of a service from another.
 const INSTANCE: &str = "service.instance.id";
@@ -137,6 +149,9 @@ impl Config {
             format: Format::default(),
             filter: "info".to_owned(),
             writer: BoxMakeWriter::new(std::io::stderr),
+            redaction: Redaction::default(),
+            repeats: Some(Repeats::default()),
+            clock: Clock::default(),
             otlp: None,
             push: None,
         }
@@ -164,10 +179,50 @@ impl Config {
         self
     }
 
-    /// Writes the lines that `directives` let through, as `info,hyper=warn`.
+    /// Writes the lines that `directives` let through, as `info,hyper=warn`: levels, for all targets or
+    /// for those that begin so. [`crate::LogHandle::set_filter`] changes them while the process runs.
     #[must_use]
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
         self.filter = directives.into();
+        self
+    }
+
+    /// Lets the environment overrule what was said before: [`LOG_VARIABLE`] the filter, and
+    /// [`LOG_FORMAT_VARIABLE`] the format, `human` or `json`. Fails on a format that is neither; a filter is
+    /// read when this is built.
+    pub fn env(self) -> Result<Self, InitError> {
+        self.env_by(|name| std::env::var(name).ok())
+    }
+
+    /// As [`Config::env`], with variables that `read` tells.
+    pub fn env_by(mut self, read: impl Fn(&str) -> Option<String>) -> Result<Self, InitError> {
+        if let Some(directives) = read(LOG_VARIABLE) {
+            self.filter = directives;
+        }
+        if let Some(format) = read(LOG_FORMAT_VARIABLE) {
+            self.format = format.parse()?;
+        }
+        Ok(self)
+    }
+
+    /// Cuts secrets out of lines and spans as `redaction` says.
+    #[must_use]
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
+    /// Sums up lines that repeat as `repeats` says; `None` writes every line.
+    #[must_use]
+    pub fn repeats(mut self, repeats: impl Into<Option<Repeats>>) -> Self {
+        self.repeats = repeats.into();
+        self
+    }
+
+    /// Counts repeats in windows of `clock`. The time on a line is the wall clock's.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -253,6 +308,8 @@ impl fmt::Debug for Config {
             .field("attributes", &self.attributes)
             .field("format", &self.format)
             .field("filter", &self.filter)
+            .field("redaction", &self.redaction)
+            .field("repeats", &self.repeats)
             .field("otlp", &self.otlp)
             .field("push", &self.push)
             .finish_non_exhaustive()

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum InitError {
     /// The filter's directives make no sense.
     Filter(String),
+    /// The name of a format of lines means none.
+    Format(String),
     /// The collector's address makes no sense, or cannot be reached by what was built in.
     Endpoint(String),
     /// Whoever runs this process has installed a subscriber already.
@@ -24,6 +26,9 @@ impl fmt::Display for InitError {
                     f,
                     "log filter: {problem}, expected the form info,hyper=warn"
                 )
+            }
+            Self::Format(name) => {
+                write!(f, "log format: {name:?} is none, expected human or json")
             }
             Self::Endpoint(problem) => write!(f, "otlp endpoint: {problem}"),
             Self::AlreadySet => f.write_str("a global tracing subscriber is set already"),

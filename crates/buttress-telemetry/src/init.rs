@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::Metadata;
 use tracing::dispatcher::{self, Dispatch};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
@@ -17,12 +17,19 @@ use crate::environment::of_this_process;
 use crate::error::InitError;
 use crate::export::{Pipeline, Push};
 use crate::handle::{Counters, Exports, TelemetryHandle};
-use crate::log::Lines;
+use crate::log::{Lines, LogHandle, Output, Shared, bridge};
 
-/// Sets up logs and traces for the whole process, as `config` says. Keep the guard until the end.
+/// Sets up logs and traces for the whole process, as `config` says, with the lines of libraries that log
+/// by the crate `log`. Keep the guard until the end.
 pub fn init(config: Config) -> Result<Guard, InitError> {
     let (dispatch, guard) = config.build()?;
     dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadySet)?;
+    if !bridge::install() {
+        tracing::warn!(
+            target: "buttress::telemetry",
+            "the crate log has a logger already, what is logged by it is not written here"
+        );
+    }
     crate::export::set_global_propagator();
     Ok(guard)
 }
@@ -32,18 +39,25 @@ impl Config {
     pub fn build(mut self) -> Result<(Dispatch, Guard), InitError> {
         let problems = self.heed(&of_this_process);
         let resource = self.resource();
-        let filter = EnvFilter::try_new(&self.filter)
-            .map_err(|error| InitError::Filter(error.to_string()))?
-            // Without a hint whatever traces at any level would ask the filter, request by request.
-            .and(filter_fn(is_for_the_log).with_max_level_hint(LevelFilter::TRACE));
+        let (filter, logs) = LogHandle::new(self.filter)?;
+        let output = Output::new(
+            self.format,
+            self.redaction.clone(),
+            self.writer,
+            self.clock,
+            self.repeats,
+        );
         let lines = fmt::layer()
             .with_ansi(false)
             // What fails to be written would be reported to the standard error, by a macro that
             // panics if that has been closed.
             .log_internal_errors(false)
-            .event_format(Lines(self.format))
-            .with_writer(self.writer)
-            .with_filter(filter);
+            .event_format(Lines(Arc::clone(&output)))
+            .with_writer(Shared(Arc::clone(&output)))
+            // Without a hint whatever traces at any level would ask the filter, request by request.
+            .with_filter(
+                filter.and(filter_fn(is_for_the_log).with_max_level_hint(LevelFilter::TRACE)),
+            );
         let registry = Registry::default().with(lines);
         let counters = Arc::new(Counters::default());
         let exports = Exports {
@@ -57,7 +71,8 @@ impl Config {
         let push = push.transpose()?;
         let (dispatch, pipeline) = match &self.otlp {
             Some(otlp) => {
-                let (dispatch, pipeline) = Pipeline::install(registry, otlp, &resource, counters)?;
+                let (dispatch, pipeline) =
+                    Pipeline::install(registry, otlp, &resource, self.redaction, counters)?;
                 (dispatch, Some(pipeline))
             }
             None => (Dispatch::new(registry), None),
@@ -70,6 +85,8 @@ impl Config {
             pipeline,
             push,
             handle,
+            logs,
+            output,
         };
         Ok((dispatch, guard))
     }
@@ -98,6 +115,8 @@ pub struct Guard {
     pipeline: Option<Pipeline>,
     push: Option<Push>,
     handle: TelemetryHandle,
+    logs: LogHandle,
+    output: Arc<Output>,
 }
 
 /// How a shutdown ended.
@@ -115,6 +134,11 @@ impl Guard {
     /// Reads what telemetry counts about itself.
     pub fn handle(&self) -> TelemetryHandle {
         self.handle.clone()
+    }
+
+    /// Changes which lines are written.
+    pub fn logs(&self) -> LogHandle {
+        self.logs.clone()
     }
 
     /// Exports what is waiting now; whether that was done within `timeout`. Like
@@ -138,6 +162,7 @@ impl Guard {
     /// Exports what is waiting and ends, within `timeout` whatever the collector does. All of the
     /// work is done on threads of its own: this can be awaited on any runtime, of any size.
     pub async fn shutdown(mut self, timeout: Duration) -> ShutdownReport {
+        self.output.sum_up();
         let (pipeline, push) = (self.pipeline.take(), self.push.take());
         let spans = async {
             match pipeline {
@@ -156,6 +181,12 @@ impl Guard {
             complete,
             spans_lost: self.handle.snapshot().spans_lost_by_now(),
         }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.output.sum_up();
     }
 }
 

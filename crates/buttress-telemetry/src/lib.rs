@@ -43,8 +43,16 @@
 //!   at the top level; lines from its response body too: `tests/logs.rs`, `tests/spans.rs`.
 //! - No client can forge a line, end one early or steer a terminal: `tests/logs.rs`,
 //!   `log::escape::tests`.
-//! - No header and no query is ever logged or recorded, save a user agent that is asked for:
-//!   `tests/access.rs`, `tests/spans.rs`.
+//! - They are found by the ID over two services, also those of tasks and threads that take the request
+//!   along ([`InCurrentRequest`]): `logs` of the workspace's tests. Libraries that log by the crate `log`
+//!   are heard too: `tests/log_crate.rs`.
+//! - No header and nothing of a query is logged or recorded unless [`Redaction`] shows it, and what looks
+//!   like a secret is cut out of lines, spans and audit records: `tests/lines.rs`, `redact::tests`. A secret in every
+//!   place that a client can write to, but for the path, is seen nowhere: `logs` of the workspace's tests.
+//! - What repeats outside of requests is summed up, no first line is lost, and an error is not held back
+//!   for other lines' sake: `tests/lines.rs`, `log::repeats::tests`.
+//! - The filter is changed at run time, whole or not at all: `tests/lines.rs`.
+//! - Whoever records for an [`audit`] is never kept waiting, and what is lost is counted: `tests/audit.rs`.
 //! - A request through two services is one trace with the right parents, and a span ends with the
 //!   body: `tests/spans.rs`.
 //! - `traceparent` is believed only if it is well formed and [`Trust`] says so; at an edge the trace
@@ -64,7 +72,9 @@
 //!
 //! Without an exporter a span layer costs a look at the headers and at the subscriber, and, where the
 //! response has a body, a box for the ID that the body's lines carry. With one, each span allocates; at most 2,048 wait.
-//! A line is formatted and written where it is logged. The page is made when it is asked for.
+//! A line is formatted, searched for secrets in time linear in its length, and written where it is logged. The page is
+//! made when it is asked for. Audit records are written by a thread of their own, and so is, while lines are held
+//! back, their sum.
 //!
 //! # Where in the stack
 //!
@@ -87,6 +97,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
+pub mod audit;
 mod config;
 mod environment;
 mod error;
@@ -95,6 +106,7 @@ mod export;
 pub mod exposition;
 mod guarded;
 mod handle;
+mod in_request;
 mod init;
 mod log;
 pub mod metrics;
@@ -102,18 +114,21 @@ pub mod metrics;
 #[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
 pub mod otlp;
 mod push;
+pub mod redact;
 pub mod trace;
 
 pub use access::AccessLogLayer;
 pub use buttress_correlation::Trust;
-pub use config::{Config, Tail};
+pub use config::{Config, LOG_FORMAT_VARIABLE, LOG_VARIABLE, Tail};
 pub use error::InitError;
 pub use exchange::{ResponseBody, ResponseFuture};
 pub use handle::{TelemetryHandle, TelemetrySnapshot};
+pub use in_request::{InCurrentRequest, InRequest, in_current_request};
 pub use init::{Guard, ShutdownReport, init};
-pub use log::Format;
+pub use log::{Format, LogHandle, Repeats};
 pub use metrics::Metrics;
 pub use push::MetricsPush;
+pub use redact::Redaction;
 pub use trace::{ServerSpanLayer, TracePropagateLayer, record_route};
 
 /// The target of the spans of [`trace`]: kept apart from log lines, which never depend on them.

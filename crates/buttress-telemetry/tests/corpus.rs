@@ -1,5 +1,6 @@
 //! The corpus of the fuzz targets in `fuzz/`, through the same properties.
 #![allow(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::float_cmp,
     clippy::indexing_slicing,
@@ -7,6 +8,8 @@
     unreachable_pub
 )]
 
+#[path = "../../../fuzz/properties/lines.rs"]
+mod lines;
 #[path = "../../../fuzz/properties/exposition/mod.rs"]
 mod properties;
 mod read;
@@ -38,6 +41,16 @@ fn any_accept_header_is_answered_in_a_form_that_fits_it() {
 #[test]
 fn any_text_is_read_back_from_the_text_forms() {
     replay("exposition_escaping", properties::exposition_escaping);
+}
+
+#[test]
+fn any_text_is_one_line_in_either_form_and_read_back_from_json() {
+    replay("log_lines", lines::log_lines);
+}
+
+#[test]
+fn secrets_are_cut_out_of_any_text_and_nothing_else_is() {
+    replay("redaction", lines::redaction);
 }
 
 #[cfg(feature = "protobuf")]

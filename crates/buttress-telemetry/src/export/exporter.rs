@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tracing::dispatcher::{self, WeakDispatch};
 
 use crate::handle::Counters;
+use crate::redact::Redaction;
 
 /// The subscriber that is told of changes; known only after the exporter is built.
 pub(super) type Told = Arc<OnceLock<WeakDispatch>>;
@@ -19,6 +20,8 @@ pub(super) type Told = Arc<OnceLock<WeakDispatch>>;
 pub(super) struct Watched {
     pub(super) inner: opentelemetry_otlp::SpanExporter,
     pub(super) endpoint: String,
+    /// What is cut out of spans.
+    pub(super) redaction: Redaction,
     pub(super) counters: Arc<Counters>,
     /// How many spans the queue lets wait just now.
     pub(super) waiting: Arc<AtomicU64>,
@@ -71,7 +74,10 @@ impl Watched {
 }
 
 impl SpanExporter for Watched {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        for span in &mut batch {
+            self.redaction.span(span);
+        }
         let spans = batch.len() as u64;
         let result = self.inner.export(batch).await;
         self.note(spans, &result);

@@ -35,6 +35,7 @@ mod absent {
     use crate::error::InitError;
     use crate::handle::Counters;
     use crate::push::MetricsPush;
+    use crate::redact::Redaction;
 
     /// Without the feature there can be none.
     #[derive(Debug)]
@@ -45,6 +46,7 @@ mod absent {
             _: S,
             _: &Otlp,
             _: &[(String, String)],
+            _: Redaction,
             _: Arc<Counters>,
         ) -> Result<(Dispatch, Self), InitError> {
             Err(off())

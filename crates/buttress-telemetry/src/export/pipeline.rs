@@ -28,6 +28,7 @@ use super::tail::TailKeep;
 use crate::config::Otlp;
 use crate::error::InitError;
 use crate::handle::{Counters, QUEUE};
+use crate::redact::Redaction;
 
 /// Everything between the end of a span and the collector.
 #[derive(Debug)]
@@ -73,13 +74,14 @@ impl Pipeline {
         subscriber: S,
         otlp: &Otlp,
         resource: &[(String, String)],
+        redaction: Redaction,
         counters: Arc<Counters>,
     ) -> Result<(Dispatch, Self), InitError>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
     {
         let told: Told = Arc::new(OnceLock::new());
-        let parts = Parts::build(otlp, resource, counters, Arc::clone(&told))?;
+        let parts = Parts::build(otlp, resource, redaction, counters, Arc::clone(&told))?;
         let spans = tracing_opentelemetry::layer()
             .with_tracer(parts.provider.tracer("buttress"))
             .with_location(false)
@@ -153,6 +155,7 @@ impl Parts {
     fn build(
         otlp: &Otlp,
         resource: &[(String, String)],
+        redaction: Redaction,
         counters: Arc<Counters>,
         told: Told,
     ) -> Result<Self, InitError> {
@@ -161,6 +164,7 @@ impl Parts {
         let exporter = Watched {
             inner: exporter(otlp, &runtime)?,
             endpoint: otlp.endpoint.clone(),
+            redaction,
             counters: Arc::clone(&counters),
             waiting: Arc::clone(&waiting),
             failing: AtomicBool::new(false),

@@ -7,14 +7,15 @@ use serde_json::Value;
 use super::escape;
 use super::line::Line;
 
-pub(super) fn render(line: &Line) -> String {
+pub(super) fn render(line: &Line<'_>) -> String {
     let mut out = String::with_capacity(160);
     // Writing to a string cannot fail.
     let _ = write!(out, "{} {:>5} ", line.time, line.level);
     if let Some(id) = &line.correlation {
         let _ = write!(out, "[{id}] ");
     }
-    let _ = write!(out, "{}: ", line.target);
+    escape::harmless(&mut out, &line.target);
+    out.push_str(": ");
     escape::harmless(&mut out, &line.message);
     for (name, value) in &line.fields {
         let _ = write!(out, " {name}=");

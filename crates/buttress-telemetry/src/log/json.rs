@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::line::Line;
 
-pub(super) fn render(line: &Line) -> String {
+pub(super) fn render(line: &Line<'_>) -> String {
     let mut out = String::with_capacity(256);
     out.push('{');
     text(&mut out, "time", &line.time);
     text(&mut out, "level", line.level.as_str());
-    text(&mut out, "target", line.target);
+    text(&mut out, "target", &line.target);
     if let Some(id) = &line.correlation {
         text(&mut out, "correlation_id", id.as_str());
     }

@@ -1,17 +1,31 @@
 //! Log lines: who they belong to, and that nobody can forge them.
 
+pub(crate) mod bridge;
 mod escape;
+mod filter;
 mod human;
 mod json;
 mod line;
+mod output;
+mod repeats;
+mod time;
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+pub use filter::LogHandle;
+pub use repeats::Repeats;
+
+pub(crate) use output::{Output, Shared};
+pub(crate) use time::wall_time;
+
+use crate::error::InitError;
 use line::Line;
 
 /// How a log line looks.
@@ -30,9 +44,21 @@ pub enum Format {
     Json,
 }
 
-/// Writes events in a [`Format`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines(pub(crate) Format);
+impl FromStr for Format {
+    type Err = InitError;
+
+    fn from_str(name: &str) -> Result<Self, InitError> {
+        match name {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            other => Err(InitError::Format(other.to_owned())),
+        }
+    }
+}
+
+/// Writes events as an [`Output`] says.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(pub(crate) Arc<Output>);
 
 impl<S, N> FormatEvent<S, N> for Lines
 where
@@ -45,11 +71,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let line = Line::of(event);
-        let text = match self.0 {
-            Format::Human => human::render(&line),
-            Format::Json => json::render(&line),
-        };
-        writer.write_str(&text)
+        let line = Line::of(event, &self.0.redaction);
+        writer.write_str(&self.0.text(&line))
     }
 }

@@ -54,7 +54,7 @@ impl Exchange {
         Self(Arc::new(Inner {
             about,
             route: OnceLock::new(),
-            outer: EXCHANGE.try_with(Clone::clone).ok(),
+            outer: exchange(),
         }))
     }
 
@@ -139,6 +139,11 @@ pub(crate) fn trace() -> Option<TraceContext> {
             .ok()
             .flatten()
     })
+}
+
+/// The exchange that is worked on here.
+pub(crate) fn exchange() -> Option<Exchange> {
+    EXCHANGE.try_with(Clone::clone).ok()
 }
 
 /// The trusted headers that the exchange came with, if they are to be passed on.

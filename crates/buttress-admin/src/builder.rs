@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::hosts::Hosts;
 use crate::service::AdminService;
+use crate::settings::{Change, Setting};
 
 pub(crate) type Metrics = Box<dyn Fn(&HeaderMap) -> (&'static str, Bytes) + Send + Sync>;
 pub(crate) type Section = Box<dyn Fn() -> Value + Send + Sync>;
@@ -21,6 +22,7 @@ pub struct Admin {
     pub(crate) metrics: Option<Metrics>,
     pub(crate) health: Option<HealthHandle>,
     pub(crate) sections: Vec<(String, Section)>,
+    pub(crate) settings: Vec<Setting>,
     pub(crate) hosts: Hosts,
 }
 
@@ -31,6 +33,7 @@ impl Admin {
             metrics: None,
             health: None,
             sections: Vec::new(),
+            settings: Vec::new(),
             hosts: Hosts::default(),
         }
     }
@@ -64,6 +67,22 @@ impl Admin {
         self
     }
 
+    /// Lets `name` be read and changed at `/settings/NAME`: `read` says what it is, `write` changes it, or
+    /// says why it does not and leaves it as it is. Whoever can connect can change it; a web page that an
+    /// operator visits cannot. Of two of one name the later counts.
+    pub fn setting<R, W>(mut self, name: impl Into<String>, read: R, write: W) -> Self
+    where
+        R: Fn() -> String + Send + Sync + 'static,
+        W: Fn(&Change) -> Result<(), String> + Send + Sync + 'static,
+    {
+        self.settings.push(Setting {
+            name: name.into(),
+            read: Box::new(read),
+            write: Box::new(write),
+        });
+        self
+    }
+
     /// Answers requests for `host` as well: a name or an address, without a port.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.hosts.allow(host.into());
@@ -86,7 +105,7 @@ impl Admin {
 
     /// The service.
     pub fn build(self) -> AdminService {
-        AdminService(Arc::new(self))
+        AdminService::new(Arc::new(self))
     }
 }
 
@@ -103,6 +122,7 @@ impl fmt::Debug for Admin {
             .field("metrics", &self.metrics.is_some())
             .field("health", &self.health)
             .field("sections", &sections)
+            .field("settings", &self.settings)
             .field("hosts", &self.hosts)
             .finish()
     }

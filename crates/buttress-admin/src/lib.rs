@@ -1,4 +1,5 @@
-//! The admin listener's service: metrics, health and status as plain HTTP, to be read and no more.
+//! The admin listener's service: metrics, health and status as plain HTTP, to be read, and the settings
+//! that a host lets be changed.
 //!
 //! ```
 //! use buttress_admin::Admin;
@@ -30,13 +31,16 @@
 //! | `/health/ready` | `200` while traffic should come, else `503` |
 //! | `/health` | the report by component; `503` if the service cannot do its work |
 //! | `/status` | an object of the sections given to [`Admin::status`] |
+//! | `/settings` | an object of the settings given to [`Admin::setting`] |
+//! | `/settings/NAME` | one of them; `PUT /settings/NAME?value=…&why=…` changes it |
 //!
-//! A path whose source was not given is `404`, as any other; a method but GET and HEAD is `405`.
+//! A path whose source was not given is `404`, as any other; a method but GET and HEAD is `405`, and of a
+//! setting a method but GET, HEAD and PUT. A value that makes no sense is `422` and changes nothing.
 //!
 //! # What it promises
 //!
-//! - It changes nothing: there is no path that does (`tests/admin.rs`:
-//!   `only_reading_is_allowed`).
+//! - It changes nothing but the settings given to it (`tests/admin.rs`: `only_reading_is_allowed`), and no
+//!   web page changes these (`tests/settings.rs`).
 //! - On loopback it answers to loopback's names alone, so that no web page can read it by a name of
 //!   its own that resolves to 127.0.0.1: `tests/hosts.rs`.
 //! - A closure that panics spoils its own section and nothing else: `tests/admin.rs`.
@@ -51,7 +55,7 @@
 //! # Where in the stack
 //!
 //! At the bottom of a listener of its own, on loopback or a private address. It asks for no
-//! credentials: who can connect can read.
+//! credentials: who can connect can read, and change what there is to be changed.
 //!
 //! # When the request is dropped
 //!
@@ -61,6 +65,8 @@ mod builder;
 mod hosts;
 mod pages;
 mod service;
+mod settings;
 
 pub use builder::Admin;
 pub use service::AdminService;
+pub use settings::Change;

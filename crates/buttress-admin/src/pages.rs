@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::builder::Admin;
+use crate::settings;
 
 /// An answer before it is a response.
 pub(crate) struct Page {
@@ -20,13 +21,14 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Every path there is, with what it shows.
-const PATHS: [(&str, &str); 6] = [
+const PATHS: [(&str, &str); 7] = [
     ("/", "this page"),
     ("/metrics", "metrics for Prometheus"),
     ("/health", "the health of each component"),
     ("/health/live", "whether the process works"),
     ("/health/ready", "whether traffic should come"),
     ("/status", "what each part is doing now"),
+    ("/settings", "what can be changed"),
 ];
 
 impl Page {
@@ -58,6 +60,11 @@ impl Page {
         };
         Self::new(status, content_type, format!("{value:#}\n"))
     }
+
+    /// A value as JSON.
+    pub(crate) fn object(status: StatusCode, value: &Value) -> Self {
+        Self::new(status, JSON, format!("{value:#}\n"))
+    }
 }
 
 impl Admin {
@@ -68,6 +75,7 @@ impl Admin {
             "/metrics" => self.metrics.is_some(),
             "/health" | "/health/live" | "/health/ready" => self.health.is_some(),
             "/status" => !self.sections.is_empty(),
+            settings::PATH => !self.settings.is_empty(),
             _ => false,
         }
     }
@@ -80,6 +88,7 @@ impl Admin {
             "/health" => self.health_page(),
             "/health/live" => self.live_page(),
             "/health/ready" => self.ready_page(),
+            settings::PATH => Some(self.settings_page()),
             _ => Some(self.status_page()),
         };
         page.unwrap_or_else(Page::not_found)
@@ -148,6 +157,6 @@ fn pass(passes: bool) -> &'static str {
 }
 
 /// Runs what may panic.
-fn caught<T>(render: impl Fn() -> T) -> Result<T, &'static str> {
+pub(crate) fn caught<T>(render: impl Fn() -> T) -> Result<T, &'static str> {
     catch_unwind(AssertUnwindSafe(render)).map_err(|_| "what renders this panicked")
 }

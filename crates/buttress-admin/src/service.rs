@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,10 +16,27 @@ use tower_service::Service;
 
 use crate::builder::Admin;
 use crate::pages::Page;
+use crate::settings;
 
 /// Serves what an [`Admin`] gathered. Cheap to clone; always ready; never fails.
 #[derive(Clone, Debug)]
-pub struct AdminService(pub(crate) Arc<Admin>);
+pub struct AdminService {
+    admin: Arc<Admin>,
+    peer: Option<SocketAddr>,
+}
+
+impl AdminService {
+    pub(crate) const fn new(admin: Arc<Admin>) -> Self {
+        Self { admin, peer: None }
+    }
+
+    /// The same for the requests of one connection: who changes something is named by its address.
+    #[must_use]
+    pub fn of_peer(mut self, peer: SocketAddr) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+}
 
 impl<B> Service<Request<B>> for AdminService {
     type Response = Response<Full<Bytes>>;
@@ -31,18 +49,21 @@ impl<B> Service<Request<B>> for AdminService {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (request, _) = request.into_parts();
-        let page = self.0.answer(&request);
-        ready(Ok(response(page, &request.method)))
+        let page = self.admin.answer(&request, self.peer);
+        ready(Ok(response(page, &request)))
     }
 }
 
 impl Admin {
-    fn answer(&self, request: &Parts) -> Page {
+    fn answer(&self, request: &Parts, peer: Option<SocketAddr>) -> Page {
         if !self.hosts.accept(request) {
             let sentence = "this host is not served here; ask for localhost, or allow the host";
             return Page::text(StatusCode::MISDIRECTED_REQUEST, sentence);
         }
         let path = request.uri.path();
+        if let Some(setting) = self.setting_at(path) {
+            return setting.answer(request, peer);
+        }
         if !self.has(path) {
             return Page::not_found();
         }
@@ -54,9 +75,9 @@ impl Admin {
     }
 }
 
-fn response(page: Page, method: &Method) -> Response<Full<Bytes>> {
+fn response(page: Page, request: &Parts) -> Response<Full<Bytes>> {
     let length = page.body.len();
-    let body = if *method == Method::HEAD {
+    let body = if request.method == Method::HEAD {
         Bytes::new()
     } else {
         page.body
@@ -78,7 +99,12 @@ fn response(page: Page, method: &Method) -> Response<Full<Bytes>> {
         }
     }
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let allowed = if request.uri.path().starts_with(settings::PATH_OF_ONE) {
+            "GET, HEAD, PUT"
+        } else {
+            "GET, HEAD"
+        };
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response
 }

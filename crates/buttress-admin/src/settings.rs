@@ -1,0 +1,151 @@
+//! What may be changed while the process runs, and by whom.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use http::header::{HeaderName, ORIGIN};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use crate::builder::Admin;
+use crate::pages::{Page, caught};
+
+/// Where all of them are.
+pub(crate) const PATH: &str = "/settings";
+
+/// Before the name of each.
+pub(crate) const PATH_OF_ONE: &str = "/settings/";
+
+/// What somebody asks a setting to become: `PUT /settings/NAME?value=…&why=…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// What it is to be.
+    pub value: String,
+    /// Why, as they say; empty if they do not.
+    pub why: String,
+    /// From where, if the service was told ([`crate::AdminService::of_peer`]).
+    pub peer: Option<SocketAddr>,
+}
+
+/// Changes a setting, or says why it does not.
+pub(crate) type Write = Box<dyn Fn(&Change) -> Result<(), String> + Send + Sync>;
+
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) read: Box<dyn Fn() -> String + Send + Sync>,
+    pub(crate) write: Write,
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Admin {
+    /// The setting at `path`.
+    pub(crate) fn setting_at(&self, path: &str) -> Option<&Setting> {
+        let name = path.strip_prefix(PATH_OF_ONE)?;
+        // Of two of one name the later counts.
+        self.settings.iter().rev().find(|it| it.name == name)
+    }
+
+    /// All of them, with what they are now.
+    pub(crate) fn settings_page(&self) -> Page {
+        let settings = self.settings.iter().map(|it| {
+            let value =
+                caught(&it.read).map_or_else(|problem| json!({ "error": problem }), Value::from);
+            (it.name.clone(), value)
+        });
+        let settings = settings.collect::<Map<_, _>>();
+        Page::object(StatusCode::OK, &Value::Object(settings))
+    }
+}
+
+impl Setting {
+    /// Answers a request for this one.
+    pub(crate) fn answer(&self, request: &Parts, peer: Option<SocketAddr>) -> Page {
+        match request.method {
+            Method::GET | Method::HEAD => self.page(StatusCode::OK),
+            Method::PUT if is_of_a_web_page(request) => {
+                let sentence = "a web page may not change settings; use another client";
+                Page::text(StatusCode::FORBIDDEN, sentence)
+            }
+            Method::PUT => self.put(request.uri.query().unwrap_or_default(), peer),
+            _ => Page::text(StatusCode::METHOD_NOT_ALLOWED, "use GET, HEAD or PUT"),
+        }
+    }
+
+    fn put(&self, query: &str, peer: Option<SocketAddr>) -> Page {
+        let Some(value) = parameter(query, "value") else {
+            let sentence = "no value; expected PUT /settings/NAME?value=...&why=...";
+            return Page::text(StatusCode::BAD_REQUEST, sentence);
+        };
+        let why = parameter(query, "why").unwrap_or_default();
+        let change = Change { value, why, peer };
+        match caught(|| (self.write)(&change)) {
+            Ok(Ok(())) => self.page(StatusCode::OK),
+            Ok(Err(problem)) => Page::text(StatusCode::UNPROCESSABLE_ENTITY, &problem),
+            Err(problem) => Page::text(StatusCode::INTERNAL_SERVER_ERROR, problem),
+        }
+    }
+
+    fn page(&self, status: StatusCode) -> Page {
+        match caught(&self.read) {
+            Ok(value) => Page::object(status, &json!({ "value": value })),
+            Err(problem) => Page::text(StatusCode::INTERNAL_SERVER_ERROR, problem),
+        }
+    }
+}
+
+/// Whether a browser sends this for a page that it shows. Only what no page can leave out is trusted.
+fn is_of_a_web_page(request: &Parts) -> bool {
+    static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    request.headers.contains_key(ORIGIN) || request.headers.contains_key(&FETCH_SITE)
+}
+
+/// The first value of `name` in a query, decoded as forms are. What is not text then is no value.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let mut parts = query.split('&').filter_map(|part| part.split_once('='));
+    let (_, value) = parts.find(|&(it, _)| it == name)?;
+    decoded(value)
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_as_forms_are() {
+        let query =
+            "a=1&value=info,hyper%3Ddebug&why=ticket+7%20%C3%BC&value=2&bad=%zz&cut=%2&x=%ff";
+        assert_eq!(
+            parameter(query, "value").as_deref(),
+            Some("info,hyper=debug")
+        );
+        assert_eq!(parameter(query, "why").as_deref(), Some("ticket 7 ü"));
+        for absent in ["b", "bad", "cut", "x", ""] {
+            assert_eq!(parameter(query, absent), None, "{absent}");
+        }
+    }
+}

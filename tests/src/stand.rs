@@ -46,6 +46,7 @@ impl Stand {
             clock,
             rng: Rng::seeded(7),
             latency: latency::Config::new(),
+            ..Seams::default()
         };
         Self::with(seams, config).await
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use buttress::telemetry::{InitError, Metrics};
+use buttress::telemetry::{Guard, InitError, Metrics};
 use clap::{Args, Parser, Subcommand};
 
 use tokio::runtime::Builder;
@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigError};
 use crate::demo::Demo;
 use crate::gateway::{Gateway, StartError};
 use crate::server::{BindError, Drain, Signals, drain_on_signal};
+use crate::stack::Seams;
 use crate::{table, telemetry};
 
 /// A reverse proxy that keeps going when what is behind it does not.
@@ -111,7 +112,7 @@ fn serve(path: &Path) -> Result<(), Failure> {
         let metrics = Metrics::new();
         let guard = telemetry::init(&config, &metrics).map_err(Failure::Telemetry)?;
         let drain = Drain::new();
-        let gateway = Gateway::bind(&config, drain.clone()).await?;
+        let gateway = Gateway::bind_with(&config, drain.clone(), seams(&guard)).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
         metrics.register(Arc::new(gateway.metrics().clone()));
         let ended = until_signalled(gateway, drain).await;
@@ -131,7 +132,7 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
             telemetry::init
         };
         let guard = init(&config, &Metrics::new()).map_err(Failure::Telemetry)?;
-        let gateway = Gateway::bind(&config, drain.clone()).await?;
+        let gateway = Gateway::bind_with(&config, drain.clone(), seams(&guard)).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
         let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));
         let viewer = demo.viewer(&gateway, traffic);
@@ -140,6 +141,14 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
             () = table::show(viewer) => Ok(()),
         }
     })
+}
+
+/// The usual ones, with the log of this process.
+fn seams(guard: &Guard) -> Seams {
+    Seams {
+        logs: Some(guard.logs()),
+        ..Seams::default()
+    }
 }
 
 async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> {

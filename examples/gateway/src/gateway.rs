@@ -3,16 +3,20 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use buttress::admin::AdminService;
 use buttress::core::config::ConfigError;
 use buttress::health::Readiness;
 use buttress::telemetry::Metrics;
+use buttress::telemetry::audit::Audit;
 
+use crate::audit::{self, AuditError};
 use crate::config::Config;
 use crate::journal::{Journal, LastVerdict};
-use crate::operate;
+use crate::log_level::LogLevel;
+use crate::operate::{self, Shown};
 use crate::rooms::Rooms;
 use crate::server::{BindError, Connections, Drain, Listener, Phase, Server, ServerConfig};
 use crate::stack::{self, Proxy, Seams};
@@ -33,6 +37,7 @@ pub struct Gateway {
     drain: Drain,
     rooms: Rooms,
     journal: Journal,
+    audit: Option<Audit>,
     readiness: Readiness,
     metrics: Metrics,
 }
@@ -54,10 +59,31 @@ impl Gateway {
         let listener = Listener::bind(config.listen.address).await?;
         let admin_listener = Listener::bind(config.admin.address).await?;
         let (address, admin_address) = (listener.address(), admin_listener.address());
+        let audit = audit::open(config)?;
+        let level = seams.logs.clone().map(|logs| LogLevel {
+            logs,
+            access_log: config.log.access_log,
+            audit: audit.clone(),
+        });
         let (proxy, rooms) = stack::build(config, seams)?;
-        let journal = Journal::start(&rooms);
+        let journal = Journal::start(&rooms, audit.as_ref());
         let (metrics, readiness) = (Metrics::new(), Readiness::ready());
-        let admin = operate::service(&rooms, &journal, &metrics, &readiness, admin_address)?;
+        if let Some(audit) = &audit {
+            metrics.register(Arc::new(audit.clone()));
+        }
+        let shown = Shown {
+            rooms: &rooms,
+            journal: &journal,
+            metrics: &metrics,
+            readiness: &readiness,
+            level: level.filter(|_| {
+                config
+                    .admin
+                    .changes
+                    .unwrap_or(admin_address.ip().is_loopback())
+            }),
+        };
+        let admin = operate::service(shown, admin_address)?;
         let of_proxy = ServerConfig::of(&config.listen);
         let of_admin = ServerConfig {
             max_connections: MAX_ADMIN_CONNECTIONS,
@@ -75,6 +101,7 @@ impl Gateway {
             admin_drain,
             drain,
             journal,
+            audit,
             rooms,
             readiness,
             metrics,
@@ -121,6 +148,7 @@ impl Gateway {
             admin_drain,
             drain,
             readiness,
+            audit,
             ..
         } = self;
         let journal = self.journal;
@@ -143,8 +171,10 @@ impl Gateway {
             drain.reached(Phase::LameDuck).await;
             readiness.drain();
         };
-        tokio::join!(public, admin_server.serve(admin), draining);
+        let admin = admin_server.serve_each(move |peer| admin.clone().of_peer(peer));
+        tokio::join!(public, admin, draining);
         drop(journal);
+        audit::flush(audit).await;
     }
 }
 
@@ -156,6 +186,8 @@ pub enum StartError {
     Bind(BindError),
     /// A layer refused its settings.
     Config(ConfigError),
+    /// There is no place for audit records.
+    Audit(AuditError),
 }
 
 impl fmt::Display for StartError {
@@ -163,6 +195,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Bind(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
         }
     }
 }
@@ -178,5 +211,11 @@ impl From<BindError> for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<AuditError> for StartError {
+    fn from(error: AuditError) -> Self {
+        Self::Audit(error)
     }
 }

@@ -1,4 +1,5 @@
-//! What is decided, written down: a log line for each verdict, and the last one kept for a reader.
+//! What is decided, written down: a log line for each verdict, an audit record for each change of
+//! state, and the last verdict kept for a reader.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use buttress::core::events::{Received, Subscription};
 use buttress::core::metric::{Collect, Family, Kind, Value};
+use buttress::telemetry::audit::{Audit, Record};
 use tokio::task::JoinSet;
 
+use crate::audit;
 use crate::rooms::Rooms;
 
 /// Listens to every breaker and pool from when it is made until it is dropped.
@@ -28,13 +31,14 @@ pub struct Dropped(Arc<AtomicU64>);
 pub struct LastVerdict(Arc<Mutex<Option<String>>>);
 
 impl Journal {
-    /// Begins to listen. Has to be called inside a runtime.
-    pub fn start(rooms: &Rooms) -> Self {
+    /// Begins to listen, and to record where there is an `audit`. Has to be called inside a runtime.
+    pub fn start(rooms: &Rooms, audit: Option<&Audit>) -> Self {
         let (last, dropped) = (LastVerdict::default(), Dropped::default());
         let mut listeners = JoinSet::new();
         for route in rooms.routes.iter() {
             let (events, last) = (route.breaker.subscribe(), last.clone());
-            listeners.spawn(listen(events, dropped.clone(), move |event: buttress::breaker::Event| {
+            let recorder = Recorder::new(audit, format!("breaker {}", route.name), &dropped);
+            listeners.spawn(listen(events, recorder, move |event: &buttress::breaker::Event| {
                 let verdict = &event.verdict;
                 if let Some(changed) = event.transition {
                     let (from, to) = (changed.from.as_str(), changed.to.as_str());
@@ -43,14 +47,17 @@ impl Journal {
                     tracing::info!(breaker = %event.name, %verdict, "breaker would have opened");
                 }
                 last.set(format!("breaker {}: {verdict}", event.name));
+                audit::of_breaker(event)
             }));
         }
         for pool in rooms.pools.iter() {
             let (events, last) = (pool.router.subscribe(), last.clone());
-            listeners.spawn(listen(events, dropped.clone(), move |event: buttress::route::Event| {
+            let recorder = Recorder::new(audit, format!("pool {}", pool.name), &dropped);
+            listeners.spawn(listen(events, recorder, move |event: &buttress::route::Event| {
                 let verdict = &event.verdict;
                 tracing::info!(pool = %event.pool, endpoint = %event.endpoint, %verdict, "endpoint judged");
                 last.set(format!("endpoint {}: {verdict}", event.endpoint));
+                audit::of_endpoint(event)
             }));
         }
         Self {
@@ -94,14 +101,44 @@ impl Collect for Dropped {
     }
 }
 
-async fn listen<T: Clone>(mut events: Subscription<T>, dropped: Dropped, mut write: impl FnMut(T)) {
+/// Where the changes of one room are recorded, and what it does not tell is counted.
+struct Recorder {
+    audit: Option<Audit>,
+    room: String,
+    dropped: Dropped,
+}
+
+impl Recorder {
+    fn new(audit: Option<&Audit>, room: String, dropped: &Dropped) -> Self {
+        Self {
+            audit: audit.cloned(),
+            room,
+            dropped: dropped.clone(),
+        }
+    }
+
+    fn record(&self, record: Option<Record>) {
+        if let (Some(audit), Some(record)) = (&self.audit, record) {
+            audit.record(record);
+        }
+    }
+
+    fn lagged(&self, lost: u64) {
+        self.dropped.0.fetch_add(lost, Relaxed);
+        tracing::warn!(lost, "verdicts came faster than they were written");
+        self.record(Some(audit::of_gap(&self.room, lost)));
+    }
+}
+
+async fn listen<T: Clone>(
+    mut events: Subscription<T>,
+    recorder: Recorder,
+    mut write: impl FnMut(&T) -> Option<Record>,
+) {
     while let Some(received) = events.recv().await {
         match received {
-            Received::Event(event) => write(event),
-            Received::Lagged(lost) => {
-                dropped.0.fetch_add(lost, Relaxed);
-                tracing::warn!(lost, "verdicts came faster than they were written");
-            }
+            Received::Event(event) => recorder.record(write(&event)),
+            Received::Lagged(lost) => recorder.lagged(lost),
         }
     }
 }

@@ -16,6 +16,7 @@
 //!   `tests/slow_upstreams.rs`.
 //! - Answers of the gateway's own say nothing about what is behind it: `problem::tests`.
 
+pub mod audit;
 pub mod body;
 pub mod called;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod gateway;
 pub mod headers;
 pub mod ingress;
 pub mod journal;
+pub mod log_level;
 pub mod named;
 pub mod networks;
 pub mod operate;

@@ -1,5 +1,6 @@
 //! The admin listener's service, over the rooms of one gateway.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,17 +14,39 @@ use buttress::telemetry::metrics::{Metrics, ProcessMetrics, RuntimeMetrics};
 use tokio::runtime::Handle;
 
 use crate::journal::Journal;
+use crate::log_level::LogLevel;
 use crate::rooms::{PoolRoom, Rooms, health_of, serves};
 use crate::status;
 
-/// The service: metrics, health and status. Has to be built inside of the runtime that serves.
-pub fn service(
-    rooms: &Rooms,
-    journal: &Journal,
-    metrics: &Metrics,
-    readiness: &Readiness,
-    bound: SocketAddr,
-) -> Result<AdminService, ConfigError> {
+/// What the admin listener shows, and lets be changed.
+pub struct Shown<'g> {
+    /// The handles of all that runs.
+    pub rooms: &'g Rooms,
+    /// What is decided.
+    pub journal: &'g Journal,
+    /// What is measured.
+    pub metrics: &'g Metrics,
+    /// Whether traffic should come.
+    pub readiness: &'g Readiness,
+    /// The level of the log, where it may be changed.
+    pub level: Option<LogLevel>,
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown").finish_non_exhaustive()
+    }
+}
+
+/// The service: metrics, health, status and settings. Has to be built inside of the runtime that serves.
+pub fn service(shown: Shown<'_>, bound: SocketAddr) -> Result<AdminService, ConfigError> {
+    let Shown {
+        rooms,
+        journal,
+        metrics,
+        readiness,
+        level,
+    } = shown;
     register(rooms, metrics);
     metrics.register(Arc::new(journal.dropped()));
     let health = health(rooms, readiness)?;
@@ -33,15 +56,18 @@ pub fn service(
         let rooms = rooms.clone();
         move || read(&rooms)
     };
-    Ok(Admin::new()
+    let admin = Admin::new()
         .bound_to(bound)
         .metrics(move |headers| metrics.page(headers))
         .health(health)
         .status("routes", section(|rooms| status::routes(&rooms.latency)))
         .status("breakers", section(status::breakers))
         .status("pools", section(status::pools))
-        .status("correlation", section(status::correlation))
-        .build())
+        .status("correlation", section(status::correlation));
+    Ok(match level {
+        Some(level) => level.offered_by(admin).build(),
+        None => admin.build(),
+    })
 }
 
 fn register(rooms: &Rooms, metrics: &Metrics) {

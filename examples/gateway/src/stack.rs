@@ -27,15 +27,17 @@ use buttress::core::clock::Clock;
 use buttress::core::config::ConfigError;
 use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
-use buttress::correlation::{self, Correlation, CorrelationLayer};
+use buttress::correlation::{self, Correlation, CorrelationLayer, Hosts};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
 use buttress::route::failover::{Failover, FailoverLayer};
 use buttress::route::{Endpoint, HealthRouter};
+use buttress::telemetry::LogHandle;
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
     ServerSpan, ServerSpanLayer, TracePropagate, TracePropagateLayer,
 };
-use http::uri::Scheme;
+use http::Uri;
+use http::uri::{Authority, Scheme};
 use tower_layer::Layer;
 
 use crate::config::{Config, Endpoint as PoolEndpoint, HostPolicy, Pool, Route};
@@ -44,6 +46,7 @@ use crate::ingress::Ingress;
 use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
+use crate::telemetry;
 use crate::timed::HeadTimes;
 use crate::untraced::Untraced;
 use crate::upstream::{Origin, OriginConfig};
@@ -78,6 +81,8 @@ pub struct Seams {
     pub rng: Rng,
     /// How latency is recorded; its clock is replaced by [`Seams::clock`].
     pub latency: latency::Config,
+    /// What changes which lines are written, for the admin listener to offer.
+    pub logs: Option<LogHandle>,
 }
 
 impl Default for Seams {
@@ -86,6 +91,7 @@ impl Default for Seams {
             clock: Clock::by_moments(),
             rng: Rng::default(),
             latency: latency::Config::default(),
+            logs: None,
         }
     }
 }
@@ -116,7 +122,9 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         let named = names
             .zip(services)
             .map(|(name, service)| Named::new(name, service));
-        let log = AccessLogLayer::new().clock(build.clock.clone());
+        let log = AccessLogLayer::new()
+            .clock(build.clock.clone())
+            .redaction(telemetry::redaction(&config.log));
         let logged = log.layer(Dispatch::new(named, build.latency.clone()));
         let spans = ServerSpanLayer::new().trust(trust);
         let listen = config.listen.address;
@@ -163,6 +171,8 @@ struct Build {
     /// Whether spans or access lines are told what was decided.
     observed: bool,
     host: HostPolicy,
+    /// The hosts that are told IDs.
+    told: Hosts,
     clock: Clock,
     rng: Rng,
     latency: LatencyHandle,
@@ -181,10 +191,12 @@ impl Build {
             clock,
             rng,
             latency,
+            logs: _,
         } = seams;
         Ok(Self {
             observed: is_observed(config),
             host: config.forwarded.host,
+            told: config.correlation.hosts.clone(),
             // What an endpoint takes to the head is in its own times; a route's would only repeat it.
             latency: LatencyHandle::new(latency.clock(clock.clone()).head(false))?,
             clock,
@@ -225,10 +237,14 @@ impl Build {
             .picked(self.observed)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
-        let how = OriginConfig::of(pool, self.host);
+        let of_pool = OriginConfig::of(pool, self.host);
         let (mut endpoints, mut times) = (Vec::new(), Vec::new());
         for each in &pool.endpoints {
             let taken = HeadTimes::new(self.clock.clone());
+            let how = OriginConfig {
+                told: self.is_told(&each.authority),
+                ..of_pool
+            };
             let origin = Origin::new(each.authority.clone(), how, taken.clone());
             let client = client(origin, pool, each);
             endpoints.push(Endpoint::new(each.address.as_str(), client).weight(each.weight));
@@ -245,6 +261,15 @@ impl Build {
             times: times.into(),
         };
         Ok((failover.layer(router), room))
+    }
+
+    /// Whether an endpoint is told IDs and traces. Asked once: a request names it only at the end.
+    fn is_told(&self, endpoint: &Authority) -> bool {
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(endpoint.clone())
+            .path_and_query("/");
+        uri.build().is_ok_and(|uri| self.told.contain(&uri))
     }
 
     fn route<O>(

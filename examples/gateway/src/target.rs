@@ -9,19 +9,20 @@
 //! A path is forwarded as it came, and a route is matched by its bytes: to a server that decodes
 //! twice, or that takes `%2F` for a slash where it separates names, it can still mean another place.
 
+use std::mem;
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use crate::problem::Problem;
 
 /// Makes a request's target plain, or says why it is refused.
 ///
 /// Afterwards a request has at most one `Host` (exactly one from HTTP/1.1 on), which is the
-/// authority of an absolute-form target where there was one, and a path without dot segments and
-/// backslashes.
+/// authority of an absolute-form target where there was one, and as its target only a path without
+/// dot segments and backslashes, and a query.
 pub fn normalize<B>(request: &mut Request<B>) -> Result<(), Problem> {
     if request.method() == Method::CONNECT {
         return Err(Problem::ConnectRefused);
@@ -63,9 +64,16 @@ fn one_host<B>(request: &mut Request<B>) -> Result<(), Problem> {
             request
                 .headers_mut()
                 .insert(HOST, value.map_err(|_| Problem::BadHost)?);
+            leave_path(request.uri_mut());
             Ok(())
         }
     }
+}
+
+/// Takes off what `Host` says now: else it would be told as the name of the endpoint.
+fn leave_path(uri: &mut Uri) {
+    let path = mem::take(uri).into_parts().path_and_query;
+    *uri = path.unwrap_or(PathAndQuery::from_static("/")).into();
 }
 
 /// Up to so many headers are cheaper to go through than one is to look up.
@@ -213,6 +221,7 @@ mod tests {
         let mut request = request(version, uri, hosts);
         normalize(&mut request)?;
         assert!(request.headers().get_all(HOST).iter().count() <= 1);
+        assert_eq!(request.uri().authority(), None, "it is said once");
         Ok(host(&request).to_owned())
     }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use buttress::telemetry::{self, Format, Guard, InitError, Metrics, MetricsPush, access};
+use buttress::telemetry::{
+    self, Format, Guard, InitError, Metrics, MetricsPush, Redaction, Repeats, access,
+};
 
 use crate::config::{Config, Log, LogFormat};
 
@@ -13,12 +15,12 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// Sets up what the whole process logs and exports, `metrics` among it. Has to be called inside a
 /// runtime.
 pub fn init(config: &Config, metrics: &Metrics) -> Result<Guard, InitError> {
-    telemetry::init(of(config, metrics))
+    telemetry::init(of(config, metrics).env()?)
 }
 
 /// The same for a process whose terminal shows a table: nothing may be written across it.
 pub fn init_quiet(config: &Config, metrics: &Metrics) -> Result<Guard, InitError> {
-    telemetry::init(of(config, metrics).writer(io::sink))
+    telemetry::init(of(config, metrics).env()?.writer(io::sink))
 }
 
 /// Sends what is left, and says what was lost.
@@ -36,7 +38,9 @@ fn of(config: &Config, metrics: &Metrics) -> telemetry::Config {
     };
     let told = telemetry::Config::new("buttress-gateway")
         .format(format)
-        .filter(filter(&config.log));
+        .filter(filter(config.log.level.as_str(), config.log.access_log))
+        .redaction(redaction(&config.log))
+        .repeats(config.log.repeats.then(Repeats::default));
     let told = match &config.trace.otlp_endpoint {
         Some(endpoint) => told.otlp(endpoint).sample_ratio(config.trace.sample_ratio),
         None => told,
@@ -50,25 +54,30 @@ fn of(config: &Config, metrics: &Metrics) -> telemetry::Config {
     }
 }
 
-/// The access lines have a switch of their own, whatever the level is.
-fn filter(log: &Log) -> String {
-    let access = if log.access_log { "info" } else { "off" };
-    format!("{},{}={access}", log.level.as_str(), access::TARGET)
+/// What is shown of requests and cut out of lines, spans and records.
+pub(crate) fn redaction(log: &Log) -> Redaction {
+    Redaction::new()
+        .shapes(log.redact.iter().copied())
+        .secret_names(&log.secret_names)
+        .show_headers(log.show_headers.iter().cloned())
+        .show_query(log.show_query.iter().cloned())
+        .show_path(log.show_path)
+}
+
+/// Directives that let lines through as `level` says. The access lines have a switch of their own,
+/// whatever the level is.
+pub(crate) fn filter(level: &str, access_log: bool) -> String {
+    let access = if access_log { "info" } else { "off" };
+    format!("{level},{}={access}", access::TARGET)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::LogLevel;
 
     #[test]
     fn the_access_log_has_a_switch_of_its_own() {
-        let quiet = Log {
-            level: LogLevel::Error,
-            access_log: true,
-            ..Log::default()
-        };
-        assert_eq!(filter(&quiet), "error,buttress::access=info");
-        assert_eq!(filter(&Log::default()), "info,buttress::access=off");
+        assert_eq!(filter("error", true), "error,buttress::access=info");
+        assert_eq!(filter("info", false), "info,buttress::access=off");
     }
 }

@@ -103,6 +103,31 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "expected a boolean",
         ),
         (
+            "[log]\nredact = [\"card\", \"cards\"]\n",
+            2,
+            "log.redact",
+            "bearer, key, card or email",
+        ),
+        (
+            "[log]\nshow_headers = [\"user agent\"]\n",
+            2,
+            "log.show_headers",
+            "\"user agent\" is wrong",
+        ),
+        (
+            "[audit]\nmax_size = 0\n",
+            2,
+            "audit.max_size",
+            "\"unlimited\"",
+        ),
+        ("[audit]\nkeep = 1001\n", 2, "audit.keep", "from 0 to 1000"),
+        (
+            "[correlation]\nhosts = [\"a:80\"]\n",
+            2,
+            "correlation.hosts",
+            "means no host",
+        ),
+        (
             "[trace]\notlp_endpoint = \"collector\"\n",
             2,
             "trace.otlp_endpoint",

@@ -38,6 +38,7 @@ fn origin(address: SocketAddr) -> Origin {
         head_timeout: wait,
         body_idle_timeout: wait,
         keep_alive: wait,
+        told: true,
     };
     let times = HeadTimes::new(Clock::default());
     Origin::new(address.to_string().parse().unwrap(), config, times)

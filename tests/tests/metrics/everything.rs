@@ -14,6 +14,7 @@ use buttress::latency::{Config, LatencyHandle, LatencyLayer, Objective};
 use buttress::route::check::{CheckFailed, CheckFn, Checks};
 use buttress::route::discover::{Discovery, Node, WatchedFile};
 use buttress::route::{self, Endpoint, HealthRouter, RouterHandle};
+use buttress::telemetry::audit::{self, Audit};
 use buttress::telemetry::{self, Metrics, MetricsPush};
 use buttress_testing::{Behaviour, FakeUpstream};
 use buttress_tests::{Stand, until};
@@ -67,6 +68,16 @@ async fn others(metrics: &Metrics) {
         .build()
         .unwrap();
     metrics.register(Arc::new(guard.handle()));
+    metrics.register(Arc::new(audited()));
+}
+
+/// Records in a file that is gone at once.
+fn audited() -> Audit {
+    let name = format!("buttress-tests-{}-everything.jsonl", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let audit = Audit::open(audit::Config::new(&path)).unwrap();
+    std::fs::remove_file(path).unwrap();
+    audit
 }
 
 fn recording(time: &ManualClock) -> Config {

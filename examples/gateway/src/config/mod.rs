@@ -29,10 +29,12 @@ mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::StatusCode;
+use buttress::correlation::Hosts;
+use buttress::telemetry::redact::Shape;
+use http::{HeaderName, StatusCode};
 
 use crate::networks::Networks;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub admin: Admin,
     /// Log lines.
     pub log: Log,
+    /// Audit records.
+    pub audit: Audit,
     /// Span export.
     pub trace: Trace,
     /// Pushes of metrics.
@@ -121,12 +125,15 @@ impl Default for Listen {
 pub struct Admin {
     /// Where to listen; loopback unless told otherwise.
     pub address: SocketAddr,
+    /// Whether settings may be changed there; where nothing is said, on loopback they may.
+    pub changes: Option<bool>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            changes: None,
         }
     }
 }
@@ -140,6 +147,18 @@ pub struct Log {
     pub level: LogLevel,
     /// Whether each request writes a line of its own.
     pub access_log: bool,
+    /// Whether lines that repeat outside of requests are summed up.
+    pub repeats: bool,
+    /// The shapes of secrets that are cut out.
+    pub redact: Vec<Shape>,
+    /// Names of secrets beside the usual ones.
+    pub secret_names: Vec<String>,
+    /// Headers that access lines show.
+    pub show_headers: Vec<HeaderName>,
+    /// Names in queries whose values access lines show.
+    pub show_query: Vec<String>,
+    /// Whether paths are shown.
+    pub show_path: bool,
 }
 
 impl Default for Log {
@@ -148,6 +167,36 @@ impl Default for Log {
             format: LogFormat::Human,
             level: LogLevel::Info,
             access_log: false,
+            repeats: true,
+            redact: Shape::ALL.to_vec(),
+            secret_names: Vec::new(),
+            show_headers: Vec::new(),
+            show_query: Vec::new(),
+            show_path: true,
+        }
+    }
+}
+
+/// `[audit]`: what was changed, by whom and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The file; `None` records nothing.
+    pub path: Option<PathBuf>,
+    /// A file that would be longer is rotated, in bytes.
+    pub max_size: u64,
+    /// How many older files are kept.
+    pub keep: u32,
+    /// Whether each record is on the disk before the next is written.
+    pub sync: bool,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            path: None,
+            max_size: 10 << 20,
+            keep: 5,
+            sync: true,
         }
     }
 }
@@ -268,6 +317,8 @@ pub enum ForwardedPolicy {
 pub struct Correlation {
     /// Whose IDs are believed.
     pub trust: Trust,
+    /// The endpoints that are told IDs and traces.
+    pub hosts: Hosts,
 }
 
 /// Whose correlation IDs are believed.

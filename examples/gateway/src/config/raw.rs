@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 type Text = Option<Spanned<String>>;
+type Texts = Option<Vec<Spanned<String>>>;
 type Number = Option<Spanned<i64>>;
 type Real = Option<Spanned<f64>>;
 
@@ -13,6 +14,7 @@ pub(super) struct File {
     pub(super) listen: Listen,
     pub(super) admin: Admin,
     pub(super) log: Log,
+    pub(super) audit: Audit,
     pub(super) trace: Trace,
     pub(super) metrics: Metrics,
     pub(super) forwarded: Forwarded,
@@ -39,6 +41,7 @@ pub(super) struct Listen {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Admin {
     pub(super) address: Text,
+    pub(super) changes: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,6 +54,21 @@ pub(super) struct Log {
     pub(super) format: Text,
     pub(super) level: Text,
     pub(super) access_log: Option<bool>,
+    pub(super) repeats: Option<bool>,
+    pub(super) redact: Texts,
+    pub(super) secret_names: Texts,
+    pub(super) show_headers: Texts,
+    pub(super) show_query: Texts,
+    pub(super) show_path: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Audit {
+    pub(super) path: Text,
+    pub(super) max_size: Option<Spanned<toml::Value>>,
+    pub(super) keep: Number,
+    pub(super) sync: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +96,7 @@ pub(super) struct Forwarded {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Correlation {
     pub(super) trust: Option<Spanned<toml::Value>>,
+    pub(super) hosts: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,5 +1,6 @@
 //! From the file as written to a [`Config`] that cannot be wrong, with every problem noted.
 
+mod observed;
 mod pools;
 mod routes;
 
@@ -7,12 +8,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use buttress::correlation::Hosts;
 use serde_spanned::Spanned;
 
 use super::report::{ConfigError, Report};
 use super::{
-    Admin, Config, Correlation, Forwarded, ForwardedPolicy, HostPolicy, Listen, Log, LogFormat,
-    LogLevel, Metrics, Trace, raw, values,
+    Admin, Config, Correlation, Forwarded, ForwardedPolicy, HostPolicy, Listen, Metrics, Trace,
+    raw, values,
 };
 
 /// Parses and checks a file's text.
@@ -35,7 +37,8 @@ fn check(raw: &raw::File, report: &mut Report<'_>) -> Config {
     let config = Config {
         listen: listen(&raw.listen, report),
         admin: admin(&raw.admin, report),
-        log: log(&raw.log, report),
+        log: observed::log(&raw.log, report),
+        audit: observed::audit(&raw.audit, report),
         trace: trace(&raw.trace, report),
         metrics: metrics(&raw.metrics, report),
         forwarded: forwarded(raw.forwarded.host.as_ref(), &raw.forwarded, report),
@@ -130,25 +133,7 @@ fn admin(raw: &raw::Admin, report: &mut Report<'_>) -> Admin {
     let default = Admin::default().address;
     Admin {
         address: address(raw.address.as_ref(), "admin.address", report).unwrap_or(default),
-    }
-}
-
-fn log(raw: &raw::Log, report: &mut Report<'_>) -> Log {
-    let default = Log::default();
-    let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
-    let levels = [
-        LogLevel::Error,
-        LogLevel::Warn,
-        LogLevel::Info,
-        LogLevel::Debug,
-        LogLevel::Trace,
-    ]
-    .map(|level| (level.as_str(), level));
-    Log {
-        format: choice(raw.format.as_ref(), "log.format", &formats, report)
-            .unwrap_or(default.format),
-        level: choice(raw.level.as_ref(), "log.level", &levels, report).unwrap_or(default.level),
-        access_log: raw.access_log.unwrap_or(default.access_log),
+        changes: raw.changes,
     }
 }
 
@@ -228,8 +213,20 @@ fn correlation(raw: &raw::Correlation, report: &mut Report<'_>) -> Correlation {
             .map_err(|message| report.add(value.span(), "correlation.trust", message))
             .ok()
     });
+    let hosts = raw.hosts.as_ref().and_then(|hosts| {
+        Hosts::only(hosts.get_ref())
+            .map_err(|error| {
+                report.add(
+                    hosts.span(),
+                    "correlation.hosts",
+                    error.problem().to_owned(),
+                );
+            })
+            .ok()
+    });
     Correlation {
         trust: trust.unwrap_or_default(),
+        hosts: hosts.unwrap_or_default(),
     }
 }
 

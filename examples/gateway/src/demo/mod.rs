@@ -7,8 +7,8 @@ mod upstreams;
 use std::net::SocketAddr;
 
 use crate::config::{
-    Admin, Config, Correlation, Endpoint, Forwarded, Listen, Log, Metrics, Pool, PoolFailover,
-    PoolHealth, Protocol, Route, RouteBreaker, Trace,
+    Admin, Audit, Config, Correlation, Endpoint, Forwarded, Listen, Log, Metrics, Pool,
+    PoolFailover, PoolHealth, Protocol, Route, RouteBreaker, Trace,
 };
 use crate::gateway::Gateway;
 use crate::server::{BindError, Drain, Phase};
@@ -52,8 +52,10 @@ impl Demo {
             },
             admin: Admin {
                 address: admin.unwrap_or(defaults.1.address),
+                ..defaults.1
             },
             log: Log::default(),
+            audit: Audit::default(),
             trace: Trace::default(),
             metrics: Metrics::default(),
             forwarded: Forwarded::default(),

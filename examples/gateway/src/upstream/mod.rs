@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -66,6 +66,8 @@ pub struct OriginConfig {
     pub body_idle_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
+    /// Whether the endpoint is told the ID and the trace of a request.
+    pub told: bool,
 }
 
 impl OriginConfig {
@@ -78,9 +80,18 @@ impl OriginConfig {
             head_timeout: pool.head_timeout,
             body_idle_timeout: pool.body_idle_timeout,
             keep_alive: pool.keep_alive,
+            told: true,
         }
     }
 }
+
+/// What an endpoint that is none of ours is not told.
+static OURS: [HeaderName; 4] = [
+    HeaderName::from_static("x-correlation-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
 
 /// A client towards one endpoint, with its pool of connections; clones share both.
 #[derive(Clone, Debug)]
@@ -149,6 +160,11 @@ impl Origin {
         let path = path.unwrap_or(PathAndQuery::from_static("/"));
         *request.uri_mut() = connect::uri(key.clone(), path);
         let headers = request.headers_mut();
+        if !config.told {
+            for name in &OURS {
+                headers.remove(name);
+            }
+        }
         match config.protocol {
             Protocol::Http1 => {
                 // A client of HTTP/1.0 may name no host. Most others name it first.
@@ -222,6 +238,7 @@ mod tests {
             head_timeout: second,
             body_idle_timeout: second,
             keep_alive: second,
+            told: true,
         }
     }
 

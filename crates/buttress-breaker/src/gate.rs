@@ -110,6 +110,13 @@ impl Gate {
         gate
     }
 
+    /// Whether responses say what was done with their requests.
+    #[must_use]
+    pub(crate) fn explained(mut self, explained: bool) -> Self {
+        self.lanes = self.lanes.explained(explained);
+        self
+    }
+
     #[inline]
     pub(crate) const fn lanes(&self) -> &Lanes {
         &self.lanes

@@ -35,12 +35,6 @@ pub(crate) struct Hot {
     slow_after: AtomicU64,
     ready_deadline: AtomicU64,
     rejections: Rejections,
-    /// Whether responses say what was done with their requests.
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "only responses of HTTP say it")
-    )]
-    explained: bool,
     /// The rest of the breaker, as long as anybody has a handle of it.
     rest: Weak<Shared>,
 }
@@ -84,13 +78,12 @@ impl Hot {
         rest: Weak<Shared>,
     ) -> Self {
         Self {
-            gate: Gate::new(face, kept, &clock),
+            gate: Gate::new(face, kept, &clock).explained(explained),
             clock,
             in_flight,
             slow_after: AtomicU64::new(NO_THRESHOLD),
             ready_deadline: AtomicU64::new(0),
             rejections: Rejections::new(),
-            explained,
             rest,
         }
     }
@@ -227,7 +220,7 @@ impl Hot {
     #[cfg(feature = "http")]
     #[inline]
     pub(crate) fn explain(&self, admission: Admission) -> Option<Box<Guarded>> {
-        if self.explained {
+        if self.gate.lanes().is_explained() {
             self.explained(admission)
         } else {
             None

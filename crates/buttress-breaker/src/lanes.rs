@@ -35,6 +35,9 @@ pub(crate) struct Lanes {
     first: AtomicU64,
     more: OnceLock<Box<[Lane]>>,
     kept: Kept,
+    /// Whether responses say what was done with their requests: of the whole breaker, and here because a byte is to
+    /// spare, where one more word would be beyond what a breaker may take.
+    explained: bool,
 }
 
 /// Far enough from the next one for processors that fetch lines in pairs.
@@ -117,7 +120,19 @@ impl Lanes {
             first: AtomicU64::new(USED),
             more: OnceLock::new(),
             kept,
+            explained: false,
         }
+    }
+
+    #[must_use]
+    pub(crate) fn explained(self, explained: bool) -> Self {
+        Self { explained, ..self }
+    }
+
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(crate) const fn is_explained(&self) -> bool {
+        self.explained
     }
 
     #[inline]

@@ -30,6 +30,10 @@ use crate::metrics::Metrics;
 /// is said in one line: `tests/push.rs`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is pushed before the configuration has it"]
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(dead_code, reason = "a build without it cannot push")
+)]
 pub struct MetricsPush {
     pub(crate) endpoint: String,
     pub(crate) metrics: Metrics,

@@ -70,7 +70,7 @@ mod absent {
     impl Push {
         pub(crate) fn start(
             _: MetricsPush,
-            _: String,
+            _: &[(String, String)],
             _: Arc<Counters>,
         ) -> Result<Self, InitError> {
             Err(off())

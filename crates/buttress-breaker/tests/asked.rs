@@ -10,6 +10,7 @@ use std::time::Duration;
 use buttress_breaker::{Backoff, Breaker, Jitter, Settings, State};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::Outcome;
+use buttress_core::protocol::ClassifyResult;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -59,6 +60,36 @@ fn a_wait_that_is_over_is_forgotten_and_no_wait_is_longer_than_the_cap() {
         .record_after(BAD, Duration::MAX);
     breaker.try_acquire().unwrap().record(BAD);
     assert_eq!(open_for(&breaker), Some(MINUTE * 10));
+}
+
+/// Any error is a failure, and says for how many seconds the service is to be left alone.
+#[derive(Clone)]
+struct SecondsInErrors;
+
+impl ClassifyResult<(), u64> for SecondsInErrors {
+    fn classify(&self, result: Result<&(), &u64>) -> Outcome {
+        if result.is_ok() {
+            Outcome::Success
+        } else {
+            BAD
+        }
+    }
+
+    fn wait(&self, result: Result<&(), &u64>) -> Option<Duration> {
+        result.err().copied().map(Duration::from_secs)
+    }
+}
+
+#[tokio::test]
+async fn what_a_result_of_any_service_asks_for_holds_the_circuit_open() {
+    let time = ManualClock::new();
+    let breaker = breaker(&time);
+    let layer = breaker.plain_layer().classify(SecondsInErrors);
+    let service = layer.layer(service_fn(|asked: u64| async move { Err::<(), _>(asked) }));
+    for seconds in [90, 7] {
+        service.clone().oneshot(seconds).await.unwrap_err();
+    }
+    assert_eq!(open_for(&breaker), Some(Duration::from_secs(90)));
 }
 
 #[tokio::test]

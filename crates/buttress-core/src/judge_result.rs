@@ -55,7 +55,15 @@ where
         if guard.is_open() {
             guard.enter();
             let outcome = this.classify.classify(result.as_ref());
+            let asked = if outcome.is_failure() {
+                this.classify.wait(result.as_ref())
+            } else {
+                None
+            };
             guard.leave();
+            if let Some(wait) = asked {
+                guard.asked(wait);
+            }
             guard.settle(outcome);
         }
         Poll::Ready(result)

@@ -4,6 +4,8 @@
 //! HTTP layer turns its own rejections into responses and follows bodies to their end; a plain one
 //! gives a typed error and ends with the future.
 
+use std::time::Duration;
+
 /// Services of `http::Request` to `http::Response`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Http;
@@ -24,6 +26,12 @@ pub trait Protocol: sealed::Sealed + Copy + Send + Sync + 'static {
 pub trait ClassifyResult<T, E> {
     /// The outcome of a call that returned `result`.
     fn classify(&self, result: Result<&T, &E>) -> crate::outcome::Outcome;
+
+    /// For how long whoever gave `result`, a failure, asks to be left alone. By default that is in no result.
+    fn wait(&self, result: Result<&T, &E>) -> Option<Duration> {
+        let _ = result;
+        None
+    }
 }
 
 /// `Ok` is a success; an `Err` of any type is judged by [`crate::settle::outcome_of_error`].

@@ -12,35 +12,11 @@ use std::time::Duration;
 use buttress_core::clock::Clock;
 use buttress_core::events::{Received, Subscription};
 use buttress_core::metric::{Collect, Value};
-use buttress_core::spawn::{Spawn, Task};
 use buttress_route::discover::{
     Discovery, DiscoveryChange, DiscoveryEvent, Node, Source, SourceError, WatchedFile,
 };
 use buttress_route::{EndpointState, RouterHandle};
-use common::{Backend, Mode, World, ok_after};
-
-/// Tasks that run when they are told to.
-#[derive(Clone, Default)]
-struct Tasks(Arc<Mutex<Vec<tokio_test::task::Spawn<Task>>>>);
-
-impl Tasks {
-    fn spawn(&self) -> Spawn {
-        let tasks = Arc::clone(&self.0);
-        Spawn::new(move |task| tasks.lock().unwrap().push(tokio_test::task::spawn(task)))
-    }
-
-    /// Runs them until all wait.
-    fn run(&self) {
-        for _ in 0..10 {
-            let mut tasks = self.0.lock().unwrap();
-            tasks.retain_mut(|task| task.poll().is_pending());
-        }
-    }
-
-    fn live(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-}
+use common::{Backend, Mode, Tasks, World, ok_after};
 
 /// Says what it is told to, once a second; nothing where nothing is left.
 struct Script(VecDeque<Result<Vec<Node>, SourceError>>);

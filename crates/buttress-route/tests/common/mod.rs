@@ -4,10 +4,15 @@
     unreachable_pub,
     missing_docs,
     missing_debug_implementations,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::disallowed_types
 )]
+
+mod tasks;
+
+pub use tasks::Tasks;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -11,10 +11,12 @@
 
 mod client;
 mod guide;
+mod lines;
 mod page;
 mod stand;
 
 pub use client::{Answer, Client};
 pub use guide::{Documented, documented};
+pub use lines::Lines;
 pub use page::{Metrics, Sample};
 pub use stand::{Stand, until};

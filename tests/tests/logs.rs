@@ -6,7 +6,6 @@
     reason = "what fails here fails a test"
 )]
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
@@ -21,7 +20,7 @@ use buttress::telemetry::{
 };
 use buttress_gateway::stack::Seams;
 use buttress_testing::FakeUpstream;
-use buttress_tests::{Answer, Client, Stand, until};
+use buttress_tests::{Answer, Client, Lines, Stand, until};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
@@ -44,36 +43,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CANARY: &str = "zq7canary4u";
 
 // === what is said ===
-
-/// Keeps what is logged.
-#[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// What `grep` finds.
-    fn with(&self, text: &str) -> Vec<Value> {
-        let all = self.text();
-        let lines = all.lines().filter(|line| line.contains(text));
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-}
 
 /// Keeps what it is sent, as text.
 #[derive(Clone, Debug, Default)]

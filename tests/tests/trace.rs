@@ -5,14 +5,13 @@
     reason = "what fails here fails a test"
 )]
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use buttress::telemetry::{Config, Format};
 use buttress_testing::{Behaviour, FakeUpstream, body};
-use buttress_tests::Stand;
+use buttress_tests::{Lines, Stand};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
@@ -71,31 +70,6 @@ impl Collector {
             "more than one {kind:?} span: {spans:?}"
         );
         only
-    }
-}
-
-/// Keeps what is logged.
-#[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn of(&self, id: &str) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .filter(|line: &serde_json::Value| line["correlation_id"] == id)
-            .collect()
     }
 }
 

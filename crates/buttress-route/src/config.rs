@@ -9,6 +9,9 @@ use buttress_core::clock::Clock;
 use buttress_core::config::ConfigError;
 use buttress_core::rng::Rng;
 
+use crate::affinity::Affinity;
+use crate::policy::Policy;
+
 /// What a pool of endpoints is set to. Every field has a default that suits a gateway.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -26,6 +29,21 @@ pub struct Config {
     pub max_ejected: f64,
     /// The time constant with which evidence fades. Default 10 s.
     pub decay: Duration,
+    /// By what an endpoint is picked. Default [`Policy::ExpectedCost`].
+    pub policy: Policy,
+    /// What ties a request to an endpoint, for policies that heed it. Default: nothing, and nothing is paid for it.
+    pub affinity: Option<Affinity>,
+    /// Where the pool is asked from, the largest part first and parted by `/`, such as `eu-west/1a`. Of one priority
+    /// endpoints that share more of it ([`Endpoint::locality`](crate::Endpoint::locality)) are asked first, as if those
+    /// farther away were of a later priority. Default: nowhere, and all are equally near.
+    pub locality: Option<Arc<str>>,
+    /// How much more than its share a level of endpoints (a priority, and of one priority a distance) can bear: while
+    /// its well share times this is 1 or more it takes all requests, and what it lacks goes to the next level. 1 or
+    /// more; default 1.4, so that more than 28 % have to be out.
+    pub overprovisioning: f64,
+    /// Whether requests are refused while every endpoint is out. Default `false`: the least bad of the first level is
+    /// asked.
+    pub fail_closed: bool,
     /// Endpoints whose costs differ by less than this share are equally good, and chance decides
     /// among them. Default 0.25.
     pub noise_band: f64,
@@ -168,6 +186,11 @@ impl Default for Config {
             circuit: circuit_of_an_endpoint(),
             max_ejected: 0.5,
             decay: Duration::from_secs(10),
+            policy: Policy::default(),
+            affinity: None,
+            locality: None,
+            overprovisioning: 1.4,
+            fail_closed: false,
             noise_band: 0.25,
             ready_deadline: Duration::from_secs(5),
             remember: Duration::from_secs(600),
@@ -212,6 +235,41 @@ impl Config {
     #[must_use]
     pub fn decay(mut self, decay: Duration) -> Self {
         self.decay = decay;
+        self
+    }
+
+    /// By what an endpoint is picked.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What ties a request to an endpoint.
+    #[must_use]
+    pub fn affinity(mut self, affinity: Affinity) -> Self {
+        self.affinity = Some(affinity);
+        self
+    }
+
+    /// Where the pool is asked from.
+    #[must_use]
+    pub fn locality(mut self, locality: impl Into<Arc<str>>) -> Self {
+        self.locality = Some(locality.into());
+        self
+    }
+
+    /// How much more than its share a level of endpoints can bear.
+    #[must_use]
+    pub fn overprovisioning(mut self, factor: f64) -> Self {
+        self.overprovisioning = factor;
+        self
+    }
+
+    /// Whether requests are refused while every endpoint is out.
+    #[must_use]
+    pub fn fail_closed(mut self, fail_closed: bool) -> Self {
+        self.fail_closed = fail_closed;
         self
     }
 
@@ -271,6 +329,10 @@ impl Config {
             let problem = format!("{} is no share; use 0 to 10", self.noise_band);
             return refuse("noise_band", problem);
         }
+        if !(1.0..=1e6).contains(&self.overprovisioning) {
+            let problem = format!("{} is no such factor; use 1 or more", self.overprovisioning);
+            return refuse("overprovisioning", problem);
+        }
         if self.decay < Duration::from_millis(10) {
             let problem = format!("{:?} forgets too fast; use 10ms or more", self.decay);
             return refuse("decay", problem);
@@ -279,6 +341,7 @@ impl Config {
             let problem = "0 never waits; use at least the time a connection takes".to_owned();
             return refuse("ready_deadline", problem);
         }
+        self.policy.validate()?;
         if let Some(rate) = &self.rules.failure_rate {
             rate.validate()?;
         }
@@ -300,11 +363,13 @@ mod tests {
         let zero_window = FailureRate::new(0.5, Duration::ZERO, NonZeroU32::MIN);
         let no_rate = FailureRate::new(f64::NAN, Duration::from_secs(1), NonZeroU32::MIN);
         let forfeit = Settings::default().probe_deadline(Duration::ZERO);
+        let bounded = |bound| Config::default().policy(Policy::ConsistentHash { bound });
         let refused = [
             (Config::new(""), "pool"),
             (Config::default().max_ejected(1.1), "max_ejected"),
             (Config::default().max_ejected(f64::NAN), "max_ejected"),
             (Config::default().noise_band(-0.1), "noise_band"),
+            (Config::default().overprovisioning(0.9), "overprovisioning"),
             (Config::default().decay(Duration::ZERO), "decay"),
             (
                 Config::default().ready_deadline(Duration::ZERO),
@@ -319,6 +384,8 @@ mod tests {
                 "rules.failure_rate.threshold",
             ),
             (Config::default().circuit(forfeit), "probe_deadline"),
+            (bounded(0.99), "policy.bound"),
+            (bounded(f64::NAN), "policy.bound"),
         ];
         for (config, field) in refused {
             assert_eq!(config.validate().unwrap_err().field(), field);

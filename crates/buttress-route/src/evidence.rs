@@ -81,6 +81,8 @@ pub(crate) struct Evidence {
     limited: f64,
     answers: f64,
     latency_sum: f64,
+    /// The latency that jumps up at once and comes down as it fades; 0 if there is none.
+    peak: f64,
     /// How far the latency is to be believed, in answers.
     sureness: f64,
     /// The last latencies, newest last.
@@ -98,6 +100,7 @@ impl Evidence {
             limited: 0.0,
             answers: 0.0,
             latency_sum: 0.0,
+            peak: 0.0,
             sureness: 0.0,
             run: [0.0; RUN],
             failures_in_a_row: 0,
@@ -106,11 +109,11 @@ impl Evidence {
 
     /// A good answer came after `latency`.
     pub(crate) fn success(&mut self, latency: Duration, now: Instant) {
-        self.fade(now);
+        let kept = self.fade(now);
         self.calls += 1.0;
         self.successes += 1.0;
         self.failures_in_a_row = 0;
-        self.answered(nanos(latency));
+        self.answered(nanos(latency), kept);
     }
 
     /// A call failed.
@@ -129,10 +132,10 @@ impl Evidence {
 
     /// Somebody waited as long and left without an answer: the latency was at least that.
     pub(crate) fn waited(&mut self, wait: Duration, now: Instant, reference: f64) {
-        self.fade(now);
+        let kept = self.fade(now);
         let wait = nanos(wait);
         if wait > self.mean().unwrap_or(reference) {
-            self.answered(wait);
+            self.answered(wait, kept);
         }
     }
 
@@ -145,6 +148,7 @@ impl Evidence {
         self.failures_in_a_row = 0;
         self.run = [0.0; RUN];
         (self.answers, self.latency_sum, self.sureness) = (0.0, 0.0, 0.0);
+        self.peak = 0.0;
     }
 
     pub(crate) fn set_decay(&mut self, decay: Duration) {
@@ -202,6 +206,16 @@ impl Evidence {
         }
     }
 
+    /// The peak latency at `now`, in nanoseconds: jumps up with the first slow answer, comes down with time. That of
+    /// the pool where there is none.
+    pub(crate) fn peak_at(&self, now: Instant, reference: f64) -> f64 {
+        if self.peak > 0.0 {
+            self.peak * self.kept_at(now)
+        } else {
+            reference
+        }
+    }
+
     fn latency(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
         let Some(mean) = self.mean() else {
             return reference;
@@ -226,7 +240,9 @@ impl Evidence {
         (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * pool.latency
     }
 
-    fn answered(&mut self, nanos: f64) {
+    /// `kept`: the share of the evidence that is left since the answer before.
+    fn answered(&mut self, nanos: f64, kept: f64) {
+        self.peak = nanos.max(self.peak + nanos * (1.0 - kept));
         self.answers += 1.0;
         self.latency_sum += nanos;
         self.sureness = (self.sureness + 1.0).min(ENOUGH_ANSWERS);
@@ -236,9 +252,10 @@ impl Evidence {
         }
     }
 
-    fn fade(&mut self, now: Instant) {
+    /// Returns the share that is left of what there was.
+    fn fade(&mut self, now: Instant) -> f64 {
         if now.saturating_since(self.at) < STEP {
-            return;
+            return 1.0;
         }
         let kept = self.kept_at(now);
         self.at = now;
@@ -249,12 +266,14 @@ impl Evidence {
             self.limited = 0.0;
         }
         self.sureness *= kept;
+        self.peak *= kept;
         // After a gap the next answer counts by the gap's length, however many came before it: an
         // endpoint that is tried again after long is judged by what it shows then.
         let left = self.answers * kept;
         let left = left.min(kept / (1.0 - kept));
         self.latency_sum *= left / self.answers.max(f64::MIN_POSITIVE);
         self.answers = left;
+        kept
     }
 
     /// The share of the evidence that is left at `now`.
@@ -352,6 +371,21 @@ mod tests {
         evidence.success(ms(100), START);
         evidence.success(ms(100), START);
         assert!(cost(&evidence, START) > 70.0 * MS);
+    }
+
+    #[test]
+    fn a_peak_is_up_at_once_and_comes_down_with_time() {
+        let mut evidence = steady(100);
+        evidence.success(ms(100), START);
+        assert!((evidence.peak_at(START, MS) - 100.0 * MS).abs() < 1.0);
+        let later = START.saturating_add(Duration::from_secs(10));
+        evidence.success(ms(10), later);
+        let faded = (-1.0_f64).exp();
+        let expected = (100.0 * faded + 10.0 * (1.0 - faded)) * MS;
+        assert!((evidence.peak_at(later, MS) - expected).abs() < 1.0);
+        let idle = later.saturating_add(Duration::from_secs(10));
+        assert!((evidence.peak_at(idle, MS) - expected * faded).abs() < 1.0);
+        assert!((self::evidence().peak_at(START, MS) - MS).abs() < 1.0);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use buttress_core::events::Subscription;
 
 use crate::config::Config;
 use crate::endpoint::Endpoint;
-use crate::members::Member;
+use crate::levels::Level;
 use crate::pool::Pool;
+use crate::seat::Seat;
 use crate::slot::Slot;
-use crate::snapshot::{EndpointSnapshot, Event, PoolSnapshot};
+use crate::snapshot::{EndpointSnapshot, Event, LevelSnapshot, PoolSnapshot};
 use crate::state::{Decision, State};
 
 /// A pool's handle: what it is doing, and a hand on it. Cheap to clone.
@@ -84,36 +85,37 @@ impl<S> RouterHandle<S> {
         let shared = &self.pool.shared;
         let (members, now) = (self.pool.members(), shared.clock.now());
         let recent: f64 = members
-            .list
-            .iter()
-            .map(|member| member.slot.recent_picks(now))
+            .seats()
+            .map(|seat| seat.slot.recent_picks(now))
             .sum();
         let load = shared.peers.load();
-        let endpoint = |member| endpoint(member, recent, load, now);
+        let endpoint = |seat| endpoint(seat, recent, load, now);
         PoolSnapshot {
             pool: Arc::clone(&shared.pool),
             at: now,
-            endpoints: members.list.iter().map(endpoint).collect(),
+            endpoints: members.as_given().into_iter().map(endpoint).collect(),
+            levels: members.levels.list.iter().map(level).collect(),
             max_ejected: shared.ledger.allowed(),
+            policy: members.config.policy.as_str(),
             median_latency: duration(shared.peers.latency()),
         }
     }
 
     fn change(&self, id: &str, change: impl Fn(&mut State, Instant) -> Option<Decision>) -> bool {
         let members = self.pool.members();
-        let Some(member) = members.list.iter().find(|it| &*it.slot.id == id) else {
+        let Some((seat, _)) = members.named(id) else {
             return false;
         };
         let now = self.pool.shared.clock.now();
-        member.slot.change(now, |state| change(state, now));
+        seat.slot.change(now, |state| change(state, now));
         true
     }
 }
 
-fn endpoint<S>(member: &Member<S>, recent: f64, load: f64, now: Instant) -> EndpointSnapshot {
-    let slot: &Arc<Slot> = &member.slot;
+fn endpoint(seat: &Seat, recent: f64, load: f64, now: Instant) -> EndpointSnapshot {
+    let slot: &Arc<Slot> = &seat.slot;
     let own = slot.recent_picks(now);
-    let cost = slot.cost(now, member.load_factor, load) / 1e9;
+    let cost = seat.cost(now, load) / 1e9;
     slot.with_state(|state| {
         let (in_flight, check) = (slot.in_flight(), state.check_snapshot());
         EndpointSnapshot {
@@ -122,7 +124,10 @@ fn endpoint<S>(member: &Member<S>, recent: f64, load: f64, now: Instant) -> Endp
             since: state.since,
             suspect: state.is_suspect(),
             retry_after: state.retry_after(now),
-            weight: member.weight,
+            weight: seat.weight,
+            metadata: seat.about.metadata.clone(),
+            priority: seat.about.priority,
+            locality: seat.about.locality.clone(),
             in_flight,
             picks: state.picks(in_flight),
             share: if recent > 0.0 { own / recent } else { 0.0 },
@@ -137,9 +142,19 @@ fn endpoint<S>(member: &Member<S>, recent: f64, load: f64, now: Instant) -> Endp
                 .as_ref()
                 .map_or_else(Vec::new, |_| state.tally.checks()),
             check,
-            last_verdict: state.last_verdict.clone(),
+            last_verdict: state.verdicts.last().cloned(),
+            verdicts: state.verdicts.to_vec(),
         }
     })
+}
+
+fn level(level: &Level) -> LevelSnapshot {
+    LevelSnapshot {
+        priority: level.rank.priority,
+        distance: level.rank.distance,
+        endpoints: level.range.len(),
+        share: level.share(),
+    }
 }
 
 fn duration(nanos: f64) -> Duration {

@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     next_due: AtomicU64,
     /// Whether [`Inner::trouble`] is above 0.
     troubled: AtomicBool,
+    /// How often somebody has gone out or come back.
+    changes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Ledger {
             }),
             next_due: AtomicU64::new(Instant::NEVER.as_nanos()),
             troubled: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -153,12 +156,24 @@ impl Ledger {
             .and_then(|out| out.slot.upgrade())
     }
 
+    /// How many are out.
+    pub(crate) fn out(&self) -> usize {
+        self.lock().out.len()
+    }
+
     /// How many may be out at once.
     pub(crate) fn allowed(&self) -> usize {
         self.lock().allowed()
     }
 
+    /// Another number whenever somebody may have gone out or come back.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     fn tell(&self, inner: &Inner) {
+        self.changes.fetch_add(1, Ordering::Release);
         let due = inner.out.iter().map(|out| out.due).min();
         let due = due.unwrap_or(Instant::NEVER);
         self.next_due.store(due.as_nanos(), Ordering::Relaxed);

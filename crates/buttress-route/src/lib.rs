@@ -42,6 +42,14 @@
 //! as slow as its silence is long. What is in flight counts until the body has ended; the latency is
 //! that from the pick to the head.
 //!
+//! That is [`Policy::ExpectedCost`], the default. [`Config::policy`] chooses another: round robin, random, the better
+//! of two, the endpoint that a key belongs to ([`Affinity`]), or one of one's own ([`Pick`]); it can be changed while
+//! requests are under way. The rules below hold whatever picks.
+//!
+//! Endpoints have a priority and a locality, and the pool may have one: those of the first priority, and of these the
+//! nearest, take all requests while they have capacity to spare ([`Config::overprovisioning`]); what they lack goes to
+//! the next. The policy picks within a level.
+//!
 //! Whether an endpoint simply fails is for the rules to say: failures in a row, or their rate over a
 //! window. They trip the endpoint's circuit, within the budget of [`Config::max_ejected`].
 //!
@@ -61,6 +69,12 @@
 //!
 //! # What it promises
 //!
+//! - Whatever the policy, weights are respected ([`Policy::Random`] knows none), nobody who takes traffic is starved,
+//!   and nobody who takes none is picked; a key moves only with its endpoint: `tests/policies.rs`.
+//! - What a priority or locality cannot bear goes to the next, and while any endpoint lives somebody is asked:
+//!   `tests/levels.rs`.
+//! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
+//!   16 are in the snapshot: `tests/verdicts.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
@@ -83,7 +97,9 @@
 //!
 //! # What it costs
 //!
-//! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at.
+//! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at. Of the other policies
+//! round robin and random look at one endpoint, least request and peak EWMA at two, consistent hashing at all of them
+//! twice. Verdicts take no memory before the first.
 //! Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint
 //! shows. The end of a request takes the lock of its endpoint for arithmetic. [`Config::picked`], if it is set, allocates. An endpoint takes about a kilobyte.
 //!
@@ -103,13 +119,17 @@
 //!
 //! A probe ends with its body, or succeeds at its deadline if the head was good: an endpoint of
 //! endless streams is let back that much later. The family `http_client_request_duration_seconds` is not among the
-//! metrics of [`RouterHandle`].
+//! metrics of [`RouterHandle`]. The ejection budget is that of the pool, not of each priority. Requests that a locality
+//! cannot bear go to the next by the share of it that is out, not by how busy it is.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod acquired;
+mod affinity;
 mod alias;
 mod attempt;
 mod attempted;
 mod background;
+mod bids;
 pub mod check;
 mod config;
 mod departed;
@@ -120,27 +140,36 @@ pub mod failover;
 mod future;
 mod handle;
 mod ledger;
+mod levels;
 mod members;
 mod metrics;
 mod peers;
 mod permit;
-mod pick;
+mod policy;
 mod pool;
+mod seat;
 mod service;
 mod shared;
 mod slot;
 mod snapshot;
 mod state;
 mod tally;
+mod verdicts;
+mod view;
 
+pub use acquired::Acquired;
+pub use affinity::{Affinity, RequestHead};
 pub use attempted::Attempted;
 pub use buttress_core::decision::Picked;
 pub use config::{Config, FailureRate, Rules};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Metadata};
 pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;
 pub use permit::Permit;
+pub use policy::{Pick, Policy};
 pub use service::HealthRouter;
 pub use snapshot::{
-    Change, CheckSnapshot, EndpointSnapshot, EndpointState, Event, Outcomes, PoolSnapshot,
+    Change, CheckSnapshot, EndpointSnapshot, EndpointState, Event, Judged, LevelSnapshot, Outcomes,
+    PoolSnapshot,
 };
+pub use view::{Candidate, View};

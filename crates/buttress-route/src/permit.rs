@@ -49,6 +49,16 @@ impl Permit {
         self.called = false;
     }
 
+    pub(crate) fn endpoint(&self) -> &Arc<str> {
+        &self.slot.id
+    }
+
+    /// The endpoint has answered.
+    pub(crate) fn heard(&mut self) {
+        self.slot.heard();
+        self.heard_at = self.slot.clock().now();
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         self.slot.clock()
     }
@@ -67,8 +77,7 @@ impl Settle for Permit {
     }
 
     fn head(&mut self, head: &Head<'_>) {
-        self.slot.heard();
-        self.heard_at = self.slot.clock().now();
+        self.heard();
         self.limited = head.status == StatusCode::TOO_MANY_REQUESTS;
         if head.status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = head

@@ -10,13 +10,15 @@ use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 use buttress_core::decision::Picked;
 
+use crate::affinity::Affinity;
 use crate::attempted::Attempted;
 use crate::background::Post;
 use crate::config::Config;
 use crate::departed::Departed;
 use crate::endpoint::Endpoint;
-use crate::members::{Member, Members};
+use crate::members::Members;
 use crate::permit::Permit;
+use crate::seat::Seat;
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::ASK_AGAIN;
@@ -45,7 +47,7 @@ pub(crate) struct Pick<S> {
 }
 
 /// Where a request goes, by what right, and the clone that it is sent to.
-type Chosen<'a, S> = (&'a Member<S>, Ticket, S);
+type Chosen<'a, S> = (&'a Seat, Ticket, S);
 
 impl<S> Pool<S> {
     pub(crate) fn new(config: Config, endpoints: Vec<Endpoint<S>>) -> Result<Self, ConfigError> {
@@ -75,8 +77,8 @@ impl<S> Pool<S> {
         let now = self.shared.clock.now();
         let old = self.members();
         let config = Arc::clone(&old.config);
-        departed.forget(now, config.remember, old.list.len());
-        let slots = old.list.iter().map(|it| (&*it.slot.id, &it.slot));
+        departed.forget(now, config.remember, old.len());
+        let slots = old.seats().map(|it| (&*it.slot.id, &it.slot));
         let mut known: BTreeMap<&str, &Arc<Slot>> = slots.collect();
         let mut list = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
@@ -89,8 +91,8 @@ impl<S> Pool<S> {
             slot.leave();
             departed.keep(Arc::clone(slot), now);
         }
-        for member in list.iter().filter(|member| !member.slot.is_member()) {
-            member.slot.rejoin(&config, now);
+        for (seat, _) in list.iter().filter(|(seat, _)| !seat.slot.is_member()) {
+            seat.slot.rejoin(&config, now);
         }
         departed.forget(now, config.remember, list.len());
         self.members.store(Arc::new(Members::new(config, list)));
@@ -106,25 +108,34 @@ impl<S> Pool<S> {
         endpoint: Endpoint<S>,
         kept: Option<Arc<Slot>>,
         config: &Arc<Config>,
-    ) -> Member<S> {
+    ) -> (Seat, S) {
         let Endpoint {
             id,
             service,
             weight,
+            about,
             signals,
         } = endpoint;
+        let hash = Affinity::hash(id.as_bytes());
         let slot = if let Some(slot) = kept {
             slot.with_state(|state| state.signals = signals);
             slot
         } else {
             Arc::new(Slot::new(id, &self.shared, config, signals))
         };
-        Member {
-            slot,
-            service,
-            weight: weight.get(),
-            load_factor: 1.0,
+        if slot.with_state(|state| state.is_weightless()) != (weight == 0) {
+            let now = self.shared.clock.now();
+            slot.change(now, |state| Some(state.set_weightless(weight == 0, now)));
         }
+        let seat = Seat {
+            slot,
+            weight,
+            load_factor: 1.0,
+            hash,
+            about: Arc::new(about),
+            place: 0,
+        };
+        (seat, service)
     }
 
     /// Replaces the configuration, but for the pool's name, clock and generator.
@@ -136,12 +147,10 @@ impl<S> Pool<S> {
         config.clock = old.config.clock.clone();
         config.rng = old.config.rng.clone();
         let config = Arc::new(config);
-        for member in &*old.list {
-            member.slot.with_state(|state| state.reconfigure(&config));
+        for seat in old.seats() {
+            seat.slot.with_state(|state| state.reconfigure(&config));
         }
-        self.shared
-            .ledger
-            .resize(old.list.len(), config.max_ejected);
+        self.shared.ledger.resize(old.len(), config.max_ejected);
         self.members.store(Arc::new(old.with_config(config)));
         self.keep_to_budget();
         Ok(())
@@ -155,20 +164,43 @@ impl<S> Pool<S> {
         }
     }
 
-    /// The endpoint that is due a probe, or the one that an ordinary request goes to.
-    pub(crate) fn pick(&self, now: Instant) -> Option<Pick<S>>
+    /// The endpoint that is due a probe, or the one that an ordinary request goes to. `key` takes the request's own.
+    #[inline]
+    pub(crate) fn pick(
+        &self,
+        now: Instant,
+        key: impl FnOnce(&Affinity) -> Option<u64>,
+    ) -> Option<Pick<S>>
     where
         S: Clone,
     {
         let members = self.members.load();
-        self.look_at_peers(&members, now);
-        let (member, ticket, service) = if let Some(probe) = self.probe(&members, now) {
+        let key = members.config.affinity.as_ref().and_then(key);
+        self.pick_of(&members, now, key)
+    }
+
+    /// The same for a request of this key.
+    pub(crate) fn pick_for(&self, now: Instant, key: u64) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        self.pick_of(&self.members.load(), now, Some(key))
+    }
+
+    #[inline]
+    fn pick_of(&self, members: &Members<S>, now: Instant, key: Option<u64>) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        self.look_at_peers(members, now);
+        let config = &members.config;
+        let (seat, ticket, service) = if let Some(probe) = self.probe(members, now) {
             probe
         } else {
-            let member = members.pick(now, &self.shared)?;
-            (member, member.slot.ticket(), member.service.clone())
+            let (seat, service) = members.pick(now, key, &self.shared)?;
+            (seat, seat.slot.ticket(), service.clone())
         };
-        Some(begin(&members.config, (member, ticket, service), now))
+        Some(begin(config, (seat, ticket, service), now))
     }
 
     /// The endpoint that a request goes to which others have failed; `None` if it has been to all. Nothing
@@ -179,8 +211,8 @@ impl<S> Pool<S> {
         S: Clone,
     {
         let members = self.members.load();
-        let member = members.pick_another(now, &self.shared, attempted)?;
-        let chosen = (member, member.slot.ticket(), member.service.clone());
+        let (seat, service) = members.pick_another(now, &self.shared, attempted)?;
+        let chosen = (seat, seat.slot.ticket(), service.clone());
         Some(begin(&members.config, chosen, now))
     }
 
@@ -202,11 +234,11 @@ impl<S> Pool<S> {
     {
         let again = now.saturating_add(ASK_AGAIN);
         let slot = self.shared.ledger.take_due(now, again)?;
-        let member = members.find(&slot)?;
+        let (seat, service) = members.find(&slot)?;
         // Somebody else's code, and it may panic: nothing is leased yet.
-        let service = member.service.clone();
+        let service = service.clone();
         let ticket = slot.probe(now)?;
-        Some((member, ticket, service))
+        Some((seat, ticket, service))
     }
 
     /// The budget yields where all of them fail.
@@ -227,20 +259,21 @@ impl<S> Pool<S> {
                 .peers
                 .see(members.medians(now, &self.shared.rng));
             self.heed_trouble();
+            members.spread(&self.shared.ledger);
         }
     }
 }
 
 #[inline]
-fn begin<S>(config: &Config, (member, ticket, service): Chosen<'_, S>, now: Instant) -> Pick<S> {
-    member.slot.begin(now);
+fn begin<S>(config: &Config, (seat, ticket, service): Chosen<'_, S>, now: Instant) -> Pick<S> {
+    seat.slot.begin(now);
     let picked = config.picked.then(|| {
-        let picked = Picked::new(Arc::clone(&config.pool), Arc::clone(&member.slot.id));
+        let picked = Picked::new(Arc::clone(&config.pool), Arc::clone(&seat.slot.id));
         Box::new(picked.probe(ticket.is_probe()))
     });
     Pick {
-        permit: Permit::new(Arc::clone(&member.slot), ticket, now),
-        number: member.slot.number,
+        permit: Permit::new(Arc::clone(&seat.slot), ticket, now),
+        number: seat.slot.number,
         service,
         ready_deadline: config.ready_deadline,
         picked,

@@ -9,6 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::acquired::Acquired;
 use crate::attempted;
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -53,6 +54,43 @@ impl<S, C> HealthRouter<S, C> {
         }
     }
 
+    /// An endpoint for one call that is no exchange over HTTP: a query, a message, a stream. Its service may have to
+    /// be made ready. `None` if there is none that is not draining.
+    ///
+    /// # Cost
+    ///
+    /// One read of the clock and no lock; the endpoint's service is cloned.
+    ///
+    /// ```
+    /// # use buttress_route::{Config, Endpoint, HealthRouter};
+    /// use buttress_core::outcome::Outcome;
+    ///
+    /// let replicas = ["db-1", "db-2"].map(|name| Endpoint::new(name, name));
+    /// let router = HealthRouter::new(Config::new("db"), replicas)?;
+    /// let mut replica = router.try_acquire().ok_or("all of them drain")?;
+    /// assert!(replica.service().starts_with("db-"));
+    /// replica.record(Outcome::Success);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_acquire(&self) -> Option<Acquired<S>>
+    where
+        S: Clone,
+    {
+        let now = self.pool.shared.clock.now();
+        self.pool.pick(now, |_| None).map(Acquired::new)
+    }
+
+    /// [`HealthRouter::try_acquire`] of a call with this key, where the policy heeds keys
+    /// ([`Policy::ConsistentHash`](crate::Policy::ConsistentHash)); [`Affinity::hash`](crate::Affinity::hash) makes one
+    /// of bytes.
+    pub fn try_acquire_for(&self, key: u64) -> Option<Acquired<S>>
+    where
+        S: Clone,
+    {
+        let now = self.pool.shared.clock.now();
+        self.pool.pick_for(now, key).map(Acquired::new)
+    }
+
     /// The pool's handle.
     pub fn handle(&self) -> RouterHandle<S> {
         RouterHandle::new(Arc::clone(&self.pool))
@@ -88,7 +126,7 @@ where
         // The user's code, before there is anything to give back.
         let classify = self.classify.clone();
         let pick = match attempted::of(&request) {
-            None => self.pool.pick(now),
+            None => self.pool.pick(now, |affinity| affinity.key_of(&request)),
             Some(attempted) => self.pool.pick_another(now, attempted),
         };
         match pick {

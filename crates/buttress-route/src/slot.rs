@@ -135,10 +135,17 @@ impl Slot {
         latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
     }
 
+    /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
+    #[inline]
+    pub(crate) fn latency(&self, now: Instant) -> f64 {
+        let score = unpack(self.shown.score.load(Ordering::Relaxed));
+        f64::from(score.latency).max(self.silence(now))
+    }
+
     /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
     /// that hangs shows here long before a timeout, one that is merely busy does not.
     #[inline]
-    fn silence(&self, now: Instant) -> f64 {
+    pub(crate) fn silence(&self, now: Instant) -> f64 {
         match self.shown.unanswered_since.load(Ordering::Relaxed) {
             0 => 0.0,
             since => now.as_nanos().saturating_sub(since) as f64,
@@ -314,7 +321,7 @@ impl Slot {
             // What is behind a state that outranks it, such as draining, is no news.
             _ => return None,
         };
-        state.last_verdict = Some(verdict.clone());
+        state.verdicts.push(now, change, verdict.clone());
         Some(self.event(change, verdict, now))
     }
 

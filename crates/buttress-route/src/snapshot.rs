@@ -7,6 +7,8 @@ use buttress_core::clock::Instant;
 use buttress_core::health::HealthStatus;
 use buttress_core::verdict::Verdict;
 
+use crate::endpoint::Metadata;
+
 /// What a pool is doing with an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -21,7 +23,7 @@ pub enum EndpointState {
     Held,
     /// Thrown out by hand, until it is restored by hand.
     ForcedOut,
-    /// Taken out by hand for good: not even the last resort.
+    /// Taken out by hand for good, or of weight 0: not even the last resort.
     Draining,
 }
 
@@ -77,6 +79,20 @@ pub struct Event {
     pub verdict: Verdict,
 }
 
+/// A decision about an endpoint, as the endpoint remembers it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Judged {
+    /// When; of several like it, the last.
+    pub at: Instant,
+    /// What changed.
+    pub change: Change,
+    /// Why.
+    pub verdict: Verdict,
+    /// So many of one rule were held back one after the other for one reason; else 1.
+    pub times: u32,
+}
+
 /// What an [`Event`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,10 +118,29 @@ pub struct PoolSnapshot {
     pub at: Instant,
     /// The endpoints, in the order in which they were given.
     pub endpoints: Vec<EndpointSnapshot>,
+    /// The name of the policy that picks.
+    pub policy: &'static str,
+    /// The levels of endpoints, the one that is asked first before the others.
+    pub levels: Vec<LevelSnapshot>,
     /// How many endpoints may be out at once.
     pub max_ejected: usize,
     /// The median of the endpoints' latencies; that of an endpoint which has shown none.
     pub median_latency: Duration,
+}
+
+/// Endpoints of one priority and distance, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LevelSnapshot {
+    /// Their priority.
+    pub priority: u8,
+    /// Parts of the pool's locality that they do not share.
+    pub distance: u8,
+    /// How many there are.
+    pub endpoints: usize,
+    /// The share of the requests that they take, 0 to 1. It follows what goes out or comes back with the next
+    /// request, within a millisecond.
+    pub share: f64,
 }
 
 /// An endpoint at one moment.
@@ -123,8 +158,14 @@ pub struct EndpointSnapshot {
     pub suspect: bool,
     /// After how long it is probed, if it is ejected.
     pub retry_after: Option<Duration>,
-    /// Its weight.
+    /// Its weight; 0 drains it.
     pub weight: u32,
+    /// What it was given beside its weight.
+    pub metadata: Metadata,
+    /// Its priority; 0 is asked first.
+    pub priority: u8,
+    /// Where it is, if it was said.
+    pub locality: Option<Arc<str>>,
     /// Requests sent and not yet ended.
     pub in_flight: u32,
     /// Requests ever sent.
@@ -151,6 +192,9 @@ pub struct EndpointSnapshot {
     pub check: Option<CheckSnapshot>,
     /// The last decision about it.
     pub last_verdict: Option<Verdict>,
+    /// The last 16 decisions about it, oldest first: why it is where it is, and what held back what else a rule
+    /// would have had.
+    pub verdicts: Vec<Judged>,
 }
 
 /// What the active checks of an endpoint say.

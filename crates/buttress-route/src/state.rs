@@ -20,9 +20,11 @@ use buttress_core::window::TimeWindow;
 use crate::config::Config;
 use crate::evidence::{Evidence, Score};
 use crate::peers::{Peers, Shows};
+use crate::policy::Policy;
 use crate::slot::Slot;
 use crate::snapshot::{CheckSnapshot, EndpointState};
 use crate::tally::{ProbeResult, Rule, Tally};
+use crate::verdicts::Verdicts;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
@@ -45,7 +47,7 @@ pub(crate) struct State {
     pub(crate) signals: Vec<HealthSignal>,
     checked: Checked,
     pub(crate) since: Instant,
-    pub(crate) last_verdict: Option<Verdict>,
+    pub(crate) verdicts: Verdicts,
     consecutive: u32,
     recent: Recent,
     window: Option<TimeWindow>,
@@ -61,6 +63,8 @@ pub(crate) struct State {
     /// By whose word it was held last.
     held_for: Rule,
     draining: bool,
+    /// It is of weight 0.
+    weightless: bool,
     /// A rule would have thrown it out, was held back, and has not been contradicted since.
     spared: bool,
 }
@@ -95,7 +99,7 @@ impl State {
             signals,
             checked: Checked::default(),
             since: now,
-            last_verdict: None,
+            verdicts: Verdicts::default(),
             consecutive: 0,
             recent: Recent::default(),
             window: config
@@ -109,6 +113,7 @@ impl State {
             held: false,
             held_for: Rule::HealthSignal,
             draining: false,
+            weightless: false,
             spared: false,
             config,
         }
@@ -117,13 +122,18 @@ impl State {
     /// What the pool is doing with the endpoint.
     pub(crate) fn endpoint_state(&self) -> EndpointState {
         match self.circuit.state() {
-            _ if self.draining => EndpointState::Draining,
+            _ if self.draining || self.weightless => EndpointState::Draining,
             circuit::State::ForcedOpen => EndpointState::ForcedOut,
             circuit::State::Open => EndpointState::Ejected,
             circuit::State::HalfOpen => EndpointState::Probing,
             _ if self.held => EndpointState::Held,
             _ => EndpointState::Active,
         }
+    }
+
+    /// Whether the endpoint is of weight 0.
+    pub(crate) const fn is_weightless(&self) -> bool {
+        self.weightless
     }
 
     /// Whether the endpoint takes traffic only because the budget bears no further ejection.
@@ -162,10 +172,21 @@ impl State {
 
     pub(crate) fn score(&self, now: Instant, peers: &Peers) -> Score {
         let mut score = self.evidence.score(now, &peers.pool());
+        if matches!(self.config.policy, Policy::PeakEwma) {
+            score.latency = self.peak(now, peers);
+        }
         if self.warned && !self.held {
             score.latency *= WARNED_COST;
         }
         score
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "24 bits are more than is known"
+    )]
+    fn peak(&self, now: Instant, peers: &Peers) -> f32 {
+        self.evidence.peak_at(now, peers.latency()) as f32
     }
 
     /// The mean latency, if the score stands on nothing else.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use buttress_core::circuit::{Backoff, Settings};
 use buttress_core::health::HealthStatus;
-use buttress_route::{EndpointState, PoolSnapshot};
+use buttress_route::{Change, EndpointState, PoolSnapshot};
 use common::{Mode, World, endpoint, ok_after};
 use proptest::prelude::*;
 
@@ -118,6 +118,29 @@ proptest! {
             take(&mut world, step);
             let snapshot = world.handle().snapshot();
             prop_assert!(out_by_rule(&snapshot) <= snapshot.max_ejected, "{:?}", snapshot);
+        }
+    }
+
+    #[test]
+    fn every_change_of_state_has_its_verdict_and_begins_where_the_last_one_ended(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let mut world = world();
+        for step in &steps {
+            take(&mut world, step);
+            for endpoint in &world.handle().snapshot().endpoints {
+                let mut state = None;
+                for judged in &endpoint.verdicts {
+                    if let Change::Transition { from, to } = judged.change {
+                        prop_assert!(state.is_none_or(|state| state == from), "{:?}", endpoint);
+                        state = Some(to);
+                    }
+                }
+                // The first decision may have been forgotten, but only if others came.
+                let begins = (endpoint.verdicts.len() < 16).then_some(EndpointState::Active);
+                let told = state.or(begins);
+                prop_assert!(told.is_none_or(|told| told == endpoint.state), "{:?}", endpoint);
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use buttress_core::reject::Rejected;
 use buttress_core::replay::Replay;
 use buttress_core::rng::Rng;
 use buttress_route::failover::{Budget, Config, Failover, FailoverHandle, FailoverLayer};
-use buttress_route::{Endpoint, HealthRouter, Rules};
+use buttress_route::{Endpoint, HealthRouter, RouterHandle, Rules};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -144,6 +144,11 @@ impl World {
     }
 
     fn with(says: &[Says], configure: impl FnOnce(Config) -> Config) -> Self {
+        Self::over(says, &[], configure)
+    }
+
+    /// Hosts of these priorities; of 0 where none is given.
+    fn over(says: &[Says], priorities: &[u8], configure: impl FnOnce(Config) -> Config) -> Self {
         let time = ManualClock::new();
         let (seen, says) = (Arc::default(), Arc::new(Mutex::new(says.to_vec())));
         let host = |number| Host {
@@ -152,7 +157,11 @@ impl World {
             seen: Arc::clone(&seen),
         };
         let count = says.lock().unwrap().len();
-        let endpoints = (0..count).map(|number| Endpoint::new(number.to_string(), host(number)));
+        let endpoint = |number: usize| {
+            let priority = priorities.get(number).copied().unwrap_or_default();
+            Endpoint::new(number.to_string(), host(number)).priority(priority)
+        };
+        let endpoints = (0..count).map(endpoint);
         let pool = buttress_route::Config::default()
             .rules(Rules::none())
             .ready_deadline(Duration::from_millis(100))
@@ -167,6 +176,10 @@ impl World {
             seen,
             stack,
         }
+    }
+
+    fn pool(&self) -> RouterHandle<Host> {
+        self.stack.get_ref().handle()
     }
 
     fn handle(&self) -> FailoverHandle {
@@ -317,6 +330,29 @@ fn no_endpoint_is_asked_twice_and_the_last_answer_stands_where_none_is_left() {
     let mut asked: Vec<usize> = world.took().iter().map(|seen| seen.by).collect();
     asked.sort_unstable();
     assert_eq!(asked, [0, 1, 2]);
+    assert_eq!(world.given_up("no_endpoint"), 1);
+}
+
+#[test]
+fn another_of_the_same_priority_is_asked_before_one_of_the_next() {
+    let broken = Says::Status(503);
+    let mut world = World::over(&[OK, broken, broken, broken], &[1, 0, 0, 0], |it| {
+        it.attempts(4)
+    });
+    assert_eq!(world.ask(get()), Some((200, "0".into())));
+    let took: Vec<_> = world.took().iter().map(|seen| seen.by).collect();
+    assert_eq!(took.len(), 4);
+    assert!(took.ends_with(&[0]), "{took:?}");
+}
+
+#[test]
+fn where_the_others_are_out_they_are_asked_unless_the_pool_fails_closed() {
+    let mut world = World::new(&[Says::Status(503), OK]);
+    world.pool().eject("1");
+    assert_eq!(world.ask(get()), Some((200, "1".into())));
+    let config = world.pool().config().fail_closed(true);
+    world.pool().reconfigure(config).unwrap();
+    assert_eq!(world.ask(get()), Some((503, "0".into())));
     assert_eq!(world.given_up("no_endpoint"), 1);
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
 use buttress::correlation;
-use buttress::route::{self, Rules, failover};
+use buttress::route::{self, Affinity, Policy, Rules, failover};
 
-use crate::config::{Pool, PoolFailover, PoolHealth, RouteBreaker, Trust};
+use crate::config::{
+    Endpoint, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, RouteBreaker, Trust,
+};
 use crate::networks::FromWithin;
 
 /// Who is believed about an ID is believed about a trace.
@@ -29,13 +31,26 @@ pub fn router(pool: &Pool) -> route::Config {
         open_for,
         max_ejected,
         decay,
+        overprovisioning,
+        fail_closed,
     } = pool.health;
     let rules = Rules::default().consecutive_failures(consecutive_failures);
     let config = route::Config::new(pool.name.as_str());
     // An endpoint that is away costs its peers its load: three times is long enough.
     let out_for = Backoff::exponential(open_for, open_for.saturating_mul(3));
     let circuit = config.circuit.clone().open_for(out_for);
+    let config = match &pool.affinity {
+        Some(affinity) => config.affinity(self::affinity(affinity)),
+        None => config,
+    };
+    let config = match &pool.locality {
+        Some(locality) => config.locality(locality.as_str()),
+        None => config,
+    };
     config
+        .policy(policy(pool.pick))
+        .overprovisioning(overprovisioning)
+        .fail_closed(fail_closed)
         .rules(rules)
         .circuit(circuit)
         .max_ejected(max_ejected)
@@ -67,6 +82,35 @@ pub fn failover(pool: &Pool) -> failover::Config {
         .budget(budget)
 }
 
+/// What the file says of an endpoint, reached through `service`.
+pub fn endpoint<S>(endpoint: &Endpoint, service: S) -> route::Endpoint<S> {
+    route::Endpoint::new(endpoint.address.as_str(), service)
+        .weight(endpoint.weight)
+        .priority(endpoint.priority)
+        .locality(endpoint.locality.as_deref().unwrap_or_default())
+}
+
+/// By what a pool picks.
+const fn policy(pick: PoolPick) -> Policy {
+    match pick {
+        PoolPick::ExpectedCost => Policy::ExpectedCost,
+        PoolPick::RoundRobin => Policy::RoundRobin,
+        PoolPick::Random => Policy::Random,
+        PoolPick::WeightedRandom => Policy::WeightedRandom,
+        PoolPick::LeastRequest => Policy::LeastRequest,
+        PoolPick::PeakEwma => Policy::PeakEwma,
+        PoolPick::ConsistentHash => Policy::ConsistentHash { bound: 1.25 },
+    }
+}
+
+fn affinity(affinity: &PoolAffinity) -> Affinity {
+    match affinity {
+        PoolAffinity::Header(name) => Affinity::header(name.clone()),
+        PoolAffinity::Cookie(name) => Affinity::cookie(name),
+        PoolAffinity::Path => Affinity::path(),
+    }
+}
+
 /// The settings of a route's breaker.
 pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
     let in_a_row = breaker
@@ -90,4 +134,60 @@ pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
 /// What the file says is the first open time; it doubles while the trouble lasts, up to ten times.
 fn backoff(first: Duration) -> Backoff {
     Backoff::exponential(first, first.saturating_mul(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn pool(keys: &str) -> Pool {
+        let text = format!(
+            "[[pool]]\nname = \"p\"\n{keys}\n[[route]]\nname = \"r\"\npath_prefix = \"/\"\npool = \"p\"\n"
+        );
+        Config::parse("gateway.toml", &text)
+            .unwrap()
+            .pools
+            .remove(0)
+    }
+
+    #[test]
+    fn every_way_to_pick_is_the_routers_own_of_that_name() {
+        for name in [
+            "expected_cost",
+            "round_robin",
+            "random",
+            "weighted_random",
+            "least_request",
+            "peak_ewma",
+            "consistent_hash",
+        ] {
+            let affinity = if name == "consistent_hash" {
+                "affinity = \"path\"\n"
+            } else {
+                ""
+            };
+            let keys = format!("pick = \"{name}\"\n{affinity}endpoints = [\"127.0.0.1:1\"]");
+            let config = router(&pool(&keys));
+            assert_eq!(config.policy.as_str(), name);
+            assert_eq!(config.affinity.is_some(), !affinity.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_endpoint_reaches_the_router() {
+        let keys = "locality = \"eu/1a\"\nendpoints = [\"127.0.0.1:1\", { address = \"127.0.0.1:2\", \
+                    weight = 0, priority = 1, locality = \"eu/1b\" }]\n\
+                    health = { overprovisioning = 2.0, fail_closed = true }";
+        let pool = pool(keys);
+        let config = router(&pool);
+        assert_eq!(config.locality.as_deref(), Some("eu/1a"));
+        assert!(config.fail_closed && config.overprovisioning > 1.9);
+        let endpoints = pool.endpoints.iter().map(|it| endpoint(it, ()));
+        let router = route::HealthRouter::new(config, endpoints).unwrap();
+        let shown = router.handle().snapshot().endpoints;
+        assert_eq!((shown[0].weight, shown[0].priority), (1, 0));
+        assert_eq!((shown[1].weight, shown[1].priority), (0, 1));
+        assert_eq!(shown[1].locality.as_deref(), Some("eu/1b"));
+    }
 }

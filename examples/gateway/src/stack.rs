@@ -29,8 +29,8 @@ use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Hosts};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
+use buttress::route::HealthRouter;
 use buttress::route::failover::{Failover, FailoverLayer};
-use buttress::route::{Endpoint, HealthRouter};
 use buttress::telemetry::LogHandle;
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
@@ -246,8 +246,7 @@ impl Build {
                 ..of_pool
             };
             let origin = Origin::new(each.authority.clone(), how, taken.clone());
-            let client = client(origin, pool, each);
-            endpoints.push(Endpoint::new(each.address.as_str(), client).weight(each.weight));
+            endpoints.push(settings::endpoint(each, client(origin, pool, each)));
             times.push((each.address.as_str().into(), taken));
         }
         let router = HealthRouter::new(config, endpoints)?;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use buttress::breaker::BreakerHandle;
 use buttress::core::clock::Instant;
+use buttress::core::verdict::Action;
 use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
-use buttress::route::EndpointSnapshot;
 use buttress::route::failover::FailoverSnapshot;
+use buttress::route::{Change, EndpointSnapshot, Judged, LevelSnapshot};
 use serde_json::{Value, json};
 
 use crate::rooms::{PoolRoom, Rooms};
@@ -109,6 +110,8 @@ fn pool(pool: &PoolRoom) -> Value {
         .map(|each| endpoint(pool, now.at, each));
     json!({
         "pool": &*now.pool,
+        "pick": now.policy,
+        "levels": now.levels.iter().map(level).collect::<Value>(),
         "max_ejected": now.max_ejected,
         "failover": failover(&pool.failover.snapshot()),
         "endpoints": endpoints.collect::<Value>(),
@@ -131,6 +134,15 @@ fn failover(now: &FailoverSnapshot) -> Value {
     })
 }
 
+fn level(level: &LevelSnapshot) -> Value {
+    json!({
+        "priority": level.priority,
+        "distance": level.distance,
+        "endpoints": level.endpoints,
+        "share": level.share,
+    })
+}
+
 fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value {
     json!({
         "endpoint": &*endpoint.id,
@@ -138,6 +150,8 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "for_seconds": now.saturating_since(endpoint.since).as_secs_f64(),
         "retry_after_seconds": endpoint.retry_after.map(|wait| wait.as_secs_f64()),
         "weight": endpoint.weight,
+        "priority": endpoint.priority,
+        "locality": endpoint.locality.as_deref(),
         "in_flight": endpoint.in_flight,
         "picks": endpoint.picks,
         "share": endpoint.share,
@@ -146,5 +160,33 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "cost_ms": endpoint.cost * 1e3,
         "windows": pool.windows(&endpoint.id).iter().map(window).collect::<Value>(),
         "verdict": endpoint.last_verdict.as_ref().map(ToString::to_string),
+        "verdicts": endpoint.verdicts.iter().rev().map(|each| judged(now, each)).collect::<Value>(),
+    })
+}
+
+/// A decision with its evidence. `held_back_by` says what suppressed it.
+fn judged(now: Instant, judged: &Judged) -> Value {
+    let verdict = &judged.verdict;
+    let (from, to) = match judged.change {
+        Change::Transition { from, to } => (Some(from.as_str()), Some(to.as_str())),
+        _ => (None, None),
+    };
+    let held_back_by = match &verdict.action {
+        Action::Suppressed(why) => Some(why),
+        _ => None,
+    };
+    json!({
+        "seconds_ago": now.saturating_since(judged.at).as_secs_f64(),
+        "times": judged.times,
+        "from": from,
+        "to": to,
+        "rule": verdict.rule,
+        "observed": verdict.observed,
+        "threshold": verdict.threshold,
+        "samples": verdict.samples,
+        "window_seconds": verdict.window.map(|window| window.as_secs_f64()),
+        "peers": verdict.peers,
+        "held_back_by": held_back_by,
+        "text": verdict.to_string(),
     })
 }

@@ -212,10 +212,10 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "already",
         ),
         (
-            "endpoints = [{ address = \"127.0.0.1:1\", weight = 0 }]",
+            "endpoints = [{ address = \"127.0.0.1:1\", weight = -1 }]",
             3,
             "pool.p.endpoints[0]",
-            "weight 0",
+            "weight -1",
         ),
         (
             "endpoints = [{ adress = \"x\" }]",
@@ -228,6 +228,42 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             4,
             "pool.p.protocol",
             "\"h2\"",
+        ),
+        (
+            "endpoints = [{ address = \"127.0.0.1:1\", priority = 256 }]",
+            3,
+            "pool.p.endpoints[0]",
+            "priority 256",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { overprovisioning = 0.5 }",
+            1,
+            "pool.p.health.overprovisioning",
+            "1 or more",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"best\"",
+            4,
+            "pool.p.pick",
+            "\"round_robin\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"consistent_hash\"",
+            4,
+            "pool.p.pick",
+            "needs a key",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\naffinity = \"path\"",
+            4,
+            "pool.p.affinity",
+            "consistent_hash",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"consistent_hash\"\naffinity = \"cookie:a b\"",
+            5,
+            "pool.p.affinity",
+            "ties to nothing",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { max_ejected = 2.0 }",

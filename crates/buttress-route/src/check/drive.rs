@@ -18,7 +18,7 @@ use super::kind::{Check, CheckError, CheckFailed};
 use super::schedule::Schedule;
 use crate::background::{Term, caught};
 use crate::handle::RouterHandle;
-use crate::members::Member;
+use crate::members::Members;
 use crate::pool::Pool;
 use crate::slot::Slot;
 use crate::state::{CheckEnded, Checker};
@@ -71,7 +71,7 @@ struct Driver<S, C> {
     timeout: Duration,
     schedule: Schedule,
     /// The list that the schedule is of. Weak, so that what left is not kept.
-    seen: Option<Weak<[Member<S>]>>,
+    seen: Option<Weak<Members<S>>>,
     running: Vec<Running>,
 }
 
@@ -113,13 +113,13 @@ where
 
     /// Looks who is in the pool.
     fn look(&mut self, pool: &Pool<S>, now: Instant) {
-        let list = Arc::downgrade(&pool.members().list);
+        let members = pool.members();
+        let list = Arc::downgrade(&members);
         if self.seen.as_ref().is_some_and(|seen| seen.ptr_eq(&list)) {
             return;
         }
-        let members = pool.members();
-        let ids: BTreeSet<_> = (members.list.iter())
-            .map(|member| Arc::clone(&member.slot.id))
+        let ids: BTreeSet<_> = (members.seats())
+            .map(|seat| Arc::clone(&seat.slot.id))
             .collect();
         self.schedule.set(&ids, now, &pool.shared.rng);
         self.seen = Some(list);
@@ -128,15 +128,14 @@ where
     fn begin(&mut self, pool: &Pool<S>, now: Instant) {
         while let Some(id) = self.schedule.begin(now) {
             let members = pool.members();
-            let member = members.list.iter().find(|member| member.slot.id == id);
-            let Some(member) = member else {
+            let Some((seat, service)) = members.named(&id) else {
                 // Gone since the last look.
                 self.schedule.ended(&id, true, false, now, &pool.shared.rng);
                 continue;
             };
-            let slot = Arc::clone(&member.slot);
+            let slot = Arc::clone(&seat.slot);
             // Somebody else's code, before anything is leased.
-            let service = catch_unwind(AssertUnwindSafe(|| member.service.clone())).ok();
+            let service = catch_unwind(AssertUnwindSafe(|| service.clone())).ok();
             let probe = slot.check_begins(&self.by, now);
             let work = Box::pin(self.work(id, service));
             self.running.push(Running { slot, probe, work });
@@ -187,8 +186,8 @@ impl<S, C> Drop for Driver<S, C> {
             return;
         };
         let now = self.clock.now();
-        for member in &*pool.members().list {
-            member.slot.checks_over(&self.by, now);
+        for seat in pool.members().seats() {
+            seat.slot.checks_over(&self.by, now);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Read;
-use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,7 +126,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// One endpoint a line: its identity, and perhaps `weight=` and a number from 1 up. What follows a `#`
+/// One endpoint a line: its identity, and perhaps `weight=` and a number from 0 up, where 0 drains it. What follows a `#`
 /// and empty lines say nothing. An identity that comes twice is refused.
 ///
 /// ```
@@ -169,8 +168,8 @@ fn node(line: &str) -> Result<Option<Node>, String> {
         let weight = word.strip_prefix("weight=");
         let weight = weight.ok_or_else(|| format!("`{word}` is unknown; write weight=2"))?;
         let weight = weight
-            .parse::<NonZeroU32>()
-            .map_err(|_| format!("`{weight}` is no weight; write a number from 1 up"))?;
+            .parse::<u32>()
+            .map_err(|_| format!("`{weight}` is no weight; write a number from 0 up"))?;
         node = node.weight(weight);
     }
     Ok(Some(node))
@@ -193,7 +192,7 @@ mod tests {
     fn a_line_that_makes_no_sense_refuses_the_whole_and_is_named() {
         for (text, problem) in [
             ("a\nb wieght=2\n", "line 2: `wieght=2` is unknown"),
-            ("a weight=0", "line 1: `0` is no weight"),
+            ("a weight=x", "line 1: `x` is no weight"),
             ("a weight=-1", "line 1: `-1` is no weight"),
             ("a\n\n# b\na", "line 4: `a` came before"),
             ("weight=2", "line 1: `weight=2` is no identity"),

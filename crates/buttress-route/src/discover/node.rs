@@ -1,6 +1,5 @@
 //! What a source says of an endpoint, and how an endpoint is made of it.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
@@ -9,7 +8,7 @@ use crate::endpoint::Endpoint;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     id: Arc<str>,
-    weight: Option<NonZeroU32>,
+    weight: Option<u32>,
 }
 
 impl Node {
@@ -21,9 +20,9 @@ impl Node {
         }
     }
 
-    /// With this weight. It takes the place of the one that [`MakeEndpoint`] gave.
+    /// With this weight; at 0 it is drained. It takes the place of the one that [`MakeEndpoint`] gave.
     #[must_use]
-    pub const fn weight(mut self, weight: NonZeroU32) -> Self {
+    pub const fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);
         self
     }
@@ -34,7 +33,7 @@ impl Node {
     }
 
     /// The weight, if the source says one.
-    pub const fn said_weight(&self) -> Option<NonZeroU32> {
+    pub const fn said_weight(&self) -> Option<u32> {
         self.weight
     }
 

@@ -107,7 +107,6 @@ impl<S: Clone> Roster<S> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::num::NonZeroU32;
     use std::sync::{Mutex, PoisonError};
 
     use proptest::prelude::*;
@@ -155,16 +154,15 @@ mod tests {
 
     #[test]
     fn a_weight_that_changes_is_news_and_makes_nothing_anew() {
-        let two = NonZeroU32::new(2).unwrap();
         let make = |node: &Node| {
             assert_eq!(node.said_weight(), None, "it was made before");
             node.endpoint(())
         };
         let mut roster = Roster::new();
         roster.learn(&[Node::new("a")], &make).unwrap();
-        let learned = roster.learn(&[Node::new("a").weight(two)], &make).unwrap();
+        let learned = roster.learn(&[Node::new("a").weight(2)], &make).unwrap();
         assert!(learned.is_news() && learned.joined == 0);
-        assert_eq!(learned.endpoints[0].weight, two);
+        assert_eq!(learned.endpoints[0].weight, 2);
     }
 
     #[test]

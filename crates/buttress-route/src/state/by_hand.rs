@@ -21,6 +21,15 @@ impl State {
         news.then(|| by_hand(Action::Forced))
     }
 
+    /// The endpoint is of weight 0, or is so no more.
+    pub(crate) fn set_weightless(&mut self, weightless: bool, now: Instant) -> Decision {
+        self.weightless = weightless;
+        if !weightless && self.endpoint_state() == EndpointState::Active {
+            self.start_afresh(now);
+        }
+        Decision(Verdict::new("weight", Action::Forced))
+    }
+
     /// Lets the endpoint back, whatever keeps it out.
     pub(crate) fn restore(&mut self, now: Instant) -> Option<Decision> {
         self.let_back(now).then(|| by_hand(Action::Forced))

@@ -33,7 +33,7 @@ impl State {
     #[inline]
     fn is_untroubled(&self, now: Instant) -> bool {
         self.circuit.state() == circuit::State::Closed
-            && !(self.warned || self.held || self.draining || self.spared)
+            && !(self.warned || self.held || self.draining || self.weightless || self.spared)
             && (self.signals.is_empty() || now < self.ask_at)
     }
 }

@@ -348,6 +348,12 @@ pub struct Pool {
     pub body_idle_timeout: Duration,
     /// How long an idle connection to an endpoint is kept.
     pub keep_alive: Duration,
+    /// By what an endpoint is picked for a request.
+    pub pick: PoolPick,
+    /// What ties a request to an endpoint; there exactly if `pick` heeds it.
+    pub affinity: Option<PoolAffinity>,
+    /// Where the gateway stands, the largest part first and parted by `/`: who shares more of it is asked first.
+    pub locality: Option<String>,
     /// At least one; no address twice.
     pub endpoints: Vec<Endpoint>,
     /// When an endpoint is thrown out.
@@ -365,6 +371,37 @@ pub enum Protocol {
     Http2,
 }
 
+/// By what an endpoint of a pool is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolPick {
+    /// The least expected time to a good answer.
+    #[default]
+    ExpectedCost,
+    /// Each in its turn, by weight.
+    RoundRobin,
+    /// Any, whatever its weight.
+    Random,
+    /// Any, by weight.
+    WeightedRandom,
+    /// Of two the one with fewer requests in flight.
+    LeastRequest,
+    /// Of two the one with less peak latency times requests in flight.
+    PeakEwma,
+    /// The one that the request's key belongs to, unless it has a quarter more than its share of the load.
+    ConsistentHash,
+}
+
+/// What ties a request to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolAffinity {
+    /// The value of this header.
+    Header(HeaderName),
+    /// The value of this cookie.
+    Cookie(String),
+    /// The path, without the query.
+    Path,
+}
+
 /// One endpoint of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -374,8 +411,12 @@ pub struct Endpoint {
     pub authority: http::uri::Authority,
     /// What it resolved to when the file was read; new connections resolve afresh.
     pub resolved: Vec<SocketAddr>,
-    /// Share of traffic, relative to the others of the pool.
-    pub weight: NonZeroU32,
+    /// Share of traffic, relative to the others of the pool; 0 takes none.
+    pub weight: u32,
+    /// 0 is asked first.
+    pub priority: u8,
+    /// Where it stands, as the pool's.
+    pub locality: Option<String>,
 }
 
 /// When an endpoint is thrown out of its pool, and how many may be out at once.
@@ -389,6 +430,10 @@ pub struct PoolHealth {
     pub max_ejected: f64,
     /// The time constant with which what was seen of an endpoint fades.
     pub decay: Duration,
+    /// How much more than its share a priority bears before the next takes what it lacks; 1 or more.
+    pub overprovisioning: f64,
+    /// Whether requests are refused while every endpoint is out.
+    pub fail_closed: bool,
 }
 
 impl PoolHealth {
@@ -397,6 +442,8 @@ impl PoolHealth {
         open_for: Duration::from_secs(5),
         max_ejected: 0.5,
         decay: Duration::from_secs(10),
+        overprovisioning: 1.4,
+        fail_closed: false,
     };
 }
 

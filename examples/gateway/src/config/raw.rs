@@ -108,6 +108,9 @@ pub(super) struct Pool {
     pub(super) head_timeout: Text,
     pub(super) body_idle_timeout: Text,
     pub(super) keep_alive: Text,
+    pub(super) pick: Text,
+    pub(super) affinity: Text,
+    pub(super) locality: Text,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
     pub(super) health: Health,
     pub(super) failover: Failover,
@@ -130,6 +133,10 @@ pub(super) struct WeightedEndpoint {
     pub(super) address: String,
     #[serde(default)]
     pub(super) weight: Option<i64>,
+    #[serde(default)]
+    pub(super) priority: Option<i64>,
+    #[serde(default)]
+    pub(super) locality: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +146,8 @@ pub(super) struct Health {
     pub(super) open_for: Text,
     pub(super) max_ejected: Real,
     pub(super) decay: Text,
+    pub(super) overprovisioning: Real,
+    pub(super) fail_closed: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::Trust;
+use http::HeaderName;
+
+use super::{PoolAffinity, Trust};
 use crate::networks::Network;
 
 /// Reads `10s`, `250ms`, `1m30s`; refuses zero and anything without a unit.
@@ -67,6 +69,24 @@ pub(super) fn trust(value: &toml::Value) -> Result<Trust, String> {
             read.collect::<Result<_, _>>().map(Trust::Networks)
         }
         _ => Err(wrong()),
+    }
+}
+
+/// Reads `header:x-user`, `cookie:session` or `path`.
+pub(super) fn affinity(text: &str) -> Result<PoolAffinity, String> {
+    let problem = || {
+        format!("\"{text}\" ties to nothing; write \"header:NAME\", \"cookie:NAME\" or \"path\"")
+    };
+    let is_token = |name: &str| name.parse::<HeaderName>().is_ok();
+    match text.split_once(':') {
+        None if text == "path" => Ok(PoolAffinity::Path),
+        Some(("header", name)) => name
+            .parse()
+            .map(PoolAffinity::Header)
+            .map_err(|_| problem()),
+        // A cookie's name is a token, as that of a header is.
+        Some(("cookie", name)) if is_token(name) => Ok(PoolAffinity::Cookie(name.to_owned())),
+        _ => Err(problem()),
     }
 }
 

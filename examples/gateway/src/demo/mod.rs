@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use crate::config::{
     Admin, Audit, Config, Correlation, Endpoint, Forwarded, Listen, Log, Metrics, Pool,
-    PoolFailover, PoolHealth, Protocol, Route, RouteBreaker, Trace,
+    PoolFailover, PoolHealth, PoolPick, Protocol, Route, RouteBreaker, Trace,
 };
 use crate::gateway::Gateway;
 use crate::server::{BindError, Drain, Phase};
@@ -99,7 +99,9 @@ fn endpoint(upstream: &Upstream) -> Option<Endpoint> {
         authority: address.parse().ok()?,
         address,
         resolved: vec![upstream.address()],
-        weight: std::num::NonZeroU32::MIN,
+        weight: 1,
+        priority: 0,
+        locality: None,
     })
 }
 
@@ -112,6 +114,9 @@ fn pool() -> Pool {
         head_timeout: Duration::from_secs(5),
         body_idle_timeout: Duration::from_secs(5),
         keep_alive: Duration::from_secs(30),
+        pick: PoolPick::default(),
+        affinity: None,
+        locality: None,
         endpoints: Vec::new(),
         // A cycle is short; what was seen in the one before should not rule the next.
         health: PoolHealth {

@@ -1,6 +1,5 @@
 //! `[[pool]]`: names that differ, endpoints that exist.
 
-use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,7 +7,9 @@ use http::StatusCode;
 use serde_spanned::Spanned;
 
 use super::super::report::Report;
-use super::super::{Endpoint, Pool, PoolFailover, PoolHealth, Protocol, raw, values};
+use super::super::{
+    Endpoint, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values,
+};
 use super::{choice, count, duration, named, ratio, resolve};
 use crate::settings;
 
@@ -69,6 +70,7 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         &protocols,
         report,
     );
+    let (pick, affinity) = pick(raw, &key, report);
     let mut wait = |text: &Option<Spanned<String>>, what: &str, default: u64| {
         duration(text.as_ref(), &format!("{key}.{what}"), report)
             .unwrap_or(Duration::from_secs(default))
@@ -80,6 +82,9 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         head_timeout: wait(&raw.head_timeout, "head_timeout", 30),
         body_idle_timeout: wait(&raw.body_idle_timeout, "body_idle_timeout", 60),
         keep_alive: wait(&raw.keep_alive, "keep_alive", 30),
+        pick,
+        affinity,
+        locality: raw.locality.as_ref().map(|it| it.get_ref().clone()),
         endpoints: endpoints(raw.endpoints.as_ref(), &key, place, report),
         health: health(&raw.health, &key, report),
         failover: failover(&raw.failover, &key, report),
@@ -128,6 +133,40 @@ fn status(written: &Spanned<i64>, key: &str, report: &mut Report<'_>) -> Option<
     status
 }
 
+/// By what is picked, and what ties a request to an endpoint: one is of no use without the other.
+fn pick(raw: &raw::Pool, pool: &str, report: &mut Report<'_>) -> (PoolPick, Option<PoolAffinity>) {
+    let choices = [
+        ("expected_cost", PoolPick::ExpectedCost),
+        ("round_robin", PoolPick::RoundRobin),
+        ("random", PoolPick::Random),
+        ("weighted_random", PoolPick::WeightedRandom),
+        ("least_request", PoolPick::LeastRequest),
+        ("peak_ewma", PoolPick::PeakEwma),
+        ("consistent_hash", PoolPick::ConsistentHash),
+    ];
+    let key = format!("{pool}.pick");
+    let pick = choice(raw.pick.as_ref(), &key, &choices, report).unwrap_or_default();
+    let affinity = raw.affinity.as_ref().and_then(|text| {
+        let key = format!("{pool}.affinity");
+        if pick != PoolPick::ConsistentHash {
+            let message = "only pick = \"consistent_hash\" heeds it; add that or remove this";
+            report.add(text.span(), &key, message);
+        }
+        let affinity = values::affinity(text.get_ref());
+        affinity
+            .map_err(|it| report.add(text.span(), &key, it))
+            .ok()
+    });
+    if let Some(text) = raw.pick.as_ref()
+        && pick == PoolPick::ConsistentHash
+        && raw.affinity.is_none()
+    {
+        let message = "needs a key; add affinity = \"header:NAME\", \"cookie:NAME\" or \"path\"";
+        report.add(text.span(), &key, message);
+    }
+    (pick, affinity)
+}
+
 fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth {
     let default = PoolHealth::DEFAULT;
     let key = |what: &str| format!("{pool}.health.{what}");
@@ -143,6 +182,12 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
         max_ejected: ratio(raw.max_ejected.as_ref(), &key("max_ejected"), report)
             .unwrap_or(default.max_ejected),
         decay: duration(raw.decay.as_ref(), &key("decay"), report).unwrap_or(default.decay),
+        // The router says what it takes.
+        overprovisioning: raw
+            .overprovisioning
+            .as_ref()
+            .map_or(default.overprovisioning, |it| *it.get_ref()),
+        fail_closed: raw.fail_closed.unwrap_or(default.fail_closed),
     }
 }
 
@@ -183,14 +228,16 @@ fn endpoints(
 }
 
 fn endpoint(raw: &raw::Endpoint) -> Result<Endpoint, String> {
-    let (address, weight) = match raw {
-        raw::Endpoint::Address(address) => (address, 1),
-        raw::Endpoint::Weighted(endpoint) => (&endpoint.address, endpoint.weight.unwrap_or(1)),
+    let (address, said) = match raw {
+        raw::Endpoint::Address(address) => (address, None),
+        raw::Endpoint::Weighted(endpoint) => (&endpoint.address, Some(endpoint)),
     };
+    let weight = said.and_then(|it| it.weight).unwrap_or(1);
+    let priority = said.and_then(|it| it.priority).unwrap_or(0);
+    let priority = u8::try_from(priority)
+        .map_err(|_| format!("priority {priority} is none; write a number from 0 to 255"))?;
     let weight = u32::try_from(weight)
-        .ok()
-        .and_then(NonZeroU32::new)
-        .ok_or_else(|| format!("weight {weight} is not a count; write a number from 1 up"))?;
+        .map_err(|_| format!("weight {weight} is not a count; write a number from 0 up"))?;
     let (_, port) = values::host_port(address)?;
     if port == 0 {
         return Err("port 0 cannot be connected to; write the port the upstream listens on".into());
@@ -203,5 +250,7 @@ fn endpoint(raw: &raw::Endpoint) -> Result<Endpoint, String> {
         authority,
         resolved: resolve(address)?,
         weight,
+        priority,
+        locality: said.and_then(|it| it.locality.clone()),
     })
 }

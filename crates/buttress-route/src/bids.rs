@@ -1,41 +1,38 @@
-//! The pick: which of some candidates a request goes to.
+//! Which of some bids is taken.
 //!
 //! The cheapest, and chance among all that are as cheap to within the noise band. Without the band
 //! every client of a healthy pool would run after the same endpoint for a difference that is none;
 //! with it a healthy pool is balanced as by least requests.
 //!
-//! The cost of a candidate is the time to a good answer times its load, where the load is
-//! `1 + in flight × mean weight / weight`: the weights shape how much each bears, and by the tie's
+//! The cost of a bid is the time to a good answer times its load, where the load is
+//! `1 + in flight × mean weight / weight`: the weights shape how much each bears, and by the
 //! weighted draw also where nothing is in flight.
 
 use buttress_core::rng::Rng;
 
 /// Pools up to this size are looked at whole.
 pub(crate) const SCAN: usize = 16;
-/// Of larger pools this many are drawn. With a tenth of the pool bad, all five drawn are bad once in
-/// 100,000 times; with two it would be once in a hundred.
-pub(crate) const DRAWN: usize = 5;
 
-/// One that a request may go to.
+/// What a request would cost at an endpoint, and that endpoint's weight where others bid as much.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct Bid {
     pub(crate) index: usize,
     pub(crate) cost: f64,
     pub(crate) weight: f64,
 }
 
-/// Candidates, without an allocation.
+/// Bids, without an allocation.
 #[derive(Debug)]
-pub(crate) struct Candidates {
-    list: [Candidate; SCAN],
+pub(crate) struct Bids {
+    list: [Bid; SCAN],
     len: usize,
     cheapest: f64,
 }
 
-impl Candidates {
+impl Bids {
     pub(crate) fn new() -> Self {
         Self {
-            list: [Candidate::default(); SCAN],
+            list: [Bid::default(); SCAN],
             len: 0,
             cheapest: f64::INFINITY,
         }
@@ -43,15 +40,15 @@ impl Candidates {
 
     /// Adds one; there is room for [`SCAN`].
     #[inline]
-    pub(crate) fn push(&mut self, candidate: Candidate) {
+    pub(crate) fn push(&mut self, bid: Bid) {
         if let Some(place) = self.list.get_mut(self.len) {
-            *place = candidate;
+            *place = bid;
             self.len += 1;
-            self.cheapest = self.cheapest.min(candidate.cost);
+            self.cheapest = self.cheapest.min(bid.cost);
         }
     }
 
-    /// The index of the one to take, if there is any.
+    /// The index of the endpoint whose bid is taken, if there is any.
     #[inline]
     pub(crate) fn choose(&self, noise_band: f64, rng: &Rng) -> Option<usize> {
         let limit = self.cheapest * (1.0 + noise_band);
@@ -64,9 +61,9 @@ impl Candidates {
         let total: f64 = tied().map(|it| it.weight).sum();
         let mut left = rng.unit() * total;
         let mut chosen = None;
-        for candidate in tied() {
-            chosen = Some(candidate.index);
-            left -= candidate.weight;
+        for bid in tied() {
+            chosen = Some(bid.index);
+            left -= bid.weight;
             if left < 0.0 {
                 break;
             }
@@ -81,30 +78,30 @@ mod tests {
     use buttress_core::rng::Rng;
     use proptest::prelude::*;
 
-    fn candidates(costs_and_weights: &[(f64, f64)]) -> Candidates {
-        let mut candidates = Candidates::new();
+    fn bids(costs_and_weights: &[(f64, f64)]) -> Bids {
+        let mut bids = Bids::new();
         for (index, &(cost, weight)) in costs_and_weights.iter().enumerate() {
-            candidates.push(Candidate {
+            bids.push(Bid {
                 index,
                 cost,
                 weight,
             });
         }
-        candidates
+        bids
     }
 
-    fn shares(candidates: &Candidates, picks: u32) -> [f64; SCAN] {
+    fn shares(bids: &Bids, picks: u32) -> [f64; SCAN] {
         let rng = Rng::seeded(7);
         let mut counts = [0_u32; SCAN];
         for _ in 0..picks {
-            counts[candidates.choose(0.25, &rng).unwrap()] += 1;
+            counts[bids.choose(0.25, &rng).unwrap()] += 1;
         }
         counts.map(|count| f64::from(count) / f64::from(picks))
     }
 
     #[test]
     fn chance_decides_among_the_equally_good_and_starves_none() {
-        let shares = shares(&candidates(&[(1.0, 1.0), (1.2, 1.0), (1.1, 1.0)]), 30_000);
+        let shares = shares(&bids(&[(1.0, 1.0), (1.2, 1.0), (1.1, 1.0)]), 30_000);
         assert!(
             shares
                 .iter()
@@ -116,19 +113,19 @@ mod tests {
 
     #[test]
     fn a_tie_is_drawn_by_weight() {
-        let shares = shares(&candidates(&[(1.0, 3.0), (1.0, 1.0)]), 30_000);
+        let shares = shares(&bids(&[(1.0, 3.0), (1.0, 1.0)]), 30_000);
         assert!((shares[0] - 0.75).abs() < 0.02, "{shares:?}");
     }
 
     #[test]
     fn one_that_is_dearer_than_the_band_is_never_taken() {
-        let shares = shares(&candidates(&[(1.3, 100.0), (1.0, 1.0)]), 10_000);
+        let shares = shares(&bids(&[(1.3, 100.0), (1.0, 1.0)]), 10_000);
         assert!(shares[0] == 0.0);
     }
 
     #[test]
     fn nobody_is_chosen_from_nobody() {
-        assert_eq!(candidates(&[]).choose(0.25, &Rng::seeded(1)), None);
+        assert_eq!(bids(&[]).choose(0.25, &Rng::seeded(1)), None);
     }
 
     proptest! {
@@ -138,7 +135,7 @@ mod tests {
             band in 0.0..2.0_f64,
             seed: u64,
         ) {
-            let chosen = candidates(&costs).choose(band, &Rng::seeded(seed));
+            let chosen = bids(&costs).choose(band, &Rng::seeded(seed));
             let cheapest = costs.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
             prop_assert!(costs[chosen.unwrap()].0 <= cheapest * (1.0 + band));
         }

@@ -1,0 +1,54 @@
+//! An endpoint for what is no exchange over HTTP.
+
+use std::sync::Arc;
+
+use buttress_core::outcome::Outcome;
+use buttress_core::settle::{Guard, Settle};
+
+use crate::permit::Permit;
+use crate::pool::Pick;
+
+/// An endpoint that was picked, from [`HealthRouter::try_acquire`](crate::HealthRouter::try_acquire), and the place of
+/// one call there.
+///
+/// Tell it how the call ended by [`Acquired::record`]. Dropped without that the call is `Abandoned`.
+#[derive(Debug)]
+#[must_use = "dropping it abandons its call"]
+pub struct Acquired<S> {
+    service: S,
+    guard: Guard<Permit>,
+    id: Arc<str>,
+}
+
+impl<S> Acquired<S> {
+    pub(crate) fn new(pick: Pick<S>) -> Self {
+        Self {
+            id: Arc::clone(pick.permit.endpoint()),
+            service: pick.service,
+            guard: Guard::new(pick.permit),
+        }
+    }
+
+    /// The identity of the endpoint.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// Its service, which nobody has made ready.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// The answer has begun, and well: its latency is taken now, and what follows does not count to it.
+    pub fn answered(&mut self) {
+        if let Some(permit) = self.guard.get_mut() {
+            permit.heard();
+            permit.answered();
+        }
+    }
+
+    /// The call has ended.
+    pub fn record(mut self, outcome: Outcome) {
+        self.guard.settle(outcome);
+    }
+}

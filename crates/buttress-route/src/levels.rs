@@ -1,0 +1,233 @@
+//! Levels of endpoints, and what share of the requests each takes: priorities, and of one priority those that are near
+//! before those that are far.
+//!
+//! A level takes all requests while it has capacity to spare; what it lacks goes to the next. The arithmetic is
+//! Envoy's: a level whose endpoints are well to a share `h` can bear `min(1, 1.4 × h)` of the requests.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use buttress_core::rng::Rng;
+
+use crate::affinity::{mix, unit};
+use crate::config::Config;
+use crate::ledger::Ledger;
+use crate::policy::Picker;
+use crate::seat::{Seat, level};
+use crate::slot::Gate;
+
+/// No change of a ledger has this number.
+const NEVER: u64 = u64::MAX;
+
+/// The order of levels: priority, then how far away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    pub(crate) priority: u8,
+    /// Parts of the pool's own locality that the endpoint does not share.
+    pub(crate) distance: u8,
+}
+
+/// Endpoints of one rank.
+#[derive(Debug)]
+pub(crate) struct Level {
+    pub(crate) rank: Rank,
+    /// Which seats these are.
+    pub(crate) range: Range<usize>,
+    pub(crate) picker: Picker,
+    /// The share of the requests, as the bits of a number from 0 to 1.
+    share: AtomicU64,
+}
+
+/// The levels of a list of endpoints, the first one first. None where there is no endpoint.
+#[derive(Debug)]
+pub(crate) struct Levels {
+    pub(crate) list: Box<[Level]>,
+    overprovisioning: f64,
+    /// The change of the ledger for which the shares are.
+    seen: AtomicU64,
+}
+
+impl Levels {
+    /// Orders `seats` by rank, and tells each how heavily a request weighs there.
+    pub(crate) fn new(config: &Config, seats: &mut [Seat]) -> Self {
+        let own = config.locality.as_deref();
+        let rank = |seat: &Seat| Rank {
+            priority: seat.about.priority,
+            distance: distance(own, seat.about.locality.as_deref()),
+        };
+        seats.sort_by_key(|seat| (rank(seat), seat.place));
+        let mut list = Vec::new();
+        let mut start = 0;
+        for seats in seats.chunk_by_mut(|one, other| rank(one) == rank(other)) {
+            level(seats);
+            let Some(first) = seats.first() else { continue };
+            list.push(Level {
+                rank: rank(first),
+                range: start..start + seats.len(),
+                picker: Picker::new(&config.policy, seats, &config.rng),
+                share: AtomicU64::new(0),
+            });
+            start += seats.len();
+        }
+        let levels = Self {
+            list: list.into(),
+            overprovisioning: config.overprovisioning,
+            seen: AtomicU64::new(NEVER),
+        };
+        levels.tell(seats);
+        levels
+    }
+
+    /// Tells each level its share, if somebody has gone out or come back since that was done last. Of one level all is
+    /// known already.
+    #[inline]
+    pub(crate) fn spread(&self, seats: &[Seat], ledger: &Ledger) {
+        if self.list.len() > 1 {
+            let change = ledger.changes();
+            if self.seen.swap(change, Ordering::Relaxed) != change {
+                self.spread_anew(seats, ledger, change);
+            }
+        }
+    }
+
+    /// Until nothing has changed meanwhile: what was seen earlier may otherwise be told later.
+    #[cold]
+    fn spread_anew(&self, seats: &[Seat], ledger: &Ledger, mut change: u64) {
+        loop {
+            self.tell(seats);
+            let now = ledger.changes();
+            if now == change {
+                return;
+            }
+            change = now;
+        }
+    }
+
+    fn tell(&self, seats: &[Seat]) {
+        let of = |level: &Level| well(seats.get(level.range.clone()).unwrap_or_default());
+        let well: Vec<f64> = self.list.iter().map(of).collect();
+        for (level, share) in self.list.iter().zip(shares(&well, self.overprovisioning)) {
+            level.share.store(share.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// The level that takes a request, the same for the same key; `None` if all of them are out.
+    pub(crate) fn draw(&self, key: Option<u64>, rng: &Rng) -> Option<usize> {
+        let mut left = key.map_or_else(|| rng.unit(), |key| unit(mix(!key)));
+        let takes = |level: &Level| {
+            left -= level.share();
+            left < 0.0
+        };
+        let drawn = self.list.iter().position(takes);
+        // The shares may add up to a little less than one.
+        drawn.or_else(|| self.list.iter().rposition(|level| level.share() > 0.0))
+    }
+}
+
+impl Level {
+    /// The share of the requests that it takes, 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        f64::from_bits(self.share.load(Ordering::Relaxed))
+    }
+}
+
+/// The share of the weight of `seats` that takes traffic.
+fn well(seats: &[Seat]) -> f64 {
+    let weight = |seat: &Seat| f64::from(seat.weight);
+    let all: f64 = seats.iter().map(weight).sum();
+    let open = seats.iter().filter(|seat| seat.slot.gate() == Gate::Open);
+    if all > 0.0 {
+        open.map(weight).sum::<f64>() / all
+    } else {
+        0.0
+    }
+}
+
+/// The share of the requests for each level, of which so much is well. All 0 if nothing is.
+fn shares(well: &[f64], overprovisioning: f64) -> Vec<f64> {
+    let bears = |well: &f64| (well * overprovisioning).min(1.0);
+    let all: f64 = well.iter().map(bears).sum::<f64>().min(1.0);
+    let mut left = 1.0_f64;
+    let share = |well| {
+        let share = if all > 0.0 {
+            (bears(well) / all).min(left)
+        } else {
+            0.0
+        };
+        left -= share;
+        share
+    };
+    well.iter().map(share).collect()
+}
+
+/// How many parts of `own` (`region/zone/…`) `other` does not share, from the first that differs on. Nothing is far
+/// from nowhere.
+fn distance(own: Option<&str>, other: Option<&str>) -> u8 {
+    let Some(own) = own else { return 0 };
+    let mut others = other.unwrap_or_default().split('/');
+    let differing = own
+        .split('/')
+        .skip_while(|part| others.next() == Some(*part));
+    u8::try_from(differing.count()).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// In whole percent.
+    fn percent(well: &[f64]) -> Vec<f64> {
+        let shares = shares(well, 1.4);
+        shares.iter().map(|share| (share * 100.0).round()).collect()
+    }
+
+    #[test]
+    fn the_shares_are_those_of_envoys_documentation() {
+        assert_eq!(percent(&[1.0, 1.0]), [100.0, 0.0]);
+        assert_eq!(percent(&[0.72, 1.0]), [100.0, 0.0]);
+        assert_eq!(percent(&[0.71, 1.0]), [99.0, 1.0]);
+        assert_eq!(percent(&[0.5, 1.0]), [70.0, 30.0]);
+        assert_eq!(percent(&[0.25, 1.0]), [35.0, 65.0]);
+        assert_eq!(percent(&[0.25, 0.25]), [50.0, 50.0]);
+        assert_eq!(percent(&[0.25, 0.25, 0.2]), [36.0, 36.0, 29.0]);
+        assert_eq!(percent(&[0.0, 1.0]), [0.0, 100.0]);
+        assert_eq!(percent(&[0.0, 0.0]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn who_shares_fewer_parts_of_a_locality_is_farther_away() {
+        let own = Some("eu/west/1a");
+        for (other, parts) in [
+            (Some("eu/west/1a"), 0),
+            (Some("eu/west/1a/rack"), 0),
+            (Some("eu/west/1b"), 1),
+            (Some("eu/east/1a"), 2),
+            (Some("us/west/1a"), 3),
+            (Some(""), 3),
+            (None, 3),
+        ] {
+            assert_eq!(distance(own, other), parts, "{other:?}");
+        }
+        assert_eq!(distance(None, Some("eu")), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn all_requests_go_somewhere_and_no_level_takes_more_than_it_bears_while_others_can(
+            well in proptest::collection::vec(0.0..=1.0_f64, 1..6),
+            overprovisioning in 1.0..3.0_f64,
+        ) {
+            let shares = shares(&well, overprovisioning);
+            let bears = |well: &f64| (well * overprovisioning).min(1.0);
+            let all: f64 = well.iter().map(bears).sum();
+            let sum: f64 = shares.iter().sum();
+            prop_assert!((sum - f64::from(u8::from(all > 0.0))).abs() < 1e-9);
+            for (share, well) in shares.iter().zip(&well) {
+                prop_assert!(*share >= 0.0);
+                prop_assert!(all < 1.0 || *share <= bears(well) + 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! By what a pool picks: the policies, and the one that is in force for a list of endpoints.
+
+mod consistent_hash;
+mod expected_cost;
+mod random;
+mod round_robin;
+mod two_choices;
+
+use std::fmt;
+use std::sync::Arc;
+
+use buttress_core::config::ConfigError;
+use buttress_core::rng::Rng;
+
+use crate::alias::AliasTable;
+use crate::bids::SCAN;
+use crate::seat::{Seat, are_alike};
+use crate::view::View;
+
+use round_robin::RoundRobin;
+
+/// A policy of one's own: which of a pool's endpoints a request goes to. No I/O, no clock: all it may know is in the
+/// view.
+///
+/// ```
+/// use std::sync::Arc;
+/// use buttress_route::{Config, Pick, Policy, View};
+///
+/// /// Whoever has the most room, by what it says of itself.
+/// #[derive(Debug)]
+/// struct Roomiest;
+///
+/// impl Pick for Roomiest {
+///     fn pick(&self, view: &View<'_>) -> Option<usize> {
+///         let room = |index: usize| {
+///             let candidate = view.get(index)?;
+///             let places: u32 = candidate.metadata().get("places")?.parse().ok()?;
+///             Some(places.saturating_sub(candidate.in_flight()))
+///         };
+///         (0..view.len()).max_by_key(|&index| room(index))
+///     }
+/// }
+///
+/// let config = Config::new("workers").policy(Policy::Custom(Arc::new(Roomiest)));
+/// # assert!(config.validate().is_ok());
+/// ```
+pub trait Pick: fmt::Debug + Send + Sync {
+    /// The index of an endpoint that takes traffic ([`View::get`]). Where it is `None`, or that of an endpoint that
+    /// does not, the pool falls back on [`Policy::ExpectedCost`].
+    ///
+    /// Called for each request, by many threads at once and under no lock. If it panics, that request is lost and no
+    /// other.
+    fn pick(&self, view: &View<'_>) -> Option<usize>;
+}
+
+/// By what a pool picks. Whatever it is, an endpoint that is out, drained or of weight 0 is not picked, and one that
+/// hangs or fails is thrown out by the same rules.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Policy {
+    /// The least expected time to a good answer, and chance within [`Config::noise_band`](crate::Config::noise_band)
+    /// of it: all endpoints of up to 16, five drawn by weight of more. See the crate's documentation.
+    #[default]
+    ExpectedCost,
+    /// Each in its turn and as often as its weight says, spread evenly (the turn that is due first is next): no
+    /// endpoint is two turns ahead of its share, or behind it. Turns are told by one counter for all threads; it
+    /// begins at random, so that many routers do not begin with the same endpoint.
+    ///
+    /// A round has at most 16 turns for each endpoint: weights that would need more are rounded to it.
+    RoundRobin,
+    /// Any, whatever its weight.
+    Random,
+    /// Any, by weight.
+    WeightedRandom,
+    /// Of two drawn by weight, the one with fewer requests in flight beside its weight (power of two choices:
+    /// Mitzenmacher 2001).
+    LeastRequest,
+    /// Of two drawn by weight, the one whose peak latency times its requests in flight is less. The peak is that of
+    /// Finagle and tower: up at once, down with [`Config::decay`](crate::Config::decay). Fed by successes alone,
+    /// and at least the time for which an endpoint has been silent.
+    PeakEwma,
+    /// The endpoint that the request's key belongs to ([`Config::affinity`](crate::Config::affinity)); without a key
+    /// as [`Policy::ExpectedCost`].
+    ///
+    /// Weighted rendezvous hashing (Thaler, Ravishankar 1998; Schindelhauer, Schomaker 2005) with bounded loads
+    /// (Mirrokni, Thorup, Zadimoghaddam 2018): of those with room, the one that the key likes best. When an
+    /// endpoint goes, its keys move and no other; when one comes, it takes its share and no other key moves. Looks at
+    /// every endpoint, twice.
+    ConsistentHash {
+        /// How many times its share of what is in flight an endpoint may have before keys overflow to their next
+        /// endpoint: 1 or more; infinite never overflows. 1.25 is a good one.
+        bound: f64,
+    },
+    /// One's own.
+    Custom(Arc<dyn Pick>),
+}
+
+impl Policy {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::ConsistentHash { bound } if bound.is_nan() || *bound < 1.0 => {
+                let problem = format!("{bound} leaves no endpoint its share; use 1 or more");
+                Err(ConfigError::new("policy.bound", problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name used in configuration and status.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::ExpectedCost => "expected_cost",
+            Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::WeightedRandom => "weighted_random",
+            Self::LeastRequest => "least_request",
+            Self::PeakEwma => "peak_ewma",
+            Self::ConsistentHash { .. } => "consistent_hash",
+            Self::Custom(_) => "custom",
+        }
+    }
+}
+
+/// A policy, made ready for a list of endpoints.
+#[derive(Debug)]
+pub(crate) struct Picker {
+    policy: Made,
+    /// For drawing by weight, where the weights differ and something is drawn.
+    draws: Option<AliasTable>,
+}
+
+#[derive(Debug)]
+enum Made {
+    ExpectedCost,
+    RoundRobin(RoundRobin),
+    Random,
+    WeightedRandom,
+    LeastRequest,
+    PeakEwma,
+    ConsistentHash { bound: f64, alike: bool },
+    Custom(Arc<dyn Pick>),
+}
+
+impl Picker {
+    pub(crate) fn new(policy: &Policy, seats: &[Seat], rng: &Rng) -> Self {
+        let alike = are_alike(seats);
+        let weights = || seats.iter().map(|seat| f64::from(seat.weight));
+        let drawn = match policy {
+            Policy::ExpectedCost | Policy::ConsistentHash { .. } | Policy::Custom(_) => {
+                seats.len() > SCAN
+            }
+            Policy::WeightedRandom | Policy::LeastRequest | Policy::PeakEwma => true,
+            _ => false,
+        };
+        let policy = match policy {
+            Policy::ExpectedCost => Made::ExpectedCost,
+            Policy::RoundRobin => Made::RoundRobin(RoundRobin::new(seats, rng)),
+            Policy::Random => Made::Random,
+            Policy::WeightedRandom => Made::WeightedRandom,
+            Policy::LeastRequest => Made::LeastRequest,
+            Policy::PeakEwma => Made::PeakEwma,
+            Policy::ConsistentHash { bound } => Made::ConsistentHash {
+                bound: *bound,
+                alike,
+            },
+            Policy::Custom(pick) => Made::Custom(Arc::clone(pick)),
+        };
+        Self {
+            policy,
+            draws: (drawn && !alike).then(|| AliasTable::new(weights())),
+        }
+    }
+
+    /// The endpoint that takes the request; `None` if none is open.
+    #[inline]
+    pub(crate) fn pick(&self, view: &View<'_>) -> Option<usize> {
+        if matches!(self.policy, Made::ExpectedCost) {
+            return self.least_cost(view);
+        }
+        let picked = self.pick_otherwise(view);
+        let picked = picked.filter(|&index| view.get(index).is_some());
+        picked.or_else(|| self.least_cost(view))
+    }
+
+    #[inline(never)]
+    fn pick_otherwise(&self, view: &View<'_>) -> Option<usize> {
+        match &self.policy {
+            Made::ExpectedCost => None,
+            Made::RoundRobin(turns) => turns.pick(view),
+            Made::Random => random::uniform(view),
+            Made::WeightedRandom => random::by_weight(view, self.draws.as_ref()),
+            Made::LeastRequest => two_choices::least_request(view, self.draws.as_ref()),
+            Made::PeakEwma => two_choices::peak_ewma(view, self.draws.as_ref()),
+            Made::ConsistentHash { bound, alike } => consistent_hash::pick(view, *bound, *alike),
+            Made::Custom(pick) => pick.pick(view),
+        }
+    }
+
+    #[inline]
+    fn least_cost(&self, view: &View<'_>) -> Option<usize> {
+        expected_cost::pick(view, self.draws.as_ref())
+    }
+}
+
+/// An index drawn by weight.
+#[inline]
+fn draw(view: &View<'_>, draws: Option<&AliasTable>) -> usize {
+    match draws {
+        Some(draws) => draws.draw(view.rng),
+        None => view.rng.below(view.len()),
+    }
+}

@@ -1,0 +1,179 @@
+//! What a policy sees of a pool: its candidates, at the moment of a pick.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::clock::Instant;
+use buttress_core::rng::Rng;
+
+use crate::endpoint::Metadata;
+use crate::ledger::Ledger;
+use crate::seat::Seat;
+
+/// What a policy chooses from: the endpoints of a pool by their index, at the moment of a pick.
+///
+/// Nothing is computed before it is asked for: a policy that looks at two of ten thousand pays for two.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub(crate) seats: &'a [Seat],
+    pub(crate) now: Instant,
+    /// Requests in flight at an endpoint of this pool, in the mean.
+    pub(crate) load: f64,
+    pub(crate) noise_band: f64,
+    pub(crate) key: Option<u64>,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) rng: &'a Rng,
+}
+
+impl<'a> View<'a> {
+    /// How many endpoints there are, whatever their state.
+    pub const fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    /// The endpoint at `index`; `None` where that takes no traffic: it is out, drained, or not there.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<Candidate<'a>> {
+        let seat = self.seats.get(index)?;
+        seat.is_open(self.now).then_some(Candidate {
+            seat,
+            now: self.now,
+            load: self.load,
+        })
+    }
+
+    /// Those that take traffic, with their indices.
+    pub fn open(&self) -> impl Iterator<Item = (usize, Candidate<'a>)> + '_ {
+        (0..self.len()).filter_map(|index| Some((index, self.get(index)?)))
+    }
+
+    /// What ties the request to an endpoint, if anything does.
+    pub const fn key(&self) -> Option<u64> {
+        self.key
+    }
+
+    /// The moment of the pick.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The share of the pool that is out, 0 to 1. Takes a lock.
+    pub fn ejected(&self) -> f64 {
+        self.ledger.out() as f64 / self.len().max(1) as f64
+    }
+
+    /// The pool's generator, for whatever is left to chance.
+    pub const fn rng(&self) -> &'a Rng {
+        self.rng
+    }
+
+    /// One of all that take traffic, by weight: looks at every endpoint.
+    pub(crate) fn any_by_weight(&self) -> Option<usize> {
+        self.any_by(|candidate| f64::from(candidate.weight()))
+    }
+
+    /// One of all that take traffic: looks at every endpoint.
+    pub(crate) fn any(&self) -> Option<usize> {
+        self.any_by(|_| 1.0)
+    }
+
+    /// By a reservoir: each new one takes the place with the probability that is its due.
+    fn any_by(&self, weight: impl Fn(&Candidate<'a>) -> f64) -> Option<usize> {
+        let (mut total, mut chosen) = (0.0, None);
+        for (index, candidate) in self.open() {
+            let weight = weight(&candidate);
+            total += weight;
+            if self.rng.unit() * total < weight {
+                chosen = Some(index);
+            }
+        }
+        chosen
+    }
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("len", &self.len())
+            .field("now", &self.now)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An endpoint that a request may go to. What it says is read when it is asked.
+#[derive(Clone, Copy)]
+pub struct Candidate<'a> {
+    seat: &'a Seat,
+    now: Instant,
+    load: f64,
+}
+
+impl<'a> Candidate<'a> {
+    /// The identity.
+    pub fn id(&self) -> &'a Arc<str> {
+        &self.seat.slot.id
+    }
+
+    /// How much it is to bear beside the others; at least 1.
+    pub const fn weight(&self) -> u32 {
+        self.seat.weight
+    }
+
+    /// What it was given beside its weight.
+    pub fn metadata(&self) -> &'a Metadata {
+        &self.seat.about.metadata
+    }
+
+    /// Requests sent and not yet ended.
+    #[inline]
+    pub fn in_flight(&self) -> u32 {
+        self.seat.slot.in_flight()
+    }
+
+    /// The same beside its weight: requests in flight × mean weight / weight.
+    #[inline]
+    pub fn load(&self) -> f64 {
+        f64::from(self.in_flight()) * self.seat.load_factor
+    }
+
+    /// The time to a good answer with nothing else in flight, in nanoseconds, or how long it has been silent if that
+    /// is longer. As the policy in force keeps it: a decayed mean, or a peak ([`crate::Policy::PeakEwma`]).
+    #[inline]
+    pub fn latency(&self) -> f64 {
+        self.seat.slot.latency(self.now)
+    }
+
+    /// For how long requests have been in flight there and nothing has come back.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs_f64(self.seat.slot.silence(self.now) / 1e9)
+    }
+
+    /// The expected time to a good answer in nanoseconds: latency and the time that failures waste, by what is in
+    /// flight.
+    #[inline]
+    pub fn cost(&self) -> f64 {
+        self.seat.cost(self.now, self.load)
+    }
+
+    pub(crate) const fn hash(&self) -> u64 {
+        self.seat.hash
+    }
+}
+
+impl fmt::Debug for Candidate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("id", self.id())
+            .field("weight", &self.weight())
+            .field("in_flight", &self.in_flight())
+            .field("cost", &self.cost())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! Priorities and localities: who is asked first, what overflows, and that somebody is always asked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    missing_docs
+)]
+
+use std::time::Duration;
+
+use buttress_core::clock::ManualClock;
+use buttress_core::outcome::Outcome;
+use buttress_core::rng::Rng;
+use buttress_route::{Config, Endpoint, HealthRouter, Policy};
+use proptest::prelude::*;
+
+struct Pool {
+    time: ManualClock,
+    router: HealthRouter<()>,
+}
+
+impl Pool {
+    /// Endpoints of these priorities and localities, named by their index.
+    fn new(endpoints: &[(u8, &str)], configure: impl FnOnce(Config) -> Config) -> Self {
+        let time = ManualClock::new();
+        let config = Config::new("test").clock(time.clock()).rng(Rng::seeded(9));
+        let endpoint = |(index, (priority, locality)): (usize, &(u8, &str))| {
+            let endpoint = Endpoint::new(index.to_string(), ()).priority(*priority);
+            endpoint.locality(*locality)
+        };
+        let endpoints = endpoints.iter().enumerate().map(endpoint);
+        let router = HealthRouter::new(configure(config), endpoints).unwrap();
+        Self { time, router }
+    }
+
+    fn eject(&self, endpoints: impl IntoIterator<Item = usize>) {
+        for endpoint in endpoints {
+            assert!(self.router.handle().eject(&endpoint.to_string()));
+        }
+    }
+
+    fn restore(&self, endpoints: impl IntoIterator<Item = usize>) {
+        for endpoint in endpoints {
+            assert!(self.router.handle().restore(&endpoint.to_string()));
+        }
+    }
+
+    /// The share of requests that endpoints of so many first places take.
+    fn share_of_first(&self, first: usize) -> f64 {
+        const CALLS: u32 = 10_000;
+        // What is known of the pool as a whole is a millisecond old at most.
+        self.time.advance(Duration::from_millis(2));
+        let mut taken = 0;
+        for _ in 0..CALLS {
+            let picked = self.router.try_acquire().unwrap();
+            let index: usize = picked.id().parse().unwrap();
+            taken += u32::from(index < first);
+            picked.record(Outcome::Success);
+        }
+        f64::from(taken) / f64::from(CALLS)
+    }
+}
+
+/// So many of priority 0, then as many of priority 1.
+fn two_priorities(each: usize) -> Vec<(u8, &'static str)> {
+    let first = std::iter::repeat_n((0, ""), each);
+    first.chain(std::iter::repeat_n((1, ""), each)).collect()
+}
+
+#[test]
+fn the_first_priority_takes_all_while_it_has_capacity_to_spare_and_then_what_it_bears() {
+    let pool = Pool::new(&two_priorities(10), |config| config.max_ejected(1.0));
+    assert_eq!(pool.share_of_first(10), 1.0);
+    pool.eject(0..2);
+    assert_eq!(pool.share_of_first(10), 1.0, "80 % bear 112 %");
+    pool.eject(2..5);
+    let half = pool.share_of_first(10);
+    assert!((half - 0.7).abs() < 0.02, "{half}");
+    let levels = pool.router.handle().snapshot().levels;
+    assert!((levels[0].share - 0.7).abs() < 1e-9 && (levels[1].share - 0.3).abs() < 1e-9);
+    pool.eject(5..10);
+    assert_eq!(pool.share_of_first(10), 0.0);
+    pool.restore(0..10);
+    assert_eq!(pool.share_of_first(10), 1.0);
+}
+
+#[test]
+fn with_another_factor_less_is_borne() {
+    let pool = Pool::new(&two_priorities(10), |config| {
+        config.max_ejected(1.0).overprovisioning(1.0)
+    });
+    pool.eject(0..5);
+    let half = pool.share_of_first(10);
+    assert!((half - 0.5).abs() < 0.02, "{half}");
+}
+
+#[test]
+fn of_one_priority_who_is_near_is_asked_first_and_priority_outranks_distance() {
+    let endpoints = [
+        (0, "eu/1a"),
+        (0, "eu/1a"),
+        (0, "eu/1b"),
+        (0, "us/1a"),
+        (1, "eu/1a"),
+    ];
+    let pool = Pool::new(&endpoints, |config| {
+        config.locality("eu/1a").max_ejected(1.0)
+    });
+    assert_eq!(pool.share_of_first(2), 1.0);
+    pool.eject(0..2);
+    assert_eq!(pool.share_of_first(2), 0.0);
+    assert_eq!(pool.share_of_first(3), 1.0, "the same region");
+    pool.eject([2]);
+    assert_eq!(
+        pool.share_of_first(4),
+        1.0,
+        "another region before another priority"
+    );
+    pool.eject([3]);
+    assert_eq!(pool.share_of_first(4), 0.0);
+    let levels = pool.router.handle().snapshot().levels;
+    let ranks: Vec<_> = levels.iter().map(|it| (it.priority, it.distance)).collect();
+    assert_eq!(ranks, [(0, 0), (0, 1), (0, 2), (1, 0)]);
+}
+
+#[test]
+fn a_snapshot_lists_endpoints_as_they_were_given_whatever_their_level() {
+    let pool = Pool::new(&[(2, ""), (0, "b"), (1, ""), (0, "a")], |config| config);
+    let snapshot = pool.router.handle().snapshot();
+    let shown: Vec<_> = snapshot
+        .endpoints
+        .iter()
+        .map(|it| (it.id.as_ref(), it.priority))
+        .collect();
+    assert_eq!(shown, [("0", 2), ("1", 0), ("2", 1), ("3", 0)]);
+    assert_eq!(snapshot.endpoints[1].locality.as_deref(), Some("b"));
+}
+
+#[test]
+fn while_one_lives_somebody_is_asked_unless_the_pool_fails_closed() {
+    let pool = Pool::new(&two_priorities(2), |config| config.max_ejected(1.0));
+    pool.eject(0..4);
+    assert_eq!(
+        pool.share_of_first(2),
+        1.0,
+        "the first level's, though it is out"
+    );
+    pool.router.handle().drain("0");
+    pool.router.handle().drain("1");
+    assert_eq!(pool.share_of_first(2), 0.0);
+    let config = pool.router.handle().config().fail_closed(true);
+    pool.router.handle().reconfigure(config).unwrap();
+    assert!(pool.router.try_acquire().is_none());
+    pool.restore([3]);
+    assert!(pool.router.try_acquire().is_some());
+}
+
+#[test]
+fn a_key_stays_on_its_level_and_as_many_keys_as_requests_go_to_the_next() {
+    let hash = Policy::ConsistentHash { bound: 1.25 };
+    let pool = Pool::new(&two_priorities(10), |config| {
+        config.max_ejected(1.0).policy(hash)
+    });
+    pool.eject(0..5);
+    pool.time.advance(Duration::from_millis(2));
+    let home = |key| pool.router.try_acquire_for(key).unwrap().id().clone();
+    let homes: Vec<_> = (0..5_000).map(home).collect();
+    assert_eq!(homes, (0..5_000).map(home).collect::<Vec<_>>());
+    let next = homes.iter().filter(|it| it.parse::<usize>().unwrap() >= 10);
+    let next = next.count() as f64 / 5_000.0;
+    assert!((next - 0.3).abs() < 0.03, "{next}");
+}
+
+#[test]
+fn localities_can_be_changed_while_requests_are_under_way() {
+    let pool = Pool::new(&[(0, "a"), (0, "b")], |config| config.locality("a"));
+    let held = pool.router.try_acquire().unwrap();
+    assert_eq!(pool.share_of_first(1), 1.0);
+    let config = pool.router.handle().config().locality("b");
+    pool.router.handle().reconfigure(config).unwrap();
+    assert_eq!(pool.share_of_first(1), 0.0);
+    held.record(Outcome::Success);
+    let snapshot = pool.router.handle().snapshot();
+    assert!(snapshot.endpoints.iter().all(|it| it.in_flight == 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_out_a_request_goes_to_somebody_who_is_not_if_there_is_anybody(
+        levels in proptest::collection::vec(0..4_u8, 1..30),
+        out in proptest::collection::vec(0..30_usize, 0..30),
+        round_robin: bool,
+    ) {
+        let endpoints: Vec<_> = levels.iter().map(|level| (*level, "")).collect();
+        let policy = if round_robin { Policy::RoundRobin } else { Policy::ExpectedCost };
+        let pool = Pool::new(&endpoints, |config| config.policy(policy));
+        let out: Vec<_> = out.into_iter().filter(|it| *it < levels.len()).collect();
+        pool.eject(out.iter().copied());
+        for _ in 0..100 {
+            let picked = pool.router.try_acquire();
+            let index: usize = picked.unwrap().id().parse().unwrap();
+            prop_assert!(!out.contains(&index) || (0..levels.len()).all(|it| out.contains(&it)));
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Why an endpoint is where it is: every change has its verdict, with the evidence, and so has what was held back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    missing_docs
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use buttress_core::clock::ManualClock;
+use buttress_core::health::{HealthSignal, HealthStatus};
+use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_core::rng::Rng;
+use buttress_core::verdict::Action;
+use buttress_route::{
+    Change, Config, Endpoint, EndpointState, HealthRouter, Judged, Pick, Policy, View,
+};
+
+use EndpointState::{Active, Draining, Ejected, ForcedOut, Held, Probing};
+
+/// Sends each request to the endpoint that the test is about.
+#[derive(Debug, Default)]
+struct Aim(AtomicUsize);
+
+impl Pick for Aim {
+    fn pick(&self, _: &View<'_>) -> Option<usize> {
+        Some(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Pool {
+    time: ManualClock,
+    aim: Arc<Aim>,
+    signal: HealthSignal,
+    router: HealthRouter<()>,
+}
+
+impl Pool {
+    fn new(endpoints: usize, max_ejected: f64) -> Self {
+        let (time, aim) = (ManualClock::new(), Arc::new(Aim::default()));
+        let config = Config::new("test")
+            .policy(Policy::Custom(Arc::clone(&aim) as Arc<dyn Pick>))
+            .max_ejected(max_ejected)
+            .clock(time.clock())
+            .rng(Rng::seeded(3));
+        let pool = Self {
+            router: HealthRouter::new(config, []).unwrap(),
+            time,
+            aim,
+            signal: HealthSignal::new(),
+        };
+        pool.update(&vec![1; endpoints]);
+        pool
+    }
+
+    /// The signal speaks of the first of them.
+    fn update(&self, weights: &[u32]) {
+        let endpoint = |(index, weight): (usize, &u32)| {
+            let endpoint = Endpoint::new(index.to_string(), ()).weight(*weight);
+            match index {
+                0 => endpoint.signal(self.signal.clone()),
+                _ => endpoint,
+            }
+        };
+        let endpoints = weights.iter().enumerate().map(endpoint);
+        self.router.handle().update(endpoints).unwrap();
+    }
+
+    /// A request to the endpoint for each letter: `S` succeeds, `F` fails.
+    fn send(&self, endpoint: usize, outcomes: &str) {
+        self.aim.0.store(endpoint, Ordering::Relaxed);
+        for outcome in outcomes.chars() {
+            let picked = self.router.try_acquire().unwrap();
+            picked.record(match outcome {
+                'F' => Outcome::Failure(FailureKind::Answer),
+                _ => Outcome::Success,
+            });
+        }
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.time.advance(Duration::from_secs(seconds));
+    }
+
+    /// The signal says so, and a request that is meant for the endpoint finds that out.
+    fn says(&self, status: HealthStatus) {
+        self.signal.publish(status);
+        self.pass(1);
+        self.send(0, "S");
+    }
+
+    fn judged(&self, endpoint: usize) -> Vec<Judged> {
+        let pool = self.router.handle().snapshot();
+        pool.endpoints[endpoint].verdicts.clone()
+    }
+
+    /// What was decided of the first endpoint: from, to, rule.
+    fn walk(&self) -> Vec<(EndpointState, EndpointState, String)> {
+        let transition = |judged: Judged| match judged.change {
+            Change::Transition { from, to } => Some((from, to, judged.verdict.rule.into_owned())),
+            _ => None,
+        };
+        self.judged(0).into_iter().filter_map(transition).collect()
+    }
+}
+
+fn steps(
+    steps: &[(EndpointState, EndpointState, &str)],
+) -> Vec<(EndpointState, EndpointState, String)> {
+    let step = |&(from, to, rule): &(_, _, &str)| (from, to, rule.to_owned());
+    steps.iter().map(step).collect()
+}
+
+fn is_opened(judged: &Judged) -> bool {
+    matches!(judged.verdict.action, Action::Opened(open_for) if !open_for.is_zero())
+}
+
+#[test]
+fn the_way_out_and_back_is_told_step_by_step_with_its_evidence() {
+    let pool = Pool::new(4, 0.5);
+    (0..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
+    pool.send(0, "FFFFF");
+    pool.pass(30);
+    pool.send(1, "F");
+    pool.pass(30);
+    pool.send(1, "SSSS");
+    assert_eq!(
+        pool.walk(),
+        steps(&[
+            (Active, Ejected, "consecutive_failures"),
+            (Ejected, Probing, "open_time_over"),
+            (Probing, Ejected, "probe"),
+            (Ejected, Probing, "open_time_over"),
+            (Probing, Active, "probe"),
+        ])
+    );
+    let judged = pool.judged(0);
+    let evidence = |it: &Judged| {
+        (
+            it.verdict.observed,
+            it.verdict.threshold,
+            it.verdict.samples,
+        )
+    };
+    assert_eq!(evidence(&judged[0]), (5.0, 5.0, 5));
+    assert_eq!(judged[0].verdict.peers, Some(0.0));
+    assert!(is_opened(&judged[0]) && is_opened(&judged[2]));
+    assert_eq!(judged[1].verdict.action, Action::Probing);
+    assert_eq!(evidence(&judged[2]), (1.0, 0.0, 1));
+    assert_eq!(evidence(&judged[4]), (4.0, 4.0, 4));
+    assert_eq!(judged[4].verdict.action, Action::Closed);
+    assert!(judged.windows(2).all(|pair| pair[0].at <= pair[1].at));
+}
+
+#[test]
+fn a_rate_is_told_with_its_window_and_what_the_peers_show() {
+    for (outcomes, rule, observed, threshold) in [
+        ("SF".repeat(10), "failure_rate", 0.5, 0.5),
+        ("SSSF".repeat(5), "outlier", 0.08, 0.03),
+    ] {
+        let pool = Pool::new(4, 0.5);
+        (1..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
+        pool.send(0, &outcomes);
+        assert_eq!(pool.walk(), steps(&[(Active, Ejected, rule)]));
+        let verdict = &pool.judged(0)[0].verdict;
+        assert!((verdict.observed - observed).abs() < 0.03, "{verdict}");
+        assert!((verdict.threshold - threshold).abs() < 1e-9, "{verdict}");
+        assert_eq!((verdict.samples, verdict.peers), (20, Some(0.0)));
+        assert_eq!(verdict.window, Some(Duration::from_secs(10)));
+    }
+}
+
+#[test]
+fn what_is_done_by_hand_by_weight_and_for_a_signal_is_told() {
+    let pool = Pool::new(3, 0.5);
+    let handle = pool.router.handle();
+    pool.says(HealthStatus::Unhealthy);
+    pool.says(HealthStatus::Healthy);
+    handle.eject("0");
+    handle.restore("0");
+    handle.drain("0");
+    handle.restore("0");
+    pool.update(&[0, 1, 1]);
+    pool.update(&[1, 1, 1]);
+    assert_eq!(
+        pool.walk(),
+        steps(&[
+            (Active, Held, "health_signal"),
+            (Held, Active, "health_signal"),
+            (Active, ForcedOut, "by_hand"),
+            (ForcedOut, Active, "by_hand"),
+            (Active, Draining, "by_hand"),
+            (Draining, Active, "by_hand"),
+            (Active, Draining, "weight"),
+            (Draining, Active, "weight"),
+        ])
+    );
+    let actions: Vec<_> = pool
+        .judged(0)
+        .into_iter()
+        .map(|it| it.verdict.action)
+        .collect();
+    assert_eq!(actions[0], Action::Held);
+    assert_eq!(actions[1], Action::Closed);
+    assert!(actions[2..].iter().all(|action| *action == Action::Forced));
+}
+
+#[test]
+fn who_comes_back_because_the_budget_shrank_is_told_so() {
+    let pool = Pool::new(4, 0.5);
+    (0..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
+    pool.send(0, "FFFFF");
+    let config = pool.router.handle().config().max_ejected(0.0);
+    pool.router.handle().reconfigure(config).unwrap();
+    assert_eq!(
+        pool.walk(),
+        steps(&[
+            (Active, Ejected, "consecutive_failures"),
+            (Ejected, Active, "max_ejected"),
+        ])
+    );
+}
+
+/// The one entry about the last endpoint, which was to be held back.
+fn held_back(pool: &Pool, endpoint: usize) -> (String, f64, String, u32) {
+    let judged = pool.judged(endpoint);
+    assert_eq!(judged.len(), 1, "{judged:?}");
+    let (change, verdict) = (&judged[0].change, &judged[0].verdict);
+    assert_eq!(*change, Change::Suppressed);
+    let Action::Suppressed(why) = &verdict.action else {
+        panic!("{verdict}");
+    };
+    let (rule, why) = (verdict.rule.to_string(), why.to_string());
+    (rule, verdict.observed, why, judged[0].times)
+}
+
+#[test]
+fn what_is_held_back_is_told_with_what_held_it_back_and_how_often() {
+    let rule = || "consecutive_failures".to_owned();
+    let pool = Pool::new(4, 0.25);
+    (0..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
+    pool.send(0, "FFFFF");
+    pool.send(1, "FFFFFFFFFFFFFFF");
+    assert_eq!(held_back(&pool, 1), (rule(), 5.0, "max_ejected".into(), 3));
+
+    let pool = Pool::new(1, 1.0);
+    pool.send(0, "FFFFF");
+    assert_eq!(
+        held_back(&pool, 0),
+        (rule(), 5.0, "last_endpoint".into(), 1)
+    );
+
+    let pool = Pool::new(3, 0.5);
+    for _ in 0..3 {
+        (0..3).for_each(|endpoint| pool.send(endpoint, "SF"));
+        pool.pass(1);
+    }
+    (0..3).for_each(|endpoint| pool.send(endpoint, "S"));
+    pool.pass(1);
+    pool.send(0, "FFFFF");
+    assert_eq!(held_back(&pool, 0), (rule(), 5.0, "peers_fail".into(), 1));
+}

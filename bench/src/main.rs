@@ -6,6 +6,7 @@
 //!
 //! Linux only: cores are pinned and CPU clocks read by its system calls.
 
+mod faults;
 mod gateway;
 /// The gateway's own, for the client of the bare proxy.
 #[path = "../../examples/gateway/src/gather.rs"]
@@ -35,6 +36,8 @@ struct Arguments {
 enum Comparison {
     /// The whole gateway beside a bare hyper proxy: requests per CPU-second of each
     Gateway(gateway::Options),
+    /// The gateway with one of three origins ill: what users see, and how soon it is out and back
+    Faults(faults::Options),
     /// The circuit breaker beside recloser, failsafe and tower-resilience: a call of each
     #[command(disable_help_flag = true)]
     Breaker(layers::Options),
@@ -52,6 +55,7 @@ enum Comparison {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().comparison {
         Comparison::Gateway(options) => gateway::compare(&options),
+        Comparison::Faults(options) => faults::compare(&options),
         Comparison::Breaker(options) => layers::compare("breaker", &options),
         Comparison::Correlation(options) => layers::compare("correlation", &options),
         Comparison::Latency(options) => layers::compare("latency", &options),

@@ -10,14 +10,14 @@ use crate::Error;
 
 /// Two cores: one for the proxy under measurement, the other for all that keeps it busy.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cores {
-    pub(super) proxy: usize,
-    pub(super) load: usize,
+pub(crate) struct Cores {
+    pub(crate) proxy: usize,
+    pub(crate) load: usize,
 }
 
 impl Cores {
     /// The first two cores that this process may run on.
-    pub(super) fn of_this_process() -> Result<Self, Error> {
+    pub(crate) fn of_this_process() -> Result<Self, Error> {
         let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let mut cores = (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false));
         match (cores.next(), cores.next()) {
@@ -28,7 +28,7 @@ impl Cores {
 }
 
 /// Pins the calling thread, and with it every thread and process that it starts from now on.
-pub(super) fn pin_to(core: usize) -> Result<(), Error> {
+pub(crate) fn pin_to(core: usize) -> Result<(), Error> {
     let mut set = CpuSet::new();
     set.set(core)?;
     sched_setaffinity(Pid::from_raw(0), &set)?;
@@ -37,17 +37,17 @@ pub(super) fn pin_to(core: usize) -> Result<(), Error> {
 
 /// The CPU clock of one process: user and system time of all its threads, to the nanosecond.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CpuClock(ClockId);
+pub(crate) struct CpuClock(ClockId);
 
 impl CpuClock {
-    pub(super) fn of_process(id: u32) -> Result<Self, Error> {
+    pub(crate) fn of_process(id: u32) -> Result<Self, Error> {
         Ok(Self(clock_getcpuclockid(Pid::from_raw(i32::try_from(
             id,
         )?))?))
     }
 
     /// CPU time used since the process began.
-    pub(super) fn read(self) -> Result<Duration, Error> {
+    pub(crate) fn read(self) -> Result<Duration, Error> {
         Ok(clock_gettime(self.0)?.into())
     }
 }

@@ -10,14 +10,14 @@
 //! the gateway does. `--client stock` gives the bare proxy hyper-util's client as it comes.
 
 mod bare_proxy;
-mod cpu;
+pub(crate) mod cpu;
 mod evidence;
 mod load;
 mod origin;
 mod peers;
-mod process;
+pub(crate) mod process;
 mod report;
-mod subject;
+pub(crate) mod subject;
 
 use std::io;
 use std::net::SocketAddr;

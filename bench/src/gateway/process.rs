@@ -15,11 +15,11 @@ const START: Duration = Duration::from_secs(10);
 
 /// A listening process; dropping it kills it and waits for its end.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
@@ -27,7 +27,7 @@ impl Process {
     ///
     /// A child inherits its parent's core, so this thread moves there for the start and then back
     /// to `home`: no thread of the child ever runs elsewhere.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
         address: SocketAddr,
@@ -47,14 +47,14 @@ impl Process {
     }
 
     /// Waits until it accepts connections.
-    pub(super) async fn listening(&mut self) -> Result<(), Error> {
+    pub(crate) async fn listening(&mut self) -> Result<(), Error> {
         timeout(START, self.connect())
             .await
             .map_err(|_| format!("{} does not listen on {} in time", self.name, self.address))?
     }
 
     /// Its CPU clock.
-    pub(super) fn cpu(&self) -> Result<CpuClock, Error> {
+    pub(crate) fn cpu(&self) -> Result<CpuClock, Error> {
         CpuClock::of_process(self.child.id())
     }
 
@@ -78,7 +78,7 @@ impl Drop for Process {
 }
 
 /// A loopback port that was free a moment ago.
-pub(super) async fn free_address() -> Result<SocketAddr, Error> {
+pub(crate) async fn free_address() -> Result<SocketAddr, Error> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await?
         .local_addr()?)

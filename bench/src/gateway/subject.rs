@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use crate::Error;
 
 /// Builds the workspace's `buttress-gateway` and returns its path.
-pub(super) fn build() -> Result<PathBuf, Error> {
+pub(crate) fn build() -> Result<PathBuf, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let output = Command::new(cargo)
@@ -48,7 +48,7 @@ fn executable(messages: &[u8]) -> Result<PathBuf, Error> {
 
 /// A configuration file that is removed when dropped.
 #[derive(Debug)]
-pub(super) struct ConfigFile(PathBuf);
+pub(crate) struct ConfigFile(PathBuf);
 
 impl ConfigFile {
     pub(super) fn write(
@@ -56,13 +56,18 @@ impl ConfigFile {
         admin: SocketAddr,
         upstream: SocketAddr,
     ) -> io::Result<Self> {
+        Self::of(&config(listen, admin, upstream))
+    }
+
+    /// A file with this text.
+    pub(crate) fn of(text: &str) -> io::Result<Self> {
         let name = format!("buttress-compare-{}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, config(listen, admin, upstream))?;
+        fs::write(&path, text)?;
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -1,0 +1,228 @@
+//! `faults`: what users see of the gateway while one of its three origins is ill, and after.
+//!
+//! An open loop sends 500 requests a second, whatever becomes of those before. After a while one
+//! origin falls ill, stays so, and recovers; the others go on. A user gives up after two seconds. Times
+//! are taken from the moment a request was due, so that no wait is left out. What is printed for
+//! each case: how many users got their answer, what the ill origin was given, and how soon it had its
+//! share again.
+
+mod ask;
+mod case;
+mod observed;
+mod origin;
+mod report;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use self::ask::Users;
+use self::case::Case;
+use self::observed::{Exchange, Observed};
+use self::origin::Origin;
+use self::report::Row;
+use crate::Error;
+use crate::gateway::cpu::{Cores, pin_to};
+use crate::gateway::process::{Process, free_address};
+use crate::gateway::subject::{self, ConfigFile};
+
+/// Origins behind the gateway; the last one falls ill.
+const ORIGINS: usize = 3;
+const ILL: usize = ORIGINS - 1;
+
+/// How to compare.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Only the cases whose names contain this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Requests a second
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=5000))]
+    rate: u32,
+    /// Seconds before the fault
+    #[arg(long, default_value_t = 5)]
+    before: u64,
+    /// Seconds of the fault
+    #[arg(long, default_value_t = 20)]
+    ill: u64,
+    /// Seconds after it
+    #[arg(long, default_value_t = 15)]
+    after: u64,
+    /// Measure this gateway instead of building the workspace's
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// More lines for the pool of the gateway's configuration
+    #[arg(long, value_name = "TOML", default_value = "")]
+    pool: String,
+}
+
+/// Runs every case and prints a row of each.
+pub(crate) fn compare(options: &Options) -> Result<(), Error> {
+    let cores = Cores::of_this_process()?;
+    let gateway = options
+        .binary
+        .clone()
+        .map_or_else(subject::build, Ok::<_, Error>)?;
+    pin_to(cores.load)?;
+    let mut out = io::stdout().lock();
+    if !options.json {
+        report::heading(&mut out)?;
+    }
+    for case in case::all().filter(|case| case.name.contains(&options.only)) {
+        // Of its own for each, so that nothing of one case is left over in the next.
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let observed = runtime.block_on(run(&case, options, cores, &gateway))?;
+        Row::of(&case, &observed).write(&mut out, options.json)?;
+    }
+    Ok(())
+}
+
+async fn run(
+    case: &Case,
+    options: &Options,
+    cores: Cores,
+    gateway: &PathBuf,
+) -> Result<Observed, Error> {
+    let mut origins = Vec::new();
+    for index in 0..ORIGINS {
+        origins.push(Origin::listen(index).await?);
+    }
+    let listen = free_address().await?;
+    let config = configure(case, options, listen, free_address().await?, &origins)?;
+    let mut command = Command::new(gateway);
+    command
+        .args(["serve", "--config"])
+        .arg(config.path())
+        .stderr(Stdio::null());
+    let mut process = Process::start("the gateway", &mut command, listen, cores.proxy, cores.load)?;
+    process.listening().await?;
+
+    let seconds = Duration::from_secs;
+    let (before, ill) = (seconds(options.before), seconds(options.ill));
+    let whole = before + ill + seconds(options.after);
+    let users = Arc::new(Users::new(listen));
+    let begin = soon();
+    let schedule = script(case, origins, begin + before, begin + before + ill);
+    let (exchanges, asked) = tokio::join!(open_loop(&users, begin, whole, options.rate), schedule);
+    Ok(Observed {
+        exchanges: exchanges?,
+        asked,
+        fell_ill: before,
+        recovered: before + ill,
+        rate: options.rate,
+    })
+}
+
+/// Late enough for all to be there.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is measured by this clock"
+)]
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(100)
+}
+
+/// Sends each request when it is due, and waits for the last.
+async fn open_loop(
+    users: &Arc<Users>,
+    begin: Instant,
+    whole: Duration,
+    rate: u32,
+) -> Result<Vec<Exchange>, Error> {
+    let mut running = JoinSet::new();
+    let every = Duration::from_secs(1) / rate;
+    let mut due = Duration::ZERO;
+    while due < whole {
+        sleep_until(begin + due).await;
+        let users = Arc::clone(users);
+        running.spawn(async move {
+            let answer = users.ask().await;
+            Exchange {
+                due,
+                took: begin.elapsed().saturating_sub(due),
+                answer,
+            }
+        });
+        due += every;
+    }
+    let mut exchanges = Vec::new();
+    while let Some(exchange) = running.join_next().await {
+        exchanges.push(exchange?);
+    }
+    exchanges.sort_by_key(|exchange| exchange.due);
+    Ok(exchanges)
+}
+
+/// Makes the last origin ill and well again; tells when it was asked what while it was ill.
+async fn script(
+    case: &Case,
+    origins: Vec<Origin>,
+    fall_ill: Instant,
+    recover: Instant,
+) -> Vec<Duration> {
+    sleep_until(fall_ill).await;
+    if let Some(origin) = origins.get(ILL) {
+        origin.turn(case.fault, fall_ill);
+    }
+    sleep_until(recover).await;
+    let Some(origin) = origins.get(ILL) else {
+        return Vec::new();
+    };
+    let asked = origin.asked();
+    origin.recover();
+    // The others and this one serve for as long as their tasks run, which is until the runtime ends.
+    asked
+}
+
+fn configure(
+    case: &Case,
+    options: &Options,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    origins: &[Origin],
+) -> io::Result<ConfigFile> {
+    let endpoints: Vec<String> = origins
+        .iter()
+        .map(|origin| format!("\"{}\"", origin.address))
+        .collect();
+    let text = format!(
+        r#"[listen]
+address = "{listen}"
+
+[admin]
+address = "{admin}"
+
+[log]
+level = "error"
+
+[[pool]]
+name = "origins"
+endpoints = [{endpoints}]
+{more}
+
+[pool.failover]
+{failover}
+
+[[route]]
+name = "origins"
+path_prefix = "/"
+pool = "origins"
+"#,
+        endpoints = endpoints.join(", "),
+        more = options.pool,
+        failover = case.failover,
+    );
+    ConfigFile::of(&text)
+}

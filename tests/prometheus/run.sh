@@ -26,7 +26,12 @@ prometheus --version 2>&1 | head -n 1
 
 promtool check rules rules/*.yaml
 promtool test rules rules/tests/*.yaml
+# The configuration of the example, beside the rules as its containers have them.
+example="$(mktemp -d)"
+trap 'rm -r "$example"' EXIT
+cp -r rules examples/tracing/prometheus.yaml "$example"
+promtool check config "$example/prometheus.yaml"
 
 cargo build --locked --package buttress-tests --example prometheus
-exec timeout --kill-after=10 180 \
+timeout --kill-after=10 180 \
   "${CARGO_TARGET_DIR:-target}/debug/examples/prometheus"

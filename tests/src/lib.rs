@@ -9,14 +9,18 @@
     reason = "what fails here fails a test"
 )]
 
+mod audit;
 mod client;
 mod guide;
 mod lines;
 mod page;
 mod stand;
+mod told;
 
+pub use audit::AuditFile;
 pub use client::{Answer, Client};
 pub use guide::{Documented, documented};
 pub use lines::Lines;
 pub use page::{Metrics, Sample};
 pub use stand::{Stand, until};
+pub use told::Told;

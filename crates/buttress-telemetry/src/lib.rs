@@ -48,7 +48,7 @@
 //!   are heard too: `tests/log_crate.rs`.
 //! - No header and nothing of a query is logged or recorded unless [`Redaction`] shows it, and what looks
 //!   like a secret is cut out of lines, spans and audit records: `tests/lines.rs`, `redact::tests`. A secret in every
-//!   place that a client can write to, but for the path, is seen nowhere: `logs` of the workspace's tests.
+//!   place that a client can write to, but for the path, is seen nowhere: `secrets` of the workspace's tests.
 //! - What repeats outside of requests is summed up, no first line is lost, and an error is not held back
 //!   for other lines' sake: `tests/lines.rs`, `log::repeats::tests`.
 //! - The filter is changed at run time, whole or not at all: `tests/lines.rs`.
@@ -58,14 +58,14 @@
 //! - `traceparent` is believed only if it is well formed and [`Trust`] says so; at an edge the trace
 //!   restarts: `tests/spans.rs`, `tests/pass_through.rs`, `trace::traceparent::tests`, `tests/corpus.rs`.
 //! - A span says which attempt it was and what layers further in decided; what the head sampler said no
-//!   to is kept where it failed or was slow, if asked for: `tests/spans.rs`, `tests/tail.rs`.
+//!   to is kept where it failed or was slow, if asked for: `tests/attributes.rs`, `tests/tail.rs`.
 //! - A collector that is away costs a bounded queue, a count, and one line at each change; shutdown
 //!   ends within its bound on every runtime: `tests/collector_away.rs`.
 //! - A page of metrics is read back as it was put in, in each of its forms: `tests/page.rs`,
 //!   `tests/exposition.rs`. All of them, and OTLP, show the same integers: `tests/views.rs`.
-//! - What is pushed is what the page shows, to the integer, and whatever the collector or a source of metrics
-//!   does costs a count, and one line at each change; shutdown pushes a last time and ends within its bound:
-//!   `tests/push.rs`.
+//! - What is pushed is what the page shows, to the integer: `tests/pushed.rs`. Whatever the collector or a source
+//!   of metrics does costs a count, and one line at each change; shutdown pushes a last time and ends within its
+//!   bound: `tests/push.rs`.
 //! - Readiness, errors and bodies pass through unchanged: `tests/contract.rs`.
 //!
 //! # What it costs

@@ -10,10 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use buttress_telemetry::{Config, Format, Guard, Metrics, ServerSpanLayer};
+use buttress_testing::collector::Collector;
 use http::{Request, Response};
 use http_body_util::Empty;
-use support::Lines;
-use support::collector::{Collector, WATCHDOG};
+use support::{Lines, WATCHDOG};
 use tower::{Layer, ServiceExt, service_fn};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;

@@ -1,5 +1,5 @@
-//! What is pushed is what the page shows; and a collector that is away, or a source that misbehaves,
-//! costs a count and a line.
+//! Pushes of metrics: when they come, and that a collector that is away, or a source that misbehaves, costs a
+//! count and a line.
 #![cfg(all(feature = "otlp", feature = "protobuf"))]
 #![allow(
     clippy::unwrap_used,
@@ -12,29 +12,18 @@ mod read;
 mod support;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
 use buttress_core::metric::{Collect, Family, Kind, Value};
-use buttress_correlation::CorrelationLayer;
-use buttress_latency::{LatencyHandle, LatencyLayer};
-use buttress_telemetry::exposition::Format;
 use buttress_telemetry::{Config, Guard, Metrics, MetricsPush};
-use http::{Request, Response};
-use http_body_util::Full;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
+use buttress_testing::collector::Collector;
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
 use prost::Message;
-use support::Lines;
-use support::collector::WATCHDOG;
-use support::receiver::Receiver;
-use tower::{Layer, ServiceExt};
+use support::{Lines, WATCHDOG};
 use tracing::Dispatch;
-
-use read::{Labels, Read};
 
 /// Counts what it is told, and does what it is told when it is asked.
 #[derive(Clone, Default)]
@@ -79,141 +68,10 @@ fn refusing() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-/// Rooms that have counted something, of every kind.
-async fn rooms() -> Metrics {
-    let time = ManualClock::new();
-    let latency = buttress_latency::Config::new().clock(time.clock());
-    let handle = LatencyHandle::new(latency.response_body_sizes(true)).unwrap();
-    let correlation = CorrelationLayer::default();
-    for nth in 0..40_u32 {
-        let (time, length) = (time.clone(), usize::try_from(nth).unwrap() * 97);
-        let timed = LatencyLayer::new(handle.clone()).route(["/a", "/b"][length % 2]);
-        let service = timed.layer(tower::service_fn(move |_: Request<()>| {
-            time.advance(Duration::from_micros(u64::from(nth).pow(4)));
-            std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(
-                bytes::Bytes::from(vec![0; length]),
-            ))))
-        }));
-        let service = correlation.layer(service);
-        let response = service.oneshot(Request::new(())).await.unwrap();
-        http_body_util::BodyExt::collect(response.into_body())
-            .await
-            .unwrap();
-    }
-    let metrics = Metrics::new();
-    metrics.register(Arc::new(handle));
-    metrics.register(Arc::new(correlation.handle()));
-    metrics.register(Arc::new(Source::default()));
-    metrics.register(Arc::new(Odd));
-    metrics
-}
-
-struct Odd;
-
-impl Collect for Odd {
-    fn collect(&self, into: &mut Vec<Family>) {
-        let state = |current| Value::State {
-            label: "state",
-            states: &["closed", "open"],
-            current,
-        };
-        let of = |name: &'static str| vec![("breaker", Cow::Borrowed(name))];
-        into.push(
-            Family::new("breaker_state", Kind::StateSet, "State.")
-                .with(of("a"), state(0))
-                .with(of("b"), state(1)),
-        );
-        let time = Value::Time(Duration::from_millis(1_250));
-        into.push(Family::new("busy_seconds", Kind::Counter, "Busy.").with(vec![], time));
-    }
-}
-
-/// What Prometheus calls a metric that OpenTelemetry calls so.
-fn page_name(metric: &Metric) -> String {
-    let unit = match &*metric.unit {
-        "s" => "_seconds",
-        "By" => "_bytes",
-        "1" => "_ratio",
-        _ => "",
-    };
-    let total = match &metric.data {
-        Some(Data::Sum(sum)) if sum.is_monotonic => "_total",
-        _ => "",
-    };
-    format!("{}{unit}{total}", metric.name.replace('.', "_"))
-}
-
-type Numbers = BTreeMap<(String, Labels), f64>;
-type Histograms = BTreeMap<(String, Labels), Read>;
-
-fn pushed(receiver: &Receiver) -> (Numbers, Histograms) {
-    let (mut numbers, mut histograms) = (Numbers::new(), Histograms::new());
-    for metric in read::otlp::read(&receiver.requests().last().unwrap().encode_to_vec()).values() {
-        let name = page_name(metric);
-        let points = match metric.data.as_ref().unwrap() {
-            Data::Sum(sum) => {
-                assert_eq!(sum.aggregation_temporality, 2, "cumulative");
-                &sum.data_points
-            }
-            Data::Gauge(gauge) => &gauge.data_points,
-            Data::ExponentialHistogram(_) => {
-                for (labels, read) in read::otlp::histograms(metric) {
-                    histograms.insert((name.clone(), labels), read);
-                }
-                continue;
-            }
-            other => panic!("{other:?}"),
-        };
-        for point in points {
-            let value = match point.value.unwrap() {
-                number_data_point::Value::AsInt(count) => count as f64,
-                number_data_point::Value::AsDouble(value) => value,
-            };
-            let labels = read::otlp::labels(&point.attributes);
-            numbers.insert((name.clone(), labels), value);
-        }
-    }
-    (numbers, histograms)
-}
-
-fn shown(metrics: &Metrics) -> (Numbers, Histograms) {
-    let (mut numbers, mut histograms) = (Numbers::new(), Histograms::new());
-    let page = Format::Protobuf.encode(&metrics.collect());
-    for family in read::protobuf::read(&page).unwrap() {
-        for (labels, value) in family.numbers {
-            let labels = labels.into_iter().collect();
-            numbers.insert((family.name.clone(), labels), value);
-        }
-        for (labels, read) in family.histograms {
-            histograms.insert((family.name.clone(), labels), read);
-        }
-    }
-    (numbers, histograms)
-}
-
-#[tokio::test]
-async fn a_push_agrees_with_the_page_to_the_integer() {
-    let (receiver, metrics) = (Receiver::default(), rooms().await);
-    let address = receiver.listen("127.0.0.1:0").await;
-    let push = MetricsPush::new(format!("http://{address}"), metrics.clone());
-    let guard = pushing(push);
-    assert!(guard.flush(WATCHDOG).await);
-    let (of_push, of_page) = (pushed(&receiver), shown(&metrics));
-    assert_eq!(of_push.0, of_page.0);
-    assert!(of_page.0.len() > 20, "{:?}", of_page.0);
-    let integers = |of: &Read| (of.count, of.native.clone(), of.zero, of.sum.to_bits());
-    let integers = |all: &Histograms| -> Vec<_> {
-        let all = all.iter();
-        all.map(|(of, read)| (of.clone(), integers(read))).collect()
-    };
-    assert_eq!(integers(&of_push.1), integers(&of_page.1));
-    assert!(of_page.1.len() >= 4, "{:?}", of_page.1);
-}
-
 #[tokio::test]
 async fn all_is_cumulative_since_one_moment_and_is_of_the_service() {
-    let (receiver, source) = (Receiver::default(), Source::default());
-    let address = receiver.listen("127.0.0.1:0").await;
+    let (collector, source) = (Collector::default(), Source::default());
+    let address = collector.listen("127.0.0.1:0").await;
     let metrics = of(&source);
     let since = metrics.since();
     let guard = pushing(MetricsPush::new(format!("http://{address}"), metrics));
@@ -222,7 +80,7 @@ async fn all_is_cumulative_since_one_moment_and_is_of_the_service() {
         assert!(guard.flush(WATCHDOG).await);
     }
     let point = |push: usize| {
-        let request = &receiver.requests()[push];
+        let request = &collector.pushes()[push];
         let metrics = read::otlp::read(&request.encode_to_vec());
         let Some(Data::Sum(sum)) = &metrics["jobs"].data else {
             panic!("{metrics:?}");
@@ -238,7 +96,7 @@ async fn all_is_cumulative_since_one_moment_and_is_of_the_service() {
         (start, start)
     );
     assert!(start <= one.time_unix_nano && one.time_unix_nano <= other.time_unix_nano);
-    let resource = receiver.requests()[0].resource_metrics[0].resource.clone();
+    let resource = collector.pushes()[0].resource_metrics[0].resource.clone();
     let resource = format!("{resource:?}");
     assert!(
         resource.contains("service.name") && resource.contains("orders"),
@@ -250,8 +108,8 @@ async fn all_is_cumulative_since_one_moment_and_is_of_the_service() {
 
 #[tokio::test]
 async fn a_push_comes_at_each_interval_and_a_last_one_at_the_end() {
-    let (receiver, source, time) = (Receiver::default(), Source::default(), ManualClock::new());
-    let address = receiver.listen("127.0.0.1:0").await;
+    let (collector, source, time) = (Collector::default(), Source::default(), ManualClock::new());
+    let address = collector.listen("127.0.0.1:0").await;
     let push = MetricsPush::new(format!("http://{address}"), of(&source));
     let push = push.every(Duration::from_secs(15)).clock(time.clock());
     let guard = pushing(push);
@@ -266,10 +124,10 @@ async fn a_push_comes_at_each_interval_and_a_last_one_at_the_end() {
         }
     };
     tokio::time::timeout(WATCHDOG, come).await.unwrap();
-    let before = receiver.requests().len();
+    let before = collector.pushes().len();
     source.count.store(99, Ordering::Relaxed);
     assert!(guard.shutdown(WATCHDOG).await.complete);
-    let requests = receiver.requests();
+    let requests = collector.pushes();
     assert!(requests.len() > before);
     assert!(format!("{:?}", requests.last()).contains("AsInt(99)"));
 }
@@ -289,8 +147,8 @@ async fn a_change_is_said_once_when_the_collector_goes_and_once_when_it_comes() 
     }
     assert_eq!(lines.json().len(), 1);
     assert_eq!(lines.json()[0]["level"], "WARN");
-    let receiver = Receiver::default();
-    receiver.listen(&address).await;
+    let collector = Collector::default();
+    collector.listen(&address).await;
     let back = async {
         while !guard.flush(WATCHDOG).await {}
         assert!(guard.flush(WATCHDOG).await);
@@ -302,8 +160,8 @@ async fn a_change_is_said_once_when_the_collector_goes_and_once_when_it_comes() 
 
 #[tokio::test]
 async fn what_a_collector_rejects_is_a_failure_that_says_why() {
-    let receiver = Receiver::rejecting(2);
-    let address = receiver.listen("127.0.0.1:0").await;
+    let collector = Collector::rejecting(2);
+    let address = collector.listen("127.0.0.1:0").await;
     let push = MetricsPush::new(format!("http://{address}"), of(&Source::default()));
     let (lines, _dispatch, guard) = telling(push);
     assert!(!guard.flush(WATCHDOG).await);
@@ -317,8 +175,8 @@ async fn what_a_collector_rejects_is_a_failure_that_says_why() {
 
 #[tokio::test]
 async fn a_source_that_panics_costs_a_push_and_the_next_is_well() {
-    let (receiver, source) = (Receiver::default(), Source::default());
-    let address = receiver.listen("127.0.0.1:0").await;
+    let (collector, source) = (Collector::default(), Source::default());
+    let address = collector.listen("127.0.0.1:0").await;
     let guard = pushing(MetricsPush::new(format!("http://{address}"), of(&source)));
     source.panics.store(true, Ordering::Relaxed);
     assert!(!guard.flush(WATCHDOG).await);
@@ -393,13 +251,13 @@ fn many_series_are_pushed_in_requests_that_a_collector_takes() {
         }
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let receiver = Receiver::default();
-    let address = runtime.block_on(receiver.listen("127.0.0.1:0"));
+    let collector = Collector::default();
+    let address = runtime.block_on(collector.listen("127.0.0.1:0"));
     let metrics = Metrics::new();
     metrics.register(Arc::new(Wide));
     let guard = pushing(MetricsPush::new(format!("http://{address}"), metrics));
     assert!(runtime.block_on(guard.flush(WATCHDOG)));
-    let requests = receiver.requests();
+    let requests = collector.pushes();
     assert_eq!(requests.len(), 4);
     assert!(
         requests

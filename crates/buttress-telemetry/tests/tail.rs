@@ -10,11 +10,11 @@ use std::time::Duration;
 use buttress_telemetry::{
     Config, Guard, ServerSpanLayer, Tail, TelemetrySnapshot, TracePropagateLayer,
 };
+use buttress_testing::collector::{Collector, attribute};
 use http::{Request, Response};
 use http_body_util::Empty;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use support::Lines;
-use support::collector::{Collector, WATCHDOG, attribute};
+use support::{Lines, WATCHDOG};
 use tower::{ServiceBuilder, ServiceExt};
 use tracing::instrument::WithSubscriber;
 

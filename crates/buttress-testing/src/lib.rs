@@ -28,6 +28,9 @@
 
 pub mod auto_traits;
 mod body;
+#[cfg(feature = "otlp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "otlp")))]
+pub mod collector;
 mod drops;
 mod probe;
 mod scripted;

@@ -117,7 +117,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: imp
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let bound = Duration::from_mins(1);
+    let bound = Duration::from_secs(60);
     let found = tokio::time::timeout(bound, asking).await;
     found.unwrap_or_else(|_| panic!("never came: {what}"))
 }

@@ -1,15 +1,17 @@
-//! What the tests share: lines that are kept, and a collector.
+//! What the tests share.
 #![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
 #[cfg(feature = "otlp")]
-pub(crate) mod collector;
-#[cfg(feature = "otlp")]
-pub(crate) mod receiver;
+pub(crate) mod rig;
+
+/// Longer than anything here takes: what comes later hangs.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// Keeps every line that is written.
 #[derive(Clone, Debug, Default)]

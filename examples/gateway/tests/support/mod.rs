@@ -1,5 +1,13 @@
 //! Gateways, upstreams and raw sockets for the tests.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
+pub mod process;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -47,7 +47,7 @@ impl CorrelationId {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped::of(Some(self), future)
+        Scoped::around(Some(self), future)
     }
 
     /// Makes this the current ID while `work` runs.
@@ -89,18 +89,11 @@ pin_project! {
 
 impl<F> Scoped<F> {
     #[inline]
-    pub(crate) const fn of(id: Option<CorrelationId>, future: F) -> Self {
+    pub(crate) const fn around(id: Option<CorrelationId>, future: F) -> Self {
         Self {
             future: Some(future),
             id,
         }
-    }
-
-    /// Makes `id` the current one while `call` makes the future, and while that is polled.
-    #[inline]
-    pub(crate) fn calling(id: CorrelationId, call: impl FnOnce() -> F) -> Self {
-        let future = CURRENT.set(&id, call);
-        Self::of(Some(id), future)
     }
 }
 

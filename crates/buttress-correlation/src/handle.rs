@@ -2,53 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use buttress_core::config::ConfigError;
 use buttress_core::metric::{Collect, Family, Kind, Value};
 
+use crate::counters::Counted;
 use crate::live::Shared;
 use crate::{Config, InvalidId};
-
-/// Where the ID of a request came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Minted,
-    Accepted,
-    Inherited,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    minted: AtomicU64,
-    accepted: AtomicU64,
-    inherited: AtomicU64,
-    empty: AtomicU64,
-    too_long: AtomicU64,
-    charset: AtomicU64,
-    repeated: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn count(&self, source: Source) {
-        let counter = match source {
-            Source::Minted => &self.minted,
-            Source::Accepted => &self.accepted,
-            Source::Inherited => &self.inherited,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn reject(&self, reason: InvalidId) {
-        let counter = match reason {
-            InvalidId::Empty => &self.empty,
-            InvalidId::TooLong => &self.too_long,
-            InvalidId::Charset => &self.charset,
-            InvalidId::Repeated => &self.repeated,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Reads what a [`crate::CorrelationLayer`] has counted, in all its services, and reconfigures it.
 /// Cheap to clone.
@@ -92,15 +52,15 @@ impl CorrelationHandle {
 
     /// The counts as they are now.
     pub fn snapshot(&self) -> CorrelationSnapshot {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |kind| self.0.counters.total(kind);
         CorrelationSnapshot {
-            minted: read(&self.0.counters.minted),
-            accepted: read(&self.0.counters.accepted),
-            inherited: read(&self.0.counters.inherited),
-            empty: read(&self.0.counters.empty),
-            too_long: read(&self.0.counters.too_long),
-            charset: read(&self.0.counters.charset),
-            repeated: read(&self.0.counters.repeated),
+            minted: read(Counted::Minted),
+            accepted: read(Counted::Accepted),
+            inherited: read(Counted::Inherited),
+            empty: read(Counted::Empty),
+            too_long: read(Counted::TooLong),
+            charset: read(Counted::Charset),
+            repeated: read(Counted::Repeated),
         }
     }
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::InvalidId;
-use crate::charset::{KEPT, has_foreign, tail};
+use crate::charset::{WIDE, has_foreign};
+use crate::uuid_text::UuidText;
 
 /// The longest ID that is accepted, in bytes.
 pub const MAX_LEN: usize = 128;
@@ -50,48 +51,71 @@ impl CorrelationId {
     /// The ID that `bytes` spell, if they do.
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidId> {
-        if bytes.is_empty() {
-            return Err(InvalidId::Empty);
-        }
-        if bytes.len() > MAX_LEN {
-            return Err(InvalidId::TooLong);
-        }
-        let mut held = Self::blank(bytes.len());
-        let (rooms, _) = held.bytes.as_chunks_mut();
-        let (chunks, rest) = bytes.as_chunks();
-        let mut rooms = rooms.iter_mut();
-        let mut foreign = false;
-        for (chunk, room) in chunks.iter().zip(&mut rooms) {
-            foreign |= has_foreign(chunk);
-            *room = *chunk;
-        }
-        if !rest.is_empty()
-            && let Some(room) = rooms.next()
-        {
-            let tail = tail(bytes, rest);
-            foreign |= has_foreign(&tail);
-            // The last of the room's bytes is the length, where the room is the last.
-            let length = u128::from_le_bytes(*room);
-            *room = (u128::from_le_bytes(tail) & KEPT | length).to_le_bytes();
-        }
-        if foreign {
-            return Err(InvalidId::Charset);
-        }
-        Ok(held)
+        let mut id = Self::BLANK;
+        id.read(bytes)?;
+        Ok(id)
     }
 
-    /// Room for an ID of `len` bytes.
+    /// Becomes the ID that `bytes` spell, if they do: means nothing if they do not.
     #[inline]
-    const fn blank(len: usize) -> Self {
-        let mut bytes = [0; MAX_LEN];
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), InvalidId> {
+        let len = bytes.len();
+        if len == 0 {
+            return Err(InvalidId::Empty);
+        }
+        if len > MAX_LEN {
+            return Err(InvalidId::TooLong);
+        }
+        self.set_len(len);
+        let foreign = match len.checked_sub(WIDE) {
+            Some(last) => self.read_wide(bytes, last),
+            None => self.read_short(bytes),
+        };
+        if foreign {
+            Err(InvalidId::Charset)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes bytes of which the last [`WIDE`] begin at `last`, and tells whether an ID has none of them.
+    #[inline]
+    fn read_wide(&mut self, bytes: &[u8], last: usize) -> bool {
+        let mut foreign = false;
+        for at in (0..bytes.len()).step_by(WIDE) {
+            // The last chunk overlaps the one before it, which is cheaper than fewer bytes one by one.
+            let at = at.min(last);
+            if let Some(chunk) = bytes.get(at..at + WIDE)
+                && let Some(room) = self.bytes.get_mut(at..at + WIDE)
+            {
+                room.copy_from_slice(chunk);
+                foreign |= has_foreign(chunk);
+            }
+        }
+        foreign
+    }
+
+    fn read_short(&mut self, bytes: &[u8]) -> bool {
+        for (room, &byte) in self.bytes.iter_mut().zip(bytes) {
+            *room = byte;
+        }
+        has_foreign(bytes)
+    }
+
+    /// Room for an ID, and none yet.
+    pub(crate) const BLANK: Self = Self {
+        bytes: [0; MAX_LEN],
+    };
+
+    #[inline]
+    const fn set_len(&mut self, len: usize) {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "less than MAX_LEN is less than 256"
         )]
         if len < MAX_LEN {
-            bytes[MAX_LEN - 1] = SHORT | len as u8;
+            self.bytes[MAX_LEN - 1] = SHORT | len as u8;
         }
-        Self { bytes }
     }
 
     #[inline]
@@ -102,30 +126,14 @@ impl CorrelationId {
         }
     }
 
-    /// The text of the UUID, which is valid by its form: lower-case hex in groups of 8, 4, 4, 4 and 12.
+    /// Becomes this text, which is valid by its form.
     #[inline]
-    pub(crate) fn from_uuid(uuid: u128) -> Self {
-        const HYPHEN: u128 = b'-' as u128;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "each of the four words in turn"
-        )]
-        let [a, b, c, d] = [96, 64, 32, 0].map(|shift| u128::from(hex((uuid >> shift) as u32)));
-        // Little-endian: the first character is the lowest byte.
-        let first =
-            a | HYPHEN << 64 | (b & 0xffff_ffff) << 72 | HYPHEN << 104 | (b >> 32 & 0xffff) << 112;
-        let second = b >> 48
-            | HYPHEN << 16
-            | (c & 0xffff_ffff) << 24
-            | HYPHEN << 56
-            | c >> 32 << 64
-            | (d & 0xffff_ffff) << 96;
-        let mut id = Self::blank(36);
-        let (rooms, _) = id.bytes.as_chunks_mut();
-        for (room, chunk) in rooms.iter_mut().zip([first, second, d >> 32]) {
-            *room = chunk.to_le_bytes();
+    pub(crate) fn spell(&mut self, uuid: &UuidText) {
+        let (rooms, _) = self.bytes.as_chunks_mut();
+        for (room, word) in rooms.iter_mut().zip(uuid.words()) {
+            *room = *word;
         }
-        id
+        self.set_len(UuidText::LEN);
     }
 
     /// The ID as text.
@@ -145,9 +153,7 @@ impl CorrelationId {
     /// are cheaper to make, and two from the first clone on.
     #[inline]
     pub(crate) fn to_shared_header_value(&self) -> HeaderValue {
-        // The charset is a subset of visible ASCII, so the fallback is never taken.
-        HeaderValue::from_maybe_shared(Bytes::from_owner(Owner(self.clone())))
-            .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+        shared_header_value(Owner(self.clone()))
     }
 
     /// The ID as the value of a header: one allocation.
@@ -159,6 +165,14 @@ impl CorrelationId {
     }
 }
 
+/// The value of a header that shows the ID which `owner` keeps.
+#[inline]
+pub(crate) fn shared_header_value(owner: impl AsRef<[u8]> + Send + 'static) -> HeaderValue {
+    // The charset is a subset of visible ASCII, so the fallback is never taken.
+    HeaderValue::from_maybe_shared(Bytes::from_owner(owner))
+        .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+}
+
 /// Keeps an ID for the header values that show it.
 struct Owner(CorrelationId);
 
@@ -166,19 +180,6 @@ impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
     }
-}
-
-/// The eight digits of `number` in lower-case hex, the first of them in the lowest byte.
-#[inline]
-const fn hex(number: u32) -> u64 {
-    // Each digit into a byte of its own, the first one highest.
-    let wide = number as u64;
-    let wide = (wide | wide << 16) & 0x0000_ffff_0000_ffff;
-    let wide = (wide | wide << 8) & 0x00ff_00ff_00ff_00ff;
-    let wide = (wide | wide << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    let letters = (wide + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
-    let digits = wide + 0x3030_3030_3030_3030 + letters * (b'a' - b'0' - 10) as u64;
-    digits.swap_bytes()
 }
 
 // === impl CorrelationId ===

@@ -11,10 +11,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::current::Scoped;
+use crate::current::{Scoped, inside};
 use crate::handle::CorrelationHandle;
 use crate::live::{Live, Shared};
-use crate::take::{Taken, put, take};
+use crate::take::{put, take};
 use crate::{Config, CorrelationId};
 
 /// Gives every request exactly one valid ID and every response the same.
@@ -34,7 +34,8 @@ pub struct Correlation<S> {
 }
 
 impl CorrelationLayer {
-    /// A layer that does as `config` says.
+    /// A layer that does as `config` says. The first one in a process that mints UUIDv7 calibrates the clock, which
+    /// takes up to 200 ms: make it at start, not in a request.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self(Arc::new(Shared::new(config))))
@@ -93,14 +94,17 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let (config, counters) = self.live.now();
-        let Taken { id, value } = take(config, counters, &mut request);
+        let mut id = CorrelationId::BLANK;
+        let value = take(config, counters, &mut request, &mut id);
+        let echo = Echo {
+            header: config.echo,
+            value,
+            extensions: config.extensions,
+        };
+        let future = inside(Some(&id), || self.inner.call(request));
         ResponseFuture {
-            echo: Some(Echo {
-                header: config.header.clone(),
-                value,
-                extensions: config.extensions,
-            }),
-            inner: Scoped::calling(id, || self.inner.call(request)),
+            inner: Scoped::around(Some(id), future),
+            echo: Some(echo),
         }
     }
 }
@@ -119,7 +123,7 @@ pin_project! {
 /// Where the ID goes in the response.
 #[derive(Debug)]
 struct Echo {
-    header: HeaderName,
+    header: &'static HeaderName,
     value: HeaderValue,
     extensions: bool,
 }
@@ -140,7 +144,7 @@ where
             if echo.extensions {
                 response.extensions_mut().insert(CorrelationId::clone(id));
             }
-            put(response.headers_mut(), &echo.header, echo.value);
+            put(response.headers_mut(), echo.header, echo.value);
         })
     }
 }

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use uuid::Uuid;
 
 use crate::CorrelationId;
+use crate::id::shared_header_value;
+use crate::millis::{self, unix_millis};
+use crate::uuid_text::{Halves, UuidText};
 
 /// How a new ID is made.
 #[derive(Clone, Default)]
@@ -29,11 +33,44 @@ impl Mint {
 
     /// A new ID.
     pub fn mint(&self) -> CorrelationId {
-        match self {
-            Self::UuidV7 => CorrelationId::mint(),
-            Self::UuidV4 => CorrelationId::mint_v4(),
-            Self::With(generate) => generate(),
+        let mut id = CorrelationId::BLANK;
+        match self.uuid() {
+            Ok(uuid) => id.spell(&uuid),
+            Err(generate) => id = generate(),
         }
+        id
+    }
+
+    /// Makes of `id` a new one, where it lies, and gives the value of a header that shows it, to be cloned.
+    #[inline]
+    pub(crate) fn mint_into(&self, id: &mut CorrelationId) -> HeaderValue {
+        match self.uuid() {
+            Ok(uuid) => {
+                id.spell(&uuid);
+                shared_header_value(uuid)
+            }
+            Err(generate) => {
+                *id = generate();
+                id.to_shared_header_value()
+            }
+        }
+    }
+
+    /// Does what takes long the first time, before a request has to wait for it.
+    pub(crate) fn prepare(&self) {
+        if let Self::UuidV7 = self {
+            millis::prepare();
+        }
+    }
+
+    /// The text of a new UUID, or else whoever makes IDs instead.
+    #[inline]
+    fn uuid(&self) -> Result<UuidText, &(dyn Fn() -> CorrelationId + Send + Sync)> {
+        Ok(UuidText::of(match self {
+            Self::UuidV7 => v7(),
+            Self::UuidV4 => v4(),
+            Self::With(generate) => return Err(&**generate),
+        }))
     }
 }
 
@@ -41,31 +78,28 @@ impl CorrelationId {
     /// A new ID: a UUIDv7. Allocates nothing.
     #[inline]
     pub fn mint() -> Self {
-        // Version and variant stand where they do in v4; the upper 48 bits are the time. Without a
-        // shared counter: order within a millisecond is not worth a lock.
-        const TIME: u128 = !(u128::MAX >> 48);
-        const VERSION: u128 = 0xf << 76;
-        let random = Uuid::new_v4().as_u128() & !(TIME | VERSION);
-        let time = u128::from(unix_millis()) << 80;
-        Self::from_uuid(time | 7 << 76 | random)
+        Mint::UuidV7.mint()
     }
 
     /// A new ID that tells nothing: a UUIDv4. Allocates nothing.
     #[inline]
     pub fn mint_v4() -> Self {
-        Self::from_uuid(Uuid::new_v4().as_u128())
+        Mint::UuidV4.mint()
     }
 }
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "an identifier tells when it was made by the wall clock"
-)]
-fn unix_millis() -> u64 {
-    use std::time::SystemTime;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default();
-    now.as_secs() * 1000 + u64::from(now.subsec_millis())
+#[inline]
+fn v4() -> Halves {
+    Uuid::new_v4().as_u64_pair()
+}
+
+/// Without a shared counter: order within a millisecond is not worth a lock.
+#[inline]
+fn v7() -> Halves {
+    // The time stands in the upper 48 bits; version and variant stand where they do in v4.
+    const RANDOM: u64 = 0x0fff;
+    let (high, low) = v4();
+    (unix_millis() << 16 | 0x7000 | high & RANDOM, low)
 }
 
 impl fmt::Debug for Mint {
@@ -81,6 +115,7 @@ impl fmt::Debug for Mint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use buttress_core::clock::Clock;
 
     fn version(id: &CorrelationId) -> usize {
         Uuid::parse_str(id.as_str()).unwrap().get_version_num()
@@ -96,26 +131,29 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_uuid_is_the_one_that_its_own_crate_writes() {
-        for number in [0, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
-            let expected = Uuid::from_u128(number).hyphenated().to_string();
-            assert_eq!(CorrelationId::from_uuid(number).as_str(), expected);
-        }
-        for _ in 0..1_000 {
-            let uuid = Uuid::new_v4();
-            let id = CorrelationId::from_uuid(uuid.as_u128());
-            assert_eq!(id.as_str(), uuid.hyphenated().to_string());
+    fn an_id_and_the_header_that_shows_it_are_minted_as_one_over_whatever_was_there() {
+        let mine = Mint::with(|| "mine".parse().unwrap());
+        for mint in [Mint::UuidV7, Mint::UuidV4, mine] {
+            let mut id: CorrelationId = "x".repeat(128).parse().unwrap();
+            let value = mint.mint_into(&mut id);
+            assert_eq!(value, id.as_str());
+            assert!(id.as_str().len() < 40 && !id.as_str().contains('x'));
         }
     }
 
     #[test]
     fn a_minted_id_tells_the_time_it_was_made() {
-        let before = unix_millis();
-        let id = Uuid::parse_str(CorrelationId::mint().as_str()).unwrap();
-        let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
-        let millis = seconds * 1000 + u64::from(nanos) / 1_000_000;
-        assert!((before..=unix_millis()).contains(&millis), "{millis}");
-        assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+        let now = || Clock::monotonic().since_1970().as_millis();
+        Mint::UuidV7.prepare();
+        // Over the ends of some milliseconds.
+        for _ in 0..20_000 {
+            let before = now();
+            let id = Uuid::parse_str(CorrelationId::mint().as_str()).unwrap();
+            let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+            let millis = u128::from(seconds * 1000 + u64::from(nanos) / 1_000_000);
+            assert!((before..=now()).contains(&millis), "{millis}");
+            assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub trait InCurrentScope: Future + Sized {
     /// This future, with the ID that is current now while it is polled and dropped. Where none is, it
     /// runs as it would anyway.
     fn in_current_scope(self) -> Scoped<Self> {
-        Scoped::of(CorrelationId::current(), self)
+        Scoped::around(CorrelationId::current(), self)
     }
 }
 

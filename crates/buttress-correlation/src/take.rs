@@ -2,136 +2,119 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
-use crate::handle::{Counters, Source};
+use crate::counters::{Counted, Counters};
 use crate::{ClientCorrelationId, Config, CorrelationId, InvalidId};
 
-/// The ID of a request, and the header value that says it.
-pub(crate) struct Taken {
-    pub(crate) id: CorrelationId,
-    /// The one that the request goes on with: the response is given the same, and not another.
-    pub(crate) value: HeaderValue,
-}
-
 /// Gives `request` its one ID: in its header, where nothing else is left, and in its extensions if
-/// those are wanted.
+/// those are wanted. `id` becomes it, where it lies: it is long enough for a copy to be felt. Returns the
+/// value of that header: the response is given the same, and not another.
 #[inline]
-pub(crate) fn take<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
-    if request.extensions().get::<CorrelationId>().is_some() {
-        return inherit(config, counters, request);
+pub(crate) fn take<B>(
+    config: &Config,
+    counters: &Counters,
+    request: &mut Request<B>,
+    id: &mut CorrelationId,
+) -> HeaderValue {
+    if let Some(known) = request.extensions().get::<CorrelationId>() {
+        id.clone_from(known);
+        return inherit(config, counters, request.headers_mut(), id);
     }
-    let Sent { first, others } = sent(config, request.headers());
-    let taken = match first {
-        None => mint(config, counters, request.headers_mut()),
-        Some((name, sent)) => match sent.and_then(|it| Ok((CorrelationId::try_from(it)?, it))) {
-            Ok((id, value)) if config.trust.believes(request) => {
-                counters.count(Source::Accepted);
-                let value = value.clone();
-                if *name != config.header {
-                    put(request.headers_mut(), &config.header, value.clone());
-                }
-                Taken { id, value }
+    let headers = request.headers();
+    let ours = find(&config.header, headers).map(|value| (&config.header, value));
+    let mut also_read = config.also_read.iter();
+    let other = also_read.find_map(|name| Some((name, find(name, headers)?)));
+    let (is_ours, others) = (ours.is_some(), other.is_some());
+    let value = match ours.or(other).map(|sent| read(id, sent, headers)) {
+        Some(Ok(value)) if config.trust.believes(request) => {
+            let value = value.clone();
+            counters.count(Counted::Accepted);
+            if !is_ours {
+                put(request.headers_mut(), &config.header, value.clone());
             }
-            Ok((theirs, _)) => {
-                if config.extensions {
-                    let theirs = ClientCorrelationId(theirs);
-                    request.extensions_mut().insert(theirs);
-                }
-                mint(config, counters, request.headers_mut())
+            value
+        }
+        Some(Ok(_)) => {
+            if config.extensions {
+                let theirs = ClientCorrelationId(id.clone());
+                request.extensions_mut().insert(theirs);
             }
-            Err(reason) => {
-                counters.reject(reason);
-                mint(config, counters, request.headers_mut())
-            }
-        },
+            mint(config, counters, request.headers_mut(), id)
+        }
+        Some(Err(reason)) => {
+            counters.count(reason.into());
+            mint(config, counters, request.headers_mut(), id)
+        }
+        None => mint(config, counters, request.headers_mut(), id),
     };
     if others {
         remove_others(config, request.headers_mut());
     }
     if config.extensions {
-        request.extensions_mut().insert(taken.id.clone());
+        request.extensions_mut().insert(id.clone());
     }
-    taken
+    value
+}
+
+/// Makes of `id` what is sent under a name, if nothing else is.
+#[inline]
+fn read<'r>(
+    id: &mut CorrelationId,
+    (name, value): (&HeaderName, &'r HeaderValue),
+    headers: &HeaderMap,
+) -> Result<&'r HeaderValue, InvalidId> {
+    let some_repeat = headers.keys_len() < headers.len();
+    if some_repeat && headers.get_all(name).iter().nth(1).is_some() {
+        return Err(InvalidId::Repeated);
+    }
+    id.read(value.as_bytes())?;
+    Ok(value)
 }
 
 /// The ID that a layer further out has given: no client can write extensions.
 #[cold]
-fn inherit<B>(config: &Config, counters: &Counters, request: &mut Request<B>) -> Taken {
-    let id = request.extensions().get().cloned();
-    let id: CorrelationId = id.unwrap_or_else(|| config.mint.mint());
-    counters.count(Source::Inherited);
-    remove_others(config, request.headers_mut());
-    set(config, request.headers_mut(), id)
-}
-
-#[inline]
-fn mint(config: &Config, counters: &Counters, headers: &mut HeaderMap) -> Taken {
-    counters.count(Source::Minted);
-    set(config, headers, config.mint.mint())
-}
-
-#[inline]
-fn set(config: &Config, headers: &mut HeaderMap, id: CorrelationId) -> Taken {
+fn inherit(
+    config: &Config,
+    counters: &Counters,
+    headers: &mut HeaderMap,
+    id: &CorrelationId,
+) -> HeaderValue {
+    counters.count(Counted::Inherited);
+    remove_others(config, headers);
     let value = id.to_shared_header_value();
     put(headers, &config.header, value.clone());
-    Taken { id, value }
+    value
 }
 
-/// What a request says of its ID.
-struct Sent<'c, 'r> {
-    /// The first of the names that is there, and its value.
-    first: Option<(&'c HeaderName, Result<&'r HeaderValue, InvalidId>)>,
-    /// Whether a name is there that does not go inward.
-    others: bool,
+// A call of its own, so that the path of an ID that is accepted stays short.
+#[inline(never)]
+fn mint(
+    config: &Config,
+    counters: &Counters,
+    headers: &mut HeaderMap,
+    id: &mut CorrelationId,
+) -> HeaderValue {
+    counters.count(Counted::Minted);
+    let value = config.mint.mint_into(id);
+    put(headers, &config.header, value.clone());
+    value
 }
 
-/// So many headers are compared faster than names are hashed to look them up: most differ in length
-/// already.
+/// So many names are compared faster than one is hashed: most differ in length already, or are known
+/// to HTTP.
 const FEW: usize = 12;
 
-#[inline]
-fn sent<'c, 'r>(config: &'c Config, headers: &'r HeaderMap) -> Sent<'c, 'r> {
-    if headers.len() <= FEW {
-        return sent_among_few(config, headers);
+/// The first value of `name`.
+// A call of its own: inside a longer function its few variables do not stay in registers.
+#[inline(never)]
+fn find<'r>(name: &HeaderName, headers: &'r HeaderMap) -> Option<&'r HeaderValue> {
+    if headers.keys_len() > FEW {
+        return headers.get(name);
     }
-    let mut names = std::iter::once(&config.header).chain(&config.also_read);
-    Sent {
-        first: names.find_map(|name| Some((name, only(name, headers)?))),
-        others: config
-            .also_read
-            .iter()
-            .any(|name| headers.contains_key(name)),
+    let place = headers.keys().position(|key| key == name)?;
+    if headers.keys_len() < headers.len() {
+        return headers.get(name);
     }
-}
-
-fn sent_among_few<'c, 'r>(config: &'c Config, headers: &'r HeaderMap) -> Sent<'c, 'r> {
-    let mut sent = Sent {
-        first: None,
-        others: false,
-    };
-    let mut best = usize::MAX;
-    for (name, value) in headers {
-        let Some((rank, known)) = rank(config, name) else {
-            continue;
-        };
-        sent.others |= rank > 0;
-        if rank < best {
-            best = rank;
-            sent.first = Some((known, Ok(value)));
-        } else if rank == best {
-            sent.first = Some((known, Err(InvalidId::Repeated)));
-        }
-    }
-    sent
-}
-
-/// Which of the names that are read `name` is, the header itself being 0.
-#[inline]
-fn rank<'c>(config: &'c Config, name: &HeaderName) -> Option<(usize, &'c HeaderName)> {
-    if *name == config.header {
-        return Some((0, &config.header));
-    }
-    let mut others = (1..).zip(&config.also_read);
-    others.find(|&(_, other)| other == name)
+    headers.values().nth(place)
 }
 
 /// The value of `name`, if it is there; an error if it is there more than once.

@@ -105,6 +105,11 @@ impl Spawn {
         catch_unwind(AssertUnwindSafe(|| (self.run)(task))).map_err(|_| self.refuse())
     }
 
+    /// Whether it runs nothing: its cap is 0.
+    pub const fn is_off(&self) -> bool {
+        self.cap == 0
+    }
+
     /// How many tasks live.
     pub fn live(&self) -> usize {
         self.counts.live.load(Ordering::Relaxed)

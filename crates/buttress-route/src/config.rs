@@ -224,6 +224,16 @@ impl Config {
         self
     }
 
+    /// With a circuit for probes that cost no user anything ([`crate::HealthRouter::hedged`]): an endpoint
+    /// stays out for 1, 2, then 3 s, and has to answer twenty copies well, one after the other.
+    #[must_use]
+    pub fn hedged(mut self) -> Self {
+        const PROBES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+        let open_for = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(3));
+        self.circuit = self.circuit.open_for(open_for).successes_to_close(PROBES);
+        self
+    }
+
     /// The largest share of the pool that may be out at once.
     #[must_use]
     pub fn max_ejected(mut self, share: f64) -> Self {

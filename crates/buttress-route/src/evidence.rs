@@ -44,6 +44,10 @@ const FLOOR: f64 = 0.02;
 const FAILURE_COST: f64 = 10.0;
 /// Latencies below a microsecond are all the same.
 const SHORTEST: f64 = 1e3;
+/// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
+/// request half a millisecond more is no worse an endpoint, and without this all would run after the one that is
+/// a little nearer, or has just been asked less.
+pub(crate) const INDISTINCT: f64 = 1e6;
 /// An answer is late by at least so many times the mean: what is less is inside the noise band, and shows
 /// when the score is made next.
 const LATE: f64 = 1.25;
@@ -155,6 +159,11 @@ impl Evidence {
         self.decay = decay.as_secs_f64();
     }
 
+    /// When something was last learnt.
+    pub(crate) const fn as_of(&self) -> Instant {
+        self.at
+    }
+
     /// The decayed mean latency in nanoseconds, if there is one.
     pub(crate) fn mean(&self) -> Option<f64> {
         (self.answers > 1e-6).then(|| self.latency_sum / self.answers)
@@ -201,7 +210,7 @@ impl Evidence {
             reason = "24 bits are more than is known"
         )]
         Score {
-            latency: self.latency(kept, run_kept, pool.latency) as f32,
+            latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
             penalty: self.penalty(kept, run_kept, pool) as f32,
         }
     }
@@ -237,7 +246,7 @@ impl Evidence {
         let in_a_row =
             (f64::from(self.failures_in_a_row) + 1.0 - FAILURES.max(pool.unlikely_run)).max(0.0);
         let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * run_kept));
-        (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * pool.latency
+        (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * (pool.latency + INDISTINCT)
     }
 
     /// `kept`: the share of the evidence that is left since the answer before.
@@ -325,9 +334,11 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// In parts of what the pool costs, which is 10 ms.
     fn cost(evidence: &Evidence, now: Instant) -> f64 {
         let score = evidence.score(now, &POOL);
-        f64::from(score.latency + score.penalty)
+        let part = f64::from(score.latency + score.penalty) / (POOL.latency + INDISTINCT);
+        part * POOL.latency
     }
 
     fn steady(count: u32) -> Evidence {
@@ -361,6 +372,27 @@ mod tests {
             assert!(next > last, "{next} after {last}");
             last = next;
         }
+    }
+
+    #[test]
+    fn short_latencies_are_told_apart_by_what_is_more_than_noise() {
+        let pool = Pool {
+            latency: 0.4 * MS,
+            ..POOL
+        };
+        let cost = |us: u64, failures: u32| {
+            let mut evidence = evidence();
+            (0..1_000).for_each(|_| evidence.success(Duration::from_micros(us), START));
+            (0..failures).for_each(|_| evidence.failure(START));
+            let score = evidence.score(START, &pool);
+            f64::from(score.latency + score.penalty)
+        };
+        assert!(cost(700, 0) < 1.25 * cost(400, 0));
+        assert!(cost(2_000, 0) > 1.7 * cost(400, 0));
+        assert!(
+            cost(400, 100) > 1.25 * cost(400, 0),
+            "failures count as before"
+        );
     }
 
     #[test]

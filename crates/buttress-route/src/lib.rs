@@ -58,7 +58,7 @@
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //! After the
-//! backoff one request at a time is sent as a probe; enough successes let the endpoint back, on
+//! backoff one request at a time, or a copy of one, is sent as a probe; enough successes let the endpoint back, on
 //! trial: its first outcome decides. If nothing is open the least bad is used: as long as there is
 //! an endpoint that nobody drained, the router never answers in its place.
 //!
@@ -92,6 +92,8 @@
 //!   requests have shown: `tests/checks.rs`.
 //! - A request that failed at one endpoint goes to another, where [`failover`] is asked for:
 //!   `tests/failover.rs`.
+//! - Where that is asked for ([`HealthRouter::hedged`]) copies of requests are the probes, no user hears of a failing
+//!   one, and who was slow or silent is looked at again within seconds: `tests/hedged.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -139,6 +141,7 @@ mod evidence;
 pub mod failover;
 mod future;
 mod handle;
+mod hedge;
 mod ledger;
 mod levels;
 mod members;
@@ -148,6 +151,7 @@ mod permit;
 mod policy;
 mod pool;
 mod seat;
+mod second_look;
 mod service;
 mod shared;
 mod slot;
@@ -165,6 +169,7 @@ pub use config::{Config, FailureRate, Rules};
 pub use endpoint::{Endpoint, Metadata};
 pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;
+pub use hedge::{ByCopies, ByUsers, Probing};
 pub use permit::Permit;
 pub use policy::{Pick, Policy};
 pub use service::HealthRouter;

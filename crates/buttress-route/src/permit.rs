@@ -29,6 +29,10 @@ pub struct Permit {
     called: bool,
     /// The answer is that of a limit.
     limited: bool,
+    /// The answer has begun, and well.
+    answered: bool,
+    /// Nobody waits for the answer.
+    copy: bool,
 }
 
 impl Permit {
@@ -41,12 +45,19 @@ impl Permit {
             asked: 0,
             called: true,
             limited: false,
+            answered: false,
+            copy: false,
         }
     }
 
     /// The endpoint never became ready.
     pub(crate) const fn never_called(&mut self) {
         self.called = false;
+    }
+
+    /// The request is a copy, whose answer is read as far as it says anything.
+    pub(crate) const fn is_of_a_copy(&mut self) {
+        self.copy = true;
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<str> {
@@ -70,6 +81,7 @@ impl Permit {
 
 impl Settle for Permit {
     fn answered(&mut self) {
+        self.answered = true;
         if self.ticket.is_probe() {
             self.slot
                 .probe_answered(&self.ticket, self.slot.clock().now());
@@ -95,6 +107,11 @@ impl Settle for Permit {
         let heard = self.heard_at != Instant::NEVER;
         let latency = heard.then(|| self.elapsed(self.heard_at));
         let took = self.elapsed(now);
+        let outcome = match outcome {
+            // Read as far as was wanted.
+            Outcome::Abandoned if self.copy && self.answered => Outcome::Success,
+            outcome => outcome,
+        };
         let call = Call {
             ticket: self.ticket,
             outcome,
@@ -102,6 +119,7 @@ impl Settle for Permit {
             took,
             called: self.called,
             limited: self.limited,
+            copy: self.copy,
             retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
         };
         self.slot.settle(&call, now);

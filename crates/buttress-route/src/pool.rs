@@ -179,6 +179,67 @@ impl<S> Pool<S> {
         self.pick_of(&members, now, key)
     }
 
+    /// The endpoint that an ordinary request goes to.
+    #[inline]
+    pub(crate) fn pick_ordinary(
+        &self,
+        now: Instant,
+        key: impl FnOnce(&Affinity) -> Option<u64>,
+    ) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        let members = self.members.load();
+        let key = members.config.affinity.as_ref().and_then(key);
+        self.look_at_peers(&members, now);
+        let (seat, service) = members.pick(now, key, &self.shared)?;
+        let chosen = (seat, seat.slot.ticket(), service.clone());
+        Some(begin(&members.config, chosen, now))
+    }
+
+    /// Whether a copy of a request has somewhere to go.
+    #[inline]
+    pub(crate) fn is_copy_due(&self, now: Instant) -> bool {
+        self.shared.ledger.has_due(now) || self.shared.second_looks.has_due(now)
+    }
+
+    /// Where a copy of a request goes, and for how long it may: to an endpoint that is out and due a
+    /// probe, or to one that is in and shunned.
+    #[cold]
+    pub(crate) fn pick_for_copy(&self, now: Instant) -> Option<(Pick<S>, Duration)>
+    where
+        S: Clone,
+    {
+        if let Some(probe) = self.pick_probe(now) {
+            let lasts = self.members.load().config.circuit.probe_deadline;
+            return Some((probe, lasts));
+        }
+        let slot = self.shared.second_looks.take(now)?;
+        let members = self.members.load();
+        let (seat, service) = members.find(&slot)?;
+        // Somebody else's code, and it may panic: nothing has begun yet.
+        let service = service.clone();
+        let (ticket, lasts) = slot.look_again(now)?;
+        Some((begin(&members.config, (seat, ticket, service), now), lasts))
+    }
+
+    /// An endpoint that is out and due a probe, with its lease.
+    #[cold]
+    pub(crate) fn pick_probe(&self, now: Instant) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        let members = self.members.load();
+        let chosen = self.probe(&members, now)?;
+        Some(begin(&members.config, chosen, now))
+    }
+
+    /// Whether one endpoint of the pool would be given this request, were they all alike.
+    pub(crate) fn is_its_turn(&self) -> bool {
+        let all = self.members.load().len();
+        self.shared.rng.below(all.max(1)) == 0
+    }
+
     /// The same for a request of this key.
     pub(crate) fn pick_for(&self, now: Instant, key: u64) -> Option<Pick<S>>
     where

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use buttress_core::classify::{ClassifyHttp, HttpStatus};
 use buttress_core::config::ConfigError;
+use buttress_core::spawn::Spawn;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -15,6 +16,8 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::future::{ResponseFuture, RoutedBody};
 use crate::handle::RouterHandle;
+use crate::hedge::sealed::Of;
+use crate::hedge::{ByCopies, ByUsers, Probing};
 use crate::pool::Pool;
 
 /// Sends each request to the endpoint that will most likely answer it well and soon.
@@ -23,9 +26,10 @@ use crate::pool::Pool;
 /// of the pool is that of the moment; `poll_ready` reserves nothing and is always ready. See the
 /// crate's documentation for what it promises.
 #[derive(Debug)]
-pub struct HealthRouter<S, C = HttpStatus> {
+pub struct HealthRouter<S, C = HttpStatus, P = ByUsers> {
     pool: Arc<Pool<S>>,
     classify: C,
+    probing: P,
 }
 
 impl<S> HealthRouter<S> {
@@ -41,16 +45,45 @@ impl<S> HealthRouter<S> {
         Ok(Self {
             pool: Arc::new(pool),
             classify: HttpStatus,
+            probing: ByUsers,
         })
     }
 }
 
-impl<S, C> HealthRouter<S, C> {
+impl<S, C, P> HealthRouter<S, C, P> {
     /// The same pool, with outcomes decided by `classify`.
-    pub fn classify<D>(self, classify: D) -> HealthRouter<S, D> {
+    pub fn classify<D>(self, classify: D) -> HealthRouter<S, D, P> {
         HealthRouter {
             pool: self.pool,
             classify,
+            probing: self.probing,
+        }
+    }
+
+    /// The same pool, whose endpoints in doubt are probed by copies of requests, on `spawn`.
+    ///
+    /// Where a request is safe (GET, HEAD, OPTIONS, TRACE), without a body and no handshake, its copy is the probe, and the
+    /// request itself goes to an endpoint that is well: no user pays for finding out. A copy looks as well at an
+    /// endpoint that is in and takes no traffic because it was slow: each second once, and where that
+    /// went well until as many looks have as probes are needed, which pardons it.
+    ///
+    /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an
+    /// endpoint. Its answer is read to its end, or for a second, or to 64 KiB of it, and thrown away. It counts in the endpoint's statistics
+    /// and carries [`Attempt::copy`](buttress_core::attempt::Attempt::copy) in its extensions. Where for 5 s none
+    /// comes that can be copied, or `spawn` is full, a user's request is the probe, as without this; with a `spawn` whose cap is 0,
+    /// always.
+    ///
+    /// Copies under way end with the last clone of this router. [`Config::hedged`] has a circuit that
+    /// suits them.
+    ///
+    /// # Cost
+    ///
+    /// One more comparison per pick; the copied head of a request and a task for each probe.
+    pub fn hedged(self, spawn: Spawn) -> HealthRouter<S, C, ByCopies> {
+        HealthRouter {
+            pool: self.pool,
+            classify: self.classify,
+            probing: ByCopies::on(spawn),
         }
     }
 
@@ -97,20 +130,22 @@ impl<S, C> HealthRouter<S, C> {
     }
 }
 
-impl<S, C: Clone> Clone for HealthRouter<S, C> {
+impl<S, C: Clone, P: Clone> Clone for HealthRouter<S, C, P> {
     // Nothing is readied in a router, so a clone is as good as the original.
     fn clone(&self) -> Self {
         Self {
             pool: Arc::clone(&self.pool),
             classify: self.classify.clone(),
+            probing: self.probing.clone(),
         }
     }
 }
 
-impl<S, C, B, ResBody> Service<Request<B>> for HealthRouter<S, C>
+impl<S, C, P, B, ResBody> Service<Request<B>> for HealthRouter<S, C, P>
 where
     S: Service<Request<B>, Response = Response<ResBody>> + Clone,
     C: ClassifyHttp<S::Error> + Clone,
+    P: Probing<S, C, B>,
     ResBody: Body,
 {
     type Response = Response<RoutedBody<ResBody, C, S::Error>>;
@@ -126,7 +161,10 @@ where
         // The user's code, before there is anything to give back.
         let classify = self.classify.clone();
         let pick = match attempted::of(&request) {
-            None => self.pool.pick(now, |affinity| affinity.key_of(&request)),
+            None => {
+                let of = Of(&self.pool, now);
+                self.probing.pick(of, &classify, &request).0
+            }
             Some(attempted) => self.pool.pick_another(now, attempted),
         };
         match pick {

@@ -9,6 +9,7 @@ use buttress_core::rng::Rng;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::peers::Peers;
+use crate::second_look::SecondLooks;
 use crate::snapshot::Event;
 
 /// The pool's name, its clock and generator, its budget, its events and what it shows as a whole.
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) rng: Rng,
     pub(crate) ledger: Ledger,
+    pub(crate) second_looks: SecondLooks,
     pub(crate) events: Events<Event>,
     pub(crate) peers: Peers,
 }
@@ -29,6 +31,7 @@ impl Shared {
             clock: config.clock.clone(),
             rng: config.rng.clone(),
             ledger: Ledger::new(config.max_ejected),
+            second_looks: SecondLooks::new(),
             events: Events::new(),
             peers: Peers::new(),
         }

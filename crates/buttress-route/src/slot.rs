@@ -186,11 +186,13 @@ impl Slot {
 
     /// A call has ended.
     pub(crate) fn settle(self: &Arc<Self>, call: &Call, now: Instant) {
-        // An answer, or a wait that the evidence now holds.
-        self.heard();
         let mut inner = self.lock();
         // Together with the tally, or a reader would see a pick undone.
-        self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let before = self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // An answer, or a wait that the evidence now holds. A copy that was given up says nothing of others.
+        if !call.was_given_up_copy() || before <= 1 {
+            self.heard();
+        }
         if !inner.state.settle_quietly(call, now) {
             self.change_locked(inner, now, |state| state.settle(call, self, now));
         } else if !inner.is_as_shown(now) {
@@ -213,6 +215,11 @@ impl Slot {
             decision
         });
         ticket
+    }
+
+    /// A copy goes and looks at an endpoint that is in and shunned; for how long it may.
+    pub(crate) fn look_again(&self, now: Instant) -> Option<(Ticket, Duration)> {
+        self.with_state(|state| state.look_again(now, self.silence(now), self.peers()))
     }
 
     // The life of an active check.
@@ -258,6 +265,10 @@ impl Slot {
         let before = inner.state.endpoint_state();
         let decision = inner.state.heed_signals(self, now);
         let event = self.conclude(&mut inner, before, decision, now);
+        let look = (inner.state).second_look_due(now, self.silence(now), self.peers());
+        if let Some(due) = look {
+            self.shared.second_looks.ask(self, due);
+        }
         drop(inner);
         self.publish(event);
     }

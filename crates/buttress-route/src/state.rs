@@ -5,6 +5,7 @@ mod checks;
 mod quiet;
 mod recent;
 mod rules;
+mod second_look;
 mod signals;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::verdicts::Verdicts;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
+use second_look::SecondLook;
 
 /// How often the signals of an endpoint that is held out are asked again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -50,6 +52,7 @@ pub(crate) struct State {
     pub(crate) verdicts: Verdicts,
     consecutive: u32,
     recent: Recent,
+    look: SecondLook,
     window: Option<TimeWindow>,
     open_until: Instant,
     /// When a probe's lease runs out and makes room for another.
@@ -82,8 +85,17 @@ pub(crate) struct Call {
     pub(crate) called: bool,
     /// A limit of the upstream's was run into.
     pub(crate) limited: bool,
+    /// Nobody waited for the answer.
+    pub(crate) copy: bool,
     /// The upstream asked to be left alone for as long.
     pub(crate) retry_after: Option<Duration>,
+}
+
+impl Call {
+    /// Nobody waited for it, and nothing came.
+    pub(crate) fn was_given_up_copy(&self) -> bool {
+        self.copy && self.outcome == Outcome::Abandoned
+    }
 }
 
 /// What was decided, and why; told to the world once the lock is released.
@@ -102,6 +114,7 @@ impl State {
             verdicts: Verdicts::default(),
             consecutive: 0,
             recent: Recent::default(),
+            look: SecondLook::new(now),
             window: config
                 .rules
                 .failure_rate
@@ -217,6 +230,9 @@ impl State {
         now: Instant,
     ) -> Option<Decision> {
         self.learn(call, slot, now);
+        if call.copy && !call.ticket.is_probe() {
+            self.looked(call, now, slot.peers());
+        }
         let decision = self.judge(call, slot, now);
         // A busy endpoint is never idle enough to be refreshed.
         if decision.is_none() && self.is_spoken_of() && now >= self.ask_at {

@@ -28,6 +28,7 @@ pub fn trust(trust: &Trust) -> correlation::Trust {
 pub fn router(pool: &Pool) -> route::Config {
     let PoolHealth {
         consecutive_failures,
+        probe_by_copies,
         open_for,
         max_ejected,
         decay,
@@ -36,6 +37,11 @@ pub fn router(pool: &Pool) -> route::Config {
     } = pool.health;
     let rules = Rules::default().consecutive_failures(consecutive_failures);
     let config = route::Config::new(pool.name.as_str());
+    let config = if probe_by_copies {
+        config.hedged()
+    } else {
+        config
+    };
     // An endpoint that is away costs its peers its load: three times is long enough.
     let out_for = Backoff::exponential(open_for, open_for.saturating_mul(3));
     let circuit = config.circuit.clone().open_for(out_for);

@@ -23,14 +23,16 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use buttress::breaker::{Breaker, BreakerService};
+use buttress::core::classify::HttpStatus;
 use buttress::core::clock::Clock;
 use buttress::core::config::ConfigError;
 use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
+use buttress::core::spawn::Spawn;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Hosts};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
-use buttress::route::HealthRouter;
 use buttress::route::failover::{Failover, FailoverLayer};
+use buttress::route::{ByCopies, HealthRouter};
 use buttress::telemetry::LogHandle;
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
@@ -52,7 +54,7 @@ use crate::untraced::Untraced;
 use crate::upstream::{Origin, OriginConfig};
 
 /// What serves one pool.
-type PoolStack<O> = Failover<HealthRouter<O>>;
+type PoolStack<O> = Failover<HealthRouter<O, HttpStatus, ByCopies>>;
 /// What serves one route, over clients `O` of its endpoints. What they send is the request that came in,
 /// which carries its ID: there is nothing to propagate to.
 type RouteStack<O> = Latency<BreakerService<PoolStack<O>, Http>, Http>;
@@ -81,6 +83,8 @@ pub struct Seams {
     pub rng: Rng,
     /// How latency is recorded; its clock is replaced by [`Seams::clock`].
     pub latency: latency::Config,
+    /// What runs copies of requests that probe endpoints; by default tokio, and outside of it nothing.
+    pub spawn: Spawn,
     /// What changes which lines are written, for the admin listener to offer.
     pub logs: Option<LogHandle>,
 }
@@ -91,9 +95,15 @@ impl Default for Seams {
             clock: Clock::by_moments(),
             rng: Rng::default(),
             latency: latency::Config::default(),
+            spawn: Spawn::current().unwrap_or_else(|_| nothing()),
             logs: None,
         }
     }
+}
+
+/// Runs nothing.
+fn nothing() -> Spawn {
+    Spawn::new(drop).cap(0)
 }
 
 /// Whether spans or access lines are configured.
@@ -176,6 +186,7 @@ struct Build {
     clock: Clock,
     rng: Rng,
     latency: LatencyHandle,
+    spawn: Spawn,
 }
 
 /// The stacks of all routes, over clients of one kind, and the handles of what is in them.
@@ -191,6 +202,7 @@ impl Build {
             clock,
             rng,
             latency,
+            spawn,
             logs: _,
         } = seams;
         Ok(Self {
@@ -201,6 +213,7 @@ impl Build {
             latency: LatencyHandle::new(latency.clock(clock.clone()).head(false))?,
             clock,
             rng,
+            spawn,
         })
     }
 
@@ -249,7 +262,12 @@ impl Build {
             endpoints.push(settings::endpoint(each, client(origin, pool, each)));
             times.push((each.address.as_str().into(), taken));
         }
-        let router = HealthRouter::new(config, endpoints)?;
+        let copies = if pool.health.probe_by_copies {
+            self.spawn.clone()
+        } else {
+            nothing()
+        };
+        let router = HealthRouter::new(config, endpoints)?.hedged(copies);
         let failover = settings::failover(pool).clock(self.clock.clone());
         let failover = FailoverLayer::new(failover)?;
         let name = pool.name.as_str().into();

@@ -12,7 +12,7 @@ impl State {
     #[inline]
     pub(crate) fn settle_quietly(&mut self, call: &Call, now: Instant) -> bool {
         let quiet = call.outcome == Outcome::Success
-            && !call.ticket.is_probe()
+            && !(call.copy || call.ticket.is_probe())
             && call.ticket.generation() == self.circuit.generation()
             && self.is_untroubled(now);
         if quiet {
@@ -90,6 +90,7 @@ mod tests {
                     took,
                     called: true,
                     limited: kind == 3,
+                    copy: false,
                     retry_after: None,
                 };
                 long.settle(&call, &slot, now);

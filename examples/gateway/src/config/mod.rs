@@ -424,6 +424,8 @@ pub struct Endpoint {
 pub struct PoolHealth {
     /// Failures in a row that throw it out.
     pub consecutive_failures: NonZeroU32,
+    /// Whether copies of requests are the probes, where they can be.
+    pub probe_by_copies: bool,
     /// How long it stays out before it is probed.
     pub open_for: Duration,
     /// Largest share of the pool that may be out at once, 0 to 1.
@@ -439,7 +441,8 @@ pub struct PoolHealth {
 impl PoolHealth {
     pub(crate) const DEFAULT: Self = Self {
         consecutive_failures: NonZeroU32::new(5).unwrap(),
-        open_for: Duration::from_secs(5),
+        probe_by_copies: true,
+        open_for: Duration::from_secs(1),
         max_ejected: 0.5,
         decay: Duration::from_secs(10),
         overprovisioning: 1.4,

@@ -143,6 +143,7 @@ pub(super) struct WeightedEndpoint {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Health {
     pub(super) consecutive_failures: Number,
+    pub(super) probe_by_copies: Option<bool>,
     pub(super) open_for: Text,
     pub(super) max_ejected: Real,
     pub(super) decay: Text,

@@ -167,10 +167,21 @@ fn pick(raw: &raw::Pool, pool: &str, report: &mut Report<'_>) -> (PoolPick, Opti
     (pick, affinity)
 }
 
+/// How long an endpoint stays out that users' requests probe.
+const OPEN_FOR_USERS: Duration = Duration::from_secs(5);
+
 fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth {
     let default = PoolHealth::DEFAULT;
     let key = |what: &str| format!("{pool}.health.{what}");
+    let probe_by_copies = raw.probe_by_copies.unwrap_or(default.probe_by_copies);
+    // Where each probe costs a user an answer there are fewer.
+    let open_for_default = if probe_by_copies {
+        default.open_for
+    } else {
+        OPEN_FOR_USERS
+    };
     PoolHealth {
+        probe_by_copies,
         consecutive_failures: count(
             raw.consecutive_failures.as_ref(),
             &key("consecutive_failures"),
@@ -178,7 +189,7 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
         )
         .unwrap_or(default.consecutive_failures),
         open_for: duration(raw.open_for.as_ref(), &key("open_for"), report)
-            .unwrap_or(default.open_for),
+            .unwrap_or(open_for_default),
         max_ejected: ratio(raw.max_ejected.as_ref(), &key("max_ejected"), report)
             .unwrap_or(default.max_ejected),
         decay: duration(raw.decay.as_ref(), &key("decay"), report).unwrap_or(default.decay),

@@ -1,0 +1,292 @@
+//! Probes that cost no user anything: a copy of a request goes to whoever is in doubt, in the background, and
+//! the request itself to an endpoint that is well.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use buttress_core::attempt::Attempt;
+use buttress_core::classify::ClassifyHttp;
+use buttress_core::clock::{Clock, Instant};
+use buttress_core::replay::Replayable;
+use buttress_core::spawn::Spawn;
+use bytes::Buf;
+use http::header::UPGRADE;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::background::caught;
+use crate::future::ResponseFuture;
+use crate::pool::{Pick, Pool};
+
+/// So much of an answer to a copy is read; more would show nothing new.
+const ENOUGH: usize = 64 << 10;
+/// And for so long: a stream of events ends some day, or never.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+/// For so long endpoints that are due a probe wait for a request that can be copied, before one that
+/// cannot is the probe.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a router finds out whether an endpoint is well again: [`ByUsers`] or [`ByCopies`]. Sealed.
+pub trait Probing<S, C, B>: sealed::Sealed {
+    /// Where `request` goes, after what else was to be done.
+    #[doc(hidden)]
+    fn pick(
+        &self,
+        pool: sealed::Of<'_, S>,
+        classify: &C,
+        request: &Request<B>,
+    ) -> sealed::Picked<S>
+    where
+        S: Clone;
+}
+
+/// A user's request is the probe. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByUsers;
+
+/// A copy of a user's request is the probe, if that request is safe (RFC 9110 §9.2.1) and without a body; see
+/// [`HealthRouter::hedged`](crate::HealthRouter::hedged).
+#[derive(Clone)]
+pub struct ByCopies(Arc<Copies>);
+
+struct Copies {
+    spawn: Spawn,
+    /// Its end is that of all copies under way.
+    ends: watch::Sender<()>,
+    /// Since when none came that could be copied, while somebody was due; 0 if the last could.
+    none_since: AtomicU64,
+}
+
+/// What became of the thought to send a copy.
+enum Sent {
+    /// It was sent, or need not be.
+    Enough,
+    /// There is no room for it.
+    Refused,
+}
+
+impl ByCopies {
+    pub(crate) fn on(spawn: Spawn) -> Self {
+        let ends = watch::Sender::new(());
+        Self(Arc::new(Copies {
+            spawn,
+            ends,
+            none_since: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl<S, C, B> Probing<S, C, B> for ByUsers {
+    #[inline]
+    fn pick(&self, of: sealed::Of<'_, S>, _: &C, request: &Request<B>) -> sealed::Picked<S>
+    where
+        S: Clone,
+    {
+        let sealed::Of(pool, now) = of;
+        sealed::Picked(pool.pick(now, |affinity| affinity.key_of(request)))
+    }
+}
+
+impl<S, C, B, ResBody> Probing<S, C, B> for ByCopies
+where
+    S: Service<Request<B>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    C: ClassifyHttp<S::Error> + Clone + Send + 'static,
+    B: Replayable + Send + 'static,
+    ResBody: Body + Send + 'static,
+{
+    #[inline]
+    fn pick(&self, of: sealed::Of<'_, S>, classify: &C, request: &Request<B>) -> sealed::Picked<S> {
+        let sealed::Of(pool, now) = of;
+        if self.0.spawn.is_off() {
+            return ByUsers.pick(of, classify, request);
+        }
+        let probe = if pool.is_copy_due(now) {
+            self.look_after(pool, now, classify, request)
+        } else {
+            None
+        };
+        let ordinary = || pool.pick_ordinary(now, |affinity| affinity.key_of(request));
+        sealed::Picked(probe.or_else(ordinary))
+    }
+}
+
+impl ByCopies {
+    /// Sends a copy to whoever is due one; `request` itself goes there if it has to.
+    #[cold]
+    fn look_after<S, C, B, ResBody>(
+        &self,
+        pool: &Pool<S>,
+        now: Instant,
+        classify: &C,
+        request: &Request<B>,
+    ) -> Option<Pick<S>>
+    where
+        S: Service<Request<B>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        C: ClassifyHttp<S::Error> + Clone + Send + 'static,
+        B: Replayable + Send + 'static,
+        ResBody: Body + Send + 'static,
+    {
+        let Some(copy) = copy(request) else {
+            let in_vain = self.0.waited_in_vain(now);
+            return in_vain.then(|| pool.pick_probe(now)).flatten();
+        };
+        self.0.none_since.store(0, Ordering::Relaxed);
+        // A share of the requests, as it would have anyway: who is back must not be overrun.
+        if !pool.is_its_turn() {
+            return None;
+        }
+        match self.send(pool, now, classify.clone(), copy) {
+            Sent::Enough => None,
+            // Who is out has to be asked all the same.
+            Sent::Refused => pool.pick_probe(now),
+        }
+    }
+
+    fn send<S, C, B, ResBody>(
+        &self,
+        pool: &Pool<S>,
+        now: Instant,
+        classify: C,
+        copy: Request<B>,
+    ) -> Sent
+    where
+        S: Service<Request<B>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        C: ClassifyHttp<S::Error> + Clone + Send + 'static,
+        B: Send + 'static,
+        ResBody: Body + Send + 'static,
+    {
+        let Some((mut pick, lasts)) = pool.pick_for_copy(now) else {
+            return Sent::Enough;
+        };
+        pick.permit.is_of_a_copy();
+        let (clock, ends) = (pool.shared.clock.clone(), self.0.ends.subscribe());
+        let call = ResponseFuture::send(pick, copy, classify);
+        // A copy that is not run gives its lease back.
+        match self.0.spawn.spawn(run(call, ends, clock, lasts)) {
+            Ok(()) => Sent::Enough,
+            Err(_) => Sent::Refused,
+        }
+    }
+}
+
+impl Copies {
+    /// Whether none has come for long that could be copied, and none is now.
+    fn waited_in_vain(&self, now: Instant) -> bool {
+        let order = Ordering::Relaxed;
+        let first = (self.none_since).compare_exchange(0, now.as_nanos().max(1), order, order);
+        first.is_err_and(|since| now.saturating_since(Instant::from_nanos(since)) >= PATIENCE)
+    }
+}
+
+/// Sends a copy and reads its answer, until there is enough of it, its time is over or the last router gone.
+async fn run<S, B, C, ResBody>(
+    call: ResponseFuture<S, B, C>,
+    mut ends: watch::Receiver<()>,
+    clock: Clock,
+    lasts: Duration,
+) where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    C: ClassifyHttp<S::Error>,
+    ResBody: Body,
+{
+    let mut work = pin!(caught(answered(call, &clock)));
+    let (mut over, mut late) = (pin!(ends.changed()), pin!(clock.sleep(lasts)));
+    poll_fn(|cx| {
+        if over.as_mut().poll(cx).is_ready() || work.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        late.as_mut().poll(cx)
+    })
+    .await;
+}
+
+async fn answered<S, B, C, ResBody>(call: ResponseFuture<S, B, C>, clock: &Clock)
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    C: ClassifyHttp<S::Error>,
+    ResBody: Body,
+{
+    let Ok(response) = call.await else { return };
+    let mut read = pin!(read(response.into_body()));
+    let mut late = pin!(clock.sleep(LONG_ENOUGH));
+    poll_fn(|cx| {
+        if read.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        late.as_mut().poll(cx)
+    })
+    .await;
+}
+
+async fn read(body: impl Body) {
+    let mut body = pin!(body);
+    let mut left = ENOUGH;
+    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let read = frame.data_ref().map_or(0, Buf::remaining);
+        match left.checked_sub(read) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// A copy of a request that may be made without harm: it asks for nothing to be done, and has no body.
+/// An idempotent one that does something is not copied: the first to come would change what the other is
+/// answered. Nor is a handshake, of which there is but one connection.
+fn copy<B: Replayable>(request: &Request<B>) -> Option<Request<B>> {
+    if !request.method().is_safe() || request.headers().contains_key(UPGRADE) {
+        return None;
+    }
+    let mut copy = Request::new(request.body().copy_if_none()?);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy.extensions_mut().clone_from(request.extensions());
+    copy.extensions_mut().insert(Attempt::copy());
+    Some(copy)
+}
+
+impl fmt::Debug for ByCopies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByCopies")
+            .field("spawn", &self.0.spawn)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) mod sealed {
+    use std::sync::Arc;
+
+    use buttress_core::clock::Instant;
+
+    use crate::pool::{Pick, Pool};
+
+    #[expect(unnameable_types, reason = "that is what seals it")]
+    pub trait Sealed {}
+    impl Sealed for super::ByUsers {}
+    impl Sealed for super::ByCopies {}
+
+    /// The pool, and the time.
+    #[expect(unnameable_types, reason = "nobody else has one")]
+    #[derive(Debug)]
+    pub struct Of<'a, S>(pub(crate) &'a Arc<Pool<S>>, pub(crate) Instant);
+
+    /// Where a request goes.
+    #[expect(unnameable_types, reason = "nobody else has one")]
+    #[derive(Debug)]
+    pub struct Picked<S>(pub(crate) Option<Pick<S>>);
+}

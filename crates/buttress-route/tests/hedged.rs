@@ -1,0 +1,218 @@
+//! Whoever is out is probed by copies, and no user pays for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_types
+)]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use buttress_core::clock::{Instant, ManualClock};
+use buttress_core::rng::Rng;
+use buttress_core::spawn::{Spawn, Task};
+use buttress_route::{ByCopies, Config, EndpointState, HealthRouter, RouterHandle};
+use common::{Backend, Mode, endpoint, fails_after, ok_after};
+use http::{Method, Request};
+use tokio_test::task::{self, Spawn as Polled};
+use tower_service::Service;
+
+type Router = HealthRouter<Backend, buttress_core::classify::HttpStatus, ByCopies>;
+type Call = Polled<<Router as Service<Request<()>>>::Future>;
+
+/// How long users wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+struct World {
+    time: ManualClock,
+    backends: Vec<Backend>,
+    router: Router,
+    handle: RouterHandle<Backend>,
+    tasks: Arc<Mutex<Vec<Task>>>,
+    spawned: Arc<Mutex<u64>>,
+    /// With when they began.
+    calls: Vec<(Instant, Call)>,
+    method: Method,
+    failed: u64,
+}
+
+impl World {
+    fn new(cap: usize) -> Self {
+        let time = ManualClock::new();
+        let backends: Vec<_> = (0..3).map(|_| Backend::new(&time, ok_after(5))).collect();
+        let config = Config::default()
+            .hedged()
+            .clock(time.clock())
+            .rng(Rng::seeded(3));
+        let endpoints = backends.iter().enumerate().map(endpoint);
+        let tasks: Arc<Mutex<Vec<Task>>> = Arc::default();
+        let (queue, spawned) = (Arc::clone(&tasks), Arc::<Mutex<u64>>::default());
+        let count = Arc::clone(&spawned);
+        let spawn = Spawn::new(move |task| {
+            *count.lock().unwrap() += 1;
+            queue.lock().unwrap().push(task);
+        });
+        let spawn = spawn.cap(cap);
+        let router = HealthRouter::new(config, endpoints).unwrap().hedged(spawn);
+        Self {
+            time,
+            backends,
+            handle: router.handle(),
+            router,
+            tasks,
+            spawned,
+            calls: Vec::new(),
+            method: Method::GET,
+            failed: 0,
+        }
+    }
+
+    /// A request each millisecond; how many failed.
+    fn load(&mut self, seconds: f64) -> u64 {
+        let before = self.failed;
+        for _ in 0..Duration::from_secs_f64(seconds).as_millis() {
+            let mut request = Request::new(());
+            request.method_mut().clone_from(&self.method);
+            let call = task::spawn(self.router.call(request));
+            self.calls.push((self.time.now(), call));
+            self.poll();
+            self.time.advance(Duration::from_millis(1));
+            self.poll();
+        }
+        self.failed - before
+    }
+
+    fn poll(&mut self) {
+        let (failed, now) = (&mut self.failed, self.time.now());
+        self.calls.retain_mut(|(began, call)| match call.poll() {
+            // Users give up.
+            Poll::Pending => now.saturating_since(*began) < PATIENCE,
+            Poll::Ready(answer) => {
+                *failed += u64::from(!answer.is_ok_and(|it| it.status().is_success()));
+                false
+            }
+        });
+        self.poll_tasks();
+    }
+
+    fn poll_tasks(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut tasks = self.tasks.lock().unwrap();
+        tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
+    }
+
+    /// How many copies there were.
+    fn spawned(&self) -> u64 {
+        *self.spawned.lock().unwrap()
+    }
+
+    fn picks(&self) -> u64 {
+        self.handle.snapshot().endpoints[0].picks
+    }
+
+    fn state(&self) -> EndpointState {
+        self.handle.snapshot().endpoints[0].state
+    }
+}
+
+#[test]
+fn who_is_out_is_probed_by_copies_and_no_user_hears_of_it() {
+    for bad in [fails_after(1), Mode::Refuse, Mode::Hang] {
+        let mut world = World::new(16);
+        world.load(1.0);
+        world.backends[0].set(fails_after(1));
+        world.load(1.0);
+        assert_ne!(world.state(), EndpointState::Active);
+        world.backends[0].set(bad);
+        let asked = world.backends[0].calls();
+        assert_eq!(world.load(20.0), 0, "{bad:?}");
+        assert!(world.backends[0].calls() > asked, "{bad:?}: nobody asked");
+        assert_ne!(world.state(), EndpointState::Active);
+    }
+}
+
+#[test]
+fn who_is_well_again_is_back_within_five_seconds() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(fails_after(1));
+    world.load(20.0);
+    world.backends[0].set(ok_after(5));
+    assert_eq!(world.load(5.0), 0);
+    assert_eq!(world.state(), EndpointState::Active);
+    let before = world.picks();
+    world.load(3.0);
+    let share = (world.picks() - before) as f64 / 3_000.0;
+    assert!(share > 0.9 / 3.0, "{share}");
+}
+
+#[test]
+fn an_endpoint_that_was_slow_or_silent_is_looked_at_by_copies_and_has_its_share_again() {
+    for bad in [ok_after(300), Mode::Hang] {
+        let mut world = World::new(16);
+        world.load(1.0);
+        world.backends[0].set(bad);
+        world.load(20.0);
+        assert_eq!(world.state(), EndpointState::Active, "{bad:?}");
+        world.backends[0].set(ok_after(5));
+        world.load(3.0);
+        let before = world.picks();
+        assert_eq!(world.load(3.0), 0);
+        let share = (world.picks() - before) as f64 / 3_000.0;
+        assert!(share > 0.9 / 3.0, "{bad:?}: {share}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_stays_slow_is_asked_once_a_second_and_by_copies_alone() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(ok_after(300));
+    world.load(20.0);
+    let (asked, spawned) = (world.backends[0].calls(), world.spawned());
+    world.load(20.0);
+    let asked = world.backends[0].calls() - asked;
+    assert!((10..=21).contains(&asked), "{asked}");
+    assert_eq!(world.spawned() - spawned, asked);
+}
+
+#[test]
+fn copies_end_with_the_last_router() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(fails_after(1));
+    world.load(1.0);
+    world.backends[0].set(Mode::Hang);
+    world.load(5.0);
+    assert_eq!(world.tasks.lock().unwrap().len(), 1, "one copy at a time");
+    let other = world.router.clone();
+    let empty = HealthRouter::new(Config::default(), []).unwrap();
+    world.router = empty.hedged(Spawn::new(drop));
+    world.poll_tasks();
+    assert_eq!(world.tasks.lock().unwrap().len(), 1);
+    drop(other);
+    world.poll_tasks();
+    assert!(world.tasks.lock().unwrap().is_empty());
+}
+
+#[test]
+fn where_nothing_can_be_copied_or_nothing_be_run_user_requests_probe() {
+    for (method, cap) in [(Method::POST, 16), (Method::GET, 0)] {
+        let mut world = World::new(cap);
+        world.load(1.0);
+        world.backends[0].set(fails_after(1));
+        world.load(1.0);
+        world.method = method.clone();
+        world.backends[0].set(ok_after(5));
+        world.load(40.0);
+        assert_eq!(
+            world.state(),
+            EndpointState::Active,
+            "{method}, {cap} tasks"
+        );
+        assert!(world.tasks.lock().unwrap().is_empty());
+    }
+}

@@ -13,7 +13,10 @@ use buttress::correlation::{self, CorrelationLayer};
 use buttress::telemetry::{
     AccessLogLayer, InCurrentRequest, ServerSpanLayer, Trust, in_current_request,
 };
+use buttress_testing::collector::attribute;
 use buttress_tests::{Stand, Told};
+use http::Method;
+use http_body_util::Full;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -81,4 +84,28 @@ async fn what_is_found_by_an_id_is_the_whole_flow_of_its_request_over_two_servic
             assert!(line[key].is_string(), "{line}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_also_found_by_the_id_of_a_client_that_is_not_believed() {
+    let told = Told::of_this_process();
+    let routes = Stand::one_route(&[service().await], "", "");
+    let stand = told
+        .stand(&format!("[log]\naccess_log = true\n{routes}"))
+        .await;
+    let client = stand.client();
+    let request = client.request(Method::GET, "/orders");
+    let request = request.header("x-correlation-id", "order-of-a-client");
+    let answer = client.send(request.body(Full::default()).unwrap()).await;
+    let id = answer.header("x-correlation-id").unwrap();
+    assert_ne!(id, "order-of-a-client");
+
+    let lines = told.lines.of(id);
+    let theirs = |line: &&Value| line["fields"]["client_correlation_id"] == "order-of-a-client";
+    assert_eq!(lines.iter().filter(theirs).count(), 1, "the gateway's line");
+    let spans = told.spans_of(id).await;
+    let theirs = spans
+        .iter()
+        .filter_map(|span| attribute(span, "client_correlation_id"));
+    assert_eq!(theirs.collect::<Vec<_>>(), ["order-of-a-client"]);
 }

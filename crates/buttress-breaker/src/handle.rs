@@ -7,7 +7,7 @@ use buttress_core::circuit::{IllegalTransition, State, Transition};
 use buttress_core::config::ConfigError;
 use buttress_core::events::Subscription;
 use buttress_core::health::HealthSignal;
-use buttress_core::verdict::Verdict;
+use buttress_core::verdict::{By, Verdict};
 
 use crate::breaker::Breaker;
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::rules::WindowCounts;
 #[derive(Clone, Debug)]
 pub struct BreakerHandle {
     breaker: Breaker,
+    by: Option<Arc<By>>,
 }
 
 /// A change of state with its reason, as subscribers get it, in the order in which it happened; or,
@@ -77,7 +78,16 @@ pub struct Snapshot {
 
 impl BreakerHandle {
     pub(crate) const fn new(breaker: Breaker) -> Self {
-        Self { breaker }
+        Self { breaker, by: None }
+    }
+
+    /// A handle whose verdicts say of every state that it sets by hand that `by` did so, and why.
+    #[must_use]
+    pub fn on_behalf_of(&self, by: By) -> Self {
+        Self {
+            breaker: self.breaker.clone(),
+            by: Some(Arc::new(by)),
+        }
     }
 
     /// The breaker's name.
@@ -142,7 +152,9 @@ impl BreakerHandle {
     pub fn transition_to(&self, to: State) -> Result<Option<Transition>, IllegalTransition> {
         let shared = self.breaker.shared();
         let now = shared.clock().now();
-        shared.with_at(now, |machine| machine.by_hand(to, now, shared.rng()))
+        shared.with_at(now, |machine| {
+            machine.by_hand(to, now, shared.rng(), self.by.as_ref())
+        })
     }
 
     /// Rejects everything until [`BreakerHandle::release`]; `false` if it did already.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A decision with its evidence: every change of a breaker, an endpoint or a service carries one.
@@ -24,6 +25,39 @@ pub struct Verdict {
     pub peers: Option<f64>,
     /// What was done.
     pub action: Action,
+    /// Who did it, where somebody did it by hand and says so.
+    pub by: Option<Arc<By>>,
+}
+
+/// Who does something by hand, and why, as they say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct By {
+    /// A name, or an address.
+    pub who: String,
+    /// The reason, in words; empty where none is given.
+    pub why: String,
+}
+
+impl By {
+    /// The longest of each, in bytes: what is longer is cut, for it is kept and shown with the verdict.
+    pub const LONGEST: usize = 256;
+
+    /// `who`, for this reason.
+    pub fn new(who: impl Into<String>, why: impl Into<String>) -> Self {
+        let cut = |mut text: String| {
+            let mut end = text.len().min(Self::LONGEST);
+            while !text.is_char_boundary(end) {
+                end = end.saturating_sub(1);
+            }
+            text.truncate(end);
+            text
+        };
+        Self {
+            who: cut(who.into()),
+            why: cut(why.into()),
+        }
+    }
 }
 
 /// What a [`Verdict`] led to.
@@ -57,6 +91,7 @@ impl Verdict {
             window: None,
             peers: None,
             action,
+            by: None,
         }
     }
 
@@ -80,6 +115,13 @@ impl Verdict {
         self.peers = Some(peers);
         self
     }
+
+    /// Who did it by hand; `None` where they do not say.
+    #[must_use]
+    pub fn by(mut self, by: Option<Arc<By>>) -> Self {
+        self.by = by;
+        self
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -96,7 +138,11 @@ impl fmt::Display for Verdict {
             }
             f.write_str(")")?;
         }
-        Ok(())
+        match self.by.as_deref() {
+            None => Ok(()),
+            Some(By { who, why }) if why.is_empty() => write!(f, " by {who}"),
+            Some(By { who, why }) => write!(f, " by {who} ({why})"),
+        }
     }
 }
 
@@ -138,5 +184,24 @@ mod tests {
             verdict.to_string(),
             "opened for 5.0s: failure_rate 0.62 (limit 0.5, 40 calls in 10s, peers 0.01)"
         );
+    }
+
+    #[test]
+    fn a_verdict_says_who_did_it_and_why_as_far_as_they_say() {
+        let by_hand = |by| Verdict::new("manual", Action::Forced).by(by).to_string();
+        assert_eq!(by_hand(None), "set by hand: manual");
+        let by = |why| Some(Arc::new(By::new("ann", why)));
+        assert_eq!(by_hand(by("")), "set by hand: manual by ann");
+        assert_eq!(
+            by_hand(by("ticket 7")),
+            "set by hand: manual by ann (ticket 7)"
+        );
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_two_characters() {
+        let by = By::new("a".repeat(300), "ü€".repeat(100));
+        assert_eq!(by.who.len(), By::LONGEST);
+        assert!((By::LONGEST - 3..=By::LONGEST).contains(&by.why.len()));
     }
 }

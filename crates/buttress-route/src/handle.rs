@@ -6,6 +6,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 use buttress_core::events::Subscription;
+use buttress_core::verdict::By;
 
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -20,17 +21,30 @@ use crate::state::{Decision, State};
 #[derive(Debug)]
 pub struct RouterHandle<S> {
     pool: Arc<Pool<S>>,
+    by: Option<Arc<By>>,
 }
 
 impl<S> Clone for RouterHandle<S> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.pool))
+        Self {
+            pool: Arc::clone(&self.pool),
+            by: self.by.clone(),
+        }
     }
 }
 
 impl<S> RouterHandle<S> {
     pub(crate) const fn new(pool: Arc<Pool<S>>) -> Self {
-        Self { pool }
+        Self { pool, by: None }
+    }
+
+    /// A handle whose verdicts say of every endpoint that it takes in hand that `by` did so, and why.
+    #[must_use]
+    pub fn on_behalf_of(&self, by: By) -> Self {
+        Self {
+            pool: Arc::clone(&self.pool),
+            by: Some(Arc::new(by)),
+        }
     }
 
     pub(crate) const fn pool(&self) -> &Arc<Pool<S>> {
@@ -107,7 +121,10 @@ impl<S> RouterHandle<S> {
             return false;
         };
         let now = self.pool.shared.clock.now();
-        seat.slot.change(now, |state| change(state, now));
+        seat.slot.change(now, |state| {
+            let Decision(verdict) = change(state, now)?;
+            Some(Decision(verdict.by(self.by.clone())))
+        });
         true
     }
 }

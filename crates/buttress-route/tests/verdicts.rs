@@ -15,7 +15,7 @@ use buttress_core::clock::ManualClock;
 use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::rng::Rng;
-use buttress_core::verdict::Action;
+use buttress_core::verdict::{Action, By};
 use buttress_route::{
     Change, Config, Endpoint, EndpointState, HealthRouter, Judged, Pick, Policy, View,
 };
@@ -207,6 +207,19 @@ fn what_is_done_by_hand_by_weight_and_for_a_signal_is_told() {
     assert_eq!(actions[0], Action::Held);
     assert_eq!(actions[1], Action::Closed);
     assert!(actions[2..].iter().all(|action| *action == Action::Forced));
+}
+
+#[test]
+fn who_takes_an_endpoint_in_hand_stands_in_the_verdict() {
+    let pool = Pool::new(3, 0.5);
+    let handle = pool.router.handle();
+    let ann = handle.on_behalf_of(By::new("ann", "ticket 7"));
+    assert!(ann.eject("0") && ann.clone().restore("0") && handle.drain("0"));
+    let judged = pool.judged(0).into_iter();
+    let who: Vec<_> = judged
+        .map(|it| it.verdict.by.as_ref().map(|by| by.who.clone()))
+        .collect();
+    assert_eq!(who, [Some("ann".into()), Some("ann".into()), None]);
 }
 
 #[test]

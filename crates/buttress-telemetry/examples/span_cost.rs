@@ -6,6 +6,13 @@
 //!
 //! Rounds of all cases in turn, each in a process of its own; of each the least is shown, in nanoseconds a request. `bare` is the
 //! same service without the layers. The collector refuses: what is sampled is queued, dropped and counted.
+//!
+//! A case and a number make it serve so many requests and end, for a count of instructions: the difference between two
+//! numbers is what the requests between them took.
+//!
+//! ```sh
+//! valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/span_cost "sampled 0, tail" 20000
+//! ```
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::convert::Infallible;
@@ -23,6 +30,7 @@ use tower::{Layer, Service, ServiceExt};
 
 type Body = Empty<bytes::Bytes>;
 
+/// How many requests a round is of.
 const REQUESTS: u32 = 20_000;
 const ROUNDS: u32 = 8;
 const CASES: [&str; 5] = [
@@ -54,8 +62,8 @@ impl Service<Request<()>> for Answer {
     }
 }
 
-async fn run(mut service: impl Service<Request<()>, Error = Infallible>) {
-    for _ in 0..REQUESTS {
+async fn serve(service: &mut impl Service<Request<()>, Error = Infallible>, requests: u32) {
+    for _ in 0..requests {
         let request = Request::builder()
             .uri("http://orders:81/42")
             .body(())
@@ -77,30 +85,41 @@ fn config(case: &str) -> Config {
     .writer(io::sink)
 }
 
+/// Serves so many requests in `case`.
+async fn requests(case: &str, requests: u32) {
+    if case == "bare" {
+        return serve(&mut Answer, requests).await;
+    }
+    let client = TracePropagateLayer::new().layer(Answer);
+    serve(&mut ServerSpanLayer::new().layer(client), requests).await;
+}
+
 /// The least that a request takes in `case`, in nanoseconds.
-#[tokio::main(flavor = "current_thread")]
 async fn measure(case: &str) -> u128 {
-    let _guard = buttress_telemetry::init(config(case)).unwrap();
     let clock = Clock::default();
     let mut least = Duration::MAX;
     for _ in 0..ROUNDS {
         let start = clock.now();
-        if case == "bare" {
-            run(Answer).await;
-        } else {
-            let client = TracePropagateLayer::new().layer(Answer);
-            run(ServerSpanLayer::new().layer(client)).await;
-        }
+        requests(case, REQUESTS).await;
         least = least.min(clock.now().saturating_since(start));
     }
     (least / REQUESTS).as_nanos()
 }
 
+#[tokio::main(flavor = "current_thread")]
+async fn alone(case: &str, count: Option<u32>) {
+    let _guard = buttress_telemetry::init(config(case)).unwrap();
+    match count {
+        Some(count) => requests(case, count).await,
+        None => println!("{}", measure(case).await),
+    }
+}
+
 fn main() {
     // Each case has a process of its own: what one subscriber asks for costs all that are in its process.
-    if let Some(case) = std::env::args().nth(1) {
-        println!("{}", measure(&case));
-        return;
+    let mut arguments = std::env::args().skip(1);
+    if let Some(case) = arguments.next() {
+        return alone(&case, arguments.next().map(|count| count.parse().unwrap()));
     }
     let mut least = [u128::MAX; CASES.len()];
     for _ in 0..ROUNDS {

@@ -9,7 +9,7 @@ use buttress_core::clock::{Clock, Instant};
 use buttress_core::outcome::Outcome;
 use buttress_core::settle::Settle;
 use buttress_core::trace_context::TraceContext;
-use buttress_correlation::CorrelationId;
+use buttress_correlation::{ClientCorrelationId, CorrelationId};
 use http::{Request, Response, Uri};
 use http_body::Body;
 use tower_layer::Layer;
@@ -25,7 +25,8 @@ use crate::trace::current::{About, Exchange};
 pub const TARGET: &str = "buttress::access";
 
 /// Logs one INFO event for each exchange at the end of its body: method, path, route, status,
-/// outcome and duration, under the request's correlation ID.
+/// outcome and duration, under the request's correlation ID; and `client_correlation_id`, the valid one of a client
+/// that is not believed, so that it is found by that, too.
 ///
 /// Nothing of the query is logged, nor any header, but what [`AccessLogLayer::redaction`] shows. Where
 /// nothing takes INFO events of [`TARGET`] the layer does nothing.
@@ -115,6 +116,9 @@ impl<S> AccessLog<S> {
             exchange: exchange.clone(),
             method: convention::method(request.method()),
             uri: request.uri().clone(),
+            client: extensions
+                .get()
+                .map(|theirs: &ClientCorrelationId| theirs.0.clone()),
             headers: self.redaction.headers(request.headers()),
             redaction: self.redaction.clone(),
             status: None,
@@ -132,6 +136,8 @@ pub struct AccessEnd {
     exchange: Exchange,
     method: &'static str,
     uri: Uri,
+    /// The ID that the client sent and is not believed about.
+    client: Option<CorrelationId>,
     /// Those that are shown.
     headers: Option<String>,
     redaction: Redaction,
@@ -155,6 +161,7 @@ impl AccessEnd {
             outcome = outcome.as_str(),
             attribution = attribution(outcome),
             duration_ms = duration.as_secs_f64() * 1e3,
+            client_correlation_id = self.client.as_ref().map(CorrelationId::as_str),
             "request"
         );
     }

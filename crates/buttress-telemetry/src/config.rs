@@ -87,10 +87,16 @@ impl Default for Sampling {
 /// none otherwise. What other services recorded of such a trace is not kept by this: they were told that
 /// it is not sampled.
 ///
-/// It costs what recording costs, for every request: `examples/span_cost.rs` measures it. Memory is
-/// bounded by both limits; over one of them the trace that has waited longest is decided by what it has
-/// shown so far, and counted where that is nothing:
+/// Memory is bounded by both limits; over one of them the trace that has waited longest is decided by what
+/// it has shown so far, and counted where that is nothing:
 /// `buttress_trace_tail_spans_total{result="evicted"}`.
+///
+/// # What it costs
+///
+/// For every request that is not sampled, 0.9 µs and 7,100 instructions for its two spans as a proxy makes
+/// them: 5.0 µs where these took 4.2, and 4.6 where all are sampled, of which 0.2 are the bare service's.
+/// Measured by `cargo run --release -p buttress-telemetry --features otlp --example span_cost`, the
+/// instructions as that example's first lines say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tail {

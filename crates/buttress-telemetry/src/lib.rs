@@ -71,7 +71,8 @@
 //! # What it costs
 //!
 //! Without an exporter a span layer costs a look at the headers and at the subscriber, and, where the
-//! response has a body, a box for the ID that the body's lines carry. With one, each span allocates; at most 2,048 wait.
+//! response has a body, a box for the ID that the body's lines carry. With one, each span allocates, about 2 µs of work whether it
+//! is sampled or not (`examples/span_cost.rs`); at most 2,048 wait.
 //! A line is formatted, searched for secrets in time linear in its length, and written where it is logged. The page is
 //! made when it is asked for. Audit records are written by a thread of their own, and so is, while lines are held
 //! back, their sum.

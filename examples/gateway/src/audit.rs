@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buttress::breaker;
-use buttress::core::verdict::{Action, Verdict};
+use buttress::core::verdict::{Action, By, Verdict};
 use buttress::route::{self, Change};
 use buttress::telemetry::audit::{self, Audit, Kind, Record};
 use serde_json::json;
@@ -114,12 +114,16 @@ pub(crate) fn of_gap(subject: &str, lost: u64) -> Record {
 }
 
 fn of_verdict(subject: String, verdict: &Verdict, (from, to): (&str, &str)) -> Record {
-    let (kind, who) = match verdict.action {
-        Action::Forced => (Kind::Override, "by hand".to_owned()),
-        _ => (Kind::Transition, format!("rule {}", verdict.rule)),
+    let record = match (&verdict.action, verdict.by.as_deref()) {
+        (Action::Forced, Some(By { who, why, .. })) => Record::new(Kind::Override, subject)
+            .who(who.as_str())
+            .why(why.as_str()),
+        (Action::Forced, None) => Record::new(Kind::Override, subject)
+            .who("by hand")
+            .why(verdict.to_string()),
+        _ => Record::new(Kind::Transition, subject)
+            .who(format!("rule {}", verdict.rule))
+            .why(verdict.to_string()),
     };
-    Record::new(kind, subject)
-        .who(who)
-        .why(verdict.to_string())
-        .change(from, to)
+    record.change(from, to)
 }

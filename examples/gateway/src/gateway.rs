@@ -76,12 +76,11 @@ impl Gateway {
             journal: &journal,
             metrics: &metrics,
             readiness: &readiness,
-            level: level.filter(|_| {
-                config
-                    .admin
-                    .changes
-                    .unwrap_or(admin_address.ip().is_loopback())
-            }),
+            level,
+            changes: config
+                .admin
+                .changes
+                .unwrap_or(admin_address.ip().is_loopback()),
         };
         let admin = operate::service(shown, admin_address)?;
         let of_proxy = ServerConfig::of(&config.listen);

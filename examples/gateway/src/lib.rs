@@ -31,6 +31,7 @@ pub mod log_level;
 pub mod named;
 pub mod networks;
 pub mod operate;
+pub mod overrides;
 pub mod problem;
 pub mod refuse;
 pub mod rooms;

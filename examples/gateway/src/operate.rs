@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::journal::Journal;
 use crate::log_level::LogLevel;
+use crate::overrides;
 use crate::rooms::{PoolRoom, Rooms, health_of, serves};
 use crate::status;
 
@@ -28,8 +29,10 @@ pub struct Shown<'g> {
     pub metrics: &'g Metrics,
     /// Whether traffic should come.
     pub readiness: &'g Readiness,
-    /// The level of the log, where it may be changed.
+    /// The level of the log, where it can be changed.
     pub level: Option<LogLevel>,
+    /// Whether anything may be changed.
+    pub changes: bool,
 }
 
 impl fmt::Debug for Shown<'_> {
@@ -46,6 +49,7 @@ pub fn service(shown: Shown<'_>, bound: SocketAddr) -> Result<AdminService, Conf
         metrics,
         readiness,
         level,
+        changes,
     } = shown;
     register(rooms, metrics);
     metrics.register(Arc::new(journal.dropped()));
@@ -64,6 +68,10 @@ pub fn service(shown: Shown<'_>, bound: SocketAddr) -> Result<AdminService, Conf
         .status("breakers", section(status::breakers))
         .status("pools", section(status::pools))
         .status("correlation", section(status::correlation));
+    if !changes {
+        return Ok(admin.build());
+    }
+    let admin = overrides::offered_by(rooms, admin);
     Ok(match level {
         Some(level) => level.offered_by(admin).build(),
         None => admin.build(),

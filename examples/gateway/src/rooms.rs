@@ -1,4 +1,4 @@
-//! The handles of all that a gateway runs, for whoever reads: metrics, health, status, the table.
+//! The handles of all that a gateway runs: for metrics, health, status, the table, and whoever takes it in hand.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,13 @@ use buttress::breaker::BreakerHandle;
 use buttress::core::events::Subscription;
 use buttress::core::health::HealthStatus;
 use buttress::core::metric::Collect;
+use buttress::core::verdict::By;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
 use buttress::route::failover::FailoverHandle;
 use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
+use crate::overrides::Told;
 use crate::timed::HeadTimes;
 
 /// The rooms of one gateway. Cheap to clone.
@@ -49,12 +51,14 @@ pub struct PoolRoom {
     pub times: Arc<[(Arc<str>, HeadTimes)]>,
 }
 
-/// What is read of a pool, whatever its endpoints are served by.
+/// What is read of a pool and done to it, whatever its endpoints are served by.
 pub trait PoolView: Collect + fmt::Debug {
     /// The pool at this moment.
     fn snapshot(&self) -> PoolSnapshot;
     /// What is decided about endpoints, from now on.
     fn subscribe(&self) -> Subscription<Event>;
+    /// Takes the endpoint `id` in hand, which `by` does; `false` if there is none.
+    fn tell(&self, id: &str, told: Told, by: By) -> bool;
 }
 
 impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
@@ -64,6 +68,15 @@ impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
 
     fn subscribe(&self) -> Subscription<Event> {
         Self::subscribe(self)
+    }
+
+    fn tell(&self, id: &str, told: Told, by: By) -> bool {
+        let handle = self.on_behalf_of(by);
+        match told {
+            Told::Active => handle.restore(id),
+            Told::ForcedOut => handle.eject(id),
+            Told::Draining => handle.drain(id),
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use std::hash::Hash;
 /// What can be a key: its text names the breaker in metrics, events and log lines. Different keys should
 /// read differently: those that do not have breakers of their own, of one name.
 ///
+/// What it reads is shown: in the label `key`, in events and in what is logged of them. A name, or a hash of it, is a key;
+/// a token is none.
+///
 /// A key should hold what it needs and no more: one that keeps a slice of a request's buffer keeps
 /// that buffer as long as its breaker lives.
 pub trait Key: Eq + Hash + Clone + Display + Send + Sync + 'static {}

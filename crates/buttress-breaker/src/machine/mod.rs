@@ -12,6 +12,7 @@ pub use changes::TransitionCount;
 pub(crate) use changes::Change;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::circuit::{
@@ -20,8 +21,9 @@ use buttress_core::circuit::{
 use buttress_core::clock::Instant;
 use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
-use buttress_core::verdict::Verdict;
+use buttress_core::verdict::{By, Verdict};
 
+use self::verdict::verdict;
 use crate::gate::Face;
 use crate::inflight::{InFlight, overdue_before};
 use crate::rules::{Asking, Occasion, Replaced, Rule, Rules, Sample};
@@ -235,16 +237,17 @@ impl Machine {
             && ticket.generation() == self.circuit.generation()
     }
 
-    /// Sets the state by hand; whether that changed anything.
+    /// Sets the state by hand, which `by` does if they say so; whether that changed anything.
     pub(crate) fn by_hand(
         &mut self,
         to: State,
         now: Instant,
         rng: &Rng,
+        by: Option<&Arc<By>>,
     ) -> Result<Option<Transition>, IllegalTransition> {
         let transition = self.circuit.transition_to(to, now, rng)?;
         if let Some(transition) = transition {
-            self.changed(transition);
+            self.record(transition, verdict(&transition).by(by.cloned()));
         }
         Ok(transition)
     }

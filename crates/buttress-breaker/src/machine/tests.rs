@@ -159,7 +159,7 @@ fn each_pair_of_states_is_counted_by_itself() {
         State::Closed,
     ];
     for to in states.into_iter().chain(states) {
-        machine.by_hand(to, NOW, &Rng::seeded(1)).unwrap();
+        machine.by_hand(to, NOW, &Rng::seeded(1), None).unwrap();
     }
     let counts: Vec<_> = machine
         .transitions()
@@ -179,7 +179,9 @@ fn each_pair_of_states_is_counted_by_itself() {
 fn a_verdict_says_what_was_done_and_whether_by_hand() {
     let mut machine = machine(State::Closed, half_of_four(), None);
     let action = |machine: &Machine| machine.verdict.as_ref().map(|it| it.action.clone());
-    machine.by_hand(State::Open, NOW, &Rng::seeded(1)).unwrap();
+    machine
+        .by_hand(State::Open, NOW, &Rng::seeded(1), None)
+        .unwrap();
     assert_eq!(action(&machine), Some(Action::Forced));
     let later = NOW.saturating_add(SECOND * 60);
     settle(&mut machine, Outcome::Success, SECOND, later);

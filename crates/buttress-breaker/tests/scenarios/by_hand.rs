@@ -7,7 +7,9 @@ use buttress_breaker::{
     TripRule, Window,
 };
 use buttress_core::clock::ManualClock;
+use buttress_core::events::Received;
 use buttress_core::outcome::Outcome;
+use buttress_core::verdict::By;
 
 use crate::support::{BAD, OPEN_FOR, calls, config, trip};
 use crate::tools::{
@@ -259,4 +261,21 @@ fn keyed(time: &ManualClock) -> KeyedBreaker<u32> {
         .breaker(config(time))
         .limits(Limits::default().idle_after(IDLE));
     KeyedBreaker::new("tenants", config).unwrap()
+}
+
+#[test]
+fn who_sets_a_state_stands_in_the_verdict_and_nobody_where_they_do_not_say() {
+    let time = ManualClock::new();
+    let breaker = in_state(&time, State::Closed);
+    let mut events = breaker.handle().subscribe();
+    let handle = breaker.handle().on_behalf_of(By::new("ann", "ticket 7"));
+    assert!(handle.force_open());
+    assert!(breaker.handle().release());
+    let mut next = || match events.try_recv() {
+        Some(Received::Event(event)) => event.verdict,
+        other => panic!("{other:?}"),
+    };
+    let by = next().by.unwrap();
+    assert_eq!((&*by.who, &*by.why), ("ann", "ticket 7"));
+    assert_eq!(next().by, None);
 }

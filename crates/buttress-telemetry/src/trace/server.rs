@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use buttress_core::body::is_head;
 use buttress_core::trace_context::TraceContext;
-use buttress_correlation::{CorrelationId, Trust};
+use buttress_correlation::{ClientCorrelationId, CorrelationId, Trust};
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use tower_layer::Layer;
@@ -29,7 +29,8 @@ use crate::guarded::guarded;
 ///
 /// The span follows the HTTP conventions of OpenTelemetry and is called `{method} {route}`
 /// ([`super::record_route`]). It names the method, the path, the scheme, the route, the version of the
-/// protocol, the status, `error.type`, the correlation ID and `buttress.outcome`; besides, where
+/// protocol, the status, `error.type`, the correlation ID (and as `client_correlation_id` the valid one of a
+/// client that is not believed) and `buttress.outcome`; besides, where
 /// layers further in say so in the response's extensions, what they
 /// [decided](buttress_core::decision) and whether they [refused](buttress_core::reject::Rejected):
 /// `buttress.pool`, `buttress.endpoint`, `buttress.probe`, `buttress.breaker`, `buttress.admission`,
@@ -218,6 +219,7 @@ fn span<B>(settings: &Settings, request: &Request<B>, correlation: Option<&Corre
     let method = convention::method(request.method());
     let address = settings.address.as_ref();
     let agent = || convention::user_agent(request.headers());
+    let theirs = request.extensions().get::<ClientCorrelationId>();
     tracing::info_span!(
         target: crate::SPAN_TARGET,
         parent: None,
@@ -236,6 +238,7 @@ fn span<B>(settings: &Settings, request: &Request<B>, correlation: Option<&Corre
         network.protocol.version = convention::version(request.version()),
         error.r#type = Empty,
         correlation_id = correlation.map(CorrelationId::as_str),
+        client_correlation_id = theirs.map(|theirs| theirs.0.as_str()),
         buttress.outcome = Empty,
         buttress.pool = Empty,
         buttress.endpoint = Empty,

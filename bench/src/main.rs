@@ -47,6 +47,9 @@ enum Comparison {
     /// The latency recorder beside HdrHistogram, prometheus, metrics and OpenTelemetry: a record of each
     #[command(disable_help_flag = true)]
     Latency(layers::Options),
+    /// The router beside tower's balancers: a pick, a request, an update of the list
+    #[command(disable_help_flag = true)]
+    Route(layers::Options),
     /// A part that a comparison runs as a process of its own
     #[command(hide = true, subcommand)]
     Part(gateway::Part),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Comparison::Breaker(options) => layers::compare("breaker", &options),
         Comparison::Correlation(options) => layers::compare("correlation", &options),
         Comparison::Latency(options) => layers::compare("latency", &options),
+        Comparison::Route(options) => layers::compare("route", &options),
         Comparison::Part(part) => part.run(),
     };
     match outcome {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use buttress_core::outcome::Outcome;
-use buttress_core::settle::{Guard, Settle};
+use buttress_core::settle::Settle;
 
 use crate::permit::Permit;
 use crate::pool::Pick;
@@ -16,22 +16,22 @@ use crate::pool::Pick;
 #[must_use = "dropping it abandons its call"]
 pub struct Acquired<S> {
     service: S,
-    guard: Guard<Permit>,
-    id: Arc<str>,
+    permit: Permit,
+    outcome: Outcome,
 }
 
 impl<S> Acquired<S> {
     pub(crate) fn new(pick: Pick<S>) -> Self {
         Self {
-            id: Arc::clone(pick.permit.endpoint()),
             service: pick.service,
-            guard: Guard::new(pick.permit),
+            permit: pick.permit,
+            outcome: Outcome::Abandoned,
         }
     }
 
     /// The identity of the endpoint.
     pub fn id(&self) -> &Arc<str> {
-        &self.id
+        self.permit.endpoint()
     }
 
     /// Its service, which nobody has made ready.
@@ -41,14 +41,18 @@ impl<S> Acquired<S> {
 
     /// The answer has begun, and well: its latency is taken now, and what follows does not count to it.
     pub fn answered(&mut self) {
-        if let Some(permit) = self.guard.get_mut() {
-            permit.heard();
-            permit.answered();
-        }
+        self.permit.heard();
+        self.permit.answered();
     }
 
     /// The call has ended.
     pub fn record(mut self, outcome: Outcome) {
-        self.guard.settle(outcome);
+        self.outcome = outcome;
+    }
+}
+
+impl<S> Drop for Acquired<S> {
+    fn drop(&mut self) {
+        self.permit.end(self.outcome);
     }
 }

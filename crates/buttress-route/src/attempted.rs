@@ -6,7 +6,7 @@
 //! a task's border: through a buffer nothing is told, and the same endpoint may be tried twice.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::Request;
 
@@ -14,16 +14,16 @@ use http::Request;
 /// none of them while it has another, and refuses it where it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempted {
-    list: [u64; MOST],
+    list: [u32; MOST],
     len: usize,
 }
 
 /// As many are remembered as there can be attempts.
 pub(crate) const MOST: usize = 8;
 
-/// A number that no other endpoint of the process has. From 1 up.
-pub(crate) fn number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
+/// A number that no other endpoint of the process has, unless it has had four billion. From 1 up.
+pub(crate) fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
@@ -38,14 +38,14 @@ impl Attempted {
         self.len == 0
     }
 
-    pub(crate) fn add(&mut self, endpoint: u64) {
+    pub(crate) fn add(&mut self, endpoint: u32) {
         if let Some(place) = self.list.get_mut(self.len) {
             *place = endpoint;
             self.len += 1;
         }
     }
 
-    pub(crate) fn holds(&self, endpoint: u64) -> bool {
+    pub(crate) fn holds(&self, endpoint: u32) -> bool {
         self.list.iter().take(self.len).any(|it| *it == endpoint)
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn of<B>(request: &Request<B>) -> Option<&Attempted> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     /// The number of the endpoint that a request was sent to last; 0 if none was.
-    pub(crate) endpoint: u64,
+    pub(crate) endpoint: u32,
     /// An endpoint that failed to become ready was not called.
     pub(crate) unsent: bool,
 }
@@ -75,7 +75,7 @@ thread_local! {
 
 /// A request went to this endpoint.
 #[inline]
-pub(crate) fn tell_picked(endpoint: u64) {
+pub(crate) fn tell_picked(endpoint: u32) {
     TOLD.set(Told {
         endpoint,
         unsent: false,

@@ -13,63 +13,86 @@ use buttress_core::rng::Rng;
 /// Pools up to this size are looked at whole.
 pub(crate) const SCAN: usize = 16;
 
-/// What a request would cost at an endpoint, and that endpoint's weight where others bid as much.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Bid {
-    pub(crate) index: usize,
-    pub(crate) cost: f64,
-    pub(crate) weight: f64,
-}
-
-/// Bids, without an allocation.
+/// What a request would cost at each of a few endpoints, by their place among these. Without an allocation, and
+/// without a branch for who is cheaper than whom, which nobody could foretell.
 #[derive(Debug)]
-pub(crate) struct Bids {
-    list: [Bid; SCAN],
-    len: usize,
+pub(crate) struct Bids<'a> {
+    /// Elsewhere, so that the rest is kept in registers.
+    costs: &'a mut Costs,
     cheapest: f64,
 }
 
-impl Bids {
-    pub(crate) fn new() -> Self {
+/// Room for the bids of [`SCAN`] endpoints; infinite of one that does not bid.
+pub(crate) type Costs = [f64; SCAN];
+
+impl<'a> Bids<'a> {
+    /// No bids yet, and room for them.
+    pub(crate) const NONE: Costs = [f64::INFINITY; SCAN];
+
+    #[inline]
+    pub(crate) const fn new(costs: &'a mut Costs) -> Self {
         Self {
-            list: [Bid::default(); SCAN],
-            len: 0,
+            costs,
             cheapest: f64::INFINITY,
         }
     }
 
-    /// Adds one; there is room for [`SCAN`].
+    /// The bid of the endpoint at `place`, of which there are [`SCAN`]; once of each.
     #[inline]
-    pub(crate) fn push(&mut self, bid: Bid) {
-        if let Some(place) = self.list.get_mut(self.len) {
-            *place = bid;
-            self.len += 1;
-            self.cheapest = self.cheapest.min(bid.cost);
+    pub(crate) fn set(&mut self, place: usize, cost: f64) {
+        if let Some(bid) = self.costs.get_mut(place) {
+            *bid = cost;
         }
+        self.cheapest = smaller(self.cheapest, cost);
     }
 
-    /// The index of the endpoint whose bid is taken, if there is any.
+    /// The place whose bid is taken, if there is any; each that is tied is as likely.
     #[inline]
     pub(crate) fn choose(&self, noise_band: f64, rng: &Rng) -> Option<usize> {
-        let limit = self.cheapest * (1.0 + noise_band);
-        let tied = || {
-            self.list
-                .iter()
-                .take(self.len)
-                .filter(|it| it.cost <= limit)
-        };
-        let total: f64 = tied().map(|it| it.weight).sum();
-        let mut left = rng.unit() * total;
+        let limit = self.limit(noise_band);
+        let tied = self.costs.iter().map(|cost| usize::from(*cost <= limit));
+        let mut left = rng.below(tied.clone().sum()).cast_signed();
+        let mut places = tied.map(|tied| {
+            left -= tied.cast_signed();
+            left
+        });
+        places.position(|left| left < 0)
+    }
+
+    /// The same, where each that is tied is as likely as it has `weight`.
+    #[inline]
+    pub(crate) fn choose_by(
+        &self,
+        weight: impl Fn(usize) -> f64,
+        noise_band: f64,
+        rng: &Rng,
+    ) -> Option<usize> {
+        let limit = self.limit(noise_band);
+        let bids = || self.costs.iter().enumerate();
+        let tied = || bids().filter_map(|(place, cost)| (*cost <= limit).then_some(place));
+        let mut left = rng.unit() * tied().map(&weight).sum::<f64>();
         let mut chosen = None;
-        for bid in tied() {
-            chosen = Some(bid.index);
-            left -= bid.weight;
+        for place in tied() {
+            chosen = Some(place);
+            left -= weight(place);
             if left < 0.0 {
                 break;
             }
         }
         chosen
     }
+
+    /// What is as cheap as the cheapest to within the band costs no more. Nobody bids infinitely much.
+    #[inline]
+    fn limit(&self, noise_band: f64) -> f64 {
+        smaller(self.cheapest * (1.0 + noise_band), f64::MAX)
+    }
+}
+
+/// Of two numbers, of which `f64::min` would ask whether they are any.
+#[inline]
+fn smaller(one: f64, other: f64) -> f64 {
+    if other < one { other } else { one }
 }
 
 #[cfg(test)]
@@ -78,66 +101,80 @@ mod tests {
     use buttress_core::rng::Rng;
     use proptest::prelude::*;
 
-    fn bids(costs_and_weights: &[(f64, f64)]) -> Bids {
-        let mut bids = Bids::new();
-        for (index, &(cost, weight)) in costs_and_weights.iter().enumerate() {
-            bids.push(Bid {
-                index,
-                cost,
-                weight,
-            });
+    fn bids<'a>(room: &'a mut Costs, costs: &[f64]) -> Bids<'a> {
+        let mut bids = Bids::new(room);
+        for (place, &cost) in costs.iter().enumerate() {
+            bids.set(place, cost);
         }
         bids
     }
 
-    fn shares(bids: &Bids, picks: u32) -> [f64; SCAN] {
+    const BAND: f64 = 0.25;
+
+    fn shares(picks: u32, choose: impl Fn(&Rng) -> Option<usize>) -> [f64; SCAN] {
         let rng = Rng::seeded(7);
         let mut counts = [0_u32; SCAN];
         for _ in 0..picks {
-            counts[bids.choose(0.25, &rng).unwrap()] += 1;
+            counts[choose(&rng).unwrap()] += 1;
         }
         counts.map(|count| f64::from(count) / f64::from(picks))
     }
 
     #[test]
     fn chance_decides_among_the_equally_good_and_starves_none() {
-        let shares = shares(&bids(&[(1.0, 1.0), (1.2, 1.0), (1.1, 1.0)]), 30_000);
-        assert!(
-            shares
-                .iter()
-                .take(3)
-                .all(|share| (0.31..0.36).contains(share)),
-            "{shares:?}"
-        );
+        let room = &mut { Bids::NONE };
+        let bids = bids(room, &[1.0, f64::INFINITY, 1.2, 1.1]);
+        let shares = shares(30_000, |rng| bids.choose(BAND, rng));
+        for place in [0, 2, 3] {
+            assert!((shares[place] - 1.0 / 3.0).abs() < 0.02, "{shares:?}");
+        }
     }
 
     #[test]
     fn a_tie_is_drawn_by_weight() {
-        let shares = shares(&bids(&[(1.0, 3.0), (1.0, 1.0)]), 30_000);
+        let weights = [3.0, 100.0, 0.0, 1.0];
+        let room = &mut { Bids::NONE };
+        let bids = bids(room, &[1.0, 1.3, 1.1, 1.0]);
+        let choose = |rng: &Rng| bids.choose_by(|place| weights[place], BAND, rng);
+        let shares = shares(30_000, choose);
         assert!((shares[0] - 0.75).abs() < 0.02, "{shares:?}");
+        assert!((shares[3] - 0.25).abs() < 0.02, "{shares:?}");
     }
 
     #[test]
     fn one_that_is_dearer_than_the_band_is_never_taken() {
-        let shares = shares(&bids(&[(1.3, 100.0), (1.0, 1.0)]), 10_000);
-        assert!(shares[0] == 0.0);
+        let room = &mut { Bids::NONE };
+        let bids = bids(room, &[1.3, 1.0]);
+        assert!(shares(10_000, |rng| bids.choose(BAND, rng))[0] == 0.0);
     }
 
     #[test]
-    fn nobody_is_chosen_from_nobody() {
-        assert_eq!(bids(&[]).choose(0.25, &Rng::seeded(1)), None);
+    fn nobody_is_chosen_from_nobody_nor_for_what_is_no_number() {
+        for nobody in [&[][..], &[f64::INFINITY; 2], &[f64::NAN]] {
+            let room = &mut { Bids::NONE };
+            let (bids, rng) = (bids(room, nobody), Rng::seeded(1));
+            assert_eq!(bids.choose(BAND, &rng), None);
+            assert_eq!(bids.choose_by(|_| 1.0, BAND, &rng), None);
+        }
     }
 
     proptest! {
         #[test]
-        fn the_chosen_is_within_the_band_of_the_cheapest(
-            costs in proptest::collection::vec((0.001..1e12_f64, 1.0..1000.0_f64), 1..=SCAN),
+        fn whoever_is_chosen_is_within_the_band_of_the_cheapest(
+            costs in proptest::collection::vec((1e-3..1e9_f64, 1.0..100.0_f64), 1..=SCAN),
             band in 0.0..2.0_f64,
             seed: u64,
         ) {
-            let chosen = bids(&costs).choose(band, &Rng::seeded(seed));
-            let cheapest = costs.iter().map(|it| it.0).fold(f64::INFINITY, f64::min);
-            prop_assert!(costs[chosen.unwrap()].0 <= cheapest * (1.0 + band));
+            let (costs, weights): (Vec<_>, Vec<_>) = costs.into_iter().unzip();
+            let room = &mut { Bids::NONE };
+            let (bids, rng) = (bids(room, &costs), Rng::seeded(seed));
+            let cheapest = costs.iter().copied().fold(f64::INFINITY, f64::min);
+            for chosen in [
+                bids.choose(band, &rng),
+                bids.choose_by(|place| weights[place], band, &rng),
+            ] {
+                prop_assert!(costs[chosen.unwrap()] <= cheapest * (1.0 + band));
+            }
         }
     }
 }

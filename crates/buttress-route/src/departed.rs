@@ -12,8 +12,10 @@ use crate::slot::Slot;
 const FEW: usize = 64;
 
 /// Those that left last, each until [`crate::Config::remember`] is over.
+///
+/// By the hash of their identity: of two with the same, which nobody will ever see, the later one is remembered.
 #[derive(Debug, Default)]
-pub(crate) struct Departed(BTreeMap<Arc<str>, Gone>);
+pub(crate) struct Departed(BTreeMap<u64, Gone>);
 
 #[derive(Debug)]
 struct Gone {
@@ -22,14 +24,15 @@ struct Gone {
 }
 
 impl Departed {
-    /// `slot` leaves at `at`.
-    pub(crate) fn keep(&mut self, slot: Arc<Slot>, at: Instant) {
-        self.0.insert(Arc::clone(&slot.id), Gone { slot, at });
+    /// `slot`, whose identity has this hash, leaves at `at`.
+    pub(crate) fn keep(&mut self, hash: u64, slot: Arc<Slot>, at: Instant) {
+        self.0.insert(hash, Gone { slot, at });
     }
 
     /// What is known of `id`, which comes back.
-    pub(crate) fn take(&mut self, id: &str) -> Option<Arc<Slot>> {
-        self.0.remove(id).map(|gone| gone.slot)
+    pub(crate) fn take(&mut self, hash: u64, id: &str) -> Option<Arc<Slot>> {
+        self.0.get(&hash).filter(|gone| **gone.slot.id() == *id)?;
+        self.0.remove(&hash).map(|gone| gone.slot)
     }
 
     /// Forgets who left longer ago than `remember`, and the first to leave of more than a pool of
@@ -64,7 +67,7 @@ mod tests {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
         let id = id.to_string().into();
-        Arc::new(Slot::new(id, &shared, &Arc::new(config), Vec::new()))
+        Arc::new(Slot::new(id, &shared, &Arc::new(config)))
     }
 
     fn at(seconds: u64) -> Instant {
@@ -74,20 +77,20 @@ mod tests {
     #[test]
     fn who_left_too_long_ago_is_forgotten() {
         let mut departed = Departed::default();
-        departed.keep(slot(1), at(100));
-        departed.keep(slot(2), at(105));
+        departed.keep(1, slot(1), at(100));
+        departed.keep(2, slot(2), at(105));
         departed.forget(at(110), Duration::from_secs(10), 0);
-        assert!(departed.take("1").is_none());
-        assert!(departed.take("2").is_some());
+        assert!(departed.take(1, "1").is_none());
+        assert!(departed.take(2, "2").is_some());
     }
 
     #[test]
     fn no_more_are_remembered_than_may_be_and_the_first_to_leave_go_first() {
         let mut departed = Departed::default();
-        (0..200).for_each(|n| departed.keep(slot(n), at(n as u64 / 3)));
+        (0..200).for_each(|n| departed.keep(n as u64, slot(n), at(n as u64 / 3)));
         departed.forget(at(100), Duration::MAX, 70);
         assert_eq!(departed.0.len(), 70);
-        assert!(departed.take("129").is_none() && departed.take("199").is_some());
+        assert!(departed.take(129, "129").is_none() && departed.take(199, "199").is_some());
         departed.forget(at(100), Duration::MAX, 1);
         assert_eq!(departed.0.len(), FEW);
     }

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::levels::Level;
 use crate::pool::Pool;
-use crate::seat::Seat;
+use crate::seat::{Seat, Told};
 use crate::slot::Slot;
 use crate::snapshot::{EndpointSnapshot, Event, LevelSnapshot, PoolSnapshot};
 use crate::state::{Decision, State};
@@ -98,12 +98,9 @@ impl<S> RouterHandle<S> {
     pub fn snapshot(&self) -> PoolSnapshot {
         let shared = &self.pool.shared;
         let (members, now) = (self.pool.members(), shared.clock.now());
-        let recent: f64 = members
-            .seats()
-            .map(|seat| seat.slot.recent_picks(now))
-            .sum();
+        let recent: f64 = members.slots().map(|slot| slot.recent_picks(now)).sum();
         let load = shared.peers.load();
-        let endpoint = |seat| endpoint(seat, recent, load, now);
+        let endpoint = |(seat, told)| endpoint(seat, told, recent, load, now);
         PoolSnapshot {
             pool: Arc::clone(&shared.pool),
             at: now,
@@ -129,22 +126,22 @@ impl<S> RouterHandle<S> {
     }
 }
 
-fn endpoint(seat: &Seat, recent: f64, load: f64, now: Instant) -> EndpointSnapshot {
+fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> EndpointSnapshot {
     let slot: &Arc<Slot> = &seat.slot;
     let own = slot.recent_picks(now);
     let cost = seat.cost(now, load) / 1e9;
     slot.with_state(|state| {
         let (in_flight, check) = (slot.in_flight(), state.check_snapshot());
         EndpointSnapshot {
-            id: Arc::clone(&slot.id),
+            id: Arc::clone(slot.id()),
             state: state.endpoint_state(),
             since: state.since,
             suspect: state.is_suspect(),
             retry_after: state.retry_after(now),
-            weight: seat.weight,
-            metadata: seat.about.metadata.clone(),
-            priority: seat.about.priority,
-            locality: seat.about.locality.clone(),
+            weight: told.weight,
+            metadata: told.about.metadata.clone(),
+            priority: told.about.priority,
+            locality: told.about.locality.clone(),
             in_flight,
             picks: state.picks(in_flight),
             share: if recent > 0.0 { own / recent } else { 0.0 },

@@ -96,8 +96,10 @@ impl Ledger {
     /// `slot` is back, or gone.
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {
         let mut inner = self.lock();
-        inner.out.retain(|out| !out.is(slot));
-        self.tell(&inner);
+        if let Some(position) = inner.position(slot) {
+            inner.out.swap_remove(position);
+            self.tell(&inner);
+        }
     }
 
     /// Whether somebody should call [`Ledger::take_due`] at `now`.

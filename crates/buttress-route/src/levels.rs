@@ -13,7 +13,7 @@ use crate::affinity::{mix, unit};
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::policy::Picker;
-use crate::seat::{Seat, level};
+use crate::seat::{Seat, Told, level};
 use crate::slot::Gate;
 
 /// No change of a ledger has this number.
@@ -48,53 +48,51 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
-    /// Orders `seats` by rank, and tells each how heavily a request weighs there.
-    pub(crate) fn new(config: &Config, seats: &mut [Seat]) -> Self {
-        let own = config.locality.as_deref();
-        let rank = |seat: &Seat| Rank {
-            priority: seat.about.priority,
-            distance: distance(own, seat.about.locality.as_deref()),
-        };
-        seats.sort_by_key(|seat| (rank(seat), seat.place));
+    /// The levels of `seats`, which are in their [`order`]. Tells each how heavily a request weighs there.
+    pub(crate) fn new(config: &Config, seats: &mut [Seat], told: &[Told]) -> Self {
         let mut list = Vec::new();
         let mut start = 0;
-        for seats in seats.chunk_by_mut(|one, other| rank(one) == rank(other)) {
-            level(seats);
-            let Some(first) = seats.first() else { continue };
+        for of_one in told.chunk_by(|one, other| rank(config, one) == rank(config, other)) {
+            let range = start..start + of_one.len();
+            start = range.end;
+            let weights: Vec<u32> = of_one.iter().map(|told| told.weight).collect();
+            let (Some(seats), Some(first)) = (seats.get_mut(range.clone()), of_one.first()) else {
+                continue;
+            };
+            level(seats, &weights);
             list.push(Level {
-                rank: rank(first),
-                range: start..start + seats.len(),
-                picker: Picker::new(&config.policy, seats, &config.rng),
+                rank: rank(config, first),
+                range,
+                picker: Picker::new(&config.policy, &weights, &config.rng),
                 share: AtomicU64::new(0),
             });
-            start += seats.len();
         }
         let levels = Self {
             list: list.into(),
             overprovisioning: config.overprovisioning,
             seen: AtomicU64::new(NEVER),
         };
-        levels.tell(seats);
+        levels.tell(seats, told);
         levels
     }
 
     /// Tells each level its share, if somebody has gone out or come back since that was done last. Of one level all is
     /// known already.
     #[inline]
-    pub(crate) fn spread(&self, seats: &[Seat], ledger: &Ledger) {
+    pub(crate) fn spread(&self, seats: &[Seat], told: &[Told], ledger: &Ledger) {
         if self.list.len() > 1 {
             let change = ledger.changes();
             if self.seen.swap(change, Ordering::Relaxed) != change {
-                self.spread_anew(seats, ledger, change);
+                self.spread_anew(seats, told, ledger, change);
             }
         }
     }
 
     /// Until nothing has changed meanwhile: what was seen earlier may otherwise be told later.
     #[cold]
-    fn spread_anew(&self, seats: &[Seat], ledger: &Ledger, mut change: u64) {
+    fn spread_anew(&self, seats: &[Seat], told: &[Told], ledger: &Ledger, mut change: u64) {
         loop {
-            self.tell(seats);
+            self.tell(seats, told);
             let now = ledger.changes();
             if now == change {
                 return;
@@ -103,8 +101,11 @@ impl Levels {
         }
     }
 
-    fn tell(&self, seats: &[Seat]) {
-        let of = |level: &Level| well(seats.get(level.range.clone()).unwrap_or_default());
+    fn tell(&self, seats: &[Seat], told: &[Told]) {
+        let of = |level: &Level| {
+            let seats = seats.get(level.range.clone()).unwrap_or_default();
+            well(seats, told.get(level.range.clone()).unwrap_or_default())
+        };
         let well: Vec<f64> = self.list.iter().map(of).collect();
         for (level, share) in self.list.iter().zip(shares(&well, self.overprovisioning)) {
             level.share.store(share.to_bits(), Ordering::Relaxed);
@@ -131,13 +132,29 @@ impl Level {
     }
 }
 
+/// Orders the endpoints by rank, and those of one as they were given.
+pub(crate) fn order(config: &Config, list: &mut [(Seat, Told)]) {
+    list.sort_by_cached_key(|(seat, told)| (rank(config, told), seat.place));
+}
+
+fn rank(config: &Config, told: &Told) -> Rank {
+    let (own, other) = (config.locality.as_deref(), told.about.locality.as_deref());
+    Rank {
+        priority: told.about.priority,
+        distance: distance(own, other),
+    }
+}
+
 /// The share of the weight of `seats` that takes traffic.
-fn well(seats: &[Seat]) -> f64 {
-    let weight = |seat: &Seat| f64::from(seat.weight);
-    let all: f64 = seats.iter().map(weight).sum();
-    let open = seats.iter().filter(|seat| seat.slot.gate() == Gate::Open);
+fn well(seats: &[Seat], told: &[Told]) -> f64 {
+    let weight = |told: &Told| f64::from(told.weight);
+    let all: f64 = told.iter().map(weight).sum();
+    let open = seats
+        .iter()
+        .zip(told)
+        .filter(|it| it.0.slot.gate() == Gate::Open);
     if all > 0.0 {
-        open.map(weight).sum::<f64>() / all
+        open.map(|it| weight(it.1)).sum::<f64>() / all
     } else {
         0.0
     }

@@ -101,9 +101,18 @@
 //!
 //! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at. Of the other policies
 //! round robin and random look at one endpoint, least request and peak EWMA at two, consistent hashing at all of them
-//! twice. Verdicts take no memory before the first.
-//! Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint
-//! shows. The end of a request takes the lock of its endpoint for arithmetic. [`Config::picked`], if it is set, allocates. An endpoint takes about a kilobyte.
+//! twice. Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint shows; in
+//! a pool of more than 16 only that of the one it has chosen, and the others by and by. The end of a request takes the
+//! lock of its endpoint for arithmetic. [`Config::picked`], if it is set, allocates.
+//!
+//! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.5 KiB, and its verdicts take none before
+//! the first.
+//!
+//! `cargo compare route`, on two cores of a Xeon that others shared, said: a pick of 10 endpoints 95 ns, of 10,000 about
+//! 160 (148 at best), clock and randomness included; a request through the service 196 ns of 10 and 1.2 µs of 10,000,
+//! where tower's balancer over a peak EWMA took 480 and 1,700 and that over requests in flight 185 and 840; 10,000
+//! endpoints replaced by the same 2.4 ms, by others 9.5 ms at best; 1,528 bytes an endpoint. Where there are thousands
+//! most of that is waiting for memory.
 //!
 //! # Where in the stack
 //!
@@ -142,6 +151,7 @@ pub mod failover;
 mod future;
 mod handle;
 mod hedge;
+mod known;
 mod ledger;
 mod levels;
 mod members;

@@ -6,12 +6,12 @@ use buttress_core::clock::Instant;
 use buttress_core::rng::Rng;
 
 use crate::attempted::Attempted;
-use crate::bids::{Bid, Bids, SCAN};
+use crate::bids::{Bids, SCAN};
 use crate::config::Config;
 use crate::ledger::Ledger;
-use crate::levels::{Level, Levels};
+use crate::levels::{self, Level, Levels};
 use crate::peers::{Medians, SAMPLE, Shows};
-use crate::seat::Seat;
+use crate::seat::{Seat, Told};
 use crate::shared::Shared;
 use crate::slot::{Gate, Slot};
 use crate::view::View;
@@ -21,31 +21,41 @@ pub(crate) struct Members<S> {
     pub(crate) config: Arc<Config>,
     /// By level.
     seats: Box<[Seat]>,
+    /// In the same order.
+    told: Box<[Told]>,
     pub(crate) levels: Levels,
     /// As they were given: [`Seat::place`].
     services: Arc<[S]>,
 }
 
 impl<S> Members<S> {
-    pub(crate) fn new(config: Arc<Config>, list: Vec<(Seat, S)>) -> Self {
-        let (mut seats, services): (Vec<_>, Vec<_>) = list.into_iter().unzip();
-        for (place, seat) in seats.iter_mut().enumerate() {
+    pub(crate) fn new(config: Arc<Config>, list: Vec<(Seat, Told, S)>) -> Self {
+        let (mut seats, mut services) = (Vec::with_capacity(list.len()), Vec::new());
+        services.reserve_exact(list.len());
+        for (place, (mut seat, told, service)) in (0..).zip(list) {
             seat.place = place;
+            seats.push((seat, told));
+            services.push(service);
         }
         Self::of(config, seats, services.into())
     }
 
     /// The same endpoints under another configuration.
     pub(crate) fn with_config(&self, config: Arc<Config>) -> Self {
-        Self::of(config, self.seats.to_vec(), Arc::clone(&self.services))
+        let seats = self
+            .seats()
+            .map(|(seat, told)| (seat.clone(), told.clone()));
+        Self::of(config, seats.collect(), Arc::clone(&self.services))
     }
 
-    fn of(config: Arc<Config>, mut seats: Vec<Seat>, services: Arc<[S]>) -> Self {
-        let levels = Levels::new(&config, &mut seats);
+    fn of(config: Arc<Config>, mut list: Vec<(Seat, Told)>, services: Arc<[S]>) -> Self {
+        levels::order(&config, &mut list);
+        let (mut seats, told): (Vec<_>, Vec<_>) = list.into_iter().unzip();
         Self {
+            levels: Levels::new(&config, &mut seats, &told),
             config,
             seats: seats.into(),
-            levels,
+            told: told.into(),
             services,
         }
     }
@@ -55,14 +65,19 @@ impl<S> Members<S> {
     }
 
     /// The seats, in no order that means anything to whoever gave them.
-    pub(crate) fn seats(&self) -> impl Iterator<Item = &Seat> {
-        self.seats.iter()
+    pub(crate) fn seats(&self) -> impl Iterator<Item = (&Seat, &Told)> {
+        self.seats.iter().zip(&self.told)
+    }
+
+    /// Their slots.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.seats.iter().map(|seat| &seat.slot)
     }
 
     /// The seats in the order in which the endpoints were given.
-    pub(crate) fn as_given(&self) -> Vec<&Seat> {
-        let mut seats: Vec<&Seat> = self.seats.iter().collect();
-        seats.sort_unstable_by_key(|seat| seat.place);
+    pub(crate) fn as_given(&self) -> Vec<(&Seat, &Told)> {
+        let mut seats: Vec<_> = self.seats().collect();
+        seats.sort_unstable_by_key(|(seat, _)| seat.place);
         seats
     }
 
@@ -104,6 +119,7 @@ impl<S> Members<S> {
     fn view<'a>(&'a self, now: Instant, key: Option<u64>, shared: &'a Shared) -> View<'a> {
         View {
             seats: &self.seats,
+            told: &self.told,
             now,
             load: shared.peers.load(),
             noise_band: self.config.noise_band,
@@ -126,7 +142,7 @@ impl<S> Members<S> {
     }
 
     fn at<'a>(&'a self, seat: &'a Seat) -> Option<(&'a Seat, &'a S)> {
-        Some((seat, self.services.get(seat.place)?))
+        Some((seat, self.services.get(seat.place as usize)?))
     }
 
     /// Nobody is open: of those that may be, on the first level where not all are draining, the least bad. Nobody
@@ -148,13 +164,13 @@ impl<S> Members<S> {
     /// Tells the levels their shares, if somebody has gone out or come back.
     #[inline]
     pub(crate) fn spread(&self, ledger: &Ledger) {
-        self.levels.spread(&self.seats, ledger);
+        self.levels.spread(&self.seats, &self.told, ledger);
     }
 
     /// The member of this identity.
     pub(crate) fn named(&self, id: &str) -> Option<(&Seat, &S)> {
         let mut seats = self.seats.iter();
-        self.at(seats.find(|seat| &*seat.slot.id == id)?)
+        self.at(seats.find(|seat| &**seat.slot.id() == id)?)
     }
 
     /// The member that `slot` belongs to.
@@ -163,15 +179,17 @@ impl<S> Members<S> {
         self.at(seats.find(|seat| Arc::ptr_eq(&seat.slot, slot))?)
     }
 
-    /// What the endpoints show, in the middle; of a large pool, what some of them do.
+    /// What the endpoints show, in the middle; of a large pool, what some of them do. These are brought up to date.
     pub(crate) fn medians(&self, now: Instant, rng: &Rng) -> Medians {
         let len = self.seats.len();
         let start = if len > SAMPLE { rng.below(len) } else { 0 };
         let stride = (len / SAMPLE).max(1);
         let mut all = [Shows::default(); SAMPLE];
         for (n, place) in all.iter_mut().enumerate().take(len) {
-            let seat = self.seats.get((start + n * stride) % len);
-            *place = seat.map(|it| it.slot.shows(now)).unwrap_or_default();
+            if let Some(Seat { slot, .. }) = self.seats.get((start + n * stride) % len) {
+                slot.bring_up_to_date(now);
+                *place = slot.shows(now);
+            }
         }
         Medians::of(all.get(..len.min(SAMPLE)).unwrap_or_default())
     }
@@ -180,7 +198,12 @@ impl<S> Members<S> {
 /// The index among all of whoever is picked of a level.
 fn pick_on(level: &Level, all: &View<'_>) -> Option<usize> {
     let seats = all.seats.get(level.range.clone())?;
-    let index = level.picker.pick(&View { seats, ..*all })?;
+    let told = all.told.get(level.range.clone())?;
+    let index = level.picker.pick(&View {
+        seats,
+        told,
+        ..*all
+    })?;
     Some(level.range.start + index)
 }
 
@@ -191,16 +214,17 @@ fn cheapest(level: &Level, all: &View<'_>, may_be: impl Fn(&Seat) -> bool) -> Op
     let start = all.rng.below(len);
     let order = (start..len).chain(0..start).map(|place| first + place);
     let others = order.filter(|&index| all.seats.get(index).is_some_and(&may_be));
-    let mut bids = Bids::new();
-    for (index, candidate) in others
-        .filter_map(|index| Some((index, all.get(index)?)))
-        .take(SCAN)
-    {
-        bids.push(Bid {
-            index,
-            cost: candidate.cost(),
-            weight: f64::from(candidate.weight()),
-        });
+    let mut open = others.filter_map(|index| Some((index, all.cost(index)?)));
+    let few: [Option<(usize, f64)>; SCAN] = std::array::from_fn(|_| open.next());
+    let mut costs = Bids::NONE;
+    let mut bids = Bids::new(&mut costs);
+    for (place, (_, cost)) in few.iter().flatten().enumerate() {
+        bids.set(place, *cost);
     }
-    bids.choose(all.noise_band, all.rng)
+    let index = |place: usize| few.get(place).copied().flatten().map(|it| it.0);
+    let weight = |place| {
+        let told = index(place).and_then(|index| all.told.get(index));
+        told.map_or(0.0, |told: &Told| f64::from(told.weight))
+    };
+    index(bids.choose_by(weight, all.noise_band, all.rng)?)
 }

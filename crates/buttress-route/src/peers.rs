@@ -13,8 +13,8 @@ use crate::evidence::Pool;
 
 /// The median latency of a pool that has shown none.
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
-/// The figures are at most this old when a request is sent.
-const REFRESH: Duration = Duration::from_millis(1);
+/// The figures are at most so many nanoseconds old when a request is sent.
+const REFRESH: u64 = 1_000_000;
 /// So many endpoints are looked at.
 pub(crate) const SAMPLE: usize = 31;
 
@@ -64,11 +64,11 @@ impl Peers {
     /// Whether it is the caller's turn to [`Peers::see`].
     #[inline]
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        let seen_at = self.seen_at.load(Ordering::Relaxed);
-        if now.saturating_since(Instant::from_nanos(seen_at)) < REFRESH {
+        let (order, now) = (Ordering::Relaxed, now.as_nanos());
+        let seen_at = self.seen_at.load(order);
+        if now.saturating_sub(seen_at) < REFRESH {
             return false;
         }
-        let (order, now) = (Ordering::Relaxed, now.as_nanos());
         (self.seen_at.compare_exchange(seen_at, now, order, order)).is_ok()
     }
 

@@ -17,6 +17,10 @@ use crate::state::Call;
 /// A request's place at its endpoint. Given back with the outcome on every exit there is.
 ///
 /// Every layer outside moves it about with the response's body, so it is kept small.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or not whatever the others are"
+)]
 #[derive(Debug)]
 pub struct Permit {
     slot: Arc<Slot>,
@@ -61,7 +65,29 @@ impl Permit {
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<str> {
-        &self.slot.id
+        self.slot.id()
+    }
+
+    /// The call has ended. To be said once.
+    pub(crate) fn end(&self, outcome: Outcome) {
+        let now = self.slot.clock().now();
+        let heard = self.heard_at != Instant::NEVER;
+        let outcome = match outcome {
+            // Read as far as was wanted.
+            Outcome::Abandoned if self.copy && self.answered => Outcome::Success,
+            outcome => outcome,
+        };
+        let call = Call {
+            ticket: &self.ticket,
+            outcome,
+            latency: heard.then(|| self.elapsed(self.heard_at)),
+            took: self.elapsed(now),
+            called: self.called,
+            limited: self.limited,
+            copy: self.copy,
+            retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
+        };
+        self.slot.settle(&call, now);
     }
 
     /// The endpoint has answered.
@@ -103,25 +129,6 @@ impl Settle for Permit {
     }
 
     fn settle(self, outcome: Outcome) {
-        let now = self.slot.clock().now();
-        let heard = self.heard_at != Instant::NEVER;
-        let latency = heard.then(|| self.elapsed(self.heard_at));
-        let took = self.elapsed(now);
-        let outcome = match outcome {
-            // Read as far as was wanted.
-            Outcome::Abandoned if self.copy && self.answered => Outcome::Success,
-            outcome => outcome,
-        };
-        let call = Call {
-            ticket: self.ticket,
-            outcome,
-            latency,
-            took,
-            called: self.called,
-            limited: self.limited,
-            copy: self.copy,
-            retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
-        };
-        self.slot.settle(&call, now);
+        self.end(outcome);
     }
 }

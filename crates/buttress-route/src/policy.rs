@@ -14,7 +14,7 @@ use buttress_core::rng::Rng;
 
 use crate::alias::AliasTable;
 use crate::bids::SCAN;
-use crate::seat::{Seat, are_alike};
+use crate::seat::are_alike;
 use crate::view::View;
 
 use round_robin::RoundRobin;
@@ -125,6 +125,8 @@ impl Policy {
 #[derive(Debug)]
 pub(crate) struct Picker {
     policy: Made,
+    /// No weight is other than the rest.
+    alike: bool,
     /// For drawing by weight, where the weights differ and something is drawn.
     draws: Option<AliasTable>,
 }
@@ -137,37 +139,35 @@ enum Made {
     WeightedRandom,
     LeastRequest,
     PeakEwma,
-    ConsistentHash { bound: f64, alike: bool },
+    ConsistentHash { bound: f64 },
     Custom(Arc<dyn Pick>),
 }
 
 impl Picker {
-    pub(crate) fn new(policy: &Policy, seats: &[Seat], rng: &Rng) -> Self {
-        let alike = are_alike(seats);
-        let weights = || seats.iter().map(|seat| f64::from(seat.weight));
+    pub(crate) fn new(policy: &Policy, weights: &[u32], rng: &Rng) -> Self {
+        let alike = are_alike(weights);
         let drawn = match policy {
             Policy::ExpectedCost | Policy::ConsistentHash { .. } | Policy::Custom(_) => {
-                seats.len() > SCAN
+                weights.len() > SCAN
             }
             Policy::WeightedRandom | Policy::LeastRequest | Policy::PeakEwma => true,
             _ => false,
         };
         let policy = match policy {
             Policy::ExpectedCost => Made::ExpectedCost,
-            Policy::RoundRobin => Made::RoundRobin(RoundRobin::new(seats, rng)),
+            Policy::RoundRobin => Made::RoundRobin(RoundRobin::new(weights, rng)),
             Policy::Random => Made::Random,
             Policy::WeightedRandom => Made::WeightedRandom,
             Policy::LeastRequest => Made::LeastRequest,
             Policy::PeakEwma => Made::PeakEwma,
-            Policy::ConsistentHash { bound } => Made::ConsistentHash {
-                bound: *bound,
-                alike,
-            },
+            Policy::ConsistentHash { bound } => Made::ConsistentHash { bound: *bound },
             Policy::Custom(pick) => Made::Custom(Arc::clone(pick)),
         };
         Self {
             policy,
-            draws: (drawn && !alike).then(|| AliasTable::new(weights())),
+            alike,
+            draws: (drawn && !alike)
+                .then(|| AliasTable::new(weights.iter().copied().map(f64::from))),
         }
     }
 
@@ -191,14 +191,14 @@ impl Picker {
             Made::WeightedRandom => random::by_weight(view, self.draws.as_ref()),
             Made::LeastRequest => two_choices::least_request(view, self.draws.as_ref()),
             Made::PeakEwma => two_choices::peak_ewma(view, self.draws.as_ref()),
-            Made::ConsistentHash { bound, alike } => consistent_hash::pick(view, *bound, *alike),
+            Made::ConsistentHash { bound } => consistent_hash::pick(view, *bound, self.alike),
             Made::Custom(pick) => pick.pick(view),
         }
     }
 
     #[inline]
     fn least_cost(&self, view: &View<'_>) -> Option<usize> {
-        expected_cost::pick(view, self.draws.as_ref())
+        expected_cost::pick(view, self.draws.as_ref(), self.alike)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The pool: its list of endpoints, what they share, and how a request gets one of them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +15,10 @@ use crate::background::Post;
 use crate::config::Config;
 use crate::departed::Departed;
 use crate::endpoint::Endpoint;
+use crate::known::Known;
 use crate::members::Members;
 use crate::permit::Permit;
-use crate::seat::Seat;
+use crate::seat::{Seat, Told};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::ASK_AGAIN;
@@ -39,7 +39,7 @@ pub(crate) struct Pool<S> {
 #[derive(Debug)]
 pub(crate) struct Pick<S> {
     pub(crate) permit: Permit,
-    pub(crate) number: u64,
+    pub(crate) number: u32,
     pub(crate) service: S,
     pub(crate) ready_deadline: Duration,
     /// On the heap, for every layer outside moves the future about; it goes there in the end anyway.
@@ -72,26 +72,38 @@ impl<S> Pool<S> {
     /// Replaces the endpoints. Those whose identity stays keep their slot, and all that is in it; those
     /// that come back get theirs again.
     pub(crate) fn update(&self, endpoints: Vec<Endpoint<S>>) -> Result<(), ConfigError> {
-        refuse_twins(&endpoints)?;
+        let hashes: Vec<u64> = endpoints
+            .iter()
+            .map(|it| Affinity::hash(it.id.as_bytes()))
+            .collect();
+        refuse_twins(&endpoints, &hashes)?;
         let mut departed = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.shared.clock.now();
         let old = self.members();
         let config = Arc::clone(&old.config);
         departed.forget(now, config.remember, old.len());
-        let slots = old.seats().map(|it| (&*it.slot.id, &it.slot));
-        let mut known: BTreeMap<&str, &Arc<Slot>> = slots.collect();
-        let mut list = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            let kept = known.remove(&*endpoint.id).cloned();
-            let kept = kept.or_else(|| departed.take(&endpoint.id));
-            list.push(self.member(endpoint, kept, &config));
-        }
+        let mut known = Known::of(&old);
+        let slot = |(endpoint, &hash): (&Endpoint<S>, &u64)| {
+            let kept = known.take(hash, &endpoint.id);
+            let kept = kept.or_else(|| departed.take(hash, &endpoint.id));
+            kept.ok_or_else(|| Slot::new(Arc::clone(&endpoint.id), &self.shared, &config))
+        };
+        let slots: Vec<_> = endpoints.iter().zip(&hashes).map(slot).collect();
+        // When nothing else is allocated in between, so that they come to lie together.
+        let slots: Vec<_> = slots
+            .into_iter()
+            .map(|it| it.unwrap_or_else(Arc::new))
+            .collect();
+        let list = endpoints.into_iter().zip(hashes).zip(slots);
+        let list: Vec<_> = list
+            .map(|((endpoint, hash), slot)| self.member(endpoint, hash, slot))
+            .collect();
         self.shared.ledger.resize(list.len(), config.max_ejected);
-        for slot in known.into_values() {
+        for (hash, slot) in known.rest() {
             slot.leave();
-            departed.keep(Arc::clone(slot), now);
+            departed.keep(hash, Arc::clone(slot), now);
         }
-        for (seat, _) in list.iter().filter(|(seat, _)| !seat.slot.is_member()) {
+        for (seat, ..) in list.iter().filter(|it| !it.0.slot.is_member()) {
             seat.slot.rejoin(&config, now);
         }
         departed.forget(now, config.remember, list.len());
@@ -103,39 +115,33 @@ impl<S> Pool<S> {
         Ok(())
     }
 
-    fn member(
-        &self,
-        endpoint: Endpoint<S>,
-        kept: Option<Arc<Slot>>,
-        config: &Arc<Config>,
-    ) -> (Seat, S) {
+    fn member(&self, endpoint: Endpoint<S>, hash: u64, slot: Arc<Slot>) -> (Seat, Told, S) {
         let Endpoint {
-            id,
+            id: _,
             service,
             weight,
             about,
             signals,
         } = endpoint;
-        let hash = Affinity::hash(id.as_bytes());
-        let slot = if let Some(slot) = kept {
-            slot.with_state(|state| state.signals = signals);
-            slot
-        } else {
-            Arc::new(Slot::new(id, &self.shared, config, signals))
-        };
-        if slot.with_state(|state| state.is_weightless()) != (weight == 0) {
+        let was_weightless = slot.with_state(|state| {
+            state.signals = signals;
+            state.is_weightless()
+        });
+        if was_weightless != (weight == 0) {
             let now = self.shared.clock.now();
             slot.change(now, |state| Some(state.set_weightless(weight == 0, now)));
         }
         let seat = Seat {
             slot,
-            weight,
             load_factor: 1.0,
-            hash,
-            about: Arc::new(about),
             place: 0,
         };
-        (seat, service)
+        let told = Told {
+            weight,
+            hash,
+            about,
+        };
+        (seat, told, service)
     }
 
     /// Replaces the configuration, but for the pool's name, clock and generator.
@@ -147,8 +153,8 @@ impl<S> Pool<S> {
         config.clock = old.config.clock.clone();
         config.rng = old.config.rng.clone();
         let config = Arc::new(config);
-        for seat in old.seats() {
-            seat.slot.with_state(|state| state.reconfigure(&config));
+        for slot in old.slots() {
+            slot.with_state(|state| state.reconfigure(&config));
         }
         self.shared.ledger.resize(old.len(), config.max_ejected);
         self.members.store(Arc::new(old.with_config(config)));
@@ -329,7 +335,7 @@ impl<S> Pool<S> {
 fn begin<S>(config: &Config, (seat, ticket, service): Chosen<'_, S>, now: Instant) -> Pick<S> {
     seat.slot.begin(now);
     let picked = config.picked.then(|| {
-        let picked = Picked::new(Arc::clone(&config.pool), Arc::clone(&seat.slot.id));
+        let picked = Picked::new(Arc::clone(&config.pool), Arc::clone(seat.slot.id()));
         Box::new(picked.probe(ticket.is_probe()))
     });
     Pick {
@@ -341,11 +347,12 @@ fn begin<S>(config: &Config, (seat, ticket, service): Chosen<'_, S>, now: Instan
     }
 }
 
-fn refuse_twins<S>(endpoints: &[Endpoint<S>]) -> Result<(), ConfigError> {
-    let mut ids: Vec<&str> = endpoints.iter().map(|endpoint| &*endpoint.id).collect();
+fn refuse_twins<S>(endpoints: &[Endpoint<S>], hashes: &[u64]) -> Result<(), ConfigError> {
+    let ids = endpoints.iter().map(|endpoint| &*endpoint.id);
+    let mut ids: Vec<(&u64, &str)> = hashes.iter().zip(ids).collect();
     ids.sort_unstable();
     let twin = ids.windows(2).find_map(|pair| match pair {
-        [one, other] if one == other => Some(*one),
+        [one, other] if one == other => Some(one.1),
         _ => None,
     });
     match twin {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::{Clock, Instant};
-use buttress_core::health::HealthSignal;
 use buttress_core::rng::Rng;
 use buttress_core::verdict::{Action, Verdict};
 
@@ -20,8 +19,8 @@ use crate::shared::Shared;
 use crate::snapshot::{Change, EndpointState, Event};
 use crate::state::{Call, CheckEnded, Checker, Decision, State};
 
-/// What an idle endpoint shows a pick is at most this old; the end of a request shows it anew.
-const REFRESH: Duration = Duration::from_millis(10);
+/// What an idle endpoint shows a pick is at most so many nanoseconds old; the end of a request shows it anew.
+const REFRESH: u64 = 10_000_000;
 /// What a busy one shows is at most this old, and sooner shown anew if anything but answers like those
 /// before came to it, or if they have moved the mean by more than [`UNNOTICED`]. Less than [`REFRESH`], for
 /// the end of a request has less to bring up to date than a pick.
@@ -29,29 +28,33 @@ const SHOWN_FOR: Duration = Duration::from_millis(5);
 /// Far inside the noise band.
 const UNNOTICED: f64 = 1.0 / 64.0;
 
+/// What a pick reads, together with the count of the [`Arc`] around it: who picks from a large pool waits for memory,
+/// and mostly for the first line of each endpoint. What a pick does not read is elsewhere. Made one after the other
+/// ([`Slot::new`]), slots lie side by side, on few pages.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Slot {
-    pub(crate) id: Arc<str>,
-    /// By which a request remembers that it has been here.
-    pub(crate) number: u64,
-    shared: Arc<Shared>,
-    member: AtomicBool,
-    shown: Shown,
-    inner: Mutex<Inner>,
-}
-
-/// What a pick reads, on a cache line of its own.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Shown {
     /// The circuit's generation above [`GATE_BITS`] bits of [`Gate`].
     gate: AtomicU64,
     /// [`Score`]: latency in the upper half, penalty in the lower.
     score: AtomicU64,
     scored_at: AtomicU64,
-    in_flight: AtomicU32,
     /// When the first request was sent that nothing has been heard since; 0 if there is none.
     unanswered_since: AtomicU64,
+    in_flight: AtomicU32,
+    /// By which a request remembers that it has been here.
+    pub(crate) number: u32,
+    rest: Box<Rest>,
+    /// A cache line wide, so that no two endpoints share one.
+    _apart: [u64; 8],
+}
+
+#[derive(Debug)]
+struct Rest {
+    id: Arc<str>,
+    shared: Arc<Shared>,
+    member: AtomicBool,
+    inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
@@ -79,43 +82,46 @@ pub(crate) enum Gate {
 const GATE_BITS: u32 = 2;
 
 impl Slot {
-    pub(crate) fn new(
-        id: Arc<str>,
-        shared: &Arc<Shared>,
-        config: &Arc<Config>,
-        signals: Vec<HealthSignal>,
-    ) -> Self {
+    /// To be put into its [`Arc`] together with the others that are made at that time.
+    pub(crate) fn new(id: Arc<str>, shared: &Arc<Shared>, config: &Arc<Config>) -> Self {
         let now = shared.clock.now();
-        let state = State::new(Arc::clone(config), signals, now);
+        let state = State::new(Arc::clone(config), now);
         let score = state.score(now, &shared.peers);
+        let inner = Inner {
+            state,
+            shown: None,
+            shown_until: now,
+            recent: 0.0,
+            counted: 0,
+            counted_at: now,
+        };
         Self {
-            id,
+            gate: AtomicU64::new(Gate::Open as u64),
+            score: AtomicU64::new(pack(score)),
+            scored_at: AtomicU64::new(0),
+            unanswered_since: AtomicU64::new(0),
+            in_flight: AtomicU32::new(0),
             number: attempted::number(),
-            shared: Arc::clone(shared),
-            member: AtomicBool::new(true),
-            shown: Shown {
-                gate: AtomicU64::new(Gate::Open as u64),
-                score: AtomicU64::new(pack(score)),
-                scored_at: AtomicU64::new(0),
-                in_flight: AtomicU32::new(0),
-                unanswered_since: AtomicU64::new(0),
-            },
-            inner: Mutex::new(Inner {
-                state,
-                shown: None,
-                shown_until: now,
-                recent: 0.0,
-                counted: 0,
-                counted_at: now,
+            rest: Box::new(Rest {
+                id,
+                shared: Arc::clone(shared),
+                member: AtomicBool::new(true),
+                inner: Mutex::new(inner),
             }),
+            _apart: [0; 8],
         }
+    }
+
+    /// The identity.
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.rest.id
     }
 
     // What a pick reads.
 
     #[inline]
     pub(crate) fn gate(&self) -> Gate {
-        match self.shown.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
+        match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
             0 => Gate::Open,
             1 => Gate::Out,
             _ => Gate::Shut,
@@ -129,66 +135,68 @@ impl Slot {
     /// of this endpoint, one that fails would look cheap for being idle.
     #[inline]
     pub(crate) fn cost(&self, now: Instant, load_factor: f64, pool_load: f64) -> f64 {
-        let score = unpack(self.shown.score.load(Ordering::Relaxed));
-        let latency = f64::from(score.latency).max(self.silence(now));
-        let in_flight = f64::from(self.shown.in_flight.load(Ordering::Relaxed));
+        let score = unpack(self.score.load(Ordering::Relaxed));
+        let latency = larger(f64::from(score.latency), self.silence(now));
+        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
         latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
     }
 
     /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
     #[inline]
     pub(crate) fn latency(&self, now: Instant) -> f64 {
-        let score = unpack(self.shown.score.load(Ordering::Relaxed));
-        f64::from(score.latency).max(self.silence(now))
+        let score = unpack(self.score.load(Ordering::Relaxed));
+        larger(f64::from(score.latency), self.silence(now))
     }
 
     /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
     /// that hangs shows here long before a timeout, one that is merely busy does not.
     #[inline]
     pub(crate) fn silence(&self, now: Instant) -> f64 {
-        match self.shown.unanswered_since.load(Ordering::Relaxed) {
+        match self.unanswered_since.load(Ordering::Relaxed) {
             0 => 0.0,
-            since => now.as_nanos().saturating_sub(since) as f64,
+            since => now.as_nanos().saturating_sub(since).cast_signed() as f64,
         }
     }
 
+    /// Shows what is so now, if what is shown is old.
     #[inline]
-    pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        let scored_at = Instant::from_nanos(self.shown.scored_at.load(Ordering::Relaxed));
-        now.saturating_since(scored_at) >= REFRESH
+    pub(crate) fn bring_up_to_date(self: &Arc<Self>, now: Instant) {
+        let scored_at = self.scored_at.load(Ordering::Relaxed);
+        if now.as_nanos().saturating_sub(scored_at) >= REFRESH {
+            self.refresh(now);
+        }
     }
 
     /// The ticket of an ordinary call.
     #[inline]
     pub(crate) fn ticket(&self) -> Ticket {
-        Ticket::ordinary(self.shown.gate.load(Ordering::Acquire) >> GATE_BITS)
+        Ticket::ordinary(self.gate.load(Ordering::Acquire) >> GATE_BITS)
     }
 
     // The life of a call.
 
     /// A request is on its way.
     pub(crate) fn begin(&self, now: Instant) {
-        self.shown.in_flight.fetch_add(1, Ordering::Relaxed);
-        if self.shown.unanswered_since.load(Ordering::Relaxed) == 0 {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if self.unanswered_since.load(Ordering::Relaxed) == 0 {
             // Whoever else has just begun will do as well.
-            self.shown
-                .unanswered_since
+            self.unanswered_since
                 .store(now.as_nanos().max(1), Ordering::Relaxed);
         }
     }
 
     /// Something came back.
     pub(crate) fn heard(&self) {
-        if self.shown.unanswered_since.load(Ordering::Relaxed) != 0 {
-            self.shown.unanswered_since.store(0, Ordering::Relaxed);
+        if self.unanswered_since.load(Ordering::Relaxed) != 0 {
+            self.unanswered_since.store(0, Ordering::Relaxed);
         }
     }
 
     /// A call has ended.
-    pub(crate) fn settle(self: &Arc<Self>, call: &Call, now: Instant) {
+    pub(crate) fn settle(self: &Arc<Self>, call: &Call<'_>, now: Instant) {
         let mut inner = self.lock();
         // Together with the tally, or a reader would see a pick undone.
-        let before = self.shown.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let before = self.in_flight.fetch_sub(1, Ordering::Relaxed);
         // An answer, or a wait that the evidence now holds. A copy that was given up says nothing of others.
         if !call.was_given_up_copy() || before <= 1 {
             self.heard();
@@ -254,8 +262,8 @@ impl Slot {
 
     /// Brings up to date what a pick reads, unless somebody else is at it.
     #[cold]
-    pub(crate) fn refresh(self: &Arc<Self>, now: Instant) {
-        let mut inner = match self.inner.try_lock() {
+    fn refresh(self: &Arc<Self>, now: Instant) {
+        let mut inner = match self.rest.inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
@@ -267,7 +275,7 @@ impl Slot {
         let event = self.conclude(&mut inner, before, decision, now);
         let look = (inner.state).second_look_due(now, self.silence(now), self.peers());
         if let Some(due) = look {
-            self.shared.second_looks.ask(self, due);
+            self.rest.shared.second_looks.ask(self, due);
         }
         drop(inner);
         self.publish(event);
@@ -338,8 +346,8 @@ impl Slot {
 
     fn event(&self, change: Change, verdict: Verdict, now: Instant) -> Event {
         Event {
-            pool: Arc::clone(&self.shared.pool),
-            endpoint: Arc::clone(&self.id),
+            pool: Arc::clone(&self.rest.shared.pool),
+            endpoint: Arc::clone(self.id()),
             at: now,
             change,
             verdict,
@@ -348,7 +356,7 @@ impl Slot {
 
     fn publish(&self, event: Option<Event>) {
         if let Some(event) = event {
-            self.shared.events.publish(|| event);
+            self.rest.shared.events.publish(|| event);
         }
     }
 
@@ -356,10 +364,8 @@ impl Slot {
         inner.shown = inner.state.steady_latency();
         inner.shown_until = now.saturating_add(SHOWN_FOR);
         let score = inner.state.score(now, self.peers());
-        self.shown.score.store(pack(score), Ordering::Relaxed);
-        self.shown
-            .scored_at
-            .store(now.as_nanos(), Ordering::Relaxed);
+        self.score.store(pack(score), Ordering::Relaxed);
+        self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
     }
 
     fn enter(self: &Arc<Self>, state: &State, endpoint: EndpointState, now: Instant) {
@@ -369,23 +375,23 @@ impl Slot {
             _ => Gate::Out,
         };
         let word = state.circuit.generation() << GATE_BITS | gate as u64;
-        self.shown.gate.store(word, Ordering::Release);
+        self.gate.store(word, Ordering::Release);
         let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
         match state.due(now) {
-            Some(due) => self.shared.ledger.set(self, due, by_hand),
-            None => self.shared.ledger.remove(self),
+            Some(due) => self.rest.shared.ledger.set(self, due, by_hand),
+            None => self.rest.shared.ledger.remove(self),
         }
     }
 
     /// The pool has let go of the endpoint; calls in flight still settle here.
     pub(crate) fn leave(self: &Arc<Self>) {
-        self.member.store(false, Ordering::Release);
-        self.shared.ledger.remove(self);
+        self.rest.member.store(false, Ordering::Release);
+        self.rest.shared.ledger.remove(self);
     }
 
     /// The pool has the endpoint again, and goes on from what it knew of it.
     pub(crate) fn rejoin(self: &Arc<Self>, config: &Arc<Config>, now: Instant) {
-        self.member.store(true, Ordering::Release);
+        self.rest.member.store(true, Ordering::Release);
         self.change(now, |state| {
             state.reconfigure(config);
             None
@@ -406,27 +412,27 @@ impl Slot {
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.shown.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_member(&self) -> bool {
-        self.member.load(Ordering::Acquire)
+        self.rest.member.load(Ordering::Acquire)
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
-        &self.shared.ledger
+        &self.rest.shared.ledger
     }
 
     pub(crate) fn rng(&self) -> &Rng {
-        &self.shared.rng
+        &self.rest.shared.rng
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.shared.clock
+        &self.rest.shared.clock
     }
 
     pub(crate) fn peers(&self) -> &Peers {
-        &self.shared.peers
+        &self.rest.shared.peers
     }
 
     /// What this endpoint adds to what the pool shows.
@@ -439,7 +445,10 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rest
+            .inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -461,6 +470,12 @@ impl Inner {
         self.recent += picks.saturating_sub(self.counted) as f64;
         (self.counted, self.counted_at) = (picks, now);
     }
+}
+
+/// Of two numbers, of which `f64::max` would ask whether they are any.
+#[inline]
+fn larger(one: f64, other: f64) -> f64 {
+    if one < other { other } else { one }
 }
 
 fn pack(score: Score) -> u64 {

@@ -74,8 +74,8 @@ pub(crate) struct State {
 
 /// How a call ended, as far as its endpoint is concerned.
 #[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) ticket: Ticket,
+pub(crate) struct Call<'a> {
+    pub(crate) ticket: &'a Ticket,
     pub(crate) outcome: Outcome,
     /// From the pick to the head of the response, if there was one.
     pub(crate) latency: Option<Duration>,
@@ -91,7 +91,7 @@ pub(crate) struct Call {
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Call {
+impl Call<'_> {
     /// Nobody waited for it, and nothing came.
     pub(crate) fn was_given_up_copy(&self) -> bool {
         self.copy && self.outcome == Outcome::Abandoned
@@ -103,12 +103,12 @@ impl Call {
 pub(crate) struct Decision(pub(crate) Verdict);
 
 impl State {
-    pub(crate) fn new(config: Arc<Config>, signals: Vec<HealthSignal>, now: Instant) -> Self {
+    pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
         Self {
             circuit: Circuit::new(of_an_endpoint(&config), now),
             evidence: Evidence::new(config.decay, now),
             tally: Tally::default(),
-            signals,
+            signals: Vec::new(),
             checked: Checked::default(),
             since: now,
             verdicts: Verdicts::default(),
@@ -225,7 +225,7 @@ impl State {
     /// A call has ended.
     pub(crate) fn settle(
         &mut self,
-        call: &Call,
+        call: &Call<'_>,
         slot: &Arc<Slot>,
         now: Instant,
     ) -> Option<Decision> {
@@ -251,14 +251,11 @@ impl State {
         self.checked.snapshot()
     }
 
-    fn judge(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        match self.circuit.settle(
-            &call.ticket,
-            call.outcome,
-            call.retry_after,
-            now,
-            slot.rng(),
-        ) {
+    fn judge(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
+        match self
+            .circuit
+            .settle(call.ticket, call.outcome, call.retry_after, now, slot.rng())
+        {
             Settled::Counted => self.count(call, slot, now),
             Settled::Stale => {
                 if call.ticket.is_probe() {
@@ -272,7 +269,7 @@ impl State {
         }
     }
 
-    fn learn(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) {
+    fn learn(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) {
         self.tally.outcome(call.outcome);
         match call.outcome {
             Outcome::Success | Outcome::Slow => {
@@ -289,7 +286,7 @@ impl State {
     }
 
     /// Shows an outcome of the present generation to the rules.
-    fn count(&mut self, call: &Call, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
+    fn count(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
         let failed = match call.outcome {
             Outcome::Success | Outcome::Slow => false,
             Outcome::Failure(_) => true,

@@ -9,7 +9,7 @@ use buttress_core::rng::Rng;
 
 use crate::endpoint::Metadata;
 use crate::ledger::Ledger;
-use crate::seat::Seat;
+use crate::seat::{Seat, Told};
 
 /// What a policy chooses from: the endpoints of a pool by their index, at the moment of a pick.
 ///
@@ -17,6 +17,8 @@ use crate::seat::Seat;
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     pub(crate) seats: &'a [Seat],
+    /// As many, in the same order.
+    pub(crate) told: &'a [Told],
     pub(crate) now: Instant,
     /// Requests in flight at an endpoint of this pool, in the mean.
     pub(crate) load: f64,
@@ -40,12 +42,35 @@ impl<'a> View<'a> {
     /// The endpoint at `index`; `None` where that takes no traffic: it is out, drained, or not there.
     #[inline]
     pub fn get(&self, index: usize) -> Option<Candidate<'a>> {
-        let seat = self.seats.get(index)?;
+        let (seat, told) = (self.seats.get(index)?, self.told.get(index)?);
         seat.is_open(self.now).then_some(Candidate {
             seat,
+            told,
             now: self.now,
             load: self.load,
         })
+    }
+
+    /// What a request costs at `index`; `None` where that takes no traffic.
+    #[inline]
+    pub(crate) fn cost(&self, index: usize) -> Option<f64> {
+        let seat = self.seats.get(index)?;
+        seat.is_open(self.now)
+            .then(|| seat.cost(self.now, self.load))
+    }
+
+    /// The same by what was shown last: nothing is brought up to date.
+    #[inline]
+    pub(crate) fn last_cost(&self, index: usize) -> Option<f64> {
+        let seat = self.seats.get(index)?;
+        seat.was_open().then(|| seat.cost(self.now, self.load))
+    }
+
+    /// Whether the endpoint at `index` takes traffic.
+    #[inline]
+    pub(crate) fn is_open(&self, index: usize) -> bool {
+        let seat = self.seats.get(index);
+        seat.is_some_and(|seat| seat.is_open(self.now))
     }
 
     /// Those that take traffic, with their indices.
@@ -111,6 +136,7 @@ impl fmt::Debug for View<'_> {
 #[derive(Clone, Copy)]
 pub struct Candidate<'a> {
     seat: &'a Seat,
+    told: &'a Told,
     now: Instant,
     load: f64,
 }
@@ -118,17 +144,17 @@ pub struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// The identity.
     pub fn id(&self) -> &'a Arc<str> {
-        &self.seat.slot.id
+        self.seat.slot.id()
     }
 
     /// How much it is to bear beside the others; at least 1.
     pub const fn weight(&self) -> u32 {
-        self.seat.weight
+        self.told.weight
     }
 
     /// What it was given beside its weight.
     pub fn metadata(&self) -> &'a Metadata {
-        &self.seat.about.metadata
+        &self.told.about.metadata
     }
 
     /// Requests sent and not yet ended.
@@ -140,7 +166,7 @@ impl<'a> Candidate<'a> {
     /// The same beside its weight: requests in flight × mean weight / weight.
     #[inline]
     pub fn load(&self) -> f64 {
-        f64::from(self.in_flight()) * self.seat.load_factor
+        f64::from(self.in_flight()) * f64::from(self.seat.load_factor)
     }
 
     /// The time to a good answer with nothing else in flight, in nanoseconds, or how long it has been silent if that
@@ -163,7 +189,7 @@ impl<'a> Candidate<'a> {
     }
 
     pub(crate) const fn hash(&self) -> u64 {
-        self.seat.hash
+        self.told.hash
     }
 }
 

@@ -110,7 +110,7 @@ fn a_rate_of_failures_ejects_where_successes_come_in_between() {
     let mut world = World::with(&[ok_after(0), ok_after(0)], |config| {
         config
             .rules(Rules::none().failure_rate(rate))
-            .noise_band(2.0)
+            .noise_band(10.0)
     });
     for round in 0..200 {
         world.backends[0].set(if round % 2 == 0 {

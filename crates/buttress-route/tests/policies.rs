@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
 use buttress_core::events::Received;
+use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::rng::Rng;
 use buttress_route::{
@@ -329,6 +330,49 @@ fn where_all_are_of_weight_0_there_is_nobody_and_no_policy_minds() {
         );
         assert!(pool(policy, &[]).try_acquire().is_none());
     }
+}
+
+/// Of more endpoints than are looked at whole, one after the other answers after 5 ms, and the first after `slow`.
+/// Returns how many of `calls` the first one took.
+fn taken_by_first(time: &ManualClock, pool: &Pool, calls: u32, slow: u64) -> u32 {
+    let mut taken = 0;
+    for _ in 0..calls {
+        let mut picked = pool.try_acquire().unwrap();
+        let first = index(&picked) == 0;
+        taken += u32::from(first);
+        time.advance(Duration::from_millis(if first { slow } else { 5 }));
+        picked.answered();
+        picked.record(Outcome::Success);
+    }
+    taken
+}
+
+#[test]
+fn in_a_large_pool_who_was_slow_is_shunned_and_has_its_share_again_when_it_is_not() {
+    let time = ManualClock::new();
+    let pool = pool_at(&time, Policy::ExpectedCost, &[1; 60]);
+    taken_by_first(&time, &pool, 3_000, 5);
+    let slow = taken_by_first(&time, &pool, 3_000, 500);
+    assert!(slow < 15, "{slow} of 50");
+    taken_by_first(&time, &pool, 12_000, 5);
+    let again = taken_by_first(&time, &pool, 6_000, 5);
+    assert!((70..130).contains(&again), "{again} of 100");
+}
+
+#[test]
+fn in_a_large_pool_nobody_is_picked_of_whom_a_signal_speaks_ill() {
+    let (time, signal) = (ManualClock::new(), HealthSignal::new());
+    let pool = pool_at(&time, Policy::ExpectedCost, &[1; 600]);
+    let mut list = endpoints(&[1; 600]);
+    for endpoint in &mut list[..250] {
+        *endpoint = endpoint.clone().signal(signal.clone());
+    }
+    pool.handle().update(list).unwrap();
+    let taken = |calls| (0..calls).filter(|_| index(&pool.try_acquire().unwrap()) < 250);
+    assert!(taken(100).count() > 0);
+    signal.publish(HealthStatus::Unhealthy);
+    time.advance(Duration::from_secs(1));
+    assert_eq!(taken(1_000).count(), 0);
 }
 
 fn homes(pool: &Pool, keys: u64) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! Comparisons of single layers with their peers, call by call: `cargo compare breaker`,
-//! `cargo compare correlation` and `cargo compare latency` run this.
+//! `cargo compare correlation`, `cargo compare latency` and `cargo compare route` run this.
 //!
 //! All candidates of a comparison take turns in short rounds. On one thread a round is measured in
 //! CPU time; on two threads, each on a core of its own, in the time that passes. A round in which a
@@ -13,6 +13,7 @@ mod drive;
 mod latency;
 mod measure;
 mod report;
+mod route;
 
 use std::alloc::System;
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Comparison {
     Correlation(Options),
     /// The recorder beside HdrHistogram, prometheus, metrics and OpenTelemetry: a record of each
     Latency(Options),
+    /// The router beside tower's balancers: a pick, a request, an update of the list
+    Route(Options),
 }
 
 /// How to compare.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Comparison::Breaker(options) => breaker::compare(options),
         Comparison::Correlation(options) => correlation::compare(options),
         Comparison::Latency(options) => latency::compare(options),
+        Comparison::Route(options) => route::compare(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

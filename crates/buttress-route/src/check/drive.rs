@@ -118,9 +118,7 @@ where
         if self.seen.as_ref().is_some_and(|seen| seen.ptr_eq(&list)) {
             return;
         }
-        let ids: BTreeSet<_> = (members.seats())
-            .map(|seat| Arc::clone(&seat.slot.id))
-            .collect();
+        let ids: BTreeSet<_> = members.slots().map(|slot| Arc::clone(slot.id())).collect();
         self.schedule.set(&ids, now, &pool.shared.rng);
         self.seen = Some(list);
     }
@@ -169,7 +167,7 @@ where
         let Running { slot, probe, .. } = ended;
         let (rng, now) = (&pool.shared.rng, self.clock.now());
         let (passed, doubted) = (answer == Answer::Passed, slot.is_doubted());
-        let turn = self.schedule.ended(&slot.id, passed, doubted, now, rng);
+        let turn = self.schedule.ended(slot.id(), passed, doubted, now, rng);
         let ended = CheckEnded {
             answer,
             turn,
@@ -186,8 +184,8 @@ impl<S, C> Drop for Driver<S, C> {
             return;
         };
         let now = self.clock.now();
-        for seat in pool.members().seats() {
-            seat.slot.checks_over(&self.by, now);
+        for slot in pool.members().slots() {
+            slot.checks_over(&self.by, now);
         }
     }
 }
@@ -228,7 +226,7 @@ async fn within<F: Future>(work: F, sleep: impl Future<Output = ()>) -> Option<F
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("id", &self.slot.id)
+            .field("id", self.slot.id())
             .field("probe", &self.probe)
             .finish_non_exhaustive()
     }

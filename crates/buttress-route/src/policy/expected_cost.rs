@@ -1,8 +1,13 @@
 //! The least expected cost, and chance among all within the noise band of it.
+//!
+//! Of those that are drawn only the one that is chosen is brought up to date: in a large pool hardly any has been
+//! looked at of late, and each would have to be fetched from memory. The others are by and by, when the pool is looked
+//! at as a whole.
 
 use super::draw;
 use crate::alias::AliasTable;
-use crate::bids::{Bid, Bids, SCAN};
+use crate::bids::{Bids, SCAN};
+use crate::seat::Told;
 use crate::view::View;
 
 /// Of pools that are not looked at whole this many are drawn. With a tenth of the pool bad, all five drawn are bad once in
@@ -11,27 +16,35 @@ const DRAWN: usize = 5;
 /// How often endpoints are drawn anew because all that were drawn are out, before all are looked at.
 const DRAWS: usize = 4;
 
+/// `alike`: no weight is other than the rest.
 #[inline]
-pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
+pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>, alike: bool) -> Option<usize> {
     if view.len() > SCAN {
         return drawn(view, draws);
     }
     if view.len() == 1 {
-        return view.get(0).map(|_| 0);
+        return view.is_open(0).then_some(0);
     }
-    let mut bids = Bids::new();
-    for (index, candidate) in view.open() {
-        bids.push(Bid {
-            index,
-            cost: candidate.cost(),
-            weight: f64::from(candidate.weight()),
-        });
+    let mut costs = Bids::NONE;
+    let mut bids = Bids::new(&mut costs);
+    for index in 0..view.len() {
+        if let Some(cost) = view.cost(index) {
+            bids.set(index, cost);
+        }
     }
-    bids.choose(view.noise_band, view.rng)
+    if alike {
+        return bids.choose(view.noise_band, view.rng);
+    }
+    let weight = |index| {
+        view.told
+            .get(index)
+            .map_or(0.0, |told: &Told| f64::from(told.weight))
+    };
+    bids.choose_by(weight, view.noise_band, view.rng)
 }
 
 fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
-    let draw_once = || best(view, (0..DRAWN).map(|_| draw(view, draws)));
+    let draw_once = || best(view, [(); DRAWN].map(|()| Some(draw(view, draws))));
     (0..DRAWS)
         .find_map(|_| draw_once())
         .or_else(|| first_open(view))
@@ -39,19 +52,17 @@ fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
 
 /// The draw has gone by weight already.
 #[inline]
-fn best(view: &View<'_>, drawn: impl Iterator<Item = usize>) -> Option<usize> {
-    let mut bids = Bids::new();
-    for index in drawn {
-        if let Some(candidate) = view.get(index) {
-            let cost = candidate.cost();
-            bids.push(Bid {
-                index,
-                cost,
-                weight: 1.0,
-            });
+fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
+    let mut costs = Bids::NONE;
+    let mut bids = Bids::new(&mut costs);
+    for (place, index) in drawn.into_iter().enumerate() {
+        if let Some(cost) = index.and_then(|index| view.last_cost(index)) {
+            bids.set(place, cost);
         }
     }
-    bids.choose(view.noise_band, view.rng)
+    let chosen = bids.choose(view.noise_band, view.rng)?;
+    let chosen = drawn.get(chosen).copied().flatten();
+    chosen.filter(|&index| view.is_open(index))
 }
 
 /// Looks at all, from a random one on, for the first few that are open.
@@ -59,6 +70,6 @@ fn best(view: &View<'_>, drawn: impl Iterator<Item = usize>) -> Option<usize> {
 fn first_open(view: &View<'_>) -> Option<usize> {
     let start = view.rng.below(view.len());
     let order = (start..view.len()).chain(0..start);
-    let open = order.filter(|&index| view.get(index).is_some());
-    best(view, open.take(DRAWN))
+    let mut open = order.filter(|&index| view.is_open(index));
+    best(view, [(); DRAWN].map(|()| open.next()))
 }

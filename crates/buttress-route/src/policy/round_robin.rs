@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buttress_core::rng::Rng;
 
-use crate::seat::Seat;
 use crate::view::View;
 
 /// Turns for each endpoint, in the mean, by which weights are told apart.
@@ -20,8 +19,8 @@ pub(super) struct RoundRobin {
 }
 
 impl RoundRobin {
-    pub(super) fn new(seats: &[Seat], rng: &Rng) -> Self {
-        let weights: Vec<u64> = seats.iter().map(|seat| seat.weight.into()).collect();
+    pub(super) fn new(weights: &[u32], rng: &Rng) -> Self {
+        let weights: Vec<u64> = weights.iter().copied().map(u64::from).collect();
         let order = order(&turns(&weights));
         let next = AtomicUsize::new(rng.below(order.len()));
         Self { order, next }

@@ -10,7 +10,7 @@ impl State {
     /// Does what [`State::settle`] would of a good answer that decides nothing; `false`, and nothing is
     /// done, where more may come of it.
     #[inline]
-    pub(crate) fn settle_quietly(&mut self, call: &Call, now: Instant) -> bool {
+    pub(crate) fn settle_quietly(&mut self, call: &Call<'_>, now: Instant) -> bool {
         let quiet = call.outcome == Outcome::Success
             && !(call.copy || call.ticket.is_probe())
             && call.ticket.generation() == self.circuit.generation()
@@ -58,8 +58,8 @@ mod tests {
         let shared = Arc::new(Shared::new(&config));
         shared.ledger.resize(4, 0.5);
         let config = Arc::new(config);
-        let slot = Arc::new(Slot::new("a".into(), &shared, &config, Vec::new()));
-        (slot, State::new(config, Vec::new(), Instant::ORIGIN))
+        let slot = Arc::new(Slot::new("a".into(), &shared, &config));
+        (slot, State::new(config, Instant::ORIGIN))
     }
 
     fn outcome(n: u8) -> Outcome {
@@ -83,8 +83,9 @@ mod tests {
             for (kind, latency, gap) in calls {
                 now = now.saturating_add(Duration::from_millis(gap));
                 let took = Duration::from_micros(latency);
+                let ticket = Ticket::ordinary(0);
                 let call = Call {
-                    ticket: Ticket::ordinary(0),
+                    ticket: &ticket,
                     outcome: outcome(kind),
                     latency: (kind != 1).then_some(took),
                     took,

@@ -80,7 +80,7 @@ impl State {
 
     /// What a copy saw. As many looks that went well in a row as probes are needed say that what the
     /// endpoint showed before is over.
-    pub(super) fn looked(&mut self, call: &Call, now: Instant, peers: &Peers) {
+    pub(super) fn looked(&mut self, call: &Call<'_>, now: Instant, peers: &Peers) {
         let latency = call.latency.unwrap_or(call.took).as_nanos() as f64;
         let usual = peers.latency() + INDISTINCT;
         let well = call.outcome == Outcome::Success && latency + INDISTINCT < SHUNNED * usual;

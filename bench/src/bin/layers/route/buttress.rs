@@ -1,0 +1,46 @@
+//! The router.
+
+use buttress_core::outcome::Outcome;
+use buttress_route::{Config, Endpoint, HealthRouter};
+use http::Request;
+
+use super::SIZES;
+use super::replica::Replica;
+use crate::Error;
+use crate::drive::drive;
+use crate::measure::Candidate;
+
+pub(super) const NAME: &str = "buttress";
+
+/// A pool of so many endpoints at its defaults.
+pub(super) fn router(endpoints: usize) -> Result<HealthRouter<Replica>, Error> {
+    Ok(HealthRouter::new(
+        Config::new("pool"),
+        self::endpoints(0..endpoints),
+    )?)
+}
+
+/// Those with these numbers.
+pub(super) fn endpoints(numbers: impl Iterator<Item = usize>) -> Vec<Endpoint<Replica>> {
+    let endpoint = |number| Endpoint::new(format!("10.0.0.1:{number}"), Replica);
+    numbers.map(endpoint).collect()
+}
+
+pub(super) fn candidates() -> Result<Vec<Candidate>, Error> {
+    let mut all = Vec::new();
+    for (size, [_, call, request]) in SIZES {
+        let shared = router(size)?;
+        all.push(Candidate::new(call, NAME, move |calls| {
+            let picks = (0..calls).filter_map(|_| shared.try_acquire());
+            picks.map(|picked| picked.record(Outcome::Success)).count() as u64
+        }));
+        let shared = router(size)?;
+        let candidate = Candidate::new(request, NAME, move |calls| {
+            let requests = (0..calls).map(|_| Request::new(()));
+            drive(&mut shared.clone(), requests)
+        });
+        candidate.expect(1_000, 1_000)?;
+        all.push(candidate);
+    }
+    Ok(all)
+}

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use buttress_testing::FakeUpstream;
+use buttress_testing::collector::hex;
 use buttress_tests::{Answer, AuditFile, Client, Stand, Told, until};
 use bytes::Bytes;
 use http::{Method, Request};
@@ -149,6 +150,11 @@ async fn a_secret_in_every_place_a_client_can_write_to_is_seen_nowhere() {
         let head = format!("{}\n{framing}", everywhere(line)).replace("SECRET", CANARY);
         answers.push(raw(stand.address, &head, &body).await);
     }
+    // What it claims of a trace is well formed, and as little believed.
+    let claim = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let head = format!("{}\nContent-Length: 0", everywhere("GET /orders HTTP/1.1"));
+    let head = head.replace(&format!("00-{CANARY}-00f067aa0ba902b7-01"), claim);
+    answers.push(raw(stand.address, &head, "").await);
     answers.push(grpc(stand.address).await);
     assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);
     assert!(answers[2].starts_with("HTTP/1.1 502"), "{}", answers[2]);
@@ -157,6 +163,10 @@ async fn a_secret_in_every_place_a_client_can_write_to_is_seen_nowhere() {
     }
     for (path, page) in pages(&stand).await {
         assert!(!has_canary(&page.body), "{path}: {page:?}");
+        if path.starts_with("text/plain") {
+            let invented = page.text().contains("http_request_method=\"_OTHER\"");
+            assert!(invented, "its method is counted under no name of its own");
+        }
     }
     until("the breaker or the endpoint is judged", || {
         audit.text().lines().count() > 0
@@ -167,6 +177,9 @@ async fn a_secret_in_every_place_a_client_can_write_to_is_seen_nowhere() {
     assert!(!told.spans().await.is_empty());
     let spans = format!("{:?}", told.collector.traces());
     assert!(spans.contains("/orders"));
+    let linked = told.collector.spans().into_iter();
+    let mut linked = linked.flat_map(|span| span.links);
+    assert!(linked.any(|link| hex(&link.trace_id) == claim[3..35]));
     let lower = spans.to_lowercase();
     let around: Vec<_> = lower
         .match_indices(CANARY)

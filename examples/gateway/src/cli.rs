@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use buttress::telemetry::{Guard, InitError, Metrics};
+use buttress::telemetry::{Format, Guard, InitError, Metrics};
 use clap::{Args, Parser, Subcommand};
 
 use tokio::runtime::Builder;
@@ -115,7 +115,7 @@ fn serve(path: &Path) -> Result<(), Failure> {
         let gateway = Gateway::bind_with(&config, drain.clone(), seams(&guard)).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
         metrics.register(Arc::new(gateway.metrics().clone()));
-        let ended = until_signalled(gateway, drain).await;
+        let ended = until_signalled(gateway, drain, telemetry::format(&config)).await;
         telemetry::shut_down(guard).await;
         ended
     })
@@ -137,7 +137,7 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
         let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));
         let viewer = demo.viewer(&gateway, traffic);
         tokio::select! {
-            ended = until_signalled(gateway, drain) => ended,
+            ended = until_signalled(gateway, drain, telemetry::format(&config)) => ended,
             () = table::show(viewer) => Ok(()),
         }
     })
@@ -151,17 +151,17 @@ fn seams(guard: &Guard) -> Seams {
     }
 }
 
-async fn until_signalled(gateway: Gateway, drain: Drain) -> Result<(), Failure> {
+async fn until_signalled(gateway: Gateway, drain: Drain, format: Format) -> Result<(), Failure> {
     // Heard before anybody can know where to send one.
     let signals = Signals::listen().map_err(Failure::Signals)?;
-    say(
-        &mut io::stderr(),
-        &format!(
-            "proxy on http://{}, admin on http://{}",
-            gateway.address(),
-            gateway.admin_address()
-        ),
-    );
+    let (proxy, admin) = (gateway.address(), gateway.admin_address());
+    let listening = format!("proxy on http://{proxy}, admin on http://{admin}");
+    if format == Format::Json {
+        // Who reads JSON lines is told in one.
+        tracing::info!("{listening}");
+    } else {
+        say(&mut io::stderr(), &listening);
+    }
     tokio::select! {
         () = gateway.run() => {}
         () = drain_on_signal(signals, drain) => {}

@@ -4,10 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use buttress::telemetry::{
-    self, Format, Guard, InitError, Metrics, MetricsPush, Redaction, Repeats, access,
+    self, Format, Guard, InitError, LOG_FORMAT_VARIABLE, Metrics, MetricsPush, Redaction, Repeats,
+    Tail, access,
 };
 
-use crate::config::{Config, Log, LogFormat};
+use crate::config::{Config, Log, LogFormat, Trace};
 
 /// How long the last spans may take to leave the process.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -31,18 +32,28 @@ pub async fn shut_down(guard: Guard) {
     }
 }
 
-fn of(config: &Config, metrics: &Metrics) -> telemetry::Config {
-    let format = match config.log.format {
+/// The form of the log's lines, as configuration and environment say.
+pub fn format(config: &Config) -> Format {
+    let said = std::env::var(LOG_FORMAT_VARIABLE).ok();
+    let said = said.and_then(|format| format.parse().ok());
+    said.unwrap_or_else(|| configured(&config.log))
+}
+
+const fn configured(log: &Log) -> Format {
+    match log.format {
         LogFormat::Human => Format::Human,
         LogFormat::Json => Format::Json,
-    };
+    }
+}
+
+fn of(config: &Config, metrics: &Metrics) -> telemetry::Config {
     let told = telemetry::Config::new("buttress-gateway")
-        .format(format)
+        .format(configured(&config.log))
         .filter(filter(config.log.level.as_str(), config.log.access_log))
         .redaction(redaction(&config.log))
         .repeats(config.log.repeats.then(Repeats::default));
     let told = match &config.trace.otlp_endpoint {
-        Some(endpoint) => told.otlp(endpoint).sample_ratio(config.trace.sample_ratio),
+        Some(endpoint) => traced(told.otlp(endpoint), &config.trace),
         None => told,
     };
     match &config.metrics.otlp_endpoint {
@@ -52,6 +63,14 @@ fn of(config: &Config, metrics: &Metrics) -> telemetry::Config {
         }
         None => told,
     }
+}
+
+fn traced(told: telemetry::Config, trace: &Trace) -> telemetry::Config {
+    let told = told.sample_ratio(trace.sample_ratio);
+    if !trace.keep_failed {
+        return told;
+    }
+    told.tail(Tail::new().slow_after(trace.keep_slower_than))
 }
 
 /// What is shown of requests and cut out of lines, spans and records.

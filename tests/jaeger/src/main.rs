@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use jaeger::Jaeger;
 use process::{FREE, Process};
+use serde_json::Value;
 
 /// The trace and the span that the client claims, and that an edge does not believe.
 pub(crate) const CLAIMED: (&str, &str) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
@@ -65,6 +66,15 @@ async fn check(gateway: &str, services: &str, keep: bool) {
     let found = jaeger.trace_of("buttress-gateway", 7).await;
     checks::hold(&found, &answer.correlation_id, &replicas);
     println!("ok: one trace of seven spans, with parents, attributes and the link");
+
+    for name in ["gateway.log", "orders.log", "stock.log"] {
+        let text = std::fs::read_to_string(logs.join(name)).unwrap();
+        for line in text.lines() {
+            let read: serde_json::Result<Value> = serde_json::from_str(line);
+            assert!(read.is_ok_and(|it| it.is_object()), "{name}: {line}");
+        }
+    }
+    println!("ok: all that is logged is a JSON object a line");
 
     let places = [
         (

@@ -245,6 +245,10 @@ pub struct Trace {
     pub otlp_endpoint: Option<String>,
     /// Share of new traces that is sampled, 0 to 1.
     pub sample_ratio: f64,
+    /// Whether requests that failed or were slow are exported although they are not sampled.
+    pub keep_failed: bool,
+    /// How long a request takes that is slow.
+    pub keep_slower_than: Duration,
 }
 
 impl Default for Trace {
@@ -252,6 +256,8 @@ impl Default for Trace {
         Self {
             otlp_endpoint: None,
             sample_ratio: 1.0,
+            keep_failed: false,
+            keep_slower_than: Duration::from_secs(1),
         }
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Audit {
 pub(super) struct Trace {
     pub(super) otlp_endpoint: Text,
     pub(super) sample_ratio: Real,
+    pub(super) keep_failed: Option<bool>,
+    pub(super) keep_slower_than: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

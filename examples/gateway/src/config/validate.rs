@@ -140,9 +140,14 @@ fn admin(raw: &raw::Admin, report: &mut Report<'_>) -> Admin {
 fn trace(raw: &raw::Trace, report: &mut Report<'_>) -> Trace {
     let endpoint = collector(raw.otlp_endpoint.as_ref(), "trace.otlp_endpoint", report);
     let ratio = ratio(raw.sample_ratio.as_ref(), "trace.sample_ratio", report);
+    let slow = raw.keep_slower_than.as_ref();
+    let slow = duration(slow, "trace.keep_slower_than", report);
+    let default = Trace::default();
     Trace {
         otlp_endpoint: endpoint,
-        sample_ratio: ratio.unwrap_or(Trace::default().sample_ratio),
+        sample_ratio: ratio.unwrap_or(default.sample_ratio),
+        keep_failed: raw.keep_failed.unwrap_or(default.keep_failed),
+        keep_slower_than: slow.unwrap_or(default.keep_slower_than),
     }
 }
 

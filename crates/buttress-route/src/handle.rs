@@ -14,7 +14,7 @@ use crate::levels::Level;
 use crate::pool::Pool;
 use crate::seat::{Seat, Told};
 use crate::slot::Slot;
-use crate::snapshot::{EndpointSnapshot, Event, LevelSnapshot, PoolSnapshot};
+use crate::snapshot::{EndpointSnapshot, EndpointState, Event, LevelSnapshot, PoolSnapshot};
 use crate::state::{Decision, State};
 
 /// A pool's handle: what it is doing, and a hand on it. Cheap to clone.
@@ -110,6 +110,14 @@ impl<S> RouterHandle<S> {
             policy: members.config.policy.as_str(),
             median_latency: duration(shared.peers.latency()),
         }
+    }
+
+    /// The state of one endpoint at this moment; `None` if the pool has no such endpoint. For who asks about one
+    /// alone: it costs no look at the others.
+    pub fn state(&self, id: &str) -> Option<EndpointState> {
+        let members = self.pool.members();
+        let (seat, _) = members.named(id)?;
+        Some(seat.slot.with_state(|state| state.endpoint_state()))
     }
 
     fn change(&self, id: &str, change: impl Fn(&mut State, Instant) -> Option<Decision>) -> bool {

@@ -215,6 +215,8 @@ fn who_takes_an_endpoint_in_hand_stands_in_the_verdict() {
     let handle = pool.router.handle();
     let ann = handle.on_behalf_of(By::new("ann", "ticket 7"));
     assert!(ann.eject("0") && ann.clone().restore("0") && handle.drain("0"));
+    let states = ["0", "1", "9"].map(|id| handle.state(id));
+    assert_eq!(states, [Some(Draining), Some(Active), None]);
     let judged = pool.judged(0).into_iter();
     let who: Vec<_> = judged
         .map(|it| it.verdict.by.as_ref().map(|by| by.who.clone()))

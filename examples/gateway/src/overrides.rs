@@ -57,7 +57,10 @@ pub fn offered_by(rooms: &Rooms, admin: Admin) -> Admin {
         let (read_id, name) = (Arc::clone(&id), format!("endpoint.{}.{id}", pool.name));
         admin.setting(
             name,
-            move || state(&*read, &read_id),
+            move || {
+                let state = read.state(&read_id);
+                state.map_or_else(String::new, |state| state.as_str().to_owned())
+            },
             move |change| set_endpoint(&*write, &id, change),
         )
     })
@@ -70,14 +73,6 @@ fn set_breaker(breaker: &BreakerHandle, change: &Change) -> Result<(), String> {
     };
     let set = breaker.on_behalf_of(by(change)).transition_to(to);
     set.map(|_changed| ()).map_err(|error| error.to_string())
-}
-
-fn state(pool: &dyn PoolView, id: &str) -> String {
-    let endpoints = pool.snapshot().endpoints.into_iter();
-    let mut found = endpoints.filter(|endpoint| &*endpoint.id == id);
-    found
-        .next()
-        .map_or_else(String::new, |it| it.state.as_str().to_owned())
 }
 
 fn set_endpoint(pool: &dyn PoolView, id: &str, change: &Change) -> Result<(), String> {

@@ -55,6 +55,8 @@ pub struct PoolRoom {
 pub trait PoolView: Collect + fmt::Debug {
     /// The pool at this moment.
     fn snapshot(&self) -> PoolSnapshot;
+    /// The state of the endpoint `id` at this moment.
+    fn state(&self, id: &str) -> Option<EndpointState>;
     /// What is decided about endpoints, from now on.
     fn subscribe(&self) -> Subscription<Event>;
     /// Takes the endpoint `id` in hand, which `by` does; `false` if there is none.
@@ -64,6 +66,10 @@ pub trait PoolView: Collect + fmt::Debug {
 impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
     fn snapshot(&self) -> PoolSnapshot {
         Self::snapshot(self)
+    }
+
+    fn state(&self, id: &str) -> Option<EndpointState> {
+        Self::state(self, id)
     }
 
     fn subscribe(&self) -> Subscription<Event> {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buttress_core::circuit::{Backoff, Settings};
+use buttress_core::circuit::{Backoff, Ramp, Settings, Step};
 use buttress_core::clock::Clock;
 use buttress_core::config::ConfigError;
 use buttress_core::rng::Rng;
@@ -21,8 +21,11 @@ pub struct Config {
     /// When an endpoint is ejected.
     pub rules: Rules,
     /// How long it stays out, and how it is probed. Default: 5, 10, then 15 s, each up to a quarter
-    /// longer within that, and four probes that succeed one after the other; the rest as [`Settings`]. A
-    /// ramp and a limit of half-open are not heeded: the pool weighs what is back.
+    /// longer within that, and four probes that succeed one after the other; the rest as [`Settings`].
+    ///
+    /// Whoever comes back, by whatever way, or is new among others, is given its traffic by the steps of the ramp: 10, 30
+    /// and 60 % of the requests that would be its own, each for 0.6 s and 5 successes, or for ten times as long and one; `None` gives
+    /// all at once. What the ramp says of trouble and a limit of half-open are not heeded: the pool weighs what is back.
     pub circuit: Settings,
     /// The largest share of the pool that may be out at once. Where there are two endpoints or more
     /// one may always be ejected unless this is 0, and one always stays. Default 0.5.
@@ -172,10 +175,11 @@ impl Rules {
 fn circuit_of_an_endpoint() -> Settings {
     const PROBES: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
     let open_for = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(15));
+    let step = |share| Step::new(share, Duration::from_millis(600), 5);
     Settings::default()
         .open_for(open_for)
         .successes_to_close(PROBES)
-        .ramp(None)
+        .ramp(Some(Ramp::new([0.1, 0.3, 0.6].map(step))))
 }
 
 impl Default for Config {
@@ -225,11 +229,11 @@ impl Config {
     }
 
     /// With a circuit for probes that cost no user anything ([`crate::HealthRouter::hedged`]): an endpoint
-    /// stays out for 1, 2, then 3 s, and has to answer twenty copies well, one after the other.
+    /// stays out for 1, then 2 s, and has to answer twenty copies well, one after the other.
     #[must_use]
     pub fn hedged(mut self) -> Self {
         const PROBES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
-        let open_for = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(3));
+        let open_for = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(2));
         self.circuit = self.circuit.open_for(open_for).successes_to_close(PROBES);
         self
     }

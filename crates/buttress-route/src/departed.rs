@@ -67,7 +67,7 @@ mod tests {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
         let id = id.to_string().into();
-        Arc::new(Slot::new(id, &shared, &Arc::new(config)))
+        Arc::new(Slot::new(id, &shared, &Arc::new(config), false))
     }
 
     fn at(seconds: u64) -> Instant {

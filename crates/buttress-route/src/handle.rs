@@ -145,6 +145,7 @@ fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> E
             state: state.endpoint_state(),
             since: state.since,
             suspect: state.is_suspect(),
+            given: state.given(),
             retry_after: state.retry_after(now),
             weight: told.weight,
             metadata: told.about.metadata.clone(),

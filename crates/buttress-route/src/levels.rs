@@ -14,7 +14,6 @@ use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::policy::Picker;
 use crate::seat::{Seat, Told, level};
-use crate::slot::Gate;
 
 /// No change of a ledger has this number.
 const NEVER: u64 = u64::MAX;
@@ -149,10 +148,7 @@ fn rank(config: &Config, told: &Told) -> Rank {
 fn well(seats: &[Seat], told: &[Told]) -> f64 {
     let weight = |told: &Told| f64::from(told.weight);
     let all: f64 = told.iter().map(weight).sum();
-    let open = seats
-        .iter()
-        .zip(told)
-        .filter(|it| it.0.slot.gate() == Gate::Open);
+    let open = seats.iter().zip(told).filter(|it| it.0.was_open());
     if all > 0.0 {
         open.map(|it| weight(it.1)).sum::<f64>() / all
     } else {

@@ -58,7 +58,7 @@
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //! After the
-//! backoff one request at a time, or a copy of one, is sent as a probe; enough successes let the endpoint back, on
+//! backoff one request at a time, or a copy of one, is sent as a probe; enough successes let the endpoint back, step by step and on
 //! trial: its first outcome decides. If nothing is open the least bad is used: as long as there is
 //! an endpoint that nobody drained, the router never answers in its place.
 //!
@@ -92,6 +92,8 @@
 //!   requests have shown: `tests/checks.rs`.
 //! - A request that failed at one endpoint goes to another, where [`failover`] is asked for:
 //!   `tests/failover.rs`.
+//! - Whoever comes back, by whatever way, or is new among others, is given its traffic by the steps of a ramp, whatever
+//!   the policy: `tests/ramp.rs`. A key stays with its endpoint.
 //! - Where that is asked for ([`HealthRouter::hedged`]) copies of requests are the probes, no user hears of a failing
 //!   one, and who was slow or silent is looked at again within seconds: `tests/hedged.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:

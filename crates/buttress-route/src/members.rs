@@ -214,7 +214,7 @@ fn cheapest(level: &Level, all: &View<'_>, may_be: impl Fn(&Seat) -> bool) -> Op
     let start = all.rng.below(len);
     let order = (start..len).chain(0..start).map(|place| first + place);
     let others = order.filter(|&index| all.seats.get(index).is_some_and(&may_be));
-    let mut open = others.filter_map(|index| Some((index, all.cost(index)?)));
+    let mut open = others.filter_map(|index| Some((index, all.get(index)?.cost())));
     let few: [Option<(usize, f64)>; SCAN] = std::array::from_fn(|_| open.next());
     let mut costs = Bids::NONE;
     let mut bids = Bids::new(&mut costs);

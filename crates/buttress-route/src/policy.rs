@@ -178,7 +178,12 @@ impl Picker {
             return self.least_cost(view);
         }
         let picked = self.pick_otherwise(view);
-        let picked = picked.filter(|&index| view.get(index).is_some());
+        let may_be = |&index: &usize| match self.policy {
+            // A key stays with its endpoint.
+            Made::ConsistentHash { .. } => view.get(index).is_some(),
+            _ => view.given(index).is_some(),
+        };
+        let picked = picked.filter(may_be);
         picked.or_else(|| self.least_cost(view))
     }
 

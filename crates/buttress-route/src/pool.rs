@@ -83,10 +83,12 @@ impl<S> Pool<S> {
         let config = Arc::clone(&old.config);
         departed.forget(now, config.remember, old.len());
         let mut known = Known::of(&old);
+        let among_others = old.len() > 0;
         let slot = |(endpoint, &hash): (&Endpoint<S>, &u64)| {
             let kept = known.take(hash, &endpoint.id);
             let kept = kept.or_else(|| departed.take(hash, &endpoint.id));
-            kept.ok_or_else(|| Slot::new(Arc::clone(&endpoint.id), &self.shared, &config))
+            let id = || Arc::clone(&endpoint.id);
+            kept.ok_or_else(|| Slot::new(id(), &self.shared, &config, among_others))
         };
         let slots: Vec<_> = endpoints.iter().zip(&hashes).map(slot).collect();
         // When nothing else is allocated in between, so that they come to lie together.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use buttress_core::clock::Instant;
+use buttress_core::rng::Rng;
 
 use crate::endpoint::About;
 use crate::slot::{Gate, Slot};
@@ -45,7 +46,35 @@ impl Seat {
     /// Whether it took ordinary traffic when that was last looked at.
     #[inline]
     pub(crate) fn was_open(&self) -> bool {
-        self.slot.gate() == Gate::Open
+        matches!(self.slot.gate(), Gate::Open | Gate::Rising)
+    }
+
+    /// What a request costs here by what was shown last, if it may be given this one: who rises may by chance.
+    #[inline]
+    pub(crate) fn bid(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
+        match self.slot.gate() {
+            Gate::Open => Some(self.cost(now, pool_load)),
+            Gate::Rising => self.bid_rising(now, pool_load, rng),
+            Gate::Out | Gate::Shut => None,
+        }
+    }
+
+    /// What is in flight here, by its weight.
+    #[inline]
+    pub(crate) fn load(&self) -> f64 {
+        let load = f64::from(self.slot.in_flight()) * f64::from(self.load_factor);
+        match self.slot.gate() {
+            Gate::Rising => load / self.slot.given(),
+            _ => load,
+        }
+    }
+
+    /// It bears as if of so much less weight.
+    #[cold]
+    fn bid_rising(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
+        let given = self.slot.given();
+        let factor = f64::from(self.load_factor) / given;
+        (rng.unit() < given).then(|| self.slot.cost(now, factor, pool_load))
     }
 }
 

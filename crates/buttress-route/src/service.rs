@@ -64,7 +64,7 @@ impl<S, C, P> HealthRouter<S, C, P> {
     ///
     /// Where a request is safe (GET, HEAD, OPTIONS, TRACE), without a body and no handshake, its copy is the probe, and the
     /// request itself goes to an endpoint that is well: no user pays for finding out. A copy looks as well at an
-    /// endpoint that is in and takes no traffic because it was slow: each second once, and where that
+    /// endpoint that is in and takes no traffic because it was slow: after a second in which nothing was heard of it once, and where that
     /// went well until as many looks have as probes are needed, which pardons it.
     ///
     /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an

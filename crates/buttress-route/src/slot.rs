@@ -54,6 +54,8 @@ struct Rest {
     id: Arc<str>,
     shared: Arc<Shared>,
     member: AtomicBool,
+    /// The share of its requests that it is given while it rises, as the bits of an `f32`.
+    given: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -77,15 +79,28 @@ pub(crate) enum Gate {
     Out,
     /// Never.
     Shut,
+    /// A share of what would be its own, by chance: [`Slot::given`].
+    Rising,
 }
 
 const GATE_BITS: u32 = 2;
 
 impl Slot {
-    /// To be put into its [`Arc`] together with the others that are made at that time.
-    pub(crate) fn new(id: Arc<str>, shared: &Arc<Shared>, config: &Arc<Config>) -> Self {
+    /// To be put into its [`Arc`] together with the others that are made at that time. `rises`: it is new among
+    /// others.
+    pub(crate) fn new(
+        id: Arc<str>,
+        shared: &Arc<Shared>,
+        config: &Arc<Config>,
+        rises: bool,
+    ) -> Self {
         let now = shared.clock.now();
-        let state = State::new(Arc::clone(config), now);
+        let mut state = State::new(Arc::clone(config), now);
+        if rises {
+            state.rise(now);
+        }
+        let gate = Gate::of(&state);
+        let given = share(&state);
         let score = state.score(now, &shared.peers);
         let inner = Inner {
             state,
@@ -96,7 +111,7 @@ impl Slot {
             counted_at: now,
         };
         Self {
-            gate: AtomicU64::new(Gate::Open as u64),
+            gate: AtomicU64::new(gate as u64),
             score: AtomicU64::new(pack(score)),
             scored_at: AtomicU64::new(0),
             unanswered_since: AtomicU64::new(0),
@@ -106,6 +121,7 @@ impl Slot {
                 id,
                 shared: Arc::clone(shared),
                 member: AtomicBool::new(true),
+                given: AtomicU32::new(given.to_bits()),
                 inner: Mutex::new(inner),
             }),
             _apart: [0; 8],
@@ -124,7 +140,8 @@ impl Slot {
         match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
             0 => Gate::Open,
             1 => Gate::Out,
-            _ => Gate::Shut,
+            2 => Gate::Shut,
+            _ => Gate::Rising,
         }
     }
 
@@ -139,6 +156,12 @@ impl Slot {
         let latency = larger(f64::from(score.latency), self.silence(now));
         let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
         latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
+    }
+
+    /// The share of its requests that it is given: 1 where it does not rise.
+    #[cold]
+    pub(crate) fn given(&self) -> f64 {
+        f32::from_bits(self.rest.given.load(Ordering::Relaxed)).into()
     }
 
     /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
@@ -361,6 +384,9 @@ impl Slot {
     }
 
     fn show(&self, inner: &mut Inner, now: Instant) {
+        if inner.state.is_rising() {
+            self.show_rising(&mut inner.state, now);
+        }
         inner.shown = inner.state.steady_latency();
         inner.shown_until = now.saturating_add(SHOWN_FOR);
         let score = inner.state.score(now, self.peers());
@@ -368,14 +394,20 @@ impl Slot {
         self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
     }
 
-    fn enter(self: &Arc<Self>, state: &State, endpoint: EndpointState, now: Instant) {
-        let gate = match endpoint {
-            EndpointState::Active => Gate::Open,
-            EndpointState::Draining => Gate::Shut,
-            _ => Gate::Out,
-        };
-        let word = state.circuit.generation() << GATE_BITS | gate as u64;
+    #[cold]
+    fn show_rising(&self, state: &mut State, now: Instant) {
+        state.rise_on(now);
+        (self.rest.given).store(share(state).to_bits(), Ordering::Relaxed);
+        self.show_gate(state);
+    }
+
+    fn show_gate(&self, state: &State) {
+        let word = state.circuit.generation() << GATE_BITS | Gate::of(state) as u64;
         self.gate.store(word, Ordering::Release);
+    }
+
+    fn enter(self: &Arc<Self>, state: &State, endpoint: EndpointState, now: Instant) {
+        self.show_gate(state);
         let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
         match state.due(now) {
             Some(due) => self.rest.shared.ledger.set(self, due, by_hand),
@@ -394,6 +426,7 @@ impl Slot {
         self.rest.member.store(true, Ordering::Release);
         self.change(now, |state| {
             state.reconfigure(config);
+            state.rise(now);
             None
         });
     }
@@ -452,6 +485,17 @@ impl Slot {
     }
 }
 
+impl Gate {
+    fn of(state: &State) -> Self {
+        match state.endpoint_state() {
+            EndpointState::Active if state.is_rising() => Self::Rising,
+            EndpointState::Active => Self::Open,
+            EndpointState::Draining => Self::Shut,
+            _ => Self::Out,
+        }
+    }
+}
+
 impl Inner {
     /// Whether a score of `now` would be about the one that is shown.
     #[inline]
@@ -476,6 +520,11 @@ impl Inner {
 #[inline]
 fn larger(one: f64, other: f64) -> f64 {
     if one < other { other } else { one }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "to seven digits")]
+fn share(state: &State) -> f32 {
+    state.given() as f32
 }
 
 fn pack(score: Score) -> u64 {

@@ -170,6 +170,8 @@ pub struct EndpointSnapshot {
     pub in_flight: u32,
     /// Requests ever sent.
     pub picks: u64,
+    /// How much of its traffic it is given: below 1 on its way back, or where it is new.
+    pub given: f64,
     /// Its share of the requests sent lately, 0 to 1.
     pub share: f64,
     /// How those that ended did.

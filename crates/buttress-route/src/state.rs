@@ -4,6 +4,7 @@ mod by_hand;
 mod checks;
 mod quiet;
 mod recent;
+mod rising;
 mod rules;
 mod second_look;
 mod signals;
@@ -29,6 +30,7 @@ use crate::verdicts::Verdicts;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
+use rising::Rising;
 use second_look::SecondLook;
 
 /// How often the signals of an endpoint that is held out are asked again.
@@ -53,6 +55,8 @@ pub(crate) struct State {
     consecutive: u32,
     recent: Recent,
     look: SecondLook,
+    /// It is back, and not all of its traffic is.
+    rising: Option<Rising>,
     window: Option<TimeWindow>,
     open_until: Instant,
     /// When a probe's lease runs out and makes room for another.
@@ -115,6 +119,7 @@ impl State {
             consecutive: 0,
             recent: Recent::default(),
             look: SecondLook::new(now),
+            rising: None,
             window: config
                 .rules
                 .failure_rate
@@ -297,6 +302,7 @@ impl State {
             self.consecutive.saturating_add(1)
         } else {
             self.spared = false;
+            self.succeeded_rising();
             0
         };
         // Not becoming ready while others are answered is saturation. Only where nothing is
@@ -368,6 +374,7 @@ impl State {
 
     fn closed_by_probes(&mut self, now: Instant) -> Decision {
         self.start_afresh(now);
+        self.rise(now);
         // On trial: if the first outcome is a failure, nobody waits for four more.
         let limit = self.config.rules.consecutive_failures;
         self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
@@ -428,8 +435,8 @@ impl State {
     }
 }
 
-/// The pool weighs an endpoint that is back, and sends it few requests while it is slow or fails: it needs
-/// no ramp, and no limit that would close or open it behind the pool's back.
+/// The pool gives an endpoint that is back its traffic by itself, and weighs it: its circuit needs no ramp of its own,
+/// and no limit that would close or open it behind the pool's back.
 fn of_an_endpoint(config: &Config) -> Settings {
     let mut settings = config.circuit.clone().ramp(None);
     settings.half_open_limit = None;

@@ -51,19 +51,27 @@ impl<'a> View<'a> {
         })
     }
 
-    /// What a request costs at `index`; `None` where that takes no traffic.
+    /// The same without one that is on its way back, or new, and is not given this request: by chance, as far as it
+    /// has come.
+    pub fn given(&self, index: usize) -> Option<Candidate<'a>> {
+        let candidate = self.get(index)?;
+        let bid = candidate.seat.bid(self.now, self.load, self.rng);
+        bid.map(|_| candidate)
+    }
+
+    /// What a request costs at `index`; `None` where that takes no traffic, or not this request.
     #[inline]
-    pub(crate) fn cost(&self, index: usize) -> Option<f64> {
+    pub(crate) fn bid(&self, index: usize) -> Option<f64> {
         let seat = self.seats.get(index)?;
-        seat.is_open(self.now)
-            .then(|| seat.cost(self.now, self.load))
+        seat.slot.bring_up_to_date(self.now);
+        seat.bid(self.now, self.load, self.rng)
     }
 
     /// The same by what was shown last: nothing is brought up to date.
     #[inline]
-    pub(crate) fn last_cost(&self, index: usize) -> Option<f64> {
+    pub(crate) fn last_bid(&self, index: usize) -> Option<f64> {
         let seat = self.seats.get(index)?;
-        seat.was_open().then(|| seat.cost(self.now, self.load))
+        seat.bid(self.now, self.load, self.rng)
     }
 
     /// Whether the endpoint at `index` takes traffic.
@@ -163,10 +171,11 @@ impl<'a> Candidate<'a> {
         self.seat.slot.in_flight()
     }
 
-    /// The same beside its weight: requests in flight × mean weight / weight.
+    /// The same beside its weight: requests in flight × mean weight / weight. Of one that rises, beside the share that it
+    /// is given of that.
     #[inline]
     pub fn load(&self) -> f64 {
-        f64::from(self.in_flight()) * f64::from(self.seat.load_factor)
+        self.seat.load()
     }
 
     /// The time to a good answer with nothing else in flight, in nanoseconds, or how long it has been silent if that

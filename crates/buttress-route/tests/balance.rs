@@ -158,6 +158,8 @@ fn a_newcomer_is_taken_for_one_of_the_pool_and_not_for_the_best_of_it() {
     world.load(2, Duration::from_secs(2));
     let five: Vec<_> = world.backends.iter().enumerate().map(endpoint).collect();
     world.handle().update(five).unwrap();
+    let ended = world.load(2, Duration::from_secs(2));
+    assert!(ended.share("4") < 0.15, "it rises: {ended:?}");
     let ended = world.load(2, Duration::from_secs(1));
     assert!((0.15..0.26).contains(&ended.share("4")), "{ended:?}");
 }

@@ -6,6 +6,7 @@ mod common;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+#[cfg(feature = "tower")]
 use std::task::Poll;
 use std::time::Duration;
 

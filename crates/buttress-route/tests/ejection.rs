@@ -87,6 +87,7 @@ fn an_endpoint_that_recovers_comes_back_after_its_probes_and_takes_its_share() {
         }
     }
     assert_eq!(states, [EndpointState::Probing, EndpointState::Active]);
+    world.load(2, Duration::from_secs(6));
     let ended = world.load(2, Duration::from_secs(2));
     assert!((0.25..0.42).contains(&ended.share("0")), "{ended:?}");
 }

@@ -42,8 +42,9 @@ pub fn router(pool: &Pool) -> route::Config {
     } else {
         config
     };
-    // An endpoint that is away costs its peers its load: three times is long enough.
-    let out_for = Backoff::exponential(open_for, open_for.saturating_mul(3));
+    // An endpoint that is away costs its peers its load, and a probe, where it is no copy, a user an answer.
+    let times = if probe_by_copies { 2 } else { 3 };
+    let out_for = Backoff::exponential(open_for, open_for.saturating_mul(times));
     let circuit = config.circuit.clone().open_for(out_for);
     let config = match &pool.affinity {
         Some(affinity) => config.affinity(self::affinity(affinity)),

@@ -28,19 +28,27 @@ pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>, alike: bool) -> 
     let mut costs = Bids::NONE;
     let mut bids = Bids::new(&mut costs);
     for index in 0..view.len() {
-        if let Some(cost) = view.cost(index) {
+        if let Some(cost) = view.bid(index) {
             bids.set(index, cost);
         }
-    }
-    if alike {
-        return bids.choose(view.noise_band, view.rng);
     }
     let weight = |index| {
         view.told
             .get(index)
             .map_or(0.0, |told: &Told| f64::from(told.weight))
     };
-    bids.choose_by(weight, view.noise_band, view.rng)
+    let chosen = if alike {
+        bids.choose(view.noise_band, view.rng)
+    } else {
+        bids.choose_by(weight, view.noise_band, view.rng)
+    };
+    chosen.or_else(|| nobody_else(view))
+}
+
+/// All that take traffic are on their way back, and none was given the request: somebody has to take it.
+#[cold]
+fn nobody_else(view: &View<'_>) -> Option<usize> {
+    view.any_by_weight()
 }
 
 fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
@@ -48,6 +56,7 @@ fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
     (0..DRAWS)
         .find_map(|_| draw_once())
         .or_else(|| first_open(view))
+        .or_else(|| nobody_else(view))
 }
 
 /// The draw has gone by weight already.
@@ -56,7 +65,7 @@ fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
     let mut costs = Bids::NONE;
     let mut bids = Bids::new(&mut costs);
     for (place, index) in drawn.into_iter().enumerate() {
-        if let Some(cost) = index.and_then(|index| view.last_cost(index)) {
+        if let Some(cost) = index.and_then(|index| view.last_bid(index)) {
             bids.set(place, cost);
         }
     }

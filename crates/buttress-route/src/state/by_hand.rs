@@ -26,6 +26,7 @@ impl State {
         self.weightless = weightless;
         if !weightless && self.endpoint_state() == EndpointState::Active {
             self.start_afresh(now);
+            self.rise(now);
         }
         Decision(Verdict::new("weight", Action::Forced))
     }
@@ -49,6 +50,9 @@ impl State {
         (self.held, self.draining, self.spared) = (false, false, false);
         if was_shunned {
             self.start_afresh(now);
+        }
+        if was_out {
+            self.rise(now);
         }
         was_out
     }

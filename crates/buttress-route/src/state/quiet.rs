@@ -34,6 +34,7 @@ impl State {
     fn is_untroubled(&self, now: Instant) -> bool {
         self.circuit.state() == circuit::State::Closed
             && !(self.warned || self.held || self.draining || self.weightless || self.spared)
+            && self.rising.is_none()
             && (self.signals.is_empty() || now < self.ask_at)
     }
 }
@@ -58,7 +59,7 @@ mod tests {
         let shared = Arc::new(Shared::new(&config));
         shared.ledger.resize(4, 0.5);
         let config = Arc::new(config);
-        let slot = Arc::new(Slot::new("a".into(), &shared, &config));
+        let slot = Arc::new(Slot::new("a".into(), &shared, &config, false));
         (slot, State::new(config, Instant::ORIGIN))
     }
 

@@ -12,8 +12,8 @@ use crate::peers::Peers;
 use crate::snapshot::EndpointState;
 use crate::tally::ProbeResult;
 
-/// Nobody is sent to an endpoint that costs so many times what its peers do.
-const SHUNNED: f64 = 2.0;
+/// A look went well if it took less than so many times what the pool does.
+const WELL: f64 = 2.0;
 /// An endpoint of which nothing new has been heard for so long is looked at again, and after each look
 /// that went ill once more.
 const QUIET: Duration = Duration::from_secs(1);
@@ -49,7 +49,9 @@ impl State {
         }
         let score = self.score(now, peers);
         let cost = f64::from(score.latency).max(silence) + f64::from(score.penalty);
-        if cost < SHUNNED * (peers.latency() + INDISTINCT) {
+        // Within the band it is sent its share, and beyond it next to nothing.
+        let band = 1.0 + self.config.noise_band;
+        if cost < band * (peers.latency() + INDISTINCT) {
             return None;
         }
         let quiet_until = self.evidence.as_of().saturating_add(QUIET);
@@ -83,7 +85,7 @@ impl State {
     pub(super) fn looked(&mut self, call: &Call<'_>, now: Instant, peers: &Peers) {
         let latency = call.latency.unwrap_or(call.took).as_nanos() as f64;
         let usual = peers.latency() + INDISTINCT;
-        let well = call.outcome == Outcome::Success && latency + INDISTINCT < SHUNNED * usual;
+        let well = call.outcome == Outcome::Success && latency + INDISTINCT < WELL * usual;
         self.tally.probed(if well {
             ProbeResult::Success
         } else {
@@ -98,6 +100,7 @@ impl State {
         if self.look.well >= self.config.circuit.probing.needed() {
             self.look = SecondLook::new(now);
             self.evidence.pardon(now);
+            self.rise(now);
         }
     }
 }

@@ -1,0 +1,120 @@
+//! Whoever comes back, or is new among others, is given its traffic step by step.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_types
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use buttress_core::circuit::{Ramp, Settings, Step};
+use buttress_core::health::HealthStatus;
+use buttress_route::{EndpointState, Policy};
+use common::{World, endpoint, ok_after};
+
+const STEP: Duration = Duration::from_secs(1);
+
+/// Three endpoints and a ramp of 20 and 50 %, each for a second and 5 successes.
+fn world(policy: Policy) -> World {
+    World::with(&[ok_after(2); 3], |config| {
+        let steps = [0.2, 0.5].map(|share| Step::new(share, STEP, 5));
+        let circuit = Settings::default().ramp(Some(Ramp::new(steps)));
+        config.circuit(circuit).policy(policy)
+    })
+}
+
+fn given(world: &World) -> f64 {
+    world.handle().snapshot().endpoints[0].given
+}
+
+/// What the first endpoint has of its fair share, second by second.
+fn parts_of_its_share(world: &mut World, seconds: usize) -> Vec<f64> {
+    let part = |_| world.load(4, STEP).share("0");
+    let shares: Vec<f64> = (0..seconds).map(part).collect();
+    shares.into_iter().map(|share| share * 3.0).collect()
+}
+
+fn rises(world: &mut World) {
+    let parts = parts_of_its_share(world, 4);
+    let expected = [0.2, 0.5, 1.0, 1.0];
+    for (part, expected) in parts.iter().zip(expected) {
+        assert!((part - expected).abs() < 0.16, "{parts:?}");
+    }
+}
+
+#[test]
+fn who_is_restored_or_no_longer_held_rises_whatever_the_policy() {
+    let policies = [
+        Policy::ExpectedCost,
+        Policy::RoundRobin,
+        Policy::Random,
+        Policy::WeightedRandom,
+        Policy::LeastRequest,
+    ];
+    for policy in policies {
+        let mut world = world(policy);
+        world.load(4, STEP);
+        world.handle().eject("0");
+        world.load(4, STEP);
+        world.handle().restore("0");
+        assert!((given(&world) - 0.2).abs() < 1e-6);
+        rises(&mut world);
+        assert!((given(&world) - 1.0).abs() < 1e-6);
+    }
+    let mut world = world(Policy::ExpectedCost);
+    world.backends[0].signal.publish(HealthStatus::Unhealthy);
+    world.load(4, STEP);
+    assert_eq!(
+        world.handle().snapshot().endpoints[0].state,
+        EndpointState::Held
+    );
+    world.backends[0].signal.publish(HealthStatus::Healthy);
+    world.load(4, Duration::from_millis(30));
+    rises(&mut world);
+}
+
+#[test]
+fn a_newcomer_and_who_comes_again_rise_and_the_first_of_a_pool_do_not() {
+    let mut world = world(Policy::ExpectedCost);
+    let parts = parts_of_its_share(&mut world, 2);
+    assert!(
+        parts.iter().all(|part| (part - 1.0).abs() < 0.12),
+        "{parts:?}"
+    );
+    let two = world.backends.iter().enumerate().skip(1).map(endpoint);
+    world.handle().update(two).unwrap();
+    world.load(4, STEP);
+    let all = world.backends.iter().enumerate().map(endpoint);
+    world.handle().update(all).unwrap();
+    rises(&mut world);
+}
+
+#[test]
+fn who_is_seldom_asked_is_not_held_up_for_ever() {
+    let mut world = world(Policy::ExpectedCost);
+    world.handle().eject("0");
+    world.handle().restore("0");
+    for _ in 0..60 {
+        world.one_by_one(1);
+        world.pass(STEP / 2);
+    }
+    assert!((given(&world) - 1.0).abs() < 1e-6, "{}", given(&world));
+}
+
+#[test]
+fn where_all_rise_somebody_is_asked_all_the_same() {
+    for policy in [Policy::ExpectedCost, Policy::Random] {
+        let mut world = world(policy);
+        for id in ["0", "1", "2"] {
+            world.handle().eject(id);
+        }
+        for id in ["0", "1", "2"] {
+            world.handle().restore(id);
+        }
+        let ended = world.load(4, STEP);
+        assert_eq!(ended.total_bad(), 0);
+        assert!((0.2..0.45).contains(&ended.share("0")), "{ended:?}");
+    }
+}

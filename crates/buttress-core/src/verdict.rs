@@ -76,6 +76,10 @@ pub enum Action {
     Forced,
     /// Takes no traffic for as long as somebody else's word stands against it.
     Held,
+    /// A rollout went on to its next step.
+    Advanced,
+    /// A rollout was taken back.
+    RolledBack,
     /// The rule fired, and this held the action back.
     Suppressed(Cow<'static, str>),
 }
@@ -165,6 +169,8 @@ impl fmt::Display for Action {
             Self::Closed => f.write_str("closed"),
             Self::Forced => f.write_str("set by hand"),
             Self::Held => f.write_str("held out"),
+            Self::Advanced => f.write_str("advanced"),
+            Self::RolledBack => f.write_str("rolled back"),
             Self::Suppressed(why) => write!(f, "held back ({why})"),
         }
     }

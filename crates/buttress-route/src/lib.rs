@@ -96,6 +96,8 @@
 //!   the policy: `tests/ramp.rs`. A key stays with its endpoint.
 //! - Where that is asked for ([`HealthRouter::hedged`]) copies of requests are the probes, no user hears of a failing
 //!   one, and who was slow or silent is looked at again within seconds: `tests/hedged.rs`.
+//! - A canary takes its share and no more, and none when it does worse, where [`split`] is asked for:
+//!   `tests/split.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -168,6 +170,7 @@ mod service;
 mod shared;
 mod slot;
 mod snapshot;
+pub mod split;
 mod state;
 mod tally;
 mod verdicts;

@@ -13,6 +13,7 @@ use buttress::core::spawn::Spawn;
 use buttress::latency::{Config, LatencyHandle, LatencyLayer, Objective};
 use buttress::route::check::{CheckFailed, CheckFn, Checks};
 use buttress::route::discover::{Discovery, Node, WatchedFile};
+use buttress::route::split::{self, SplitHandle, SplitLayer};
 use buttress::route::{self, Endpoint, HealthRouter, RouterHandle};
 use buttress::telemetry::audit::{self, Audit};
 use buttress::telemetry::{self, Metrics, MetricsPush};
@@ -59,6 +60,7 @@ async fn others(metrics: &Metrics) {
     metrics.register(Arc::new(client(&time).await));
     metrics.register(Arc::new(calls(&time).await));
     metrics.register(Arc::new(keyed().handle()));
+    metrics.register(Arc::new(split()));
     metrics.register(Arc::new(discovered()));
     metrics.register(Arc::new(checked().await));
     let (_, guard) = telemetry::Config::new("everything")
@@ -69,6 +71,13 @@ async fn others(metrics: &Metrics) {
         .unwrap();
     metrics.register(Arc::new(guard.handle()));
     metrics.register(Arc::new(audited()));
+}
+
+/// A canary beside what it is to replace.
+fn split() -> SplitHandle {
+    let nothing = tower::service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+    let layer = SplitLayer::new(split::Config::new("everything"), nothing).unwrap();
+    layer.handle()
 }
 
 /// Records in a file that is gone at once.

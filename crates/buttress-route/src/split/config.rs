@@ -1,0 +1,210 @@
+//! What a split is set to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::clock::Clock;
+use buttress_core::config::ConfigError;
+use buttress_core::rng::Rng;
+
+use crate::affinity::Affinity;
+
+/// What a split is set to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The split's name, in metrics and events. Fixed when the layer is made. Default `default`.
+    pub name: Arc<str>,
+    /// The canary's share of the requests in each step: more than 0, at most 1, rising. Default 0.05, 0.25, 0.5, 1.
+    pub steps: Vec<f64>,
+    /// A step lasts at least as long. Default 10 min.
+    pub hold: Duration,
+    /// And until so many of its calls to the canary have ended. Default 100.
+    pub min_calls: u64,
+    /// By how many standard errors the canary has to fail more than the stable to be rolled back. 2 or more;
+    /// default 4.5.
+    pub significance: f64,
+    /// And by what share of its calls, 0 to 1. Default 0.01.
+    pub above: f64,
+    /// And how often at least. 1 or more; default 5.
+    pub min_failures: u64,
+    /// Both are held against each other over this time, or the last half of it. Default 5 min.
+    pub window: Duration,
+    /// What ties a request to one of the two. Default: nothing, and chance decides.
+    pub affinity: Option<Affinity>,
+    /// Tells the time. Fixed when the layer is made.
+    pub clock: Clock,
+    /// Decides where nothing ties. Fixed when the layer is made.
+    pub rng: Rng,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: Arc::from("default"),
+            steps: vec![0.05, 0.25, 0.5, 1.0],
+            hold: Duration::from_secs(600),
+            min_calls: 100,
+            significance: 4.5,
+            above: 0.01,
+            min_failures: 5,
+            window: Duration::from_secs(300),
+            affinity: None,
+            clock: Clock::default(),
+            rng: Rng::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, for a split of this name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The canary's share in each step.
+    #[must_use]
+    pub fn steps(mut self, shares: impl IntoIterator<Item = f64>) -> Self {
+        self.steps = shares.into_iter().collect();
+        self
+    }
+
+    /// How long a step lasts at least.
+    #[must_use]
+    pub fn hold(mut self, hold: Duration) -> Self {
+        self.hold = hold;
+        self
+    }
+
+    /// How many calls to the canary a step takes at least.
+    #[must_use]
+    pub fn min_calls(mut self, calls: u64) -> Self {
+        self.min_calls = calls;
+        self
+    }
+
+    /// By how many standard errors the canary has to fail more.
+    #[must_use]
+    pub fn significance(mut self, errors: f64) -> Self {
+        self.significance = errors;
+        self
+    }
+
+    /// By what share of its calls the canary has to fail more.
+    #[must_use]
+    pub fn above(mut self, share: f64) -> Self {
+        self.above = share;
+        self
+    }
+
+    /// How often the canary has to fail at least.
+    #[must_use]
+    pub fn min_failures(mut self, failures: u64) -> Self {
+        self.min_failures = failures;
+        self
+    }
+
+    /// The time over which both are held against each other.
+    #[must_use]
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// What ties a request to one of the two.
+    #[must_use]
+    pub fn affinity(mut self, affinity: Affinity) -> Self {
+        self.affinity = Some(affinity);
+        self
+    }
+
+    /// Tells the time.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Decides where nothing ties.
+    #[must_use]
+    pub fn rng(mut self, rng: Rng) -> Self {
+        self.rng = rng;
+        self
+    }
+
+    /// Refuses what makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |field, problem: String| Err(ConfigError::new(field, problem));
+        if self.name.is_empty() {
+            return refuse("name", "a split needs a name".to_owned());
+        }
+        let is_share = |share: &f64| *share > 0.0 && *share <= 1.0;
+        if self.steps.is_empty() || !self.steps.iter().all(is_share) {
+            let problem = format!(
+                "{:?} are no shares; use some above 0 and up to 1",
+                self.steps
+            );
+            return refuse("steps", problem);
+        }
+        if !self.steps.is_sorted_by(|one, next| one < next) {
+            let problem = format!(
+                "{:?} do not rise; let each be more than the last",
+                self.steps
+            );
+            return refuse("steps", problem);
+        }
+        if !(2.0..=100.0).contains(&self.significance) {
+            let problem = format!(
+                "{} is within chance, or never; use 2 to 100",
+                self.significance
+            );
+            return refuse("significance", problem);
+        }
+        if !(0.0..=1.0).contains(&self.above) {
+            return refuse("above", format!("{} is no share; use 0 to 1", self.above));
+        }
+        if self.min_failures == 0 {
+            return refuse(
+                "min_failures",
+                "0 failures are none; use 1 or more".to_owned(),
+            );
+        }
+        if self.window < Duration::from_secs(1) {
+            let problem = format!("{:?} holds too few calls; use 1s or more", self.window);
+            return refuse("window", problem);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_configuration_that_makes_no_sense_is_refused_by_the_name_of_its_field() {
+        let refused = [
+            (Config::new(""), "name"),
+            (Config::default().steps([]), "steps"),
+            (Config::default().steps([0.0, 0.5]), "steps"),
+            (Config::default().steps([0.5, 1.1]), "steps"),
+            (Config::default().steps([0.5, 0.5]), "steps"),
+            (Config::default().steps([f64::NAN]), "steps"),
+            (Config::default().significance(1.0), "significance"),
+            (Config::default().above(-0.1), "above"),
+            (Config::default().min_failures(0), "min_failures"),
+            (Config::default().window(Duration::ZERO), "window"),
+        ];
+        for (config, field) in refused {
+            assert_eq!(config.validate().unwrap_err().field(), field);
+        }
+    }
+}

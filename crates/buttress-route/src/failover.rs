@@ -66,7 +66,7 @@
 //! # What it costs
 //!
 //! Switched off ([`Config::enabled`]), one load. Switched on, a copy of each request's head on the heap,
-//! mostly that of its header map (three allocations), and a load of the budget. A request that is sent again
+//! as bytes (two allocations, and no reference to what it shares), and a load of the budget. A request that is sent again
 //! pays for what that takes. The answer of a failed attempt is held, unread, until the next attempt has
 //! one; it is never read to its end.
 //!
@@ -81,6 +81,7 @@ mod budget;
 mod config;
 mod future;
 mod handle;
+mod head;
 mod kept;
 mod metrics;
 mod reason;

@@ -114,6 +114,7 @@ impl Settle for Permit {
         }
     }
 
+    #[inline]
     fn head(&mut self, head: &Head<'_>) {
         self.heard();
         self.limited = head.status == StatusCode::TOO_MANY_REQUESTS;

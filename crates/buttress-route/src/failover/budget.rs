@@ -80,12 +80,15 @@ impl Bucket {
         }
     }
 
-    /// A request was answered well.
+    /// Whether there are so many parts.
     #[inline]
+    pub(super) fn holds(&self, parts: u64) -> bool {
+        self.parts.load(Ordering::Relaxed) >= parts
+    }
+
+    /// A request was answered well.
     pub(super) fn earn(&self, budget: &Budget) {
-        if self.parts.load(Ordering::Relaxed) < most(budget) {
-            self.add(parts(budget.share), budget);
-        }
+        self.add(parts(budget.share), budget);
     }
 
     /// Takes one token, if there is one.
@@ -131,7 +134,8 @@ impl Bucket {
     }
 }
 
-fn most(budget: &Budget) -> u64 {
+/// As many parts as it takes.
+pub(super) fn most(budget: &Budget) -> u64 {
     u64::from(budget.burst) * ONE
 }
 

@@ -25,8 +25,8 @@ pin_project! {
         #[pin]
         attempt: S::Future,
         kept: Option<Box<Kept<S, B>>>,
-        // The body of the next attempt, which waits for the service to be ready.
-        next: Option<B>,
+        // The next attempt, which waits for the service to be ready.
+        next: Option<Box<Request<B>>>,
     }
 }
 
@@ -62,9 +62,9 @@ where
                 if let Err(error) = ready!(kept.service.poll_ready(cx)) {
                     return Poll::Ready(kept.earlier().unwrap_or(Err(error)));
                 }
-                if let Some(body) = this.next.take() {
+                if let Some(request) = this.next.take() {
                     attempted::told();
-                    this.attempt.set(kept.call(body));
+                    this.attempt.set(kept.call(*request));
                     kept.note(attempted::told());
                 }
             }
@@ -81,9 +81,9 @@ where
                     return Poll::Ready(answer);
                 }
                 Then::Earlier => return Poll::Ready(kept.earlier().unwrap_or(answer)),
-                Then::Again(body) => {
+                Then::Again(request) => {
                     kept.ended(answer);
-                    *this.next = Some(body);
+                    *this.next = Some(request);
                 }
             }
         }

@@ -6,11 +6,12 @@ use buttress_core::attempt::Attempt;
 use buttress_core::clock::Instant;
 use buttress_core::deadline::Deadline;
 use buttress_core::replay::Replayable;
-use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::reason::{Answer, Failed, GivenUp, says_no_other};
+use super::config::Config;
+use super::head::Held;
+use super::reason::{Answer, Failed, GivenUp, is_plainly_well, says_no_other};
 use super::shared::Shared;
 use crate::attempted::{Attempted, Told};
 
@@ -22,7 +23,7 @@ where
 {
     shared: Arc<Shared>,
     pub(super) service: S,
-    head: Parts,
+    head: Held,
     body: B::Kept,
     came: Instant,
     attempted: Attempted,
@@ -30,8 +31,8 @@ where
     /// The attempt under way has cost a token.
     paid: bool,
     told: Told,
-    /// The answer of the attempt before, for when there is no better.
-    last: Option<Result<S::Response, S::Error>>,
+    /// The answer of the attempt before, for when there is no better. Boxed, for most have none.
+    last: Option<Box<Result<S::Response, S::Error>>>,
 }
 
 impl<S, B> Kept<S, B>
@@ -40,26 +41,24 @@ where
     B: Replayable,
 {
     /// Holds `request`, if it can be sent again at all.
-    pub(super) fn of(shared: &Arc<Shared>, request: &mut Request<B>, service: S) -> Option<Self> {
-        let body = request.body_mut().keep(shared.config().max_body)?;
-        let mut head = Request::new(()).into_parts().0;
-        head.method.clone_from(request.method());
-        head.uri.clone_from(request.uri());
-        head.version = request.version();
-        head.headers.clone_from(request.headers());
-        head.extensions.clone_from(request.extensions());
-        Some(Self {
+    pub(super) fn of(
+        shared: &Arc<Shared>,
+        request: &mut Request<B>,
+        service: S,
+    ) -> Option<Box<Self>> {
+        let body = request.body_mut().keep(shared.max_body())?;
+        Some(Box::new(Self {
             came: shared.clock.now(),
             shared: Arc::clone(shared),
             service,
-            head,
+            head: Held::of(request),
             body,
             attempted: Attempted::default(),
             resends: 0,
             paid: false,
             told: Told::default(),
             last: None,
-        })
+        }))
     }
 
     /// Whether the endpoint of the attempt under way is not known yet.
@@ -76,12 +75,13 @@ where
     }
 
     /// Sends the request again, to a service that is ready.
-    pub(super) fn call(&mut self, body: B) -> S::Future {
+    pub(super) fn call(&mut self, mut request: Request<B>) -> S::Future {
         self.resends += 1;
-        let mut head = self.head.clone();
-        head.extensions.insert(self.attempted);
-        head.extensions.insert(Attempt::resent(self.resends));
-        self.service.call(Request::from_parts(head, body))
+        request.extensions_mut().insert(self.attempted);
+        request
+            .extensions_mut()
+            .insert(Attempt::resent(self.resends));
+        self.service.call(request)
     }
 }
 
@@ -91,8 +91,8 @@ pub(super) enum Then<B> {
     Answer,
     /// The one before was as good, and is the answer.
     Earlier,
-    /// The request is sent again, with this body.
-    Again(B),
+    /// The request is sent again.
+    Again(Box<Request<B>>),
 }
 
 impl<S, B, ResBody> Kept<S, B>
@@ -104,19 +104,29 @@ where
     /// Looks at the answer of the attempt under way.
     #[inline]
     pub(super) fn look_at(&mut self, answer: &Result<S::Response, S::Error>) -> Then<B> {
+        if is_plainly_well(answer) {
+            return self.well();
+        }
+        self.look_closer(answer)
+    }
+
+    #[inline]
+    fn well(&self) -> Then<B> {
+        if self.resends == 0 {
+            self.shared.earn();
+        } else {
+            self.shared.counts.recovered();
+        }
+        Then::Answer
+    }
+
+    fn look_closer(&mut self, answer: &Result<S::Response, S::Error>) -> Then<B> {
         let config = self.shared.config();
         match Answer::of(answer, self.told.unsent, &config) {
-            Answer::Well if self.resends == 0 => {
-                self.shared.earn(&config);
-                Then::Answer
-            }
-            Answer::Well => {
-                self.shared.counts.recovered();
-                Then::Answer
-            }
+            Answer::Well => self.well(),
             Answer::Final => self.refused(says_no_other(answer)),
-            Answer::Failed(failed) => match self.again(failed) {
-                Ok(body) => Then::Again(body),
+            Answer::Failed(failed) => match self.again(failed, &config) {
+                Ok(request) => Then::Again(Box::new(request)),
                 Err(why) => {
                     self.shared.counts.given_up(why);
                     Then::Answer
@@ -140,35 +150,35 @@ where
         Then::Earlier
     }
 
-    /// The body for another attempt, or why there is none.
+    /// The request for another attempt, or why there is none.
     #[cold]
-    fn again(&mut self, failed: Failed) -> Result<B, GivenUp> {
-        let config = self.shared.config();
+    fn again(&mut self, failed: Failed, config: &Config) -> Result<Request<B>, GivenUp> {
         let now = self.shared.clock.now();
         if self.resends + 1 >= config.attempts {
             return Err(GivenUp::Attempts);
         }
-        let deadline = self.head.extensions.get::<Deadline>();
+        let head = self.head.again().ok_or(GivenUp::NotReplayable)?;
+        let deadline = head.extensions.get::<Deadline>();
         if now.saturating_since(self.came) > config.within || deadline.is_some_and(|it| it.0 <= now)
         {
             return Err(GivenUp::Late);
         }
         let sent = failed != Failed::Unsent;
-        if sent && !config.is_idempotent(&self.head) {
+        if sent && !config.is_idempotent(&head) {
             return Err(GivenUp::NotIdempotent);
         }
         let body = B::again(&self.body).ok_or(GivenUp::NotReplayable)?;
-        if sent && !self.shared.take(&config, now) {
+        if sent && !self.shared.take(config, now) {
             return Err(GivenUp::Budget);
         }
         self.paid = sent;
         self.shared.counts.resent(failed);
-        Ok(body)
+        Ok(Request::from_parts(head, body))
     }
 
     /// Ends the attempt with this answer; another follows.
     pub(super) fn ended(&mut self, answer: Result<S::Response, S::Error>) {
-        self.last = Some(answer);
+        self.last = Some(Box::new(answer));
         if self.told.endpoint != 0 {
             self.attempted.add(self.told.endpoint);
         }
@@ -177,6 +187,6 @@ where
 
     /// The answer of the attempt before.
     pub(super) fn earlier(&mut self) -> Option<Result<S::Response, S::Error>> {
-        self.last.take()
+        self.last.take().map(|answer| *answer)
     }
 }

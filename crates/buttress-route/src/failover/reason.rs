@@ -58,18 +58,12 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    #[inline]
     pub(super) fn of<B, E: 'static>(
         answer: &Result<Response<B>, E>,
         unsent: bool,
         config: &Config,
     ) -> Self {
         match answer {
-            Ok(response)
-                if response.extensions().is_empty() && response.status().as_u16() < 400 =>
-            {
-                Self::Well
-            }
             Ok(response) => Self::of_response(response, config),
             Err(error) => Self::of_error(error, unsent),
         }
@@ -114,6 +108,14 @@ impl Answer {
             _ => Self::Failed(Failed::Transport),
         }
     }
+}
+
+/// Whether an answer says nothing but that all is well, as most do.
+#[inline]
+pub(super) fn is_plainly_well<B, E>(answer: &Result<Response<B>, E>) -> bool {
+    answer
+        .as_ref()
+        .is_ok_and(|response| response.extensions().is_empty() && response.status().as_u16() < 400)
 }
 
 /// Whether this is the router's word that no other endpoint is left.

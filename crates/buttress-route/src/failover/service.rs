@@ -83,8 +83,7 @@ where
         if !self.shared.is_enabled() {
             return FailoverFuture::new(self.inner.call(request), None);
         }
-        let kept = Kept::of(&self.shared, &mut request, self.inner.clone());
-        let mut kept = kept.map(Box::new);
+        let mut kept = Kept::of(&self.shared, &mut request, self.inner.clone());
         attempted::told();
         let attempt = self.inner.call(request);
         if let Some(kept) = &mut kept {

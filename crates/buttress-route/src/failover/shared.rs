@@ -1,13 +1,13 @@
 //! What all clones of a failover share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::config::ConfigError;
 
-use super::budget::Bucket;
+use super::budget::{Bucket, most};
 use super::config::Config;
 use super::reason::{Failed, GivenUp};
 
@@ -17,6 +17,10 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     config: ArcSwap<Config>,
     enabled: AtomicBool,
+    /// What each request needs of the configuration, without loading that: how long a body is held, and how full
+    /// the bucket is when it is full.
+    max_body: AtomicUsize,
+    most: AtomicU64,
     bucket: Bucket,
     reconfiguring: Mutex<()>,
     pub(super) counts: Counts,
@@ -40,6 +44,8 @@ impl Shared {
         Ok(Self {
             pool: Arc::clone(&config.pool),
             enabled: AtomicBool::new(is_on(&config)),
+            max_body: AtomicUsize::new(config.max_body),
+            most: AtomicU64::new(most(&config.budget)),
             bucket: Bucket::full(&config.budget, clock.now()),
             reconfiguring: Mutex::new(()),
             counts: Counts::default(),
@@ -63,13 +69,23 @@ impl Shared {
         config.pool = Arc::clone(&self.pool);
         config.clock = self.clock.clone();
         self.enabled.store(is_on(&config), Ordering::Relaxed);
+        self.max_body.store(config.max_body, Ordering::Relaxed);
+        self.most.store(most(&config.budget), Ordering::Relaxed);
         self.config.store(Arc::new(config));
         Ok(())
     }
 
     #[inline]
-    pub(super) fn earn(&self, config: &Config) {
-        self.bucket.earn(&config.budget);
+    pub(super) fn max_body(&self) -> usize {
+        self.max_body.load(Ordering::Relaxed)
+    }
+
+    /// A request was answered well.
+    #[inline]
+    pub(super) fn earn(&self) {
+        if !self.bucket.holds(self.most.load(Ordering::Relaxed)) {
+            self.bucket.earn(&self.config().budget);
+        }
     }
 
     pub(super) fn take(&self, config: &Config, now: Instant) -> bool {

@@ -6,9 +6,10 @@
 //!
 //! Taking and dropping a reference to something shared are two atomic operations on memory that all
 //! threads write. They are most of what a guarded call would cost, so a thread does not drop the
-//! reference that it used last: it keeps it at hand for the next call through the same breaker.
+//! reference that it used last: it keeps it at hand for the next call through the same breaker; and more of
+//! them where it has had several such calls in flight.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -66,7 +67,13 @@ const KEEPS: bool = cfg!(not(all(loom, test)));
 thread_local! {
     /// What this thread used last, if it does not use it now.
     static SPARE: Cell<Option<Arc<Hot>>> = const { Cell::new(None) };
+    /// More references to the same, where this thread has had several calls in flight.
+    static MORE: RefCell<Vec<Arc<Hot>>> = const { RefCell::new(Vec::new()) };
 }
+
+/// So many more references a thread keeps at most: as many calls as it may have in flight and spare two atomic
+/// operations for each.
+const MOST: usize = 64;
 
 impl Hot {
     pub(crate) fn new(
@@ -91,14 +98,27 @@ impl Hot {
     /// A reference to `this`, for a call: the one that this thread has at hand, or a new one.
     #[inline]
     pub(crate) fn hold(this: &Arc<Self>) -> Arc<Self> {
-        if KEEPS
-            && this.kept() == Kept::AtHand
-            && let Ok(Some(spare)) = SPARE.try_with(Cell::take)
-            && Arc::ptr_eq(&spare, this)
-        {
-            return spare;
+        if KEEPS && this.kept() == Kept::AtHand {
+            let spare = SPARE.try_with(Cell::take).ok().flatten();
+            match spare.or_else(Self::one_more) {
+                Some(spare) if Arc::ptr_eq(&spare, this) => return spare,
+                Some(_) => Self::forget(),
+                None => {}
+            }
         }
         Arc::clone(this)
+    }
+
+    /// Another reference to what this thread used last.
+    fn one_more() -> Option<Arc<Self>> {
+        MORE.try_with(|more| more.borrow_mut().pop()).ok()?
+    }
+
+    /// Keeps no more of what this thread used last: it uses something else.
+    #[cold]
+    fn forget() {
+        // One by one: no reference is dropped while they are borrowed.
+        while Self::one_more().is_some() {}
     }
 
     /// Ends a [`Hot::hold`].
@@ -106,8 +126,24 @@ impl Hot {
     pub(crate) fn let_go(held: Arc<Self>) {
         if KEEPS && held.kept() == Kept::AtHand {
             // A thread that is ending keeps nothing.
-            let _ = SPARE.try_with(|spare| spare.replace(Some(held)));
+            let of = Arc::as_ptr(&held);
+            if let Ok(Some(before)) = SPARE.try_with(|spare| spare.replace(Some(held))) {
+                Self::keep(before, of);
+            }
         }
+    }
+
+    /// Keeps `before` as well, if it is a reference to the same.
+    fn keep(before: Arc<Self>, of: *const Self) {
+        if Arc::as_ptr(&before) != of {
+            return Self::forget();
+        }
+        let _ = MORE.try_with(|more| {
+            let mut more = more.borrow_mut();
+            if more.len() < MOST {
+                more.push(before);
+            }
+        });
     }
 
     #[inline]
@@ -294,6 +330,35 @@ mod tests {
         let permit = breaker.try_acquire().unwrap();
         // Here, the breaker's own, and the call's.
         assert_eq!(Arc::strong_count(&held_by(&permit)), 3);
+    }
+
+    #[test]
+    fn calls_in_flight_together_find_as_many_references_at_hand_as_there_were_before() {
+        let breaker = breaker("one");
+        let references = |of: &Permit| Arc::strong_count(of.hot().unwrap());
+        for _ in 0..3 {
+            let permits = [(); 3].map(|()| breaker.try_acquire().unwrap());
+            // The breaker's own, and those of the calls.
+            assert_eq!(references(&permits[0]), 4);
+            for permit in permits {
+                permit.record(Outcome::Success);
+            }
+        }
+        assert_eq!(breaker.handle().snapshot().calls.success, 9);
+    }
+
+    #[test]
+    fn a_thread_keeps_no_more_references_than_it_may() {
+        let breaker = breaker("one");
+        let permits: Vec<Permit> = std::iter::repeat_with(|| breaker.try_acquire().unwrap())
+            .take(MOST + 10)
+            .collect();
+        for permit in permits {
+            permit.record(Outcome::Success);
+        }
+        let permit = breaker.try_acquire().unwrap();
+        // The breaker's own, the call's, and what is at hand beside that.
+        assert_eq!(Arc::strong_count(permit.hot().unwrap()), 2 + MOST);
     }
 
     #[test]

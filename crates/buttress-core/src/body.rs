@@ -118,6 +118,15 @@ impl<B: Body, W: Watch> Watched<B, W> {
         Self::on_its_way(inner, None, UNKNOWN)
     }
 
+    /// Watches on, with what `change` makes of the body in its place: one that ends with it.
+    pub fn map<C>(self, change: impl FnOnce(B) -> C) -> Watched<C, W> {
+        Watched {
+            inner: self.inner.map(change),
+            watch: self.watch,
+            remaining: self.remaining,
+        }
+    }
+
     /// An empty body of the same type.
     pub fn empty() -> Self {
         Self {

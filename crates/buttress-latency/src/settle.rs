@@ -209,6 +209,8 @@ impl Settle for Recording {
         }
     }
 
+    // Inlined, for the head is in registers where it is judged.
+    #[inline]
     fn head(&mut self, head: &Head<'_>) {
         self.status = Some(head.status);
         // A refusal of our own is an error by its status, or one of gRPC.

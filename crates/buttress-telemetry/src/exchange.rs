@@ -126,6 +126,16 @@ pin_project! {
     }
 }
 
+impl<B: Body, S: Settle, E: 'static> ResponseBody<B, S, E> {
+    /// A body that no span waits for.
+    pub fn unwatched(inner: B) -> Self {
+        Self {
+            inner: JudgedBody::unwatched(inner),
+            scope: Scope::Nothing,
+        }
+    }
+}
+
 impl<B: Body, S: Settle, E: 'static> Body for ResponseBody<B, S, E> {
     type Data = B::Data;
     type Error = B::Error;

@@ -9,7 +9,6 @@ use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use buttress::core::clock;
 use tokio::time::Instant;
 
 use crate::body::now;
@@ -52,8 +51,7 @@ fn identity(waker: &Waker) -> Identity {
     (waker.data(), table.addr())
 }
 
-/// Polls what waits in the task of `cx`, whose timer has `fired` or not, and gives what it wants. To
-/// the layers' clock that is one [`moment`](fn@clock::moment).
+/// Polls what waits in the task of `cx`, whose timer has `fired` or not, and gives what it wants.
 #[inline]
 pub(crate) fn keep<T>(
     cx: &mut Context<'_>,
@@ -61,7 +59,7 @@ pub(crate) fn keep<T>(
     poll: impl FnOnce(&mut Context<'_>) -> T,
 ) -> (T, Wanted) {
     let _keeping = Keeping::begin(cx, fired);
-    let polled = clock::moment(|| poll(cx));
+    let polled = poll(cx);
     (polled, wanted())
 }
 

@@ -13,12 +13,11 @@ use buttress::core::reject::Rejected;
 use buttress::correlation::CorrelationId;
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
 use http::{Request, Response, StatusCode};
-use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{RequestBody, Wrapped};
 use crate::called::Called;
 use crate::problem::Problem;
 use crate::refuse::Refuse;
@@ -36,8 +35,8 @@ pub struct Dispatch<S> {
 /// An answer of the gateway's own on its way.
 type Refused = <Latency<Refuse> as Service<Request<RequestBody>>>::Future;
 
-/// The body of an answer of the gateway's own.
-type OwnBody = latency::ResponseBody<ResponseBody, Infallible>;
+/// The body of any answer: what is inside is timed.
+type Timed<B> = latency::ResponseBody<B, Infallible>;
 
 impl<S> Dispatch<S> {
     /// One service for each route, in the order of the configuration. What no route takes is
@@ -74,9 +73,10 @@ impl<S> Clone for Dispatch<S> {
 
 impl<S, B> Service<Request<RequestBody>> for Dispatch<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<Timed<B>>, Error = Infallible> + Clone,
+    B: Wrapped,
 {
-    type Response = Response<Either<B, OwnBody>>;
+    type Response = Response<Timed<B>>;
     type Error = Infallible;
     type Future = DispatchFuture<S>;
 
@@ -119,9 +119,10 @@ pin_project! {
 
 impl<S, B> Future for DispatchFuture<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<Timed<B>>, Error = Infallible>,
+    B: Wrapped,
 {
-    type Output = Result<Response<Either<B, OwnBody>>, Infallible>;
+    type Output = Result<Response<Timed<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
@@ -130,11 +131,11 @@ where
                 Poll::Ready(Ok(response)) if is_unexplained(&response) => {
                     Poll::Ready(Ok(explained(response)))
                 }
-                polled => polled.map_ok(|response| response.map(Either::Left)),
+                polled => polled,
             },
             StateProj::Refused { refused } => refused
                 .poll(cx)
-                .map_ok(|response| response.map(Either::Right)),
+                .map_ok(|response| response.map(|timed| timed.map(B::unwatched))),
         }
     }
 }
@@ -150,12 +151,12 @@ fn is_unexplained<B>(response: &Response<B>) -> bool {
 
 /// The client is told of a layer's refusal in the words of all problems.
 #[cold]
-fn explained<B>(response: Response<B>) -> Response<Either<B, OwnBody>> {
+fn explained<B: Wrapped>(mut response: Response<Timed<B>>) -> Response<Timed<B>> {
     let problem = CorrelationId::with_current(|id| {
         Problem::Unavailable.response(id.map(CorrelationId::as_str))
     });
-    let (mut parts, _) = response.into_parts();
     let (words, body) = problem.into_parts();
-    parts.headers.extend(words.headers);
-    Response::from_parts(parts, Either::Right(OwnBody::unwatched(body)))
+    response.headers_mut().extend(words.headers);
+    *response.body_mut() = Timed::unwatched(B::unwatched(body));
+    response
 }

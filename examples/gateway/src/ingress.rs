@@ -20,6 +20,7 @@ use crate::networks::{FromWithin, Networks};
 use crate::problem::Problem;
 use crate::routes::{RouteId, Routes};
 use crate::target;
+use crate::untraced::Untraced;
 
 /// Where a request goes, or why it goes nowhere. [`Ingress`] gives one to every request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,13 @@ struct Rules {
     forwarded: ForwardedPolicy,
     limits: UploadLimits,
     believed: Networks,
+    untraced: Option<Untraced>,
 }
 
 impl<S> Ingress<S> {
-    /// In front of `inner`, by the rules of a configuration.
-    pub fn new(inner: S, config: &Config) -> Self {
+    /// In front of `inner`, by the rules of a configuration; where nobody records spans, traces end as
+    /// `untraced` says.
+    pub fn new(inner: S, config: &Config, untraced: Option<Untraced>) -> Self {
         let rules = Rules {
             routes: Routes::new(&config.routes),
             forwarded: config.forwarded.x_forwarded,
@@ -64,6 +67,7 @@ impl<S> Ingress<S> {
                 Trust::Networks(networks) => networks.clone(),
                 Trust::Edge | Trust::Internal => Networks::default(),
             },
+            untraced,
         };
         Self {
             inner,
@@ -83,9 +87,20 @@ impl<S> Ingress<S> {
 }
 
 impl Rules {
-    fn admit(&self, mut request: Request<Incoming>, peer: Option<&Peer>) -> Request<RequestBody> {
+    fn admit(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Option<&Peer>,
+        within: bool,
+    ) -> Request<RequestBody> {
         let routed = self.route(&mut request);
-        headers::prepare_request(request.headers_mut(), self.forwarded, peer);
+        if within {
+            request.extensions_mut().insert(FromWithin);
+        }
+        let has_trace = headers::prepare_request(request.headers_mut(), self.forwarded, peer);
+        if has_trace && let Some(untraced) = &self.untraced {
+            untraced.end_trace(&mut request);
+        }
         let limits = self.limits;
         let refused = routed
             .and_then(|_| RequestBody::check(request.body(), limits))
@@ -116,10 +131,8 @@ impl<S: Service<Request<RequestBody>>> Service<Request<Incoming>> for Ingress<S>
     }
 
     fn call(&mut self, request: Request<Incoming>) -> S::Future {
-        let mut request = self.rules.admit(request, self.peer.as_ref());
-        if self.within {
-            request.extensions_mut().insert(FromWithin);
-        }
+        let request = self.rules.admit(request, self.peer.as_ref(), self.within);
+        // Not touched between the two: it is moved once less.
         self.inner.call(request)
     }
 }

@@ -1,10 +1,10 @@
 //! The layers, composed: what a request passes, from the outermost to the client.
 //!
 //! ```text
-//! Ingress        one Host, one route, no hop-by-hop header
+//! Ingress        one Host, one route, no hop-by-hop header; without spans, no trace of strangers
 //! Correlation    one ID, on the request as it goes on and on whatever comes back
 //! ServerSpan     a span for the request           ┐ where a collector or the access log
-//! AccessLog      a line for each exchange         ┘ is configured; else Untraced
+//! AccessLog      a line for each exchange         ┘ is configured
 //! Dispatch       to the route's own stack; refusals become problems
 //!   Named          which route it is, for span and line (likewise)
 //!   Latency        what the client sees, to the end of the body
@@ -63,7 +63,7 @@ pub type Observed = Ingress<
     Correlation<ServerSpan<AccessLog<Dispatch<Named<RouteStack<TracePropagate<Origin>>>>>>>,
 >;
 /// The stack where they are not.
-pub type Plain = Ingress<Correlation<Untraced<Dispatch<RouteStack<Origin>>>>>;
+pub type Plain = Ingress<Correlation<Dispatch<RouteStack<Origin>>>>;
 
 /// What the public listener serves.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             port => spans.address(listen.ip().to_string(), port),
         };
         let spanned = spans.layer(logged);
-        let proxy = Ingress::new(correlation.layer(spanned), config);
+        let proxy = Ingress::new(correlation.layer(spanned), config, None);
         (Proxy::Observed(proxy), routes, pools)
     } else {
         let Stacks {
@@ -152,12 +152,10 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             routes,
             pools,
         } = build.stacks(config, |origin, _, _| origin)?;
-        let untraced = Untraced::new(Dispatch::new(services, build.latency.clone()), trust);
-        (
-            Proxy::Plain(Ingress::new(correlation.layer(untraced), config)),
-            routes,
-            pools,
-        )
+        let dispatch = Dispatch::new(services, build.latency.clone());
+        let untraced = Some(Untraced::new(trust));
+        let proxy = Ingress::new(correlation.layer(dispatch), config, untraced);
+        (Proxy::Plain(proxy), routes, pools)
     };
     let rooms = Rooms {
         correlation: correlation.handle(),
@@ -258,7 +256,7 @@ impl Build {
                 told: self.is_told(&each.authority),
                 ..of_pool
             };
-            let origin = Origin::new(each.authority.clone(), how, taken.clone());
+            let origin = Origin::new(&each.authority, how, taken.clone());
             endpoints.push(settings::endpoint(each, client(origin, pool, each)));
             times.push((each.address.as_str().into(), taken));
         }

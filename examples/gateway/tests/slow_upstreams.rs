@@ -10,6 +10,7 @@ use std::time::Duration;
 use buttress_core::clock::Clock;
 use buttress_core::deadline::DeadlineExceeded;
 use buttress_core::outcome::TransportFailure;
+use buttress_core::reject::Rejected;
 use buttress_gateway::body::RequestBody;
 use buttress_gateway::config::{Config, HostPolicy, Protocol};
 use buttress_gateway::gateway::Gateway;
@@ -24,7 +25,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use support::{Upstream, bounded, exchange, gateway, nobody};
 use tokio::net::TcpListener;
-use tower::ServiceExt as _;
+use tower::{Service as _, ServiceExt as _};
 
 const SMALL: &str = "head_timeout = \"200ms\"\nbody_idle_timeout = \"200ms\"";
 const STALLS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nten bytes.";
@@ -41,7 +42,7 @@ fn origin(address: SocketAddr) -> Origin {
         told: true,
     };
     let times = HeadTimes::new(Clock::default());
-    Origin::new(address.to_string().parse().unwrap(), config, times)
+    Origin::new(&address.to_string().parse().unwrap(), config, times)
 }
 
 #[tokio::test]
@@ -75,6 +76,25 @@ async fn the_cause_stands_beside_the_status_for_whoever_classifies() {
     let Ok(refused) = bounded("502", origin(nobody().await).oneshot(request())).await;
     assert!(refused.extensions().get::<TransportFailure>().is_some());
     assert_eq!(refused.status(), 502);
+}
+
+#[tokio::test]
+async fn a_client_that_has_been_called_is_spent_and_nobody_is_charged_for_another_call() {
+    let upstream = Upstream::answering(STALLS).await;
+    let (mut origin, request) = (origin(upstream.address), || {
+        Request::new(RequestBody::empty())
+    });
+    let mut clone = origin.clone();
+    let Ok(first) = bounded("the head", origin.call(request())).await;
+    let Ok(second) = bounded("an answer", origin.call(request())).await;
+    assert_eq!(
+        (first.status().as_u16(), second.status().as_u16()),
+        (200, 503)
+    );
+    let rejected = second.extensions().get::<Rejected>().unwrap();
+    assert_eq!(rejected.reason, "origin_spent");
+    let Ok(third) = bounded("the head", clone.call(request())).await;
+    assert_eq!(third.status(), 200);
 }
 
 #[tokio::test]

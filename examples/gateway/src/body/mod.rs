@@ -9,6 +9,7 @@ mod request;
 mod response;
 mod spare;
 mod watch;
+mod wrapped;
 
 pub(crate) use idle::{IdleTimer, now};
 pub use request::{KeptBody, RequestBody, UploadError, UploadLimits};
@@ -16,3 +17,4 @@ pub use response::{BodyError, ResponseBody};
 pub(crate) use spare::SpareTimers;
 pub(crate) use watch::Excuse;
 pub use watch::UploadWatch;
+pub use wrapped::Wrapped;

@@ -50,6 +50,9 @@ marks! {
     XClusterClientIp = "x-cluster-client-ip",
     XOriginalUrl = "x-original-url",
     XRewriteUrl = "x-rewrite-url",
+    Traceparent = "traceparent",
+    Tracestate = "tracestate",
+    Baggage = "baggage",
 }
 
 /// A name that passes for another, as most applications read `_` and `-` alike.
@@ -99,6 +102,10 @@ impl Marks {
 
     pub(super) const fn has(self, mark: Mark) -> bool {
         self.0 & (1 << mark as u32) != 0
+    }
+
+    pub(super) const fn has_any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
     }
 
     /// Removes those of the headers `unwanted` that were found.

@@ -38,6 +38,8 @@ const LISTED: Marks = Marks::of(&[
     Mark::TransferEncoding,
     Mark::Upgrade,
 ]);
+/// What a trace is carried in.
+const TRACE: Marks = Marks::of(&[Mark::Traceparent, Mark::Tracestate, Mark::Baggage]);
 /// What of a request is for this hop alone, beyond what is looked into.
 const OF_REQUESTS: Marks = LISTED.with(Marks::of(&[
     Mark::ProxyAuthorization,
@@ -70,7 +72,13 @@ const OWN_WORDS: Marks = Marks::of(&[
 /// is, as the policy says. Without a `peer` nothing is claimed about it, and nothing changed.
 ///
 /// Names with `_` that pass for one of these, or for a protected one, never go on.
-pub fn prepare_request(headers: &mut HeaderMap, policy: ForwardedPolicy, peer: Option<&Peer>) {
+///
+/// Tells whether the request has headers of a trace, which stay.
+pub fn prepare_request(
+    headers: &mut HeaderMap,
+    policy: ForwardedPolicy,
+    peer: Option<&Peer>,
+) -> bool {
     let found = Marks::on_request(headers);
     found.remove_aliases(headers);
     strip_nominated(headers, found);
@@ -79,6 +87,7 @@ pub fn prepare_request(headers: &mut HeaderMap, policy: ForwardedPolicy, peer: O
     if let Some(peer) = peer {
         forward(headers, found, policy, peer);
     }
+    found.has_any(TRACE)
 }
 
 /// Strips a response of everything that is for this hop alone.

@@ -95,6 +95,11 @@ impl Activity {
         self.http2.store(true, Relaxed);
     }
 
+    /// Whether the preface of HTTP/2 has come, which is before any of its requests.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
     /// From here on it is this turn: the one before, plus one. The place of the oldest is taken, so
     /// nobody may be left there.
     pub(super) fn begin_turn(&self, turn: u32) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use buttress::core::clock;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,6 +48,7 @@ pub(super) async fn serve<T, S>(
     service: S,
     limits: ConnectionLimits,
     drain: Drain,
+    recent: fn() -> Instant,
 ) where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: HttpService,
@@ -57,25 +59,28 @@ pub(super) async fn serve<T, S>(
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut ending = pin!(Ending::new(drain));
-    let mut guard = pin!(Guard::new(activity, limits));
+    let mut guard = pin!(Guard::new(activity, limits, recent));
+    // To the layers' clock each poll is one moment.
     poll_fn(|cx| {
-        loop {
-            let fired = guard.has_fired();
-            let (polled, wanted) = alarm::keep(cx, fired, |cx| connection.as_mut().poll(cx));
-            if let Poll::Ready(ended) = polled {
-                if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "connection broke");
+        clock::moment(|| {
+            loop {
+                let fired = guard.has_fired();
+                let (polled, wanted) = alarm::keep(cx, fired, |cx| connection.as_mut().poll(cx));
+                if let Poll::Ready(ended) = polled {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "connection broke");
+                    }
+                    return Poll::Ready(());
                 }
-                return Poll::Ready(());
+                if let Poll::Ready(reason) = guard.as_mut().poll_silent(cx, fired, wanted) {
+                    tracing::debug!(%peer, reason, "closing connection");
+                    return Poll::Ready(());
+                }
+                // Last, so that a head is seen that had come when the end was asked for.
+                ready!(ending.as_mut().poll_now(cx, guard.as_mut()));
+                connection.as_mut().graceful_shutdown();
             }
-            if let Poll::Ready(reason) = guard.as_mut().poll_silent(cx, fired, wanted) {
-                tracing::debug!(%peer, reason, "closing connection");
-                return Poll::Ready(());
-            }
-            // Last, so that a head is seen that had come when the end was asked for.
-            ready!(ending.as_mut().poll_now(cx, guard.as_mut()));
-            connection.as_mut().graceful_shutdown();
-        }
+        })
     })
     .await;
 }
@@ -158,13 +163,15 @@ pin_project_lite::pin_project! {
         accepted: Instant,
         // What the clock said when it was read last.
         known: Instant,
+        // The time, near enough to begin a wait of seconds.
+        recent: fn() -> Instant,
         #[pin]
         timer: Registered<Sleep>,
     }
 }
 
 impl Guard {
-    fn new(activity: Arc<Activity>, limits: ConnectionLimits) -> Self {
+    fn new(activity: Arc<Activity>, limits: ConnectionLimits, recent: fn() -> Instant) -> Self {
         let accepted = now();
         let watch = Watch::new(limits, accepted);
         let timer = Registered::new(tokio::time::sleep_until(watch.deadline()));
@@ -173,6 +180,7 @@ impl Guard {
             watch,
             accepted,
             known: accepted,
+            recent,
             timer,
         }
     }
@@ -195,7 +203,7 @@ impl Guard {
         let known = this.known;
         if this.watch.is_news(&seen) {
             this.watch.observe(seen, || {
-                *known = now();
+                *known = (this.recent)();
                 *known
             });
         }
@@ -289,7 +297,7 @@ mod tests {
     fn connected_to<S: HttpService>(service: S, drain: &Drain) -> (DuplexStream, JoinHandle<()>) {
         let (client, served) = tokio::io::duplex(1024);
         let peer = ([192, 0, 2, 1], 1).into();
-        let serving = tokio::spawn(serve(served, peer, service, LIMITS, drain.clone()));
+        let serving = tokio::spawn(serve(served, peer, service, LIMITS, drain.clone(), now));
         (client, serving)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -44,7 +44,8 @@ where
     type Future = ExchangeFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
-        let is_http1 = request.version() < Version::HTTP_2;
+        // The request is not looked at, for that it would be moved once more.
+        let is_http1 = !self.activity.speaks_http2();
         let exchange = if is_http1 {
             Exchange::begin_alone(&self.activity)
         } else {

@@ -22,6 +22,7 @@ mod descriptors;
 mod drain;
 mod exchange;
 mod io;
+mod recent;
 mod registered;
 mod service;
 mod signals;
@@ -197,7 +198,8 @@ impl<A: Accept> Server<A> {
     ) {
         let open = Open::new(&self.open);
         let drain = self.drain.clone();
-        let served = connection::serve(io, peer, service, self.config.limits, drain);
+        let served =
+            connection::serve(io, peer, service, self.config.limits, drain, recent::recent);
         tasks.spawn(async move {
             served.await;
             drop((open, place));

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,16 +13,18 @@ use buttress::core::clock::Instant;
 use buttress::core::outcome::Unsent;
 use buttress::correlation::CorrelationId;
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 
-use super::Origin;
+use super::Shared;
 use super::mark::{Cause, Lack, mark};
 use crate::alarm;
 use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
+
+/// What comes of a request: an answer, whatever happens.
+type Answer = Result<Response<ResponseBody>, Infallible>;
 
 pin_project! {
     /// The answer of an endpoint, or a problem in its place; never an error.
@@ -30,6 +33,15 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct OriginFuture {
+        // `None`: its `Origin` was spent.
+        #[pin]
+        sent: Option<Sent>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    struct Sent {
         #[pin]
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
@@ -43,18 +55,41 @@ impl OriginFuture {
     pub(super) fn new(
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
-        origin: Origin,
+        origin: Arc<Shared>,
         start: Instant,
     ) -> Self {
-        Self {
+        let sent = Sent {
             response,
             upload,
             excuse: Excuse::default(),
             head: HeadTimer::new(origin, start),
             start,
-        }
+        };
+        Self { sent: Some(sent) }
     }
 
+    /// Of an [`Origin`](super::Origin) that has been called before.
+    pub(super) const fn spent() -> Self {
+        Self { sent: None }
+    }
+}
+
+impl Future for OriginFuture {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(mut sent) = self.project().sent.as_pin_mut() else {
+            return Poll::Ready(Ok(answer_for(Cause::Lack(Lack::Origin))));
+        };
+        let polled = sent.as_mut().poll_response(cx);
+        if polled.is_ready() {
+            sent.head.origin.times.record(sent.start);
+        }
+        polled
+    }
+}
+
+impl Sent {
     /// Ready once the head timeout passed and nothing of the upload excuses it.
     ///
     /// The upload is looked at only then, so that its frames set no timer.
@@ -73,27 +108,18 @@ impl OriginFuture {
             this.head.begin_anew();
         }
     }
-}
 
-impl Future for OriginFuture {
-    type Output = Result<Response<ResponseBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.as_mut().poll_response(cx));
-        self.head.origin.0.times.record(self.start);
-        Poll::Ready(Ok(response))
-    }
-}
-
-impl OriginFuture {
-    fn poll_response(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Response<ResponseBody>> {
+    fn poll_response(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = self.as_mut().project();
         let cause = match this.response.poll(cx) {
-            Poll::Ready(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
-                return Poll::Ready(pass(response, this.head.body_idle_timeout()));
+            Poll::Ready(Ok(mut response))
+                if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
+            {
+                let idle = this.head.body_idle_timeout();
+                strip_response(response.headers_mut());
+                return Poll::Ready(Ok(
+                    response.map(|incoming| ResponseBody::streamed(incoming, idle))
+                ));
             }
             // Nothing that this gateway sends asks for another protocol.
             Poll::Ready(Ok(_)) => Cause::Transport,
@@ -104,7 +130,7 @@ impl OriginFuture {
                 if unsent {
                     response.extensions_mut().insert(Unsent::new());
                 }
-                return Poll::Ready(response);
+                return Poll::Ready(Ok(response));
             }
             Poll::Pending => {
                 ready!(self.as_mut().poll_late(cx));
@@ -112,7 +138,7 @@ impl OriginFuture {
             }
         };
         let failed = self.upload.as_ref().and_then(UploadWatch::failure);
-        Poll::Ready(answer_for(failed.map_or(cause, Cause::Upload)))
+        Poll::Ready(Ok(answer_for(failed.map_or(cause, Cause::Upload))))
     }
 }
 
@@ -120,13 +146,13 @@ impl OriginFuture {
 /// endpoint's timers.
 #[derive(Debug)]
 struct HeadTimer {
-    origin: Origin,
+    origin: Arc<Shared>,
     since: Instant,
     timer: Option<IdleTimer>,
 }
 
 impl HeadTimer {
-    const fn new(origin: Origin, since: Instant) -> Self {
+    const fn new(origin: Arc<Shared>, since: Instant) -> Self {
         Self {
             origin,
             since,
@@ -135,26 +161,26 @@ impl HeadTimer {
     }
 
     fn limit(&self) -> Duration {
-        self.origin.0.config.head_timeout
+        self.origin.config.head_timeout
     }
 
     fn body_idle_timeout(&self) -> Duration {
-        self.origin.0.config.body_idle_timeout
+        self.origin.config.body_idle_timeout
     }
 
     /// Ready once the wait is longer than the limit.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit();
-        let times = &self.origin.0.times;
+        let times = &self.origin.times;
         alarm::poll_for(cx, limit, || times.since(self.since)).unwrap_or_else(|| {
-            let spare = &self.origin.0.timers;
+            let spare = &self.origin.timers;
             let timer = self.timer.get_or_insert_with(|| spare.take());
             timer.poll_waiting(cx, limit)
         })
     }
 
     fn begin_anew(&mut self) {
-        self.since = self.origin.0.times.start();
+        self.since = self.origin.times.start();
         if let Some(timer) = &mut self.timer {
             timer.moved();
         }
@@ -164,15 +190,9 @@ impl HeadTimer {
 impl Drop for HeadTimer {
     fn drop(&mut self) {
         if let Some(timer) = self.timer.take() {
-            self.origin.0.timers.put(timer);
+            self.origin.timers.put(timer);
         }
     }
-}
-
-fn pass(response: Response<Incoming>, idle: Duration) -> Response<ResponseBody> {
-    let mut response = response.map(|body| ResponseBody::streamed(body, idle));
-    strip_response(response.headers_mut());
-    response
 }
 
 fn answer_for(cause: Cause) -> Response<ResponseBody> {

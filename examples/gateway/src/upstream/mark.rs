@@ -33,6 +33,8 @@ pub(super) enum Lack {
     Descriptors,
     /// Local ports or addresses to connect from.
     Ports,
+    /// A client towards the endpoint that has not been called before.
+    Origin,
 }
 
 impl Lack {
@@ -51,6 +53,7 @@ impl Lack {
         match self {
             Self::Descriptors => "no_descriptors",
             Self::Ports => "no_ports",
+            Self::Origin => "origin_spent",
         }
     }
 }

@@ -94,14 +94,18 @@ static OURS: [HeaderName; 4] = [
 ];
 
 /// A client towards one endpoint, with its pool of connections; clones share both.
+///
+/// One that has been called is spent, and a clone is made before: that is what the router does for each
+/// request. The call takes along what the clone holds, where another reference would be counted
+/// just after the request was moved to the heap, and the processor would wait for all of that to be written.
+/// Called again it answers that the gateway has nothing to answer with.
 #[derive(Clone, Debug)]
-pub struct Origin(Arc<Shared>);
+pub struct Origin(Option<Arc<Shared>>);
 
 // Cloned for each request, so behind one pointer.
 #[derive(Debug)]
 struct Shared {
     client: Client<Connector, RequestBody>,
-    authority: Authority,
     /// The authority of the URIs that the client is given.
     key: Authority,
     /// The endpoint's own `Host`.
@@ -115,8 +119,8 @@ struct Shared {
 impl Origin {
     /// A client towards `authority`, whose answers are timed into `times`: each head that comes, and
     /// nothing of what is dropped before. It connects when it is first called.
-    pub fn new(authority: Authority, config: OriginConfig, times: HeadTimes) -> Self {
-        let connector = Connector::new(&authority, config.connect_timeout);
+    pub fn new(authority: &Authority, config: OriginConfig, times: HeadTimes) -> Self {
+        let connector = Connector::new(authority, config.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -134,27 +138,23 @@ impl Origin {
             // Sent as `:authority`.
             Protocol::Http2 => authority.clone(),
         };
-        Self(Arc::new(Shared {
+        Self(Some(Arc::new(Shared {
             client,
-            host: host(&authority),
-            authority,
+            host: host(authority),
             key,
             config,
             timers: SpareTimers::default(),
             times,
-        }))
+        })))
     }
+}
 
-    /// The endpoint's authority, from the configuration.
-    pub fn authority(&self) -> &Authority {
-        &self.0.authority
-    }
-
+impl Shared {
     /// Turns a request towards the endpoint: its authority, and of the client's only the path.
     fn aim(&self, request: &mut Request<RequestBody>) {
-        let Shared {
+        let Self {
             config, key, host, ..
-        } = &*self.0;
+        } = self;
         let target = std::mem::take(request.uri_mut());
         let path = target.into_parts().path_and_query;
         let path = path.unwrap_or(PathAndQuery::from_static("/"));
@@ -191,13 +191,16 @@ impl Service<Request<RequestBody>> for Origin {
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> OriginFuture {
-        let start = self.0.times.start();
-        self.aim(&mut request);
+        let Some(origin) = self.0.take() else {
+            return OriginFuture::spent();
+        };
+        let start = origin.times.start();
+        origin.aim(&mut request);
         let upload = request.body().watch();
-        if upload.is_some() && self.0.config.protocol == Protocol::Http1 {
+        if upload.is_some() && origin.config.protocol == Protocol::Http1 {
             frame(&mut request);
         }
-        OriginFuture::new(self.0.client.request(request), upload, self.clone(), start)
+        OriginFuture::new(origin.client.request(request), upload, origin, start)
     }
 }
 
@@ -257,11 +260,11 @@ mod tests {
     ) -> Request<RequestBody> {
         let mut of = self::config();
         config(&mut of);
-        let origin = Origin::new(Authority::from_static(at), of, times());
+        let origin = Origin::new(&Authority::from_static(at), of, times());
         let mut request = Request::builder().uri(uri).header(HOST, "shop.example");
         request = request.version(Version::HTTP_10);
         let mut request = request.body(RequestBody::empty()).unwrap();
-        origin.aim(&mut request);
+        origin.0.unwrap().aim(&mut request);
         request
     }
 
@@ -306,9 +309,9 @@ mod tests {
 
     #[test]
     fn a_request_that_names_no_host_gets_the_endpoints_own() {
-        let origin = Origin::new(Authority::from_static(ENDPOINT), config(), times());
+        let origin = Origin::new(&Authority::from_static(ENDPOINT), config(), times());
         let mut request = Request::new(RequestBody::empty());
-        origin.aim(&mut request);
+        origin.0.unwrap().aim(&mut request);
         assert_eq!(request.headers()[HOST], ENDPOINT);
     }
 }

@@ -18,11 +18,13 @@ mod jaeger;
 mod process;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use jaeger::Jaeger;
 use process::{FREE, Process};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The trace and the span that the client claims, and that an edge does not believe.
 pub(crate) const CLAIMED: (&str, &str) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
@@ -31,13 +33,19 @@ const USAGE: &str =
     "expected the paths of buttress-gateway and buttress-example-tracing, and perhaps --keep";
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
-        [gateway, services] => check(gateway, services, false).await,
-        [gateway, services, "--keep"] => check(gateway, services, true).await,
+    let (gateway, services, keep) = match words[..] {
+        [gateway, services] => (gateway, services, false),
+        [gateway, services, "--keep"] => (gateway, services, true),
         _ => panic!("{USAGE}"),
+    };
+    let mut told_to_end = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        () = check(gateway, services, keep) => ExitCode::SUCCESS,
+        // Not at once: what was started ends with what is dropped here.
+        _ = told_to_end.recv() => ExitCode::FAILURE,
     }
 }
 

@@ -20,11 +20,12 @@ pub(crate) fn take<B>(
         return inherit(config, counters, request.headers_mut(), id);
     }
     let headers = request.headers();
-    let ours = find(&config.header, headers).map(|value| (&config.header, value));
-    let mut also_read = config.also_read.iter();
-    let other = also_read.find_map(|name| Some((name, find(name, headers)?)));
-    let (is_ours, others) = (ours.is_some(), other.is_some());
-    let value = match ours.or(other).map(|sent| read(id, sent, headers)) {
+    let Found {
+        first,
+        is_ours,
+        others,
+    } = find(config, headers);
+    let value = match first.map(|sent| read(id, sent, headers)) {
         Some(Ok(value)) if config.trust.believes(request) => {
             let value = value.clone();
             counters.count(Counted::Accepted);
@@ -99,22 +100,66 @@ fn mint(
     value
 }
 
+/// What a request says of its ID.
+struct Found<'c, 'r> {
+    /// The first of the names that are read which is there, and its first value.
+    first: Option<(&'c HeaderName, &'r HeaderValue)>,
+    /// Whether that is the one that goes inward.
+    is_ours: bool,
+    /// Whether a name is there that does not go inward.
+    others: bool,
+}
+
 /// So many names are compared faster than one is hashed: most differ in length already, or are known
 /// to HTTP.
 const FEW: usize = 12;
 
-/// The first value of `name`.
 // A call of its own: inside a longer function its few variables do not stay in registers.
 #[inline(never)]
-fn find<'r>(name: &HeaderName, headers: &'r HeaderMap) -> Option<&'r HeaderValue> {
-    if headers.keys_len() > FEW {
-        return headers.get(name);
+fn find<'c, 'r>(config: &'c Config, headers: &'r HeaderMap) -> Found<'c, 'r> {
+    if let [other] = config.also_read.as_slice()
+        && headers.keys_len() <= FEW
+        && headers.keys_len() == headers.len()
+    {
+        return find_two(&config.header, other, headers);
     }
-    let place = headers.keys().position(|key| key == name)?;
-    if headers.keys_len() < headers.len() {
-        return headers.get(name);
+    let value = |name| Some((name, headers.get(name)?));
+    let ours = value(&config.header);
+    let other = config.also_read.iter().find_map(value);
+    Found {
+        first: ours.or(other),
+        is_ours: ours.is_some(),
+        others: other.is_some(),
     }
-    headers.values().nth(place)
+}
+
+/// One look at each of a few names, of which none repeats.
+#[inline]
+fn find_two<'c, 'r>(
+    header: &'c HeaderName,
+    other: &'c HeaderName,
+    headers: &'r HeaderMap,
+) -> Found<'c, 'r> {
+    const NOWHERE: usize = usize::MAX;
+    let (mut ours, mut theirs) = (NOWHERE, NOWHERE);
+    for (place, name) in headers.keys().enumerate() {
+        if name == header {
+            ours = place;
+        } else if name == other {
+            theirs = place;
+        }
+    }
+    let is_ours = ours != NOWHERE;
+    let (name, place) = if is_ours {
+        (header, ours)
+    } else {
+        (other, theirs)
+    };
+    Found {
+        first: headers.values().nth(place).map(|value| (name, value)),
+        is_ours,
+        others: theirs != NOWHERE,
+    }
 }
 
 /// The value of `name`, if it is there; an error if it is there more than once.

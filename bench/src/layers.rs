@@ -1,7 +1,6 @@
-//! Comparisons of single layers: a program of their own (`src/bin/layers`), built when asked for.
+//! Comparisons of single layers: two programs of their own (`src/calls`), built when asked for.
 //!
-//! Its allocator counts. That costs every allocation a look at a thread-local variable, which the
-//! yardstick of the gateway, who shares this program, must not pay.
+//! Theirs is another allocator than that of this one, which is the yardstick of the gateway.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -18,15 +17,13 @@ pub(crate) struct Options {
 
 /// Runs the comparison `name`, which prints for itself.
 pub(crate) fn compare(name: &str, options: &Options) -> Result<(), Error> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let status = Command::new(cargo)
-        .args(["run", "--release", "--quiet", "--bin", "layers"])
-        .args([
-            "--manifest-path",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-        ])
-        .arg("--")
-        .arg(name)
+    // The one that is run asks the other.
+    let built = cargo("build").args(["--bin", "layers-counted"]).status()?;
+    if !built.success() {
+        return Err("layers-counted cannot be built".into());
+    }
+    let status = cargo("run")
+        .args(["--bin", "layers", "--", name])
         .args(&options.rest)
         .status()?;
     if status.success() {
@@ -34,4 +31,13 @@ pub(crate) fn compare(name: &str, options: &Options) -> Result<(), Error> {
     } else {
         Err(format!("the comparison of {name} failed").into())
     }
+}
+
+/// Cargo, to do `what` with this package.
+fn cargo(what: &str) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.args([what, "--release", "--quiet", "--manifest-path"]);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    command
 }

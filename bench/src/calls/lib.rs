@@ -5,25 +5,27 @@
 //! CPU time; on two threads, each on a core of its own, in the time that passes. A round in which a
 //! thread lost its core to another program does not count. The median says what to expect, the
 //! minimum what the code costs.
+//!
+//! Two programs are made of it. An allocator that counts looks at a thread-local variable each time, which is no
+//! layer's doing: `layers` measures with the allocator that a program has if it chooses none, and has
+//! `layers-counted` count allocations and bytes.
 
 mod breaker;
 mod cores;
 mod correlation;
+mod counted;
 mod drive;
 mod latency;
 mod measure;
 mod report;
 mod route;
 
-use std::alloc::System;
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mockalloc::Mockalloc;
 
-/// The allocator that a program has if it chooses none, and a count of what it is asked for.
-#[global_allocator]
-static ALLOCATOR: Mockalloc<System> = Mockalloc(System);
+use crate::report::Row;
 
 /// What a comparison may fail with; it is printed and ends the program.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -61,14 +63,55 @@ pub(crate) struct Options {
     rounds: u32,
 }
 
-fn main() -> ExitCode {
-    let outcome = match Arguments::parse().comparison {
-        Comparison::Breaker(options) => breaker::compare(options),
-        Comparison::Correlation(options) => correlation::compare(options),
-        Comparison::Latency(options) => latency::compare(options),
-        Comparison::Route(options) => route::compare(options),
-    };
-    match outcome {
+impl Comparison {
+    fn run(&self) -> Result<Vec<Row>, Error> {
+        match *self {
+            Self::Breaker(options) => breaker::compare(options),
+            Self::Correlation(options) => correlation::compare(options),
+            Self::Latency(options) => latency::compare(options),
+            Self::Route(options) => route::compare(options),
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Breaker(_) => "breaker",
+            Self::Correlation(_) => "correlation",
+            Self::Latency(_) => "latency",
+            Self::Route(_) => "route",
+        }
+    }
+
+    const fn options(&self) -> Options {
+        match self {
+            Self::Breaker(options)
+            | Self::Correlation(options)
+            | Self::Latency(options)
+            | Self::Route(options) => *options,
+        }
+    }
+}
+
+/// What `layers` does: measures, and has somebody else count.
+pub fn measured() -> ExitCode {
+    ended(|comparison| {
+        let counted = counted::lines(comparison.name())?;
+        let mut rows = comparison.run()?;
+        report::adopt(&mut rows, &counted)?;
+        Ok(rows)
+    })
+}
+
+/// What `layers-counted` does, whose allocator counts: the same, and its times are nobody's.
+pub fn counted() -> ExitCode {
+    ended(Comparison::run)
+}
+
+fn ended(run: impl FnOnce(&Comparison) -> Result<Vec<Row>, Error>) -> ExitCode {
+    let comparison = Arguments::parse().comparison;
+    let written = run(&comparison)
+        .and_then(|rows| report::write(&mut io::stdout().lock(), &rows, comparison.options().json));
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

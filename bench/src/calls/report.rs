@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Number;
 
 use crate::Error;
+use crate::counted::Counted;
 use crate::measure::Measured;
 
 /// One line: times, or what is held.
@@ -63,6 +64,25 @@ impl Row {
     }
 }
 
+/// Takes over what the program whose allocator counts has said.
+pub(crate) fn adopt(rows: &mut [Row], counted: &[Counted]) -> Result<(), Error> {
+    for row in rows {
+        let (bench, name) = (row.bench(), row.name());
+        let said = counted
+            .iter()
+            .find(|it| it.bench == bench && it.name == name);
+        let said = said.ok_or_else(|| format!("{bench} of {name} was not counted"))?;
+        match row {
+            Row::Time(row) => row.allocs = said.allocs.clone(),
+            Row::Memory(row) => {
+                row.bytes = said.bytes.unwrap_or_default();
+                row.allocs = said.allocs.as_u64().unwrap_or_default();
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Writes the table, or one JSON object a line.
 pub(crate) fn write(out: &mut impl Write, rows: &[Row], json: bool) -> Result<(), Error> {
     if json {
@@ -111,6 +131,13 @@ impl Row {
         match self {
             Self::Time(row) => row.bench,
             Self::Memory(row) => row.bench,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Time(row) => row.name,
+            Self::Memory(row) => row.name,
         }
     }
 }

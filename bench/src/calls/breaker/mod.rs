@@ -18,6 +18,9 @@
 //! is a breaker that is asked before a call and told after it. recloser and failsafe are no services:
 //! they guard the future of the call, in the thinnest service there can be.
 //!
+//! No peer has keys. Beside `keyed/…` stands a plain map of as many values, each as large as a breaker and cloned
+//! as one is: what it takes is the memory's doing.
+//!
 //! A peer that does not have a rule has no row. tower-resilience looks at every call of a time window
 //! again at each call, so its `closed/time` grows with the number of calls that are made.
 
@@ -29,11 +32,10 @@ mod origin;
 mod recloser;
 mod tower_resilience;
 
-use std::io;
 use std::time::Duration;
 
 use crate::measure::{Candidate, measure};
-use crate::report::{self, Row};
+use crate::report::Row;
 use crate::{Error, Options};
 
 /// The circuits that are open stay so: longer than any comparison takes.
@@ -59,15 +61,15 @@ const BENCHES: [&str; 8] = [
     "keyed/lookup-few",
 ];
 
-/// Measures and prints.
-pub(crate) fn compare(options: Options) -> Result<(), Error> {
+/// Measures.
+pub(crate) fn compare(options: Options) -> Result<Vec<Row>, Error> {
     // Measured first: nothing that a candidate leaves behind is counted.
     let memory = memory::rows()?;
     let candidates = candidates()?;
     let measured = measure(&candidates, options.rounds, 2)?;
     let mut rows: Vec<Row> = measured.iter().map(Row::of).collect();
     rows.extend(memory);
-    report::write(&mut io::stdout().lock(), &rows, options.json)
+    Ok(rows)
 }
 
 /// Of every bench first ours, then the peers'.

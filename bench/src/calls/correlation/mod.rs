@@ -7,9 +7,9 @@
 //! | `correlation/accepted/full` | a valid ID beside the headers and extensions of a real request |
 //! | `correlation/minted/full` | the headers and extensions of a real request |
 //!
-//! The baseline makes the request and the response, the same for all, and is reported as it is; what
-//! is reported of the layers is what they add: the difference of the medians, of the minima and of the
-//! allocations. In the bare exchanges a layer also pays for the first header and the first extension
+//! The baseline makes the request and the response, the same for all but for the name of the header that each
+//! layer reads by default, and is reported as it is; what is reported of the layers is what they add: the
+//! difference of the medians, of the minima and of the allocations. In the bare exchanges a layer also pays for the first header and the first extension
 //! of a map, several allocations each; in the full ones for its own alone.
 //!
 //! buttress is `CorrelationLayer`, tower-http `SetRequestIdLayer` and `PropagateRequestIdLayer`. Both
@@ -17,28 +17,28 @@
 
 mod exchange;
 
-use std::io;
-
 use buttress_correlation::{Config, CorrelationLayer, Trust, X_CORRELATION_ID, X_REQUEST_ID};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_layer::Layer;
 
 use self::exchange::{Exchange, Head, Origin};
 use crate::measure::{Candidate, Measured, measure};
-use crate::report::{self, Row, median, minimum};
+use crate::report::{Row, median, minimum};
 use crate::{Error, Options};
 
 const BASELINE: &str = "baseline";
+const TOWER_HTTP: &str = "tower-http";
+/// Of a shorter header.
+const THEIR_BASELINE: &str = "baseline/theirs";
 
-/// Measures and prints.
-pub(crate) fn compare(options: Options) -> Result<(), Error> {
+/// Measures.
+pub(crate) fn compare(options: Options) -> Result<Vec<Row>, Error> {
     let candidates = candidates()?;
     let measured = measure(&candidates, options.rounds, 1)?;
-    let rows: Vec<Row> = measured
+    Ok(measured
         .iter()
         .map(|one| over_baseline(one, &measured))
-        .collect();
-    report::write(&mut io::stdout().lock(), &rows, options.json)
+        .collect())
 }
 
 fn candidates() -> Result<Vec<Candidate>, Error> {
@@ -76,16 +76,17 @@ fn candidates() -> Result<Vec<Candidate>, Error> {
     let mut candidates = Vec::new();
     for (bench, exchange) in exchanges {
         let origin = Origin(exchange.head);
-        candidates.push(exchange.with(bench, BASELINE, X_REQUEST_ID.clone(), origin)?);
+        candidates.push(exchange.with(bench, BASELINE, X_CORRELATION_ID.clone(), origin)?);
         candidates.push(exchange.with(
             bench,
             "buttress",
             X_CORRELATION_ID.clone(),
             buttress.layer(origin),
         )?);
+        candidates.push(exchange.with(bench, THEIR_BASELINE, X_REQUEST_ID.clone(), origin)?);
         candidates.push(exchange.with(
             bench,
-            "tower-http",
+            TOWER_HTTP,
             X_REQUEST_ID.clone(),
             tower_http(origin),
         )?);
@@ -103,10 +104,14 @@ where
 }
 
 fn over_baseline(one: &Measured, all: &[Measured]) -> Row {
+    let name = match one.name {
+        BASELINE | THEIR_BASELINE => return Row::of(one),
+        TOWER_HTTP => THEIR_BASELINE,
+        _ => BASELINE,
+    };
     let baseline = all
         .iter()
-        .find(|other| other.bench == one.bench && other.name == BASELINE)
-        .filter(|_| one.name != BASELINE);
+        .find(|other| other.bench == one.bench && other.name == name);
     let Some(baseline) = baseline else {
         return Row::of(one);
     };

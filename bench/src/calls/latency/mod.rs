@@ -35,10 +35,8 @@ mod prometheus_client;
 mod samples;
 mod traced;
 
-use std::io;
-
 use crate::measure::{Candidate, measure};
-use crate::report::{self, Row};
+use crate::report::Row;
 use crate::{Error, Options};
 
 /// The order of the rows.
@@ -55,8 +53,8 @@ const BENCHES: [&str; 7] = [
 /// The routes that a look-up finds its own among.
 const ROUTES: usize = 100;
 
-/// Measures and prints.
-pub(crate) fn compare(options: Options) -> Result<(), Error> {
+/// Measures.
+pub(crate) fn compare(options: Options) -> Result<Vec<Row>, Error> {
     // Measured first: nothing that a candidate leaves behind is counted.
     let memory = memory::rows()?;
     let mut rows: Vec<Row> = measure(&candidates()?, options.rounds, 2)?
@@ -65,7 +63,7 @@ pub(crate) fn compare(options: Options) -> Result<(), Error> {
         .collect();
     rows.extend(fold::rows(options.rounds)?);
     rows.extend(memory);
-    report::write(&mut io::stdout().lock(), &rows, options.json)
+    Ok(rows)
 }
 
 /// Of every bench first ours, then the peers'.

@@ -22,11 +22,9 @@ mod replica;
 mod tower;
 mod update;
 
-use std::io;
-
 use crate::cores::allowed;
 use crate::measure::{Candidate, measure};
-use crate::report::{self, Row};
+use crate::report::Row;
 use crate::{Error, Options};
 
 /// The sizes of pools, and the rows about them.
@@ -38,8 +36,8 @@ const SIZES: [(usize, [&str; 3]); 3] = [
 /// Endpoints of a large pool.
 const MANY: usize = 10_000;
 
-/// Measures and prints.
-pub(crate) fn compare(options: Options) -> Result<(), Error> {
+/// Measures.
+pub(crate) fn compare(options: Options) -> Result<Vec<Row>, Error> {
     // Before this thread is pinned to one of them.
     let cores = allowed()?;
     // Measured first: nothing that a candidate leaves behind is counted.
@@ -49,7 +47,7 @@ pub(crate) fn compare(options: Options) -> Result<(), Error> {
     rows.extend(measured.iter().map(Row::of));
     rows.extend(update::rows(options.rounds, &cores)?);
     rows.push(memory);
-    report::write(&mut io::stdout().lock(), &rows, options.json)
+    Ok(rows)
 }
 
 /// Of every bench first ours, then the peers'.

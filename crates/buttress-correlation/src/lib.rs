@@ -55,7 +55,7 @@
 //! each of the two extension maps, one header value for the echo and, where the ID is minted, one for
 //! the request; without the maps ([`Config::extensions`]) the header values alone. The first threads
 //! count without a locked instruction, others with a relaxed one; the configuration is read without a lock;
-//! the wall clock is read once a millisecond and thread. `cargo compare correlation` measures it.
+//! the wall clock and the generator are asked once a millisecond and thread. `cargo compare correlation` measures it.
 //! The name of each header that is ever configured is kept as long as the process.
 //!
 //! # From an ID to its story
@@ -103,7 +103,6 @@ mod id;
 mod invalid;
 mod layer;
 mod live;
-mod millis;
 mod mint;
 mod name;
 mod propagate;
@@ -113,6 +112,7 @@ mod spawn;
 mod take;
 mod trust;
 mod uuid_text;
+mod v7;
 
 pub use config::{Config, X_CORRELATION_ID, X_REQUEST_ID};
 pub use current::Scoped;

@@ -8,15 +8,16 @@ use uuid::Uuid;
 
 use crate::CorrelationId;
 use crate::id::shared_header_value;
-use crate::millis::{self, unix_millis};
 use crate::uuid_text::{Halves, UuidText};
+use crate::v7;
 
 /// How a new ID is made.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Mint {
     /// UUIDv7: sorts by the time it was made, and tells that time. From the system's wall clock and
-    /// a generator of the thread; shares nothing between threads.
+    /// a generator of the thread; shares nothing between threads. Those that a thread makes in one millisecond
+    /// follow one another at random distances: whoever has one may guess the next in some 2³² attempts.
     #[default]
     UuidV7,
     /// UUIDv4: random, tells nothing.
@@ -59,7 +60,7 @@ impl Mint {
     /// Does what takes long the first time, before a request has to wait for it.
     pub(crate) fn prepare(&self) {
         if let Self::UuidV7 = self {
-            millis::prepare();
+            v7::prepare();
         }
     }
 
@@ -67,7 +68,7 @@ impl Mint {
     #[inline]
     fn uuid(&self) -> Result<UuidText, &(dyn Fn() -> CorrelationId + Send + Sync)> {
         Ok(UuidText::of(match self {
-            Self::UuidV7 => v7(),
+            Self::UuidV7 => v7::next(),
             Self::UuidV4 => v4(),
             Self::With(generate) => return Err(&**generate),
         }))
@@ -91,15 +92,6 @@ impl CorrelationId {
 #[inline]
 fn v4() -> Halves {
     Uuid::new_v4().as_u64_pair()
-}
-
-/// Without a shared counter: order within a millisecond is not worth a lock.
-#[inline]
-fn v7() -> Halves {
-    // The time stands in the upper 48 bits; version and variant stand where they do in v4.
-    const RANDOM: u64 = 0x0fff;
-    let (high, low) = v4();
-    (unix_millis() << 16 | 0x7000 | high & RANDOM, low)
 }
 
 impl fmt::Debug for Mint {

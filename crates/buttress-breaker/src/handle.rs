@@ -121,7 +121,7 @@ impl BreakerHandle {
             share: machine.circuit.share(),
             transitions: machine.transitions().to_vec(),
             verdict: machine.verdict.clone(),
-            opened_by: machine.opened_by.clone(),
+            opened_by: machine.opened_by.as_deref().cloned(),
             events_dropped: machine.events_dropped,
         })
     }
@@ -132,7 +132,7 @@ impl BreakerHandle {
     pub fn opened_by(&self) -> Option<Verdict> {
         let shared = self.breaker.shared();
         let now = shared.clock().now();
-        shared.with_at(now, |machine| machine.opened_by.clone())
+        shared.with_at(now, |machine| machine.opened_by.as_deref().cloned())
     }
 
     /// Every change of state from now on.

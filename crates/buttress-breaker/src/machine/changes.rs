@@ -68,7 +68,7 @@ impl Machine {
         self.asked_until = Instant::ORIGIN;
         self.count(&transition, &verdict);
         if transition.to == State::Open {
-            self.opened_by = Some(verdict.clone());
+            self.opened_by = Some(Box::new(verdict.clone()));
         }
         self.verdict = Some(verdict.clone());
         self.tell(Some(transition), verdict);

@@ -36,8 +36,8 @@ pub(crate) struct Machine {
     pub(crate) calls: Calls,
     pub(crate) stale: u64,
     pub(crate) verdict: Option<Verdict>,
-    /// Why the circuit opened last.
-    pub(crate) opened_by: Option<Verdict>,
+    /// Why the circuit opened last. Most breakers never do, and are kept small.
+    pub(crate) opened_by: Option<Box<Verdict>>,
     /// The places of the rules whose firing was reported while observing, as long as it goes on.
     reported: Vec<usize>,
     until: Instant,

@@ -9,25 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use buttress_core::attempt::Attempt;
 use buttress_core::classify::ClassifyHttp;
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::replay::Replayable;
 use buttress_core::spawn::Spawn;
-use bytes::Buf;
-use http::header::UPGRADE;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::background::caught;
+use crate::copied::{self, read};
 use crate::future::ResponseFuture;
 use crate::pool::{Pick, Pool};
 
-/// So much of an answer to a copy is read; more would show nothing new.
-const ENOUGH: usize = 64 << 10;
-/// And for so long: a stream of events ends some day, or never.
+/// An answer to a copy is read for so long at most: a stream of events ends some day, or never.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 /// For so long endpoints that are due a probe wait for a request that can be copied, before one that
 /// cannot is the probe.
@@ -231,33 +227,12 @@ where
     .await;
 }
 
-async fn read(body: impl Body) {
-    let mut body = pin!(body);
-    let mut left = ENOUGH;
-    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let read = frame.data_ref().map_or(0, Buf::remaining);
-        match left.checked_sub(read) {
-            Some(rest) => left = rest,
-            None => return,
-        }
-    }
-}
-
 /// A copy of a request that may be made without harm: it asks for nothing to be done, and has no body.
 /// An idempotent one that does something is not copied: the first to come would change what the other is
 /// answered. Nor is a handshake, of which there is but one connection.
 fn copy<B: Replayable>(request: &Request<B>) -> Option<Request<B>> {
-    if !request.method().is_safe() || request.headers().contains_key(UPGRADE) {
-        return None;
-    }
-    let mut copy = Request::new(request.body().copy_if_none()?);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    copy.extensions_mut().insert(Attempt::copy());
-    Some(copy)
+    let is_safe = request.method().is_safe();
+    is_safe.then(|| copied::copy(request)).flatten()
 }
 
 impl fmt::Debug for ByCopies {

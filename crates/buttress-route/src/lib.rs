@@ -98,6 +98,7 @@
 //!   one, and who was slow or silent is looked at again within seconds: `tests/hedged.rs`.
 //! - A canary takes its share and no more, and none when it does worse, where [`split`] is asked for:
 //!   `tests/split.rs`.
+//! - A shadow is given copies, where [`mirror`] is asked for, and no user waits for it: `tests/mirror.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -147,6 +148,7 @@ mod background;
 mod bids;
 pub mod check;
 mod config;
+mod copied;
 mod departed;
 pub mod discover;
 mod endpoint;
@@ -160,6 +162,7 @@ mod ledger;
 mod levels;
 mod members;
 mod metrics;
+pub mod mirror;
 mod peers;
 mod permit;
 mod policy;

@@ -13,6 +13,7 @@ use buttress::core::spawn::Spawn;
 use buttress::latency::{Config, LatencyHandle, LatencyLayer, Objective};
 use buttress::route::check::{CheckFailed, CheckFn, Checks};
 use buttress::route::discover::{Discovery, Node, WatchedFile};
+use buttress::route::mirror::{self, MirrorHandle, MirrorLayer};
 use buttress::route::split::{self, SplitHandle, SplitLayer};
 use buttress::route::{self, Endpoint, HealthRouter, RouterHandle};
 use buttress::telemetry::audit::{self, Audit};
@@ -61,6 +62,7 @@ async fn others(metrics: &Metrics) {
     metrics.register(Arc::new(calls(&time).await));
     metrics.register(Arc::new(keyed().handle()));
     metrics.register(Arc::new(split()));
+    metrics.register(Arc::new(mirrored()));
     metrics.register(Arc::new(discovered()));
     metrics.register(Arc::new(checked().await));
     let (_, guard) = telemetry::Config::new("everything")
@@ -77,6 +79,14 @@ async fn others(metrics: &Metrics) {
 fn split() -> SplitHandle {
     let nothing = tower::service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
     let layer = SplitLayer::new(split::Config::new("everything"), nothing).unwrap();
+    layer.handle()
+}
+
+/// A shadow that nobody has asked for anything.
+fn mirrored() -> MirrorHandle {
+    let nothing = tower::service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+    let spawn = Spawn::current().unwrap();
+    let layer = MirrorLayer::new(mirror::Config::new("everything"), nothing, spawn).unwrap();
     layer.handle()
 }
 

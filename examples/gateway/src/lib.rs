@@ -19,6 +19,7 @@
 pub mod audit;
 pub mod body;
 pub mod called;
+mod checks;
 pub mod cli;
 pub mod config;
 pub mod demo;

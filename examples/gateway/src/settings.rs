@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
+use buttress::core::config::ConfigError;
 use buttress::correlation;
+use buttress::route::check::{Checks, HttpCheck};
 use buttress::route::{self, Affinity, Policy, Rules, failover};
 
+use crate::body::RequestBody;
 use crate::config::{
-    Endpoint, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, RouteBreaker, Trust,
+    Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolFailover, PoolHealth, PoolPick,
+    RouteBreaker, Trust,
 };
 use crate::networks::FromWithin;
 
@@ -62,6 +66,39 @@ pub fn router(pool: &Pool) -> route::Config {
         .circuit(circuit)
         .max_ejected(max_ejected)
         .decay(decay)
+}
+
+/// How often endpoints are asked where nothing is said.
+pub fn checks_by_default() -> Checks {
+    Checks::default()
+}
+
+/// How often the endpoints of a pool are asked, and what it takes to believe them.
+pub fn checks(check: &PoolCheck) -> Checks {
+    checks_by_default()
+        .interval(check.interval)
+        .suspect_interval(check.suspect_interval)
+        .timeout(check.timeout)
+        .rise(check.rise)
+        .fall(check.fall)
+}
+
+/// What endpoints are asked over HTTP; `None` if they are not.
+pub fn http_check(kind: &PoolCheckKind) -> Result<Option<HttpCheck<RequestBody>>, ConfigError> {
+    let PoolCheckKind::Http {
+        path,
+        statuses,
+        contains,
+    } = kind
+    else {
+        return Ok(None);
+    };
+    let check = HttpCheck::get(path)?;
+    let check = (statuses.iter()).fold(check, |check, &status| check.status(status..=status));
+    Ok(Some(match contains {
+        Some(text) => check.body_contains(text.clone()),
+        None => check,
+    }))
 }
 
 /// What is sent again to another endpoint of a pool.

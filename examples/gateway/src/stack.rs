@@ -19,7 +19,6 @@
 //! belongs to its route. What is not
 //! configured is not in the stack: a request does not carry the room for spans nobody records.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use buttress::breaker::{Breaker, BreakerService};
@@ -42,6 +41,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use tower_layer::Layer;
 
+use crate::checks::Client;
 use crate::config::{Config, Endpoint as PoolEndpoint, HostPolicy, Pool, Route};
 use crate::dispatch::Dispatch;
 use crate::ingress::Ingress;
@@ -221,7 +221,7 @@ impl Build {
         client: impl Fn(Origin, &Pool, &PoolEndpoint) -> O,
     ) -> Result<Stacks<O>, ConfigError>
     where
-        O: Clone + Debug + Send + Sync + 'static,
+        O: Client,
     {
         let pools = config.pools.iter().map(|pool| self.pool(pool, &client));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
@@ -242,7 +242,7 @@ impl Build {
         client: &impl Fn(Origin, &Pool, &PoolEndpoint) -> O,
     ) -> Result<(PoolStack<O>, PoolRoom), ConfigError>
     where
-        O: Clone + Debug + Send + Sync + 'static,
+        O: Client,
     {
         let config = settings::router(pool)
             .picked(self.observed)
@@ -266,6 +266,9 @@ impl Build {
             nothing()
         };
         let router = HealthRouter::new(config, endpoints)?.hedged(copies);
+        if let Some(check) = &pool.check {
+            O::check(&router.handle(), check, &self.spawn)?;
+        }
         let failover = settings::failover(pool).clock(self.clock.clone());
         let failover = FailoverLayer::new(failover)?;
         let name = pool.name.as_str().into();

@@ -271,6 +271,36 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "pool.p.health.max_ejected",
             "ratio",
         ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { fall = 2 }",
+            4,
+            "pool.p.check.path",
+            "kind = \"tcp\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { kind = \"tcp\", path = \"/\" }",
+            4,
+            "pool.p.check.path",
+            "remove it",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { path = \"healthz\" }",
+            4,
+            "pool.p.check.path",
+            "begins with /",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { path = \"/\", statuses = [0] }",
+            4,
+            "pool.p.check.statuses",
+            "100 to 599",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\n[pool.check]\npath = \"/\"\ninterval = \"1ms\"",
+            1,
+            "pool.p.check.interval",
+            "10ms",
+        ),
     ];
     for (text, line, key, word) in table {
         let (at, of, message) = problem(&format!("[[pool]]\nname = \"p\"\n{text}\n{ROUTE}"));

@@ -1,8 +1,8 @@
 //! Active checks: endpoints are asked how they are, whether anybody uses them or not.
 //!
 //! [`RouterHandle::check`](crate::RouterHandle::check) begins them: every endpoint of the pool is asked
-//! again and again, through the service that requests take, by a [`Check`]: [`HttpCheck`], [`GrpcCheck`]
-//! or a function ([`CheckFn`]), which may as well do no more than connect.
+//! again and again, through the service that requests take, by a [`Check`]: [`HttpCheck`], [`GrpcCheck`],
+//! `TcpCheck` (feature `tcp`), which does no more than connect, or a function ([`CheckFn`]).
 //!
 //! ```
 //! use buttress_core::spawn::Spawn;
@@ -62,6 +62,8 @@ mod http;
 mod kind;
 mod read;
 mod schedule;
+#[cfg(feature = "tcp")]
+mod tcp;
 
 pub(crate) use drive::Answer;
 pub(crate) use schedule::Turn;
@@ -71,3 +73,5 @@ pub use function::CheckFn;
 pub use grpc::GrpcCheck;
 pub use http::HttpCheck;
 pub use kind::{Check, CheckError, CheckFailed};
+#[cfg(feature = "tcp")]
+pub use tcp::TcpCheck;

@@ -112,6 +112,14 @@ impl RequestBody {
     }
 }
 
+/// The body of a check, which has none.
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        debug_assert!(bytes.is_empty(), "a check of the gateway's sends no body");
+        Self::empty()
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = UploadError;

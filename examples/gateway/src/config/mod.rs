@@ -22,6 +22,7 @@
 //! # Ok::<(), buttress_gateway::config::ConfigError>(())
 //! ```
 
+mod pool;
 mod raw;
 mod report;
 mod validate;
@@ -34,9 +35,14 @@ use std::time::Duration;
 
 use buttress::correlation::Hosts;
 use buttress::telemetry::redact::Shape;
-use http::{HeaderName, StatusCode};
+use http::HeaderName;
 
 use crate::networks::Networks;
+
+pub use pool::{
+    Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolFailover, PoolHealth, PoolPick,
+    Protocol,
+};
 
 pub use report::{ConfigError, ConfigProblem};
 
@@ -337,160 +343,6 @@ pub enum Trust {
     Internal,
     /// Those of callers in these networks.
     Networks(Networks),
-}
-
-/// `[[pool]]`: endpoints that can stand in for each other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
-    /// Fit to be a label; no other pool has it.
-    pub name: String,
-    /// What is spoken to the endpoints.
-    pub protocol: Protocol,
-    /// Longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// Longest wait for a response's head once nothing more of the request is moving.
-    pub head_timeout: Duration,
-    /// Longest pause inside a response body.
-    pub body_idle_timeout: Duration,
-    /// How long an idle connection to an endpoint is kept.
-    pub keep_alive: Duration,
-    /// By what an endpoint is picked for a request.
-    pub pick: PoolPick,
-    /// What ties a request to an endpoint; there exactly if `pick` heeds it.
-    pub affinity: Option<PoolAffinity>,
-    /// Where the gateway stands, the largest part first and parted by `/`: who shares more of it is asked first.
-    pub locality: Option<String>,
-    /// At least one; no address twice.
-    pub endpoints: Vec<Endpoint>,
-    /// When an endpoint is thrown out.
-    pub health: PoolHealth,
-    /// What is sent again to another endpoint.
-    pub failover: PoolFailover,
-}
-
-/// What is spoken to a pool's endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2 without TLS, by prior knowledge.
-    Http2,
-}
-
-/// By what an endpoint of a pool is picked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PoolPick {
-    /// The least expected time to a good answer.
-    #[default]
-    ExpectedCost,
-    /// Each in its turn, by weight.
-    RoundRobin,
-    /// Any, whatever its weight.
-    Random,
-    /// Any, by weight.
-    WeightedRandom,
-    /// Of two the one with fewer requests in flight.
-    LeastRequest,
-    /// Of two the one with less peak latency times requests in flight.
-    PeakEwma,
-    /// The one that the request's key belongs to, unless it has a quarter more than its share of the load.
-    ConsistentHash,
-}
-
-/// What ties a request to an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PoolAffinity {
-    /// The value of this header.
-    Header(HeaderName),
-    /// The value of this cookie.
-    Cookie(String),
-    /// The path, without the query.
-    Path,
-}
-
-/// One endpoint of a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `host:port`, as written.
-    pub address: String,
-    /// The same, as part of a URI.
-    pub authority: http::uri::Authority,
-    /// What it resolved to when the file was read; new connections resolve afresh.
-    pub resolved: Vec<SocketAddr>,
-    /// Share of traffic, relative to the others of the pool; 0 takes none.
-    pub weight: u32,
-    /// 0 is asked first.
-    pub priority: u8,
-    /// Where it stands, as the pool's.
-    pub locality: Option<String>,
-}
-
-/// When an endpoint is thrown out of its pool, and how many may be out at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PoolHealth {
-    /// Failures in a row that throw it out.
-    pub consecutive_failures: NonZeroU32,
-    /// Whether copies of requests are the probes, where they can be.
-    pub probe_by_copies: bool,
-    /// How long it stays out before it is probed.
-    pub open_for: Duration,
-    /// Largest share of the pool that may be out at once, 0 to 1.
-    pub max_ejected: f64,
-    /// The time constant with which what was seen of an endpoint fades.
-    pub decay: Duration,
-    /// How much more than its share a priority bears before the next takes what it lacks; 1 or more.
-    pub overprovisioning: f64,
-    /// Whether requests are refused while every endpoint is out.
-    pub fail_closed: bool,
-}
-
-impl PoolHealth {
-    pub(crate) const DEFAULT: Self = Self {
-        consecutive_failures: NonZeroU32::new(5).unwrap(),
-        probe_by_copies: true,
-        open_for: Duration::from_secs(1),
-        max_ejected: 0.5,
-        decay: Duration::from_secs(10),
-        overprovisioning: 1.4,
-        fail_closed: false,
-    };
-}
-
-/// What is sent again to another endpoint of its pool where one failed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolFailover {
-    /// Whether anything is.
-    pub enabled: bool,
-    /// How often a request is sent at most, the first time among them.
-    pub attempts: NonZeroU32,
-    /// How long after it came.
-    pub within: Duration,
-    /// Answers that another endpoint might give better.
-    pub statuses: Vec<StatusCode>,
-    /// Longest request body that is held to be sent again, in bytes.
-    pub max_body: u64,
-    /// Whether a client's `Idempotency-Key` is believed.
-    pub idempotency_key: bool,
-    /// For each request that was answered well, so much of one may be sent again, 0 to 1.
-    pub budget: f64,
-}
-
-impl PoolFailover {
-    pub(crate) fn defaults() -> Self {
-        Self {
-            enabled: true,
-            attempts: NonZeroU32::MIN.saturating_add(2),
-            within: Duration::from_secs(10),
-            statuses: vec![
-                StatusCode::BAD_GATEWAY,
-                StatusCode::SERVICE_UNAVAILABLE,
-                StatusCode::GATEWAY_TIMEOUT,
-            ],
-            max_body: 64 << 10,
-            idempotency_key: false,
-            budget: 0.2,
-        }
-    }
 }
 
 /// `[[route]]`: which requests go to which pool, and the breaker that guards them.

@@ -115,6 +115,7 @@ pub(super) struct Pool {
     pub(super) locality: Text,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
     pub(super) health: Health,
+    pub(super) check: Option<Spanned<Check>>,
     pub(super) failover: Failover,
 }
 
@@ -151,6 +152,20 @@ pub(super) struct Health {
     pub(super) decay: Text,
     pub(super) overprovisioning: Real,
     pub(super) fail_closed: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Check {
+    pub(super) kind: Text,
+    pub(super) path: Text,
+    pub(super) statuses: Option<Vec<Spanned<i64>>>,
+    pub(super) body_contains: Text,
+    pub(super) interval: Text,
+    pub(super) suspect_interval: Text,
+    pub(super) timeout: Text,
+    pub(super) rise: Number,
+    pub(super) fall: Number,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,5 +1,6 @@
 //! From the file as written to a [`Config`] that cannot be wrong, with every problem noted.
 
+mod checks;
 mod observed;
 mod pools;
 mod routes;

@@ -123,6 +123,7 @@ fn pool() -> Pool {
             decay: Duration::from_secs(2),
             ..PoolHealth::DEFAULT
         },
+        check: None,
         // What fails is to be seen.
         failover: PoolFailover {
             enabled: false,

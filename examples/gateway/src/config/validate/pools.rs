@@ -10,7 +10,7 @@ use super::super::report::Report;
 use super::super::{
     Endpoint, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values,
 };
-use super::{choice, count, duration, named, ratio, resolve};
+use super::{checks, choice, count, duration, named, ratio, resolve};
 use crate::settings;
 
 pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Vec<Pool> {
@@ -43,6 +43,12 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
         let refused = [
             ("health", settings::router(&pool).validate().err()),
             ("failover", settings::failover(&pool).validate().err()),
+            (
+                "check",
+                pool.check
+                    .as_ref()
+                    .and_then(|it| settings::checks(it).validate().err()),
+            ),
         ];
         for (table, refused) in refused {
             if let Some(refused) = refused.filter(|_| report.len() == before) {
@@ -87,6 +93,10 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         locality: raw.locality.as_ref().map(|it| it.get_ref().clone()),
         endpoints: endpoints(raw.endpoints.as_ref(), &key, place, report),
         health: health(&raw.health, &key, report),
+        check: raw
+            .check
+            .as_ref()
+            .and_then(|check| checks::check(check, &key, report)),
         failover: failover(&raw.failover, &key, report),
     }
 }

@@ -55,8 +55,11 @@
 //! each of the two extension maps, one header value for the echo and, where the ID is minted, one for
 //! the request; without the maps ([`Config::extensions`]) the header values alone. The first threads
 //! count without a locked instruction, others with a relaxed one; the configuration is read without a lock;
-//! the wall clock and the generator are asked once a millisecond and thread. `cargo compare correlation` measures it.
-//! The name of each header that is ever configured is kept as long as the process.
+//! the wall clock and the generator are asked once a millisecond and thread. The name of each header that
+//! is ever configured is kept as long as the process.
+//!
+//! To a request with headers and extensions of its own an ID that is accepted adds 80 to 95 ns, one that is
+//! minted 160 to 170 (`cargo compare correlation`, `…/full`), where tower-http's request IDs add 132 and 260.
 //!
 //! # From an ID to its story
 //!

@@ -63,7 +63,8 @@ pub struct KeyedConfig {
 /// A look-up: one hash of the key, keyed at random, a read lock of one of 64 shards and a reference
 /// count; about 30 ns among 100,000 keys of which a hundred are in use, and as much more as the
 /// memory takes to bring what is in no cache: two lines of it, one after the other, the key's and its
-/// breaker's (`cargo compare breaker`, `keyed/lookup`). A key takes about 2.1 KiB at the
+/// breaker's (`cargo compare breaker`, `keyed/lookup`: where all 100,000 are asked in turn 690 ns, and a
+/// plain map of as many values as large takes 360). A key takes about 2.1 KiB at the
 /// defaults, 202 MiB for 100,000 of them (`cargo run --release -p buttress-breaker --example
 /// keyed_cost`).
 ///

@@ -1,0 +1,84 @@
+//! By what the file says that an origin is picked, on real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use buttress_gateway::config::Config;
+use buttress_gateway::gateway::Gateway;
+use buttress_gateway::server::Drain;
+use support::{Upstream, exchange};
+
+/// A gateway before a pool, of which the file says so.
+async fn gateway(pool: &str) -> SocketAddr {
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [[pool]]\nname = \"p\"\n{pool}\n[[route]]\nname = \"r\"\npath_prefix = \"/\"\npool = \"p\"\n"
+    );
+    let config = Config::parse("test.toml", &config).unwrap();
+    let gateway = Gateway::bind(&config, Drain::new()).await.unwrap();
+    let address = gateway.address();
+    tokio::spawn(gateway.run());
+    address
+}
+
+async fn upstreams() -> [Upstream; 3] {
+    [
+        Upstream::well().await,
+        Upstream::well().await,
+        Upstream::well().await,
+    ]
+}
+
+/// How many requests each has had.
+fn taken(upstreams: &[Upstream; 3]) -> [usize; 3] {
+    upstreams.each_ref().map(|it| it.heads().len())
+}
+
+async fn ask(gateway: SocketAddr, session: usize) {
+    let request = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\ncookie: a=b; session={session}\r\nconnection: close\r\n\r\n"
+    );
+    let answer = exchange(gateway, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn who_comes_with_one_cookie_is_sent_to_one_origin() {
+    let upstreams = upstreams().await;
+    let endpoints = upstreams.each_ref().map(|it| format!("\"{}\"", it.address));
+    let through = gateway(&format!(
+        "pick = \"consistent_hash\"\naffinity = \"cookie:session\"\nendpoints = [{}]",
+        endpoints.join(", ")
+    ))
+    .await;
+    for session in 0..20 {
+        let before = taken(&upstreams);
+        for _ in 0..4 {
+            ask(through, session).await;
+        }
+        let after = taken(&upstreams);
+        let homes = (0..3).filter(|&it| after[it] > before[it]);
+        assert_eq!(homes.count(), 1, "{before:?} {after:?}");
+    }
+    assert!(
+        taken(&upstreams).iter().all(|it| *it > 0),
+        "and not all to one"
+    );
+}
+
+#[tokio::test]
+async fn the_first_priority_and_whoever_has_a_weight_is_asked_and_nobody_else() {
+    let upstreams = upstreams().await;
+    let [first, drained, later] = upstreams.each_ref().map(|it| it.address);
+    let through = gateway(&format!(
+        "pick = \"round_robin\"\nendpoints = [\"{first}\", {{ address = \"{drained}\", weight = 0 }}, \
+         {{ address = \"{later}\", priority = 1 }}]"
+    ))
+    .await;
+    for session in 0..20 {
+        ask(through, session).await;
+    }
+    assert_eq!(taken(&upstreams), [20, 0, 0]);
+}

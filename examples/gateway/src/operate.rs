@@ -83,6 +83,9 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
     metrics.register(Arc::new(rooms.latency.clone()));
     for route in rooms.routes.iter() {
         metrics.register(Arc::new(route.breaker.clone()));
+        if let Some(mirror) = &route.mirror {
+            metrics.register(Arc::new(mirror.clone()));
+        }
     }
     for pool in rooms.pools.iter() {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
@@ -93,11 +96,16 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
 }
 
 /// One component per pool, by what its endpoints have shown, and one per route, by what its breaker
-/// says: the gateway is as well as the worst of them.
+/// says: the gateway is as well as the worst of them, shadows aside.
 fn health(rooms: &Rooms, readiness: &Readiness) -> Result<HealthHandle, ConfigError> {
     let health = Health::new().readiness(readiness.clone());
     let health = rooms.pools.iter().fold(health, |health, pool| {
-        health.critical(format!("pool {}", pool.name), of_pool(pool.clone()))
+        let (name, finding) = (format!("pool {}", pool.name), of_pool(pool.clone()));
+        if pool.shadow {
+            health.optional(name, finding)
+        } else {
+            health.critical(name, finding)
+        }
     });
     let health = rooms.routes.iter().fold(health, |health, route| {
         health.critical(

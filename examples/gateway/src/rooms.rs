@@ -11,6 +11,7 @@ use buttress::core::verdict::By;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
 use buttress::route::failover::FailoverHandle;
+use buttress::route::mirror::MirrorHandle;
 use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
 use crate::overrides::Told;
@@ -36,6 +37,8 @@ pub struct RouteRoom {
     pub name: Arc<str>,
     /// The breaker over its pool.
     pub breaker: BreakerHandle,
+    /// What becomes of copies of its requests, if there are any.
+    pub mirror: Option<MirrorHandle>,
 }
 
 /// One pool.
@@ -43,6 +46,8 @@ pub struct RouteRoom {
 pub struct PoolRoom {
     /// The pool's name.
     pub name: Arc<str>,
+    /// No route leads to it, and copies do: no client's answer depends on it.
+    pub shadow: bool,
     /// The pool.
     pub router: Arc<dyn PoolView>,
     /// What is sent again to another of its endpoints.

@@ -86,6 +86,7 @@ mod tests {
             path_prefix: (*prefix).into(),
             pool: 0,
             breaker: RouteBreaker::DEFAULT,
+            mirror: None,
         };
         Routes::new(&table.iter().map(route).collect::<Vec<_>>())
     }

@@ -7,12 +7,12 @@ use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
 use buttress::core::config::ConfigError;
 use buttress::correlation;
 use buttress::route::check::{Checks, HttpCheck};
-use buttress::route::{self, Affinity, Policy, Rules, failover};
+use buttress::route::{self, Affinity, Policy, Rules, failover, mirror};
 
 use crate::body::RequestBody;
 use crate::config::{
     Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolFailover, PoolHealth, PoolPick,
-    RouteBreaker, Trust,
+    Route, RouteBreaker, RouteMirror, Trust,
 };
 use crate::networks::FromWithin;
 
@@ -132,6 +132,23 @@ pub fn endpoint<S>(endpoint: &Endpoint, service: S) -> route::Endpoint<S> {
         .weight(endpoint.weight)
         .priority(endpoint.priority)
         .locality(endpoint.locality.as_deref().unwrap_or_default())
+}
+
+/// Where copies of a route's requests go; of one that has no mirror nowhere.
+pub fn mirror(route: &Route) -> mirror::Config {
+    let config = mirror::Config::new(route.name.as_str());
+    match route.mirror {
+        None => config.share(0.0),
+        Some(RouteMirror {
+            pool: _,
+            share,
+            max_in_flight,
+            timeout,
+        }) => config
+            .share(share)
+            .max_in_flight(max_in_flight)
+            .timeout(timeout),
+    }
 }
 
 /// By what a pool picks.

@@ -9,6 +9,7 @@
 //!   Named          which route it is, for span and line (likewise)
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
+//!   Mirror         copies of some requests to another pool, if the route's file says so
 //!   Failover       another endpoint where one failed, if the pool's file says so
 //!   HealthRouter   one endpoint of it
 //!     TracePropagate a span of its own for the attempt, and its headers (likewise)
@@ -31,6 +32,7 @@ use buttress::core::spawn::Spawn;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Hosts};
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
 use buttress::route::failover::{Failover, FailoverLayer};
+use buttress::route::mirror::{Mirror, MirrorLayer};
 use buttress::route::{ByCopies, HealthRouter};
 use buttress::telemetry::LogHandle;
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
@@ -57,7 +59,7 @@ use crate::upstream::{Origin, OriginConfig};
 type PoolStack<O> = Failover<HealthRouter<O, HttpStatus, ByCopies>>;
 /// What serves one route, over clients `O` of its endpoints. What they send is the request that came in,
 /// which carries its ID: there is nothing to propagate to.
-type RouteStack<O> = Latency<BreakerService<PoolStack<O>, Http>, Http>;
+type RouteStack<O> = Latency<BreakerService<Mirror<PoolStack<O>, PoolStack<O>>, Http>, Http>;
 /// The stack where spans or access lines are configured.
 pub type Observed = Ingress<
     Correlation<ServerSpan<AccessLog<Dispatch<Named<RouteStack<TracePropagate<Origin>>>>>>>,
@@ -174,6 +176,12 @@ fn traced(origin: Origin, pool: &Pool, endpoint: &PoolEndpoint) -> TracePropagat
         .layer(origin)
 }
 
+/// Whether no route leads to the pool of this index, and copies do.
+fn is_shadow(routes: &[Route], pool: usize) -> bool {
+    let copied = |route: &Route| route.mirror.is_some_and(|mirror| mirror.pool == pool);
+    routes.iter().any(copied) && routes.iter().all(|route| route.pool != pool)
+}
+
 /// What all pools and routes are built from.
 struct Build {
     /// Whether spans or access lines are told what was decided.
@@ -225,7 +233,10 @@ impl Build {
     {
         let pools = config.pools.iter().map(|pool| self.pool(pool, &client));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
-        let (stacks, pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        let (stacks, mut pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        for (index, pool) in pools.iter_mut().enumerate() {
+            pool.shadow = is_shadow(&config.routes, index);
+        }
         let routes = config.routes.iter().map(|route| self.route(route, &stacks));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         let (services, routes) = routes.into_iter().unzip();
@@ -274,6 +285,7 @@ impl Build {
         let name = pool.name.as_str().into();
         let room = PoolRoom {
             name,
+            shadow: false,
             router: Arc::new(router.handle()),
             failover: failover.handle(),
             times: times.into(),
@@ -302,14 +314,43 @@ impl Build {
             .clock(self.clock.clone())
             .rng(self.rng.clone());
         let breaker = Breaker::new(route.name.as_str(), config)?;
-        let guarded = breaker.layer().layer(pool.clone());
+        let shadow = route.mirror.and_then(|mirror| pools.get(mirror.pool));
+        let mirror = settings::mirror(route)
+            .clock(self.clock.clone())
+            .rng(self.rng.clone());
+        // Without one nothing is copied, and that is all it costs to ask.
+        let mirror = MirrorLayer::new(mirror, shadow.unwrap_or(pool).clone(), self.spawn.clone())?;
+        let guarded = breaker.layer().layer(mirror.layer(pool.clone()));
         let timed = LatencyLayer::new(self.latency.clone())
             .route(&route.name)
             .layer(guarded);
         let room = RouteRoom {
             name: Arc::clone(breaker.name()),
             breaker: breaker.handle(),
+            mirror: shadow.map(|_| mirror.handle()),
         };
         Ok((timed, room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pool_that_copies_alone_lead_to_is_a_shadow() {
+        let pool = |name| format!("[[pool]]\nname = \"{name}\"\nendpoints = [\"127.0.0.1:1\"]\n");
+        let config = format!(
+            "{}{}{}[[route]]\nname = \"r\"\npool = \"a\"\nmirror = {{ pool = \"b\" }}\n\
+             [[route]]\nname = \"s\"\npath_prefix = \"/s\"\npool = \"c\"\nmirror = {{ pool = \"a\" }}\n",
+            pool("a"),
+            pool("b"),
+            pool("c")
+        );
+        let config = Config::parse("test.toml", &config).unwrap();
+        let (_, rooms) = build(&config, Seams::default()).unwrap();
+        let shadows: Vec<_> = rooms.pools.iter().map(|pool| pool.shadow).collect();
+        assert_eq!(shadows, [false, true, false]);
+        assert!(rooms.routes.iter().all(|route| route.mirror.is_some()));
     }
 }

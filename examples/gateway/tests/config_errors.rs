@@ -356,6 +356,24 @@ fn a_route_leads_somewhere_and_differs_from_the_others() {
             "route.s.breaker.failure_rate.ratio",
             "above 0",
         ),
+        (
+            "name = \"s\"\npool = \"p\"\nmirror = {}",
+            11,
+            "route.s.mirror.pool",
+            "needs a pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nmirror = { pool = \"p\" }",
+            11,
+            "route.s.mirror.pool",
+            "another pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nmirror = { pool = \"q\" }",
+            11,
+            "route.s.mirror.pool",
+            "no pool \"q\"",
+        ),
     ];
     for (text, line, key, word) in table {
         let text = format!("{POOL}{ROUTE}path_prefix = \"/r\"\n[[route]]\n{text}\n");

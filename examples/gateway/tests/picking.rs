@@ -12,9 +12,15 @@ use support::{Upstream, exchange};
 
 /// A gateway before a pool, of which the file says so.
 async fn gateway(pool: &str) -> SocketAddr {
+    mirrored(pool, "").await
+}
+
+/// The same, of whose route the file says that.
+async fn mirrored(pool: &str, route: &str) -> SocketAddr {
     let config = format!(
         "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-         [[pool]]\nname = \"p\"\n{pool}\n[[route]]\nname = \"r\"\npath_prefix = \"/\"\npool = \"p\"\n"
+         [[pool]]\nname = \"p\"\n{pool}\n\
+         [[route]]\nname = \"r\"\npath_prefix = \"/\"\npool = \"p\"\n{route}\n"
     );
     let config = Config::parse("test.toml", &config).unwrap();
     let gateway = Gateway::bind(&config, Drain::new()).await.unwrap();
@@ -81,4 +87,24 @@ async fn the_first_priority_and_whoever_has_a_weight_is_asked_and_nobody_else() 
         ask(through, session).await;
     }
     assert_eq!(taken(&upstreams), [20, 0, 0]);
+}
+
+#[tokio::test]
+async fn copies_go_to_another_pool_and_what_that_does_is_nobodys_trouble() {
+    let (well, shadow) = (Upstream::well().await, Upstream::well().await);
+    let (first, next) = (well.address, shadow.address);
+    let pools =
+        format!("endpoints = [\"{first}\"]\n[[pool]]\nname = \"next\"\nendpoints = [\"{next}\"]");
+    let route = "mirror = { pool = \"next\", share = 1.0 }";
+    let through = mirrored(&pools, route).await;
+    for session in 0..10 {
+        ask(through, session).await;
+    }
+    let copied = async {
+        while shadow.heads().len() < 10 {
+            tokio::task::yield_now().await;
+        }
+    };
+    support::bounded("copies", copied).await;
+    assert_eq!(well.heads().len(), 10);
 }

@@ -358,6 +358,21 @@ pub struct Route {
     pub pool: usize,
     /// The breaker over the whole pool.
     pub breaker: RouteBreaker,
+    /// Where copies of some requests go, if anywhere.
+    pub mirror: Option<RouteMirror>,
+}
+
+/// Where copies of a route's requests go, whose answers are thrown away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RouteMirror {
+    /// Index into [`Config::pools`]; not the route's own.
+    pub pool: usize,
+    /// The share of the requests that is copied, of those that are safe and without a body.
+    pub share: f64,
+    /// So many copies are under way at once at most.
+    pub max_in_flight: usize,
+    /// For how long a copy is under way at most.
+    pub timeout: Duration,
 }
 
 /// When a route's breaker trips, and how it recovers. At least one rule is set.

@@ -188,6 +188,16 @@ pub(super) struct Route {
     pub(super) path_prefix: Text,
     pub(super) pool: Text,
     pub(super) breaker: Breaker,
+    pub(super) mirror: Option<Spanned<Mirror>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mirror {
+    pub(super) pool: Text,
+    pub(super) share: Real,
+    pub(super) max_in_flight: Number,
+    pub(super) timeout: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -139,5 +139,6 @@ fn route() -> Route {
         path_prefix: "/".to_owned(),
         pool: 0,
         breaker: RouteBreaker::DEFAULT,
+        mirror: None,
     }
 }

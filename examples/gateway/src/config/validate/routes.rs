@@ -1,9 +1,10 @@
 //! `[[route]]`: every route leads to a pool, and no two claim the same requests.
 
+use buttress::route::mirror;
 use serde_spanned::Spanned;
 
 use super::super::report::Report;
-use super::super::{FailureRate, Route, RouteBreaker, raw};
+use super::super::{FailureRate, Route, RouteBreaker, RouteMirror, raw};
 use super::{count, duration, named, ratio};
 use crate::settings;
 use crate::target;
@@ -93,6 +94,53 @@ fn route(
         path_prefix: path_prefix(raw.path_prefix.as_ref(), &key, report),
         pool,
         breaker: breaker(&raw.breaker, &key, report),
+        mirror: raw
+            .mirror
+            .as_ref()
+            .map(|written| mirror(written, raw, pools, &key, report)),
+    }
+}
+
+fn mirror(
+    written: &Spanned<raw::Mirror>,
+    route: &raw::Route,
+    pools: &[Spanned<raw::Pool>],
+    key: &str,
+    report: &mut Report<'_>,
+) -> RouteMirror {
+    let (key, raw) = (format!("{key}.mirror"), written.get_ref());
+    let same = |pool: &&Spanned<String>| {
+        route
+            .pool
+            .as_ref()
+            .is_some_and(|own| own.get_ref() == pool.get_ref())
+    };
+    let pool = match &raw.pool {
+        None => {
+            let message = "a mirror needs a pool; add pool = \"…\"";
+            report.add(written.span(), &format!("{key}.pool"), message);
+            0
+        }
+        Some(pool) if same(&pool) => {
+            let message = "copies would go where the requests go; name another pool";
+            report.add(pool.span(), &format!("{key}.pool"), message);
+            0
+        }
+        Some(pool) => pool_index(pool, pools, &key, report),
+    };
+    let defaults = mirror::Config::default();
+    let most = count(
+        raw.max_in_flight.as_ref(),
+        &format!("{key}.max_in_flight"),
+        report,
+    );
+    let share = ratio(raw.share.as_ref(), &format!("{key}.share"), report);
+    let timeout = duration(raw.timeout.as_ref(), &format!("{key}.timeout"), report);
+    RouteMirror {
+        pool,
+        share: share.unwrap_or(defaults.share),
+        max_in_flight: most.map_or(defaults.max_in_flight, |most| most.get() as usize),
+        timeout: timeout.unwrap_or(defaults.timeout),
     }
 }
 

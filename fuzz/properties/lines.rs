@@ -9,7 +9,7 @@ use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Any text, as message and as field, is one line in either form, without what would steer a terminal,
-/// and JSON has it as it was but for what was cut out.
+/// and JSON is read back as it was but for what was cut out.
 pub fn log_lines(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let human = HUMAN.line(&text);
@@ -21,6 +21,10 @@ pub fn log_lines(data: &[u8]) {
     assert_eq!(human.matches('\n').count(), 1, "{human:?}");
     let json = JSON.line(&text);
     assert_eq!(json.matches('\n').count(), 1, "{json:?}");
+    assert!(
+        !json.trim_end_matches('\n').contains(is_steering),
+        "{json:?}"
+    );
     let read: serde_json::Value = serde_json::from_str(&json).expect("a line of JSON");
     let redaction = Redaction::new();
     assert_eq!(read["message"], *redaction.text(&text));

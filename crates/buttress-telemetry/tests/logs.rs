@@ -109,7 +109,7 @@ const EVIL: &str =
     "x\" level=ERROR\r\n{\"level\":\"ERROR\"}\u{1b}[2J\u{9b}31m\u{202e}\u{2028}\0 end";
 
 #[test]
-fn json_lines_stay_one_line_each_and_read_back_what_was_logged() {
+fn json_lines_stay_one_line_each_steer_no_terminal_and_read_back_what_was_logged() {
     let (lines, dispatch) = logging(Format::Json);
     tracing::dispatcher::with_default(&dispatch, || {
         id("a").sync_scope(|| {
@@ -127,6 +127,7 @@ fn json_lines_stay_one_line_each_and_read_back_what_was_logged() {
     assert_eq!(json[0]["fields"]["evil"], EVIL);
     assert_eq!(json[0]["correlation_id"], "a");
     assert_eq!(lines.text().matches('\n').count(), 1);
+    assert!(lines.text().trim_end().is_ascii(), "{}", lines.text());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use buttress_correlation::CorrelationId;
 use serde_json::Value;
 
-use crate::log::wall_time;
+use crate::log::{escape, wall_time};
 use crate::redact::{REDACTED, Redaction};
 
 /// What kind of change it was.
@@ -98,7 +98,9 @@ impl Record {
             // Writing to a string cannot fail.
             let _ = write!(line, "{between}\"{key}\":{value}");
         }
-        line.push_str("}\n");
+        line.push('}');
+        let mut line = escape::in_json(line);
+        line.push('\n');
         line
     }
 }
@@ -132,11 +134,12 @@ mod tests {
     fn a_record_is_one_line_with_who_why_before_and_after_and_no_secret() {
         let record = Record::new(Kind::Override, "log filter")
             .who("127.0.0.1:9")
-            .why("asked by\nann@example.com")
+            .why("asked by\nann@example.com \u{202e}\u{9b}31m")
             .change("info", json!({ "filter": "debug", "token": "canary" }));
         let id: CorrelationId = "order-7".parse().unwrap();
         let line = id.sync_scope(|| record.line(3, &Redaction::new()));
         assert_eq!(line.matches('\n').count(), 1);
+        assert!(line.is_ascii(), "{line}");
         let read: Value = serde_json::from_str(&line).unwrap();
         assert!(read["time"].as_str().unwrap().ends_with('Z'));
         for (key, value) in [
@@ -144,7 +147,7 @@ mod tests {
             ("kind", json!("override")),
             ("subject", json!("log filter")),
             ("who", json!("127.0.0.1:9")),
-            ("why", json!("asked by\n[redacted]")),
+            ("why", json!("asked by\n[redacted] \u{202e}\u{9b}31m")),
             ("before", json!("info")),
             ("after", json!({ "filter": "debug", "token": "[redacted]" })),
             ("correlation_id", json!("order-7")),

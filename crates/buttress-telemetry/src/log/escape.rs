@@ -41,6 +41,24 @@ fn push(into: &mut String, char: char) {
     }
 }
 
+/// Makes `json` harmless in the same way, and still the same JSON: such characters stand only within its
+/// strings, where `\u` and four digits mean them as well.
+pub(crate) fn in_json(json: String) -> String {
+    if !json.contains(is_steering) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for char in json.chars() {
+        if is_steering(char) {
+            // Writing to a string cannot fail. None of them takes more than four digits.
+            let _ = write!(out, "\\u{:04x}", u32::from(char));
+        } else {
+            out.push(char);
+        }
+    }
+    out
+}
+
 /// Controls of both sets, line and paragraph separators, marks that turn the reading direction.
 fn is_steering(char: char) -> bool {
     char.is_control()
@@ -85,6 +103,17 @@ mod tests {
             value(&mut quoted, &text);
             prop_assert!(!harmless_of(&text).chars().any(is_steering));
             prop_assert!(!quoted.chars().any(is_steering));
+        }
+
+        #[test]
+        fn json_is_the_same_without_its_steering_characters(
+            text in any::<String>(),
+            steering in "[\u{1b}\u{7f}-\u{9f}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}\u{feff}]{0,3}",
+        ) {
+            let value = serde_json::json!({ (steering.clone()): [text, steering] });
+            let shown = in_json(value.to_string());
+            prop_assert!(!shown.contains(is_steering));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
         }
     }
 }

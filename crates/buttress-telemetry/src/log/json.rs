@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::escape;
 use super::line::Line;
 
 pub(super) fn render(line: &Line<'_>) -> String {
@@ -27,7 +28,9 @@ pub(super) fn render(line: &Line<'_>) -> String {
         }
         out.push('}');
     }
-    out.push_str("}\n");
+    out.push('}');
+    let mut out = escape::in_json(out);
+    out.push('\n');
     out
 }
 

@@ -1,7 +1,7 @@
 //! Log lines: who they belong to, and that nobody can forge them.
 
 pub(crate) mod bridge;
-mod escape;
+pub(crate) mod escape;
 mod filter;
 mod human;
 mod json;
@@ -40,7 +40,8 @@ pub enum Format {
     #[default]
     Human,
     /// One JSON object a line: `time`, `level`, `target`, `correlation_id`, `trace_id`, `span_id`,
-    /// `message` at the top, everything else under `fields`.
+    /// `message` at the top, everything else under `fields`. What would steer a terminal is written as
+    /// an escape of JSON.
     Json,
 }
 

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use support::{Upstream, bounded, exchange, gateway, nobody, read_to_end, read_until};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const GET: &str = "GET /a?b=c HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
 
@@ -79,6 +79,43 @@ async fn no_hop_by_hop_header_passes_and_the_id_cannot_be_nominated_away() {
         assert!(!answer.contains(gone), "{gone} in {answer}");
     }
     assert!(answer.contains("x-end: 1"), "{answer}");
+}
+
+/// Trailers, of which the last alone may go on.
+const TRAILERS: &str = "x-correlation-id: forged\r\nx_request_id: forged\r\ntraceparent: forged\r\n\
+     x-forwarded-for: forged\r\nhost: forged\r\nauthorization: forged\r\nset-cookie: forged\r\n\
+     content-length: 7\r\nx-sum: 1\r\n\r\n";
+
+/// All names of them, without which they do not go out over HTTP/1.
+const ANNOUNCED: &str = "x-correlation-id, x_request_id, traceparent, x-forwarded-for, host, \
+     authorization, set-cookie, content-length, x-sum";
+
+#[tokio::test]
+async fn no_trailer_says_what_a_head_has_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = gateway(listener.local_addr().unwrap(), BELIEVING, "").await;
+    let upstream = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let sent = read_until(&mut stream, "x-sum: 1\r\n\r\n").await;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: {ANNOUNCED}\r\n\r\n\
+             1\r\na\r\n0\r\n{TRAILERS}"
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        sent
+    });
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\nx-correlation-id: kept\r\nte: trailers\r\n\
+         connection: close\r\ntransfer-encoding: chunked\r\ntrailer: {ANNOUNCED}\r\n\r\n\
+         1\r\na\r\n0\r\n{TRAILERS}"
+    );
+    let answer = exchange(gateway.address, request).await;
+    let sent = bounded("the request", upstream).await.unwrap();
+    for message in [sent, answer] {
+        let (head, body) = message.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("\r\nx-correlation-id: kept"), "{head}");
+        assert_eq!(body, "1\r\na\r\n0\r\nx-sum: 1\r\n\r\n");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::idle::IdleTimer;
 use super::pace::Pace;
 use super::watch::UploadWatch;
+use crate::headers::strip_trailers;
 use crate::ingress::Arrival;
 use crate::problem::Problem;
 
@@ -221,7 +222,14 @@ impl Body for Upload {
 }
 
 impl Upload {
-    fn take(&mut self, frame: Frame<Bytes>, waited: Duration) -> Result<Frame<Bytes>, UploadError> {
+    fn take(
+        &mut self,
+        mut frame: Frame<Bytes>,
+        waited: Duration,
+    ) -> Result<Frame<Bytes>, UploadError> {
+        if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers);
+        }
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.pace.arrived(bytes as u64, waited);
         if self.max_bytes.is_some_and(|max| self.pace.bytes() > max) {

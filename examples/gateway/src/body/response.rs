@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::idle::IdleTimer;
+use crate::headers::strip_trailers;
 
 /// A body that an upstream streams, or one of the gateway's own.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl Body for ResponseBody {
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 timer.moved();
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+                Poll::Ready(frame.map(|frame| frame.map(taken).map_err(BodyError::Broken)))
             }
             Poll::Pending => {
                 ready!(timer.poll_waiting(cx, *idle));
@@ -100,6 +101,13 @@ impl Body for ResponseBody {
             Source::Upstream { incoming, .. } => incoming.size_hint(),
         }
     }
+}
+
+fn taken(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        strip_trailers(trailers);
+    }
+    frame
 }
 
 /// How an upstream's body failed after a good head.

@@ -145,6 +145,11 @@ fn remove_kin(unwanted: Marks, headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a proxy has something to do with a header of this name, or it passes for one that is.
+pub(super) fn is_marked_or_akin(name: &HeaderName) -> bool {
+    Mark::of(name).is_some() || kin(name.as_str().as_bytes()).is_some()
+}
+
 /// What an unmarked name is besides. Most are told by their first letter and length.
 fn kin(name: &[u8]) -> Option<Marks> {
     let may_be = match name.first() {

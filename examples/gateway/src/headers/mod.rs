@@ -105,6 +105,16 @@ pub fn strip_response(headers: &mut HeaderMap) {
     }
 }
 
+/// Strips the trailers of a message of what only a head may say: framing, credentials, who the client is,
+/// which request this is. Whoever puts head and trailers together would take it for this gateway's word.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    let is_of_head = |name: &&HeaderName| marks::is_marked_or_akin(name) || is_protected(name);
+    let names: Vec<HeaderName> = trailers.keys().filter(is_of_head).cloned().collect();
+    for name in names {
+        trailers.remove(name);
+    }
+}
+
 /// Makes a list of equal lengths one length, and of unequal ones, none.
 fn keep_one_length(headers: &mut HeaderMap) {
     let mut values = headers.iter().filter(|(name, _)| *name == CONTENT_LENGTH);

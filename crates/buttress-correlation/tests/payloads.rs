@@ -4,9 +4,10 @@
 use std::convert::Infallible;
 
 use buttress_correlation::{
-    ClientCorrelationId, Config, CorrelationId, CorrelationLayer, CorrelationSnapshot, Trust,
+    ClientCorrelationId, Config, CorrelationId, CorrelationLayer, CorrelationSnapshot,
+    PropagateLayer, Trust,
 };
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 
 /// What the inner service saw.
@@ -198,4 +199,49 @@ async fn the_answer_of_the_service_cannot_add_a_second_id() {
         .collect();
     assert_eq!(echoed.len(), 1);
     assert_ne!(echoed[0], "upstream");
+}
+
+/// As many headers as a map takes, the ID's among them.
+fn full(id: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-correlation-id", HeaderValue::from_static(id));
+    let names = (0..).map(|n| HeaderName::try_from(format!("x-{n}")).unwrap());
+    for name in names {
+        if headers
+            .try_insert(name, HeaderValue::from_static(""))
+            .is_err()
+        {
+            return headers;
+        }
+    }
+    headers
+}
+
+fn ids(headers: &HeaderMap) -> Vec<&HeaderValue> {
+    headers.get_all("x-correlation-id").iter().collect()
+}
+
+#[tokio::test]
+async fn a_map_with_no_room_for_another_header_is_left_with_the_one_id_all_the_same() {
+    let service = service_fn(|request: Request<()>| async move {
+        let mut response = Response::new(request.into_parts().0.headers);
+        *response.headers_mut() = full("of the service");
+        Ok::<_, Infallible>(response)
+    });
+    let mut request = Request::new(());
+    *request.headers_mut() = full("no valid id");
+    let service = CorrelationLayer::default().layer(service);
+    let response = service.oneshot(request).await.unwrap();
+    let echoed = ids(response.headers());
+    assert_eq!(echoed.len(), 1);
+    let id = CorrelationId::try_from(echoed[0]).unwrap();
+    assert_eq!(ids(response.body()), [&id.to_header_value()]);
+
+    let mut request = Request::new(());
+    *request.headers_mut() = full("no valid id");
+    let propagate = PropagateLayer::new().layer(service_fn(|request: Request<()>| async move {
+        Ok::<_, Infallible>(request.into_parts().0.headers)
+    }));
+    let sent = id.clone().scope(propagate.oneshot(request)).await.unwrap();
+    assert_eq!(ids(&sent), [&id.to_header_value()]);
 }

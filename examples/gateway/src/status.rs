@@ -155,6 +155,7 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "in_flight": endpoint.in_flight,
         "picks": endpoint.picks,
         "share": endpoint.share,
+        "given": endpoint.given,
         "success_ratio": endpoint.success_ratio,
         "latency_ms": endpoint.latency.map(in_millis),
         "cost_ms": endpoint.cost * 1e3,

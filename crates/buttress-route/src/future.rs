@@ -107,6 +107,26 @@ where
         }
     }
 
+    /// The same, where nobody else's code runs before the first poll.
+    pub(crate) fn send_when_polled(pick: Pick<S>, request: Request<B>, classify: C) -> Self {
+        let attempt = Box::new(Attempt {
+            service: pick.service,
+            request,
+            classify,
+            guard: Guard::new(pick.permit),
+            picked: pick.picked,
+            ready_deadline: pick.ready_deadline,
+            wait: None,
+            failed: None,
+            sleep: None,
+        });
+        Self {
+            state: State::Readying {
+                attempt: Some(attempt),
+            },
+        }
+    }
+
     pub(crate) fn no_endpoint(request: &Request<B>) -> Self {
         let (by, reason) = match attempted::of(request) {
             None => ("route", "no_endpoint"),

@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -58,6 +59,22 @@ struct Copies {
     ends: watch::Sender<()>,
     /// Since when none came that could be copied, while somebody was due; 0 if the last could.
     none_since: AtomicU64,
+    /// A copy was dropped before it was run.
+    lost: Arc<AtomicBool>,
+}
+
+/// Tells of a copy that is dropped before it is run.
+struct Fate {
+    lost: Arc<AtomicBool>,
+    has_begun: bool,
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        if !self.has_begun {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What became of the thought to send a copy.
@@ -75,6 +92,7 @@ impl ByCopies {
             spawn,
             ends,
             none_since: AtomicU64::new(0),
+            lost: Arc::default(),
         }))
     }
 }
@@ -133,19 +151,24 @@ impl ByCopies {
         B: Replayable + Send + 'static,
         ResBody: Body + Send + 'static,
     {
-        let Some(copy) = copy(request) else {
+        if !can_be_copied(request) {
             let in_vain = self.0.waited_in_vain(now);
             return in_vain.then(|| pool.pick_probe(now)).flatten();
-        };
+        }
         self.0.none_since.store(0, Ordering::Relaxed);
         // A share of the requests, as it would have anyway: who is back must not be overrun.
         if !pool.is_its_turn() {
             return None;
         }
-        match self.send(pool, now, classify.clone(), copy) {
-            Sent::Enough => None,
+        // Extensions are cloned by their own code, and so are the classifier and the service: what panics there is no
+        // harm to the request itself.
+        let sent = unless_it_panics(|| {
+            copied::copy(request).map(|copy| self.send(pool, now, classify.clone(), copy))
+        });
+        match sent.flatten() {
+            Some(Sent::Enough) => None,
             // Who is out has to be asked all the same.
-            Sent::Refused => pool.pick_probe(now),
+            Some(Sent::Refused) | None => unless_it_panics(|| pool.pick_probe(now)).flatten(),
         }
     }
 
@@ -164,14 +187,23 @@ impl ByCopies {
         B: Send + 'static,
         ResBody: Body + Send + 'static,
     {
+        // One was dropped by the executor, and so may be all.
+        if self.0.lost.swap(false, Ordering::Relaxed) {
+            return Sent::Refused;
+        }
         let Some((mut pick, lasts)) = pool.pick_for_copy(now) else {
             return Sent::Enough;
         };
         pick.permit.is_of_a_copy();
         let (clock, ends) = (pool.shared.clock.clone(), self.0.ends.subscribe());
-        let call = ResponseFuture::send(pick, copy, classify);
+        // The service is called in the task: whatever it does there, no user waits for it.
+        let call = ResponseFuture::send_when_polled(pick, copy, classify);
+        let fate = Fate {
+            lost: Arc::clone(&self.0.lost),
+            has_begun: false,
+        };
         // A copy that is not run gives its lease back.
-        match self.0.spawn.spawn(run(call, ends, clock, lasts)) {
+        match self.0.spawn.spawn(run(call, fate, ends, clock, lasts)) {
             Ok(()) => Sent::Enough,
             Err(_) => Sent::Refused,
         }
@@ -190,6 +222,7 @@ impl Copies {
 /// Sends a copy and reads its answer, until there is enough of it, its time is over or the last router gone.
 async fn run<S, B, C, ResBody>(
     call: ResponseFuture<S, B, C>,
+    mut fate: Fate,
     mut ends: watch::Receiver<()>,
     clock: Clock,
     lasts: Duration,
@@ -198,6 +231,7 @@ async fn run<S, B, C, ResBody>(
     C: ClassifyHttp<S::Error>,
     ResBody: Body,
 {
+    fate.has_begun = true;
     let mut work = pin!(caught(answered(call, &clock)));
     let (mut over, mut late) = (pin!(ends.changed()), pin!(clock.sleep(lasts)));
     poll_fn(|cx| {
@@ -227,12 +261,16 @@ where
     .await;
 }
 
-/// A copy of a request that may be made without harm: it asks for nothing to be done, and has no body.
+/// Whether a copy of a request may be made without harm: it asks for nothing to be done, and has no body.
 /// An idempotent one that does something is not copied: the first to come would change what the other is
 /// answered. Nor is a handshake, of which there is but one connection.
-fn copy<B: Replayable>(request: &Request<B>) -> Option<Request<B>> {
-    let is_safe = request.method().is_safe();
-    is_safe.then(|| copied::copy(request)).flatten()
+fn can_be_copied<B: Replayable>(request: &Request<B>) -> bool {
+    request.method().is_safe() && copied::can_be_copied(request)
+}
+
+/// What somebody else's code gives, unless it panics.
+fn unless_it_panics<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 impl fmt::Debug for ByCopies {

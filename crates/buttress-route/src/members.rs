@@ -109,7 +109,10 @@ impl<S> Members<S> {
     ) -> Option<(&Seat, &S)> {
         let all = self.view(now, None, shared);
         let is_another = |seat: &Seat| !attempted.holds(seat.slot.number);
-        let on = |level: &Level| cheapest(level, &all, is_another);
+        let on = |level: &Level| {
+            let given = cheapest(level, &all, is_another, |index| all.bid(index));
+            given.or_else(|| cheapest(level, &all, is_another, |index| all.bid_at_need(index)))
+        };
         let index = self.levels.list.iter().find_map(on);
         let seat = index.and_then(|index| self.seats.get(index));
         self.at(seat.or_else(|| self.last_resort(&all, is_another))?)
@@ -208,13 +211,18 @@ fn pick_on(level: &Level, all: &View<'_>) -> Option<usize> {
 }
 
 /// The index among all of the cheapest of the first few on a level that are open and may be picked, from a random
-/// one on.
-fn cheapest(level: &Level, all: &View<'_>, may_be: impl Fn(&Seat) -> bool) -> Option<usize> {
+/// one on: by what is bid at each index.
+fn cheapest(
+    level: &Level,
+    all: &View<'_>,
+    may_be: impl Fn(&Seat) -> bool,
+    bid: impl Fn(usize) -> Option<f64>,
+) -> Option<usize> {
     let (first, len) = (level.range.start, level.range.len());
     let start = all.rng.below(len);
     let order = (start..len).chain(0..start).map(|place| first + place);
     let others = order.filter(|&index| all.seats.get(index).is_some_and(&may_be));
-    let mut open = others.filter_map(|index| Some((index, all.get(index)?.cost())));
+    let mut open = others.filter_map(|index| Some((index, bid(index)?)));
     let few: [Option<(usize, f64)>; SCAN] = std::array::from_fn(|_| open.next());
     let mut costs = Bids::NONE;
     let mut bids = Bids::new(&mut costs);

@@ -59,6 +59,16 @@ impl Seat {
         }
     }
 
+    /// The same where whoever rises has to take it: chance has nothing to say.
+    #[cold]
+    pub(crate) fn bid_at_need(&self, now: Instant, pool_load: f64) -> Option<f64> {
+        match self.slot.gate() {
+            Gate::Open => Some(self.cost(now, pool_load)),
+            Gate::Rising => Some(self.cost_rising(now, pool_load)),
+            Gate::Out | Gate::Shut => None,
+        }
+    }
+
     /// What is in flight here, by its weight.
     #[inline]
     pub(crate) fn load(&self) -> f64 {
@@ -69,12 +79,15 @@ impl Seat {
         }
     }
 
-    /// It bears as if of so much less weight.
     #[cold]
     fn bid_rising(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
-        let given = self.slot.given();
-        let factor = f64::from(self.load_factor) / given;
-        (rng.unit() < given).then(|| self.slot.cost(now, factor, pool_load))
+        (rng.unit() < self.slot.given()).then(|| self.cost_rising(now, pool_load))
+    }
+
+    /// It bears as if of so much less weight.
+    fn cost_rising(&self, now: Instant, pool_load: f64) -> f64 {
+        let factor = f64::from(self.load_factor) / self.slot.given();
+        self.slot.cost(now, factor, pool_load)
     }
 }
 

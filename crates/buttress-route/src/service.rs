@@ -70,8 +70,11 @@ impl<S, C, P> HealthRouter<S, C, P> {
     /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an
     /// endpoint. Its answer is read to its end, or for a second, or to 64 KiB of it, and thrown away. It counts in the endpoint's statistics
     /// and carries [`Attempt::copy`](buttress_core::attempt::Attempt::copy) in its extensions. Where for 5 s none
-    /// comes that can be copied, or `spawn` is full, a user's request is the probe, as without this; with a `spawn` whose cap is 0,
+    /// comes that can be copied, or `spawn` is full or drops what it is given, a user's request is the probe, as without this; with a `spawn` whose cap is 0,
     /// always.
+    ///
+    /// The endpoint's service is cloned where the request is routed, as the request's extensions are, and called in the
+    /// task. Whatever of that panics, the request itself goes its way.
     ///
     /// Copies under way end with the last clone of this router. [`Config::hedged`] has a circuit that
     /// suits them.

@@ -12,7 +12,7 @@ use buttress_core::verdict::{Action, Verdict};
 
 use crate::attempted;
 use crate::config::Config;
-use crate::evidence::{Score, left_after};
+use crate::evidence::{INDISTINCT, Score, left_after};
 use crate::ledger::Ledger;
 use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
@@ -168,7 +168,7 @@ impl Slot {
     #[inline]
     pub(crate) fn latency(&self, now: Instant) -> f64 {
         let score = unpack(self.score.load(Ordering::Relaxed));
-        larger(f64::from(score.latency), self.silence(now))
+        larger(f64::from(score.latency) - INDISTINCT, self.silence(now))
     }
 
     /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
@@ -384,7 +384,8 @@ impl Slot {
     }
 
     fn show(&self, inner: &mut Inner, now: Instant) {
-        if inner.state.is_rising() {
+        // Or did when that was last shown.
+        if inner.state.is_rising() || self.gate() == Gate::Rising {
             self.show_rising(&mut inner.state, now);
         }
         inner.shown = inner.state.steady_latency();

@@ -20,7 +20,7 @@ use buttress_core::verdict::{Action, Verdict};
 use buttress_core::window::TimeWindow;
 
 use crate::config::Config;
-use crate::evidence::{Evidence, Score};
+use crate::evidence::{Evidence, INDISTINCT, Score};
 use crate::peers::{Peers, Shows};
 use crate::policy::Policy;
 use crate::slot::Slot;
@@ -204,7 +204,7 @@ impl State {
         reason = "24 bits are more than is known"
     )]
     fn peak(&self, now: Instant, peers: &Peers) -> f32 {
-        self.evidence.peak_at(now, peers.latency()) as f32
+        (self.evidence.peak_at(now, peers.latency()) + INDISTINCT) as f32
     }
 
     /// The mean latency, if the score stands on nothing else.
@@ -425,6 +425,7 @@ impl State {
         self.forget_rules();
         self.spared = false;
         self.evidence.pardon(now);
+        self.look = SecondLook::new(now);
     }
 
     fn forget_rules(&mut self) {

@@ -74,6 +74,11 @@ impl<'a> View<'a> {
         seat.bid(self.now, self.load, self.rng)
     }
 
+    /// The same where whoever is on its way back has to take the request.
+    pub(crate) fn bid_at_need(&self, index: usize) -> Option<f64> {
+        self.seats.get(index)?.bid_at_need(self.now, self.load)
+    }
+
     /// Whether the endpoint at `index` takes traffic.
     #[inline]
     pub(crate) fn is_open(&self, index: usize) -> bool {

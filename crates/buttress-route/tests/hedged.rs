@@ -36,11 +36,35 @@ struct World {
     /// With when they began.
     calls: Vec<(Instant, Call)>,
     method: Method,
+    extension: Extension,
     failed: u64,
+}
+
+/// What a user puts into a request.
+#[derive(Debug, Default)]
+struct Extension {
+    copies: Arc<Mutex<u64>>,
+    panics: bool,
+}
+
+impl Clone for Extension {
+    fn clone(&self) -> Self {
+        *self.copies.lock().unwrap() += 1;
+        assert!(!self.panics, "the extension panics in clone");
+        Self {
+            copies: Arc::clone(&self.copies),
+            panics: self.panics,
+        }
+    }
 }
 
 impl World {
     fn new(cap: usize) -> Self {
+        Self::on(cap, |_| true)
+    }
+
+    /// Where the executor runs the tasks, counted from 1, that `runs` says, and drops the others.
+    fn on(cap: usize, runs: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
         let time = ManualClock::new();
         let backends: Vec<_> = (0..3).map(|_| Backend::new(&time, ok_after(5))).collect();
         let config = Config::default()
@@ -52,8 +76,14 @@ impl World {
         let (queue, spawned) = (Arc::clone(&tasks), Arc::<Mutex<u64>>::default());
         let count = Arc::clone(&spawned);
         let spawn = Spawn::new(move |task| {
-            *count.lock().unwrap() += 1;
-            queue.lock().unwrap().push(task);
+            let number = {
+                let mut count = count.lock().unwrap();
+                *count += 1;
+                *count
+            };
+            if runs(number) {
+                queue.lock().unwrap().push(task);
+            }
         });
         let spawn = spawn.cap(cap);
         let router = HealthRouter::new(config, endpoints).unwrap().hedged(spawn);
@@ -66,6 +96,7 @@ impl World {
             spawned,
             calls: Vec::new(),
             method: Method::GET,
+            extension: Extension::default(),
             failed: 0,
         }
     }
@@ -76,6 +107,11 @@ impl World {
         for _ in 0..Duration::from_secs_f64(seconds).as_millis() {
             let mut request = Request::new(());
             request.method_mut().clone_from(&self.method);
+            let Extension { copies, panics } = &self.extension;
+            let (copies, panics) = (Arc::clone(copies), *panics);
+            request
+                .extensions_mut()
+                .insert(Extension { copies, panics });
             let call = task::spawn(self.router.call(request));
             self.calls.push((self.time.now(), call));
             self.poll();
@@ -215,4 +251,92 @@ fn where_nothing_can_be_copied_or_nothing_be_run_user_requests_probe() {
         );
         assert!(world.tasks.lock().unwrap().is_empty());
     }
+}
+
+#[test]
+fn a_copy_that_panics_anywhere_harms_no_request() {
+    for bad in [Mode::PanicInCall, Mode::PanicInPoll, Mode::PanicInClone] {
+        let mut world = World::new(16);
+        world.load(1.0);
+        world.backends[0].set(fails_after(1));
+        world.load(0.5);
+        assert_ne!(world.state(), EndpointState::Active);
+        world.backends[0].set(bad);
+        assert_eq!(world.load(10.0), 0, "{bad:?}");
+        world.backends[0].set(ok_after(5));
+        assert_eq!(world.load(5.0), 0, "{bad:?}");
+        assert_eq!(world.state(), EndpointState::Active, "{bad:?}");
+    }
+}
+
+#[test]
+fn requests_that_cannot_be_cloned_probe_as_they_are() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(fails_after(1));
+    world.load(1.0);
+    world.backends[0].set(ok_after(5));
+    world.extension.panics = true;
+    assert_eq!(world.load(10.0), 0);
+    assert_eq!(world.state(), EndpointState::Active);
+}
+
+#[test]
+fn a_request_is_cloned_for_a_copy_and_for_nothing_else() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(fails_after(1));
+    world.load(20.0);
+    let cloned = *world.extension.copies.lock().unwrap();
+    assert!(world.spawned() > 0);
+    assert!(
+        cloned <= world.spawned() + 1,
+        "{cloned} for {}",
+        world.spawned()
+    );
+}
+
+#[test]
+fn an_executor_that_drops_copies_or_is_full_keeps_nobody_out_for_ever() {
+    type Runs = fn(u64) -> bool;
+    let (none, every_third): (Runs, Runs) = (|_| false, |number| number % 3 == 0);
+    for (name, runs) in [("none", none), ("every third", every_third)] {
+        let mut world = World::on(16, runs);
+        world.load(1.0);
+        world.backends[0].set(fails_after(1));
+        world.load(1.0);
+        world.backends[0].set(ok_after(5));
+        world.load(20.0);
+        assert_eq!(world.state(), EndpointState::Active, "{name}");
+    }
+}
+
+#[test]
+fn where_all_are_slow_or_silent_copies_add_next_to_nothing() {
+    for bad in [ok_after(900), Mode::Hang] {
+        let mut world = World::new(16);
+        world.load(1.0);
+        world.backends.iter().for_each(|it| it.set(bad));
+        world.load(1.0);
+        let spawned = world.spawned();
+        world.load(4.0);
+        let copies = world.spawned() - spawned;
+        assert!(copies <= 12, "{bad:?}: {copies} to 4,000 requests");
+    }
+}
+
+#[test]
+fn two_shunned_endpoints_are_both_looked_at() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(Mode::Hang);
+    world.backends[1].set(ok_after(300));
+    world.load(20.0);
+    world.backends[1].set(ok_after(5));
+    world.load(6.0);
+    let picks = |world: &World| world.handle.snapshot().endpoints[1].picks;
+    let before = picks(&world);
+    world.load(3.0);
+    let share = (picks(&world) - before) as f64 / 3_000.0;
+    assert!(share > 0.9 / 2.0, "{share}");
 }

@@ -250,7 +250,9 @@ fn what_custom_policies_are_told_is_what_is_so() {
             let candidate = view.get(0).unwrap();
             assert_eq!(candidate.metadata()["zone"].as_ref(), "a");
             assert_eq!((candidate.weight(), candidate.in_flight()), (2, 0));
-            assert!(candidate.cost() > 0.0 && candidate.latency() > 0.0);
+            assert!(candidate.cost() > 0.0);
+            // What is taken of one that has shown nothing.
+            assert!((candidate.latency() - 10e6).abs() < 1e3);
             Some(0)
         }
     }

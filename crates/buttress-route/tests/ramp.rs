@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use buttress_core::circuit::{Ramp, Settings, Step};
 use buttress_core::health::HealthStatus;
-use buttress_route::{EndpointState, Policy};
-use common::{World, endpoint, ok_after};
+use buttress_route::{Attempted, Config, EndpointState, Policy};
+use common::{World, endpoint, ok_after, request};
+use tower_service::Service;
 
 const STEP: Duration = Duration::from_secs(1);
 
@@ -117,4 +118,85 @@ fn where_all_rise_somebody_is_asked_all_the_same() {
         assert_eq!(ended.total_bad(), 0);
         assert!((0.2..0.45).contains(&ended.share("0")), "{ended:?}");
     }
+}
+
+#[test]
+fn who_went_rising_and_comes_to_a_pool_without_a_ramp_has_its_share() {
+    let mut world = world(Policy::ExpectedCost);
+    let all =
+        |world: &World| -> Vec<_> { world.backends.iter().enumerate().map(endpoint).collect() };
+    let two = |world: &World| all(world).into_iter().skip(1);
+    world.handle().eject("0");
+    world.handle().restore("0");
+    world.load(4, STEP / 2);
+    world.handle().update(two(&world)).unwrap();
+    let config = Config::new("test").circuit(Settings::default().ramp(None));
+    world.handle().reconfigure(config.picked(true)).unwrap();
+    world.handle().update(all(&world)).unwrap();
+    let parts = parts_of_its_share(&mut world, 2);
+    assert!(parts.iter().all(|part| *part > 0.85), "{parts:?}");
+}
+
+#[test]
+fn another_ramp_in_the_midst_of_one_ends_all_the_same() {
+    let ramps = [None, Some(Ramp::new([Step::new(0.5, STEP, 5)]))];
+    for ramp in ramps {
+        let mut world = world(Policy::ExpectedCost);
+        world.handle().eject("0");
+        world.handle().restore("0");
+        world.load(4, STEP * 3 / 2);
+        let config = Config::new("test").circuit(Settings::default().ramp(ramp));
+        world.handle().reconfigure(config.picked(true)).unwrap();
+        world.load(4, STEP * 2);
+        assert!((given(&world) - 1.0).abs() < 1e-6);
+        let parts = parts_of_its_share(&mut world, 1);
+        assert!(parts[0] > 0.85, "{parts:?}");
+    }
+}
+
+#[test]
+fn who_is_out_again_in_the_midst_of_its_ramp_begins_it_anew() {
+    let mut world = world(Policy::ExpectedCost);
+    world.handle().eject("0");
+    world.handle().restore("0");
+    world.load(4, STEP * 3 / 2);
+    assert!((given(&world) - 0.5).abs() < 1e-6);
+    world.handle().eject("0");
+    assert!((given(&world) - 1.0).abs() < 1e-6, "it does not rise");
+    world.load(4, STEP * 3);
+    world.handle().restore("0");
+    rises(&mut world);
+}
+
+#[test]
+fn where_all_rise_the_cheapest_is_asked_all_the_same() {
+    let mut world = world(Policy::ExpectedCost);
+    world.load(4, STEP);
+    for id in ["0", "1", "2"] {
+        world.handle().eject(id);
+    }
+    for id in ["0", "1", "2"] {
+        world.handle().restore(id);
+    }
+    world.backends[0].set(ok_after(400));
+    world.load(1, STEP / 5);
+    let before = world.backends[0].calls();
+    world.load(1, STEP / 5);
+    let asked = world.backends[0].calls() - before;
+    assert!(asked < 40, "{asked} of 200");
+}
+
+#[test]
+fn requests_that_others_failed_keep_to_the_ramp() {
+    let mut world = world(Policy::ExpectedCost);
+    world.handle().eject("0");
+    world.handle().restore("0");
+    let before = world.backends[0].calls();
+    for _ in 0..3_000 {
+        let mut request = request();
+        request.extensions_mut().insert(Attempted::default());
+        drop(world.router.call(request));
+    }
+    let part = (world.backends[0].calls() - before) as f64 / 1_000.0;
+    assert!((part - 0.2).abs() < 0.1, "{part}");
 }

@@ -25,10 +25,22 @@ pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>, alike: bool) -> 
     if view.len() == 1 {
         return view.is_open(0).then_some(0);
     }
+    cheapest(view, alike, |index| view.bid(index)).or_else(|| at_need(view, alike))
+}
+
+/// All that take traffic are on their way back, and none was given the request: somebody has to take it.
+#[cold]
+fn at_need(view: &View<'_>, alike: bool) -> Option<usize> {
+    cheapest(view, alike, |index| view.bid_at_need(index))
+}
+
+/// By what is bid at each index.
+#[inline]
+fn cheapest(view: &View<'_>, alike: bool, bid: impl Fn(usize) -> Option<f64>) -> Option<usize> {
     let mut costs = Bids::NONE;
     let mut bids = Bids::new(&mut costs);
     for index in 0..view.len() {
-        if let Some(cost) = view.bid(index) {
+        if let Some(cost) = bid(index) {
             bids.set(index, cost);
         }
     }
@@ -37,18 +49,11 @@ pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>, alike: bool) -> 
             .get(index)
             .map_or(0.0, |told: &Told| f64::from(told.weight))
     };
-    let chosen = if alike {
+    if alike {
         bids.choose(view.noise_band, view.rng)
     } else {
         bids.choose_by(weight, view.noise_band, view.rng)
-    };
-    chosen.or_else(|| nobody_else(view))
-}
-
-/// All that take traffic are on their way back, and none was given the request: somebody has to take it.
-#[cold]
-fn nobody_else(view: &View<'_>) -> Option<usize> {
-    view.any_by_weight()
+    }
 }
 
 fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
@@ -56,7 +61,7 @@ fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
     (0..DRAWS)
         .find_map(|_| draw_once())
         .or_else(|| first_open(view))
-        .or_else(|| nobody_else(view))
+        .or_else(|| view.any_by_weight())
 }
 
 /// The draw has gone by weight already.

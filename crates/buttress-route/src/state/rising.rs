@@ -6,6 +6,7 @@ use buttress_core::circuit::Step;
 use buttress_core::clock::Instant;
 
 use super::State;
+use crate::snapshot::EndpointState;
 
 /// After so many times its length a step ends with a single success: who is seldom asked is not held up.
 const LONG: u32 = 10;
@@ -49,9 +50,10 @@ impl State {
         self.rising.is_some()
     }
 
-    /// The share of its requests that the endpoint is given: 1 where it does not rise.
+    /// The share of its requests that the endpoint is given: 1 where it does not rise, or is out.
     pub(crate) fn given(&self) -> f64 {
-        let step = self.rising.and_then(|rising| self.ramp_step(rising.step));
+        let rising = (self.rising).filter(|_| self.endpoint_state() == EndpointState::Active);
+        let step = rising.and_then(|rising| self.ramp_step(rising.step));
         step.map_or(1.0, |step| step.share)
     }
 

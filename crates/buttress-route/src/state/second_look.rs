@@ -19,6 +19,8 @@ const WELL: f64 = 2.0;
 const QUIET: Duration = Duration::from_secs(1);
 /// So many times what its peers take, and no shorter than [`QUIET`], a look may last.
 const LASTS: f64 = 20.0;
+/// Looks that went well are followed by the next ones for so long.
+const GOES_ON: Duration = Duration::from_secs(5);
 
 /// The looks at an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,12 @@ pub(super) struct SecondLook {
 impl SecondLook {
     pub(super) const fn new(now: Instant) -> Self {
         Self { next: now, well: 0 }
+    }
+
+    /// Whoever has shown that it is well is looked at until it is pardoned: what it costs falls with each look, and
+    /// the middle of a pool may be what was slow. Unless the last look is long ago.
+    fn goes_on(&self, now: Instant) -> bool {
+        self.well > 0 && now.saturating_since(self.next) < GOES_ON
     }
 }
 
@@ -47,20 +55,19 @@ impl State {
         if self.warned || self.endpoint_state() != EndpointState::Active {
             return None;
         }
+        if self.look.goes_on(now) {
+            return Some(self.look.next);
+        }
+        let quiet_until = self.evidence.as_of().saturating_add(QUIET);
+        (self.is_shunned(now, silence, peers)).then(|| self.look.next.max(quiet_until))
+    }
+
+    fn is_shunned(&self, now: Instant, silence: f64, peers: &Peers) -> bool {
         let score = self.score(now, peers);
         let cost = f64::from(score.latency).max(silence) + f64::from(score.penalty);
         // Within the band it is sent its share, and beyond it next to nothing.
         let band = 1.0 + self.config.noise_band;
-        if cost < band * (peers.latency() + INDISTINCT) {
-            return None;
-        }
-        let quiet_until = self.evidence.as_of().saturating_add(QUIET);
-        let looking = self.look.well > 0;
-        Some(if looking {
-            self.look.next
-        } else {
-            self.look.next.max(quiet_until)
-        })
+        cost >= band * (peers.latency() + INDISTINCT)
     }
 
     /// A copy goes and looks, if it still should; for how long it may.
@@ -82,7 +89,14 @@ impl State {
 
     /// What a copy saw. As many looks that went well in a row as probes are needed say that what the
     /// endpoint showed before is over.
+    ///
+    /// One that began before the endpoint was thrown out, or taken out, says nothing of what it is now.
     pub(super) fn looked(&mut self, call: &Call<'_>, now: Instant, peers: &Peers) {
+        let of_now = call.ticket.generation() == self.circuit.generation();
+        if !of_now || self.endpoint_state() != EndpointState::Active {
+            self.tally.probed(ProbeResult::Expired);
+            return;
+        }
         let latency = call.latency.unwrap_or(call.took).as_nanos() as f64;
         let usual = peers.latency() + INDISTINCT;
         let well = call.outcome == Outcome::Success && latency + INDISTINCT < WELL * usual;
@@ -102,5 +116,86 @@ impl State {
             self.evidence.pardon(now);
             self.rise(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use buttress_core::circuit::Ticket;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::shared::Shared;
+
+    /// An endpoint that was slow, and what the pool shows.
+    fn slow() -> (State, Shared) {
+        let config = Config::default();
+        let shared = Shared::new(&config);
+        let mut state = State::new(Arc::new(config), Instant::ORIGIN);
+        (0..10).for_each(|_| (state.evidence).success(QUIET, Instant::ORIGIN));
+        (state, shared)
+    }
+
+    /// As many looks as pardon, all of which went well.
+    fn look(state: &mut State, ticket: &Ticket, shared: &Shared) {
+        let call = Call {
+            ticket,
+            outcome: Outcome::Success,
+            latency: None,
+            took: Duration::from_millis(1),
+            called: true,
+            limited: false,
+            copy: true,
+            retry_after: None,
+        };
+        for _ in 0..state.config.circuit.probing.needed() {
+            state.looked(&call, Instant::ORIGIN, &shared.peers);
+        }
+    }
+
+    #[test]
+    fn looks_that_went_well_pardon_whoever_is_in() {
+        let (mut state, shared) = slow();
+        let ticket = Ticket::ordinary(state.circuit.generation());
+        look(&mut state, &ticket, &shared);
+        assert!(state.evidence.mean().is_none() && state.is_rising());
+    }
+
+    #[test]
+    fn looks_from_before_an_endpoint_was_taken_out_change_nothing() {
+        type TakeOut = fn(&mut State) -> bool;
+        let out: [TakeOut; 3] = [
+            |state| state.force_out(Instant::ORIGIN).is_some(),
+            |state| state.drain().is_some(),
+            // And is back, with another generation.
+            |state| {
+                state.force_out(Instant::ORIGIN);
+                state.circuit.release(Instant::ORIGIN);
+                true
+            },
+        ];
+        for take_out in out {
+            let (mut state, shared) = slow();
+            let ticket = Ticket::ordinary(state.circuit.generation());
+            assert!(take_out(&mut state));
+            look(&mut state, &ticket, &shared);
+            assert!(state.evidence.mean().is_some() && !state.is_rising());
+        }
+    }
+
+    #[test]
+    fn looks_go_on_until_they_pardon_even_where_the_middle_of_the_pool_is_as_slow() {
+        let (mut state, shared) = slow();
+        state.look.well = 1;
+        shared.peers.see(crate::peers::Medians {
+            latency: state.evidence.mean(),
+            ..Default::default()
+        });
+        let due = state.second_look_due(Instant::ORIGIN, 0.0, &shared.peers);
+        assert_eq!(due, Some(Instant::ORIGIN));
+        let later = Instant::ORIGIN.saturating_add(GOES_ON);
+        assert_eq!(state.second_look_due(later, 0.0, &shared.peers), None);
     }
 }

@@ -232,7 +232,8 @@ impl Config {
         self
     }
 
-    /// Writes lines to what `writer` makes.
+    /// Writes lines to what `writer` makes, where they are logged: to [`crate::LineQueue`] where that may take long.
+    /// Default: the standard error.
     #[must_use]
     pub fn writer<W>(mut self, writer: W) -> Self
     where

@@ -109,12 +109,17 @@ impl TelemetryHandle {
     }
 }
 
+/// The family of what could not be exported, without points.
+pub(crate) fn failures() -> Family {
+    let help = "What could not be exported: spans that the collector did not take or that found the queue \
+                full, pushes of metrics, and log lines that found no room.";
+    Family::new("buttress_export_failures", Kind::Counter, help)
+}
+
 impl Collect for TelemetryHandle {
     fn collect(&self, into: &mut Vec<Family>) {
         let now = self.snapshot();
-        let help = "What could not be exported: spans that the collector did not take or that found the \
-                    queue full, and pushes of metrics.";
-        let mut failures = Family::new("buttress_export_failures", Kind::Counter, help);
+        let mut failures = failures();
         for (exported, exporter, failed) in [
             (self.exports.spans, "otlp", now.spans_lost),
             (self.exports.metrics, "metrics", now.pushes_failed),

@@ -66,6 +66,8 @@
 //! - What is pushed is what the page shows, to the integer: `tests/pushed.rs`. Whatever the collector or a source
 //!   of metrics does costs a count, and one line at each change; shutdown pushes a last time and ends within its
 //!   bound: `tests/push.rs`.
+//! - Who does not read the lines of a [`LineQueue`] keeps nobody waiting, and what is lost is counted:
+//!   `log::queue::tests`.
 //! - Readiness, errors and bodies pass through unchanged: `tests/contract.rs`.
 //!
 //! # What it costs
@@ -73,7 +75,8 @@
 //! Without an exporter a span layer costs a look at the headers and at the subscriber, and, where the
 //! response has a body, a box for the ID that the body's lines carry. With one, each span allocates, about 2 µs of work whether it
 //! is sampled or not (`examples/span_cost.rs`); at most 2,048 wait.
-//! A line is formatted, searched for secrets in time linear in its length, and written where it is logged. The page is
+//! A line is formatted, searched for secrets in time linear in its length, and written where it is logged: to what may
+//! stop taking lines, a pipe say, write by a [`LineQueue`]. The page is
 //! made when it is asked for. Audit records are written by a thread of their own, and so is, while lines are held
 //! back, their sum.
 //!
@@ -126,7 +129,7 @@ pub use exchange::{ResponseBody, ResponseFuture};
 pub use handle::{TelemetryHandle, TelemetrySnapshot};
 pub use in_request::{InCurrentRequest, InRequest, in_current_request};
 pub use init::{Guard, ShutdownReport, init};
-pub use log::{Format, LogHandle, Repeats};
+pub use log::{Format, LineQueue, LogHandle, Repeats};
 pub use metrics::Metrics;
 pub use push::MetricsPush;
 pub use redact::Redaction;

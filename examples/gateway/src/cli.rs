@@ -7,8 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use buttress::telemetry::{Format, Guard, InitError, Metrics};
+use buttress::telemetry::{Format, Guard, InitError, LineQueue, Metrics};
 use clap::{Args, Parser, Subcommand};
 
 use tokio::runtime::Builder;
@@ -69,6 +70,9 @@ pub struct DemoArgs {
 /// Exit code for a configuration that is wrong.
 const WRONG_CONFIG: u8 = 2;
 
+/// How long the last lines may take to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
@@ -108,30 +112,36 @@ fn check(path: &Path) -> ExitCode {
 
 fn serve(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
-    runtime()?.block_on(async {
+    let lines = lines()?;
+    let ended = runtime()?.block_on(async {
         let metrics = Metrics::new();
-        let guard = telemetry::init(&config, &metrics).map_err(Failure::Telemetry)?;
+        let guard =
+            telemetry::init(&config, &metrics, lines.clone()).map_err(Failure::Telemetry)?;
         let drain = Drain::new();
         let gateway = Gateway::bind_with(&config, drain.clone(), seams(&guard)).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
+        gateway.metrics().register(Arc::new(lines.clone()));
         metrics.register(Arc::new(gateway.metrics().clone()));
         let ended = until_signalled(gateway, drain, telemetry::format(&config)).await;
         telemetry::shut_down(guard).await;
         ended
-    })
+    });
+    lines.flush(LAST_LINES);
+    ended
 }
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    runtime()?.block_on(async {
+    let lines = lines()?;
+    let ended = runtime()?.block_on(async {
         let drain = Drain::new();
         let demo = Demo::start().await?;
         let config = demo.config(args.listen, args.admin);
-        let init = if table::is_live() {
-            telemetry::init_quiet
+        let guard = if table::is_live() {
+            telemetry::init_quiet(&config, &Metrics::new())
         } else {
-            telemetry::init
+            telemetry::init(&config, &Metrics::new(), lines.clone())
         };
-        let guard = init(&config, &Metrics::new()).map_err(Failure::Telemetry)?;
+        let guard = guard.map_err(Failure::Telemetry)?;
         let gateway = Gateway::bind_with(&config, drain.clone(), seams(&guard)).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
         let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));
@@ -140,7 +150,14 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
             ended = until_signalled(gateway, drain, telemetry::format(&config)) => ended,
             () = table::show(viewer) => Ok(()),
         }
-    })
+    });
+    lines.flush(LAST_LINES);
+    ended
+}
+
+/// Log lines go to the standard error, and nobody waits for who reads it.
+fn lines() -> Result<LineQueue, Failure> {
+    LineQueue::new(io::stderr()).map_err(Failure::Runtime)
 }
 
 /// The usual ones, with the log of this process.

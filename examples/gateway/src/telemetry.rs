@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use buttress::telemetry::{
-    self, Format, Guard, InitError, LOG_FORMAT_VARIABLE, Metrics, MetricsPush, Redaction, Repeats,
-    Tail, access,
+    self, Format, Guard, InitError, LOG_FORMAT_VARIABLE, LineQueue, Metrics, MetricsPush,
+    Redaction, Repeats, Tail, access,
 };
 
 use crate::config::{Config, Log, LogFormat, Trace};
@@ -13,10 +13,10 @@ use crate::config::{Config, Log, LogFormat, Trace};
 /// How long the last spans may take to leave the process.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// Sets up what the whole process logs and exports, `metrics` among it. Has to be called inside a
-/// runtime.
-pub fn init(config: &Config, metrics: &Metrics) -> Result<Guard, InitError> {
-    telemetry::init(of(config, metrics).env()?)
+/// Sets up what the whole process logs, by `lines`, and exports, `metrics` among it. Has to be called inside
+/// a runtime.
+pub fn init(config: &Config, metrics: &Metrics, lines: LineQueue) -> Result<Guard, InitError> {
+    telemetry::init(of(config, metrics).env()?.writer(lines))
 }
 
 /// The same for a process whose terminal shows a table: nothing may be written across it.

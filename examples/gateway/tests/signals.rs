@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use support::process::Process;
-use support::{Upstream, bounded, read_until};
+use support::{Upstream, bounded, exchange, read_until};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -88,4 +88,26 @@ async fn the_demo_ends_on_ctrl_c() {
     let mut demo = Process::start(&arguments).await;
     demo.signal("INT");
     demo.ends_well().await;
+}
+
+#[tokio::test]
+async fn a_reader_of_the_log_that_hangs_keeps_neither_requests_nor_the_end_waiting() {
+    let upstream = Upstream::well().await;
+    let access = "[log]\naccess_log = true\n";
+    let (mut process, unread) =
+        Process::serving_unread("unread.toml", upstream.address, access).await;
+    let path = "x".repeat(12_000);
+    let request = format!("GET /{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    // A pipe takes 64 KiB, and the queue before it a mebibyte.
+    for _ in 0..150 {
+        let answer = exchange(process.proxy, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let metrics = process.page("/metrics").await;
+    let lost = metrics.split("buttress_export_failures_total{exporter=\"log\"} ");
+    let lost = lost.last().unwrap().lines().next().unwrap();
+    assert!(lost.parse::<u32>().unwrap() > 0, "{lost}");
+    process.signal("TERM");
+    process.ends_well().await;
+    drop(unread);
 }

@@ -7,6 +7,7 @@ mod human;
 mod json;
 mod line;
 mod output;
+mod queue;
 mod repeats;
 mod time;
 
@@ -20,6 +21,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 pub use filter::LogHandle;
+pub use queue::LineQueue;
 pub use repeats::Repeats;
 
 pub(crate) use output::{Output, Shared};

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 use super::{bounded, exchange};
+
+/// What it logs, of which the rest is not read.
+pub type Unread = Lines<BufReader<ChildStderr>>;
 
 /// The binary, serving on free ports.
 pub struct Process {
@@ -23,7 +26,20 @@ impl Process {
         Self::start(&["serve", "--config", file.to_str().unwrap()]).await
     }
 
+    /// The same, and nobody reads what it logs once it has said where it listens.
+    pub async fn serving_unread(name: &str, upstream: SocketAddr, more: &str) -> (Self, Unread) {
+        let file = written(name, upstream, more);
+        Self::spawned(&["serve", "--config", file.to_str().unwrap()]).await
+    }
+
     pub async fn start(arguments: &[&str]) -> Self {
+        let (process, mut said) = Self::spawned(arguments).await;
+        // What it logs is read on.
+        tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+        process
+    }
+
+    async fn spawned(arguments: &[&str]) -> (Self, Unread) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_buttress-gateway"))
             .args(arguments)
             .stdout(Stdio::null())
@@ -50,13 +66,12 @@ impl Process {
                 .unwrap()
         });
         let (proxy, admin) = (addresses.next().unwrap(), addresses.next().unwrap());
-        // What it logs is read on, so that it never waits for the reader.
-        tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
-        Self {
+        let process = Self {
             child,
             proxy,
             admin,
-        }
+        };
+        (process, said)
     }
 
     pub fn signal(&self, signal: &str) {

@@ -21,7 +21,11 @@ use crate::permit::Permit;
 use crate::seat::{Seat, Told};
 use crate::shared::Shared;
 use crate::slot::Slot;
-use crate::state::ASK_AGAIN;
+use crate::state::{ASK_AGAIN, lasts};
+
+/// A copy that probes is waited for as long, or longer where all are slow: nobody waits for its answer, and while it
+/// hangs there is no other.
+const PROBE_LASTS: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Pool<S> {
@@ -219,8 +223,8 @@ impl<S> Pool<S> {
         S: Clone,
     {
         if let Some(probe) = self.pick_probe(now) {
-            let lasts = self.members.load().config.circuit.probe_deadline;
-            return Some((probe, lasts));
+            let config = &self.members.load().config;
+            return Some((probe, lasts(PROBE_LASTS, config, &self.shared.peers)));
         }
         let slot = self.shared.second_looks.take(now)?;
         let members = self.members.load();

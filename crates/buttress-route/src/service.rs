@@ -68,7 +68,9 @@ impl<S, C, P> HealthRouter<S, C, P> {
     /// went well until as many looks have as probes are needed, which pardons it.
     ///
     /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an
-    /// endpoint. Its answer is read to its end, or for a second, or to 64 KiB of it, and thrown away. It counts in the endpoint's statistics
+    /// endpoint. A copy that is not answered is given up after 5 s, one that
+    /// looks again after 1 s, and either after twenty times the pool's median where that is longer.
+    /// An answer is read to its end, or for a second, or to 64 KiB of it, and thrown away. It counts in the endpoint's statistics
     /// and carries [`Attempt::copy`](buttress_core::attempt::Attempt::copy) in its extensions. Where for 5 s none
     /// comes that can be copied, or `spawn` is full or drops what it is given, a user's request is the probe, as without this; with a `spawn` whose cap is 0,
     /// always.

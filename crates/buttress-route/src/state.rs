@@ -32,6 +32,7 @@ pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
 use rising::Rising;
 use second_look::SecondLook;
+pub(crate) use second_look::lasts;
 
 /// How often the signals of an endpoint that is held out are asked again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);

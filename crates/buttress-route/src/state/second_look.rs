@@ -7,6 +7,7 @@ use buttress_core::clock::Instant;
 use buttress_core::outcome::Outcome;
 
 use super::{Call, State};
+use crate::config::Config;
 use crate::evidence::INDISTINCT;
 use crate::peers::Peers;
 use crate::snapshot::EndpointState;
@@ -17,7 +18,7 @@ const WELL: f64 = 2.0;
 /// An endpoint of which nothing new has been heard for so long is looked at again, and after each look
 /// that went ill once more.
 const QUIET: Duration = Duration::from_secs(1);
-/// So many times what its peers take, and no shorter than [`QUIET`], a look may last.
+/// So many times what its peers take a copy may last.
 const LASTS: f64 = 20.0;
 /// Looks that went well are followed by the next ones for so long.
 const GOES_ON: Duration = Duration::from_secs(5);
@@ -41,6 +42,13 @@ impl SecondLook {
     fn goes_on(&self, now: Instant) -> bool {
         self.well > 0 && now.saturating_since(self.next) < GOES_ON
     }
+}
+
+/// For how long a copy may be waited for: as many times what its peers take, and at least as long.
+pub(crate) fn lasts(at_least: Duration, config: &Config, peers: &Peers) -> Duration {
+    let usual = Duration::from_secs_f64(peers.latency() / 1e9);
+    let lasts = at_least.max(usual.mul_f64(LASTS));
+    lasts.min(config.circuit.probe_deadline)
 }
 
 impl State {
@@ -79,9 +87,7 @@ impl State {
     ) -> Option<(Ticket, Duration)> {
         let due = self.second_look_due(now, silence, peers);
         due.filter(|due| *due <= now)?;
-        let usual = Duration::from_secs_f64(peers.latency() / 1e9);
-        let lasts = QUIET.max(usual.mul_f64(LASTS));
-        let lasts = lasts.min(self.config.circuit.probe_deadline);
+        let lasts = lasts(QUIET, &self.config, peers);
         // One at a time.
         self.look.next = now.saturating_add(lasts.saturating_add(QUIET));
         Some((Ticket::ordinary(self.circuit.generation()), lasts))
@@ -126,7 +132,6 @@ mod tests {
     use buttress_core::circuit::Ticket;
 
     use super::*;
-    use crate::config::Config;
     use crate::shared::Shared;
 
     /// An endpoint that was slow, and what the pool shows.

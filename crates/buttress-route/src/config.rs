@@ -56,6 +56,9 @@ pub struct Config {
     /// goes on where it was, with its statistics, and out if it was out. As many are remembered as are
     /// in the pool, or 64. 0 forgets at once. Default 10 min.
     pub remember: Duration,
+    /// For how long it is believed what an endpoint reports of its own load ([`crate::load`]); 10 s is a good one
+    /// ([`crate::load::EXPIRY`]), and 10 ms the least. Default: no report is looked at.
+    pub reported_load: Option<Duration>,
     /// Whether each response says in its extensions which endpoint it is from: [`crate::Picked`].
     /// That costs an allocation. Default `false`.
     pub picked: bool,
@@ -198,6 +201,7 @@ impl Default for Config {
             noise_band: 0.25,
             ready_deadline: Duration::from_secs(5),
             remember: Duration::from_secs(600),
+            reported_load: None,
             picked: false,
             clock: Clock::default(),
             rng: Rng::default(),
@@ -308,6 +312,13 @@ impl Config {
         self
     }
 
+    /// For how long it is believed what an endpoint reports of its own load; `None` heeds no report.
+    #[must_use]
+    pub const fn reported_load(mut self, expiry: Option<Duration>) -> Self {
+        self.reported_load = expiry;
+        self
+    }
+
     /// Says in each response's extensions which endpoint it is from, as [`crate::Picked`].
     #[must_use]
     pub fn picked(mut self, picked: bool) -> Self {
@@ -351,6 +362,13 @@ impl Config {
             let problem = format!("{:?} forgets too fast; use 10ms or more", self.decay);
             return refuse("decay", problem);
         }
+        if let Some(expiry) = self
+            .reported_load
+            .filter(|it| *it < Duration::from_millis(10))
+        {
+            let problem = format!("{expiry:?} believes no report; use 10ms or more");
+            return refuse("reported_load", problem);
+        }
         if self.ready_deadline.is_zero() {
             let problem = "0 never waits; use at least the time a connection takes".to_owned();
             return refuse("ready_deadline", problem);
@@ -385,6 +403,10 @@ mod tests {
             (Config::default().noise_band(-0.1), "noise_band"),
             (Config::default().overprovisioning(0.9), "overprovisioning"),
             (Config::default().decay(Duration::ZERO), "decay"),
+            (
+                Config::default().reported_load(Some(Duration::ZERO)),
+                "reported_load",
+            ),
             (
                 Config::default().ready_deadline(Duration::ZERO),
                 "ready_deadline",

@@ -14,7 +14,9 @@ use crate::levels::Level;
 use crate::pool::Pool;
 use crate::seat::{Seat, Told};
 use crate::slot::Slot;
-use crate::snapshot::{EndpointSnapshot, EndpointState, Event, LevelSnapshot, PoolSnapshot};
+use crate::snapshot::{
+    EndpointSnapshot, EndpointState, Event, LevelSnapshot, PoolSnapshot, ReportedLoad,
+};
 use crate::state::{Decision, State};
 
 /// A pool's handle: what it is doing, and a hand on it. Cheap to clone.
@@ -146,6 +148,10 @@ fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> E
             since: state.since,
             suspect: state.is_suspect(),
             given: state.given(),
+            reported: slot
+                .reported(state, now)
+                .map(|(utilization, age)| ReportedLoad { utilization, age }),
+            reports_ignored: slot.reports_ignored(),
             retry_after: state.retry_after(now),
             weight: told.weight,
             metadata: told.about.metadata.clone(),

@@ -99,6 +99,8 @@
 //! - A canary takes its share and no more, and none when it does worse, where [`split`] is asked for:
 //!   `tests/split.rs`.
 //! - A shadow is given copies, where [`mirror`] is asked for, and no user waits for it: `tests/mirror.rs`.
+//! - Who reports to be busier than its peers is given less, where [`load`] is heeded, and a liar gains next to nothing:
+//!   `tests/reported_load.rs`.
 //! - It composes with other layers inside and outside, and picks never wait for an update:
 //!   `tests/contracts.rs`.
 //!
@@ -160,6 +162,7 @@ mod hedge;
 mod known;
 mod ledger;
 mod levels;
+pub mod load;
 mod members;
 mod metrics;
 pub mod mirror;
@@ -193,6 +196,6 @@ pub use policy::{Pick, Policy};
 pub use service::HealthRouter;
 pub use snapshot::{
     Change, CheckSnapshot, EndpointSnapshot, EndpointState, Event, Judged, LevelSnapshot, Outcomes,
-    PoolSnapshot,
+    PoolSnapshot, ReportedLoad,
 };
 pub use view::{Candidate, View};

@@ -25,6 +25,8 @@ pub(crate) struct Peers {
     failing: Figure,
     failing_now: Figure,
     load: Figure,
+    /// No number where fewer than two report one.
+    utilization: Figure,
     seen_at: AtomicU64,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Medians {
     pub(crate) failing_now: f64,
     /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another.
     pub(crate) load: f64,
+    /// What they report of their utilisation, if two do or more.
+    pub(crate) utilization: Option<f64>,
 }
 
 /// What one endpoint shows, each with how far it is to be believed.
@@ -48,6 +52,8 @@ pub(crate) struct Shows {
     pub(crate) failing: (f64, f64),
     pub(crate) failing_now: (f64, f64),
     pub(crate) load: f64,
+    /// What it reports itself, if it does.
+    pub(crate) utilization: Option<f64>,
 }
 
 impl Peers {
@@ -57,6 +63,7 @@ impl Peers {
             failing: Figure::new(0.0),
             failing_now: Figure::new(0.0),
             load: Figure::new(0.0),
+            utilization: Figure::new(f64::NAN),
             seen_at: AtomicU64::new(0),
         }
     }
@@ -79,6 +86,8 @@ impl Peers {
         self.failing.set(medians.failing);
         self.failing_now.set(medians.failing_now);
         self.load.set(medians.load);
+        self.utilization
+            .set(medians.utilization.unwrap_or(f64::NAN));
     }
 
     /// The median latency in nanoseconds.
@@ -117,6 +126,11 @@ impl Peers {
         self.failing().max(self.failing_now())
     }
 
+    /// What endpoints report of their utilisation, in the middle, if two do or more.
+    pub(crate) fn utilization(&self) -> Option<f64> {
+        Some(self.utilization.get()).filter(|it| !it.is_nan())
+    }
+
     /// The mean number of requests in flight at an endpoint.
     #[inline]
     pub(crate) fn load(&self) -> f64 {
@@ -134,8 +148,24 @@ impl Medians {
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
             load: load / all.len().max(1) as f64,
+            utilization: middle_utilization(all),
         }
     }
+}
+
+/// Of an even number the mean of the two in the middle: of two, neither has its way.
+fn middle_utilization(all: &[Shows]) -> Option<f64> {
+    let mut room = [0.0; SAMPLE];
+    let reported = all.iter().filter_map(|it| it.utilization);
+    let count = room.iter_mut().zip(reported).map(|(place, it)| *place = it);
+    let count = count.count();
+    if count < 2 {
+        return None;
+    }
+    let values = room.get_mut(..count)?;
+    values.sort_unstable_by(f64::total_cmp);
+    let (lower, upper) = (values.get((count - 1) / 2)?, values.get(count / 2)?);
+    Some(f64::midpoint(*lower, *upper))
 }
 
 /// Values with weights, of which those without weight say nothing.

@@ -37,10 +37,18 @@ pub struct Permit {
     answered: bool,
     /// Nobody waits for the answer.
     copy: bool,
+    /// What the endpoint says of its load is heeded.
+    reports: bool,
 }
 
 impl Permit {
-    pub(crate) const fn new(slot: Arc<Slot>, ticket: Ticket, picked_at: Instant) -> Self {
+    /// `reports`: what the endpoint says of its load is heeded.
+    pub(crate) const fn new(
+        slot: Arc<Slot>,
+        ticket: Ticket,
+        picked_at: Instant,
+        reports: bool,
+    ) -> Self {
         Self {
             slot,
             ticket,
@@ -51,6 +59,7 @@ impl Permit {
             limited: false,
             answered: false,
             copy: false,
+            reports,
         }
     }
 
@@ -117,6 +126,9 @@ impl Settle for Permit {
     #[inline]
     fn head(&mut self, head: &Head<'_>) {
         self.heard();
+        if self.reports {
+            self.slot.hear_report(head.headers, self.heard_at);
+        }
         self.limited = head.status == StatusCode::TOO_MANY_REQUESTS;
         if head.status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = head

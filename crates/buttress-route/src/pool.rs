@@ -345,7 +345,12 @@ fn begin<S>(config: &Config, (seat, ticket, service): Chosen<'_, S>, now: Instan
         Box::new(picked.probe(ticket.is_probe()))
     });
     Pick {
-        permit: Permit::new(Arc::clone(&seat.slot), ticket, now),
+        permit: Permit::new(
+            Arc::clone(&seat.slot),
+            ticket,
+            now,
+            config.reported_load.is_some(),
+        ),
         number: seat.slot.number,
         service,
         ready_deadline: config.ready_deadline,

@@ -9,11 +9,13 @@ use buttress_core::circuit::Ticket;
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::rng::Rng;
 use buttress_core::verdict::{Action, Verdict};
+use http::HeaderMap;
 
 use crate::attempted;
 use crate::config::Config;
 use crate::evidence::{INDISTINCT, Score, left_after};
 use crate::ledger::Ledger;
+use crate::load::{Heard, NO_RELIEF, relief};
 use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
 use crate::snapshot::{Change, EndpointState, Event};
@@ -54,8 +56,10 @@ struct Rest {
     id: Arc<str>,
     shared: Arc<Shared>,
     member: AtomicBool,
-    /// The share of its requests that it is given while it rises, as the bits of an `f32`.
+    /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
     given: AtomicU32,
+    /// What it says of its load.
+    heard: Heard,
     inner: Mutex<Inner>,
 }
 
@@ -79,7 +83,8 @@ pub(crate) enum Gate {
     Out,
     /// Never.
     Shut,
-    /// A share of what would be its own, by chance: [`Slot::given`].
+    /// A share of what would be its own, by chance: [`Slot::given`]. It is on its way back, or new, or says that
+    /// it is busier than its peers.
     Rising,
 }
 
@@ -122,6 +127,7 @@ impl Slot {
                 shared: Arc::clone(shared),
                 member: AtomicBool::new(true),
                 given: AtomicU32::new(given.to_bits()),
+                heard: Heard::nothing(),
                 inner: Mutex::new(inner),
             }),
             _apart: [0; 8],
@@ -158,7 +164,7 @@ impl Slot {
         latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
     }
 
-    /// The share of its requests that it is given: 1 where it does not rise.
+    /// The share of its requests that it is given: 1 where it neither rises nor is relieved.
     #[cold]
     pub(crate) fn given(&self) -> f64 {
         f32::from_bits(self.rest.given.load(Ordering::Relaxed)).into()
@@ -213,6 +219,12 @@ impl Slot {
         if self.unanswered_since.load(Ordering::Relaxed) != 0 {
             self.unanswered_since.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// The endpoint may say something of its load.
+    #[cold]
+    pub(crate) fn hear_report(&self, headers: &HeaderMap, now: Instant) {
+        self.rest.heard.hear(headers, now);
     }
 
     /// A call has ended.
@@ -384,9 +396,13 @@ impl Slot {
     }
 
     fn show(&self, inner: &mut Inner, now: Instant) {
-        // Or did when that was last shown.
-        if inner.state.is_rising() || self.gate() == Gate::Rising {
-            self.show_rising(&mut inner.state, now);
+        let state = &mut inner.state;
+        if state.config.reported_load.is_some() || state.is_relieved() {
+            self.relieve(state, now);
+        }
+        // Or was when that was last shown.
+        if state.is_rising() || state.is_relieved() || self.gate() == Gate::Rising {
+            self.show_rising(state, now);
         }
         inner.shown = inner.state.steady_latency();
         inner.shown_until = now.saturating_add(SHOWN_FOR);
@@ -400,6 +416,13 @@ impl Slot {
         state.rise_on(now);
         (self.rest.given).store(share(state).to_bits(), Ordering::Relaxed);
         self.show_gate(state);
+    }
+
+    /// Holds what the endpoint says of its load against what its peers say.
+    #[cold]
+    fn relieve(&self, state: &mut State, now: Instant) {
+        let both = (self.reported(state, now)).zip(self.peers().utilization());
+        state.relief = both.map_or(NO_RELIEF, |((own, _), peers)| relief(own, peers));
     }
 
     fn show_gate(&self, state: &State) {
@@ -474,8 +497,20 @@ impl Slot {
         let load = f64::from(self.in_flight());
         self.with_state(|state| Shows {
             load,
+            utilization: self.reported(state, now).map(|it| it.0),
             ..state.shows(now)
         })
+    }
+
+    /// The utilisation that the endpoint has reported, and how long ago, if that is heeded and not expired.
+    pub(crate) fn reported(&self, state: &State, now: Instant) -> Option<(f64, Duration)> {
+        let expiry = state.config.reported_load?;
+        self.rest.heard.fresh(now, expiry)
+    }
+
+    /// How many reports of its load were not believed.
+    pub(crate) fn reports_ignored(&self) -> u64 {
+        self.rest.heard.ignored()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -489,7 +524,7 @@ impl Slot {
 impl Gate {
     fn of(state: &State) -> Self {
         match state.endpoint_state() {
-            EndpointState::Active if state.is_rising() => Self::Rising,
+            EndpointState::Active if state.is_rising() || state.is_relieved() => Self::Rising,
             EndpointState::Active => Self::Open,
             EndpointState::Draining => Self::Shut,
             _ => Self::Out,

@@ -170,8 +170,13 @@ pub struct EndpointSnapshot {
     pub in_flight: u32,
     /// Requests ever sent.
     pub picks: u64,
-    /// How much of its traffic it is given: below 1 on its way back, or where it is new.
+    /// How much of its traffic it is given: below 1 on its way back, where it is new, or where it reports to be busier
+    /// than its peers.
     pub given: f64,
+    /// What it reports of its own load, where that is heeded and not too old.
+    pub reported: Option<ReportedLoad>,
+    /// Reports of its load that were malformed or absurd.
+    pub reports_ignored: u64,
     /// Its share of the requests sent lately, 0 to 1.
     pub share: f64,
     /// How those that ended did.
@@ -197,6 +202,16 @@ pub struct EndpointSnapshot {
     /// The last 16 decisions about it, oldest first: why it is where it is, and what held back what else a rule
     /// would have had.
     pub verdicts: Vec<Judged>,
+}
+
+/// What an endpoint said last of its own load: [`crate::load`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ReportedLoad {
+    /// How busy it says it is: 1 is all there is.
+    pub utilization: f64,
+    /// How long ago.
+    pub age: Duration,
 }
 
 /// What the active checks of an endpoint say.

@@ -21,6 +21,7 @@ use buttress_core::window::TimeWindow;
 
 use crate::config::Config;
 use crate::evidence::{Evidence, INDISTINCT, Score};
+use crate::load::NO_RELIEF;
 use crate::peers::{Peers, Shows};
 use crate::policy::Policy;
 use crate::slot::Slot;
@@ -58,6 +59,8 @@ pub(crate) struct State {
     look: SecondLook,
     /// It is back, and not all of its traffic is.
     rising: Option<Rising>,
+    /// The share of its requests that it is given for what it says of its load.
+    pub(crate) relief: f64,
     window: Option<TimeWindow>,
     open_until: Instant,
     /// When a probe's lease runs out and makes room for another.
@@ -121,6 +124,7 @@ impl State {
             recent: Recent::default(),
             look: SecondLook::new(now),
             rising: None,
+            relief: NO_RELIEF,
             window: config
                 .rules
                 .failure_rate
@@ -220,6 +224,7 @@ impl State {
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             load: 0.0,
+            utilization: None,
         }
     }
 

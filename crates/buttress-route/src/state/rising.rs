@@ -6,6 +6,7 @@ use buttress_core::circuit::Step;
 use buttress_core::clock::Instant;
 
 use super::State;
+use crate::load::NO_RELIEF;
 use crate::snapshot::EndpointState;
 
 /// After so many times its length a step ends with a single success: who is seldom asked is not held up.
@@ -50,11 +51,18 @@ impl State {
         self.rising.is_some()
     }
 
-    /// The share of its requests that the endpoint is given: 1 where it does not rise, or is out.
+    /// Whether it is given less for what it says of its load.
+    pub(crate) fn is_relieved(&self) -> bool {
+        self.relief < NO_RELIEF
+    }
+
+    /// The share of its requests that the endpoint is given: 1 where it neither rises nor is relieved, or is out.
     pub(crate) fn given(&self) -> f64 {
-        let rising = (self.rising).filter(|_| self.endpoint_state() == EndpointState::Active);
-        let step = rising.and_then(|rising| self.ramp_step(rising.step));
-        step.map_or(1.0, |step| step.share)
+        if self.endpoint_state() != EndpointState::Active {
+            return 1.0;
+        }
+        let step = self.rising.and_then(|rising| self.ramp_step(rising.step));
+        step.map_or(1.0, |step| step.share) * self.relief
     }
 
     /// An answer was good.

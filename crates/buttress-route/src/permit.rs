@@ -37,18 +37,10 @@ pub struct Permit {
     answered: bool,
     /// Nobody waits for the answer.
     copy: bool,
-    /// What the endpoint says of its load is heeded.
-    reports: bool,
 }
 
 impl Permit {
-    /// `reports`: what the endpoint says of its load is heeded.
-    pub(crate) const fn new(
-        slot: Arc<Slot>,
-        ticket: Ticket,
-        picked_at: Instant,
-        reports: bool,
-    ) -> Self {
+    pub(crate) const fn new(slot: Arc<Slot>, ticket: Ticket, picked_at: Instant) -> Self {
         Self {
             slot,
             ticket,
@@ -59,7 +51,6 @@ impl Permit {
             limited: false,
             answered: false,
             copy: false,
-            reports,
         }
     }
 
@@ -126,7 +117,7 @@ impl Settle for Permit {
     #[inline]
     fn head(&mut self, head: &Head<'_>) {
         self.heard();
-        if self.reports {
+        if self.slot.heeds_reports() {
             self.slot.hear_report(head.headers, self.heard_at);
         }
         self.limited = head.status == StatusCode::TOO_MANY_REQUESTS;

@@ -1,5 +1,6 @@
 //! The pool: its list of endpoints, what they share, and how a request gets one of them.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -162,6 +163,8 @@ impl<S> Pool<S> {
         for slot in old.slots() {
             slot.with_state(|state| state.reconfigure(&config));
         }
+        let heeds_reports = config.reported_load.is_some();
+        (self.shared.heeds_reports).store(heeds_reports, Ordering::Relaxed);
         self.shared.ledger.resize(old.len(), config.max_ejected);
         self.members.store(Arc::new(old.with_config(config)));
         self.keep_to_budget();
@@ -345,12 +348,7 @@ fn begin<S>(config: &Config, (seat, ticket, service): Chosen<'_, S>, now: Instan
         Box::new(picked.probe(ticket.is_probe()))
     });
     Pick {
-        permit: Permit::new(
-            Arc::clone(&seat.slot),
-            ticket,
-            now,
-            config.reported_load.is_some(),
-        ),
+        permit: Permit::new(Arc::clone(&seat.slot), ticket, now),
         number: seat.slot.number,
         service,
         ready_deadline: config.ready_deadline,

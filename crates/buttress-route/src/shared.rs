@@ -1,6 +1,7 @@
 //! What the endpoints of a pool share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use buttress_core::clock::Clock;
 use buttress_core::events::Events;
@@ -17,6 +18,8 @@ use crate::snapshot::Event;
 pub(crate) struct Shared {
     pub(crate) pool: Arc<str>,
     pub(crate) clock: Clock,
+    /// Whether it is looked at what endpoints report of their load. Beside the clock, which each answer reads.
+    pub(crate) heeds_reports: AtomicBool,
     pub(crate) rng: Rng,
     pub(crate) ledger: Ledger,
     pub(crate) second_looks: SecondLooks,
@@ -29,6 +32,7 @@ impl Shared {
         Self {
             pool: Arc::clone(&config.pool),
             clock: config.clock.clone(),
+            heeds_reports: AtomicBool::new(config.reported_load.is_some()),
             rng: config.rng.clone(),
             ledger: Ledger::new(config.max_ejected),
             second_looks: SecondLooks::new(),

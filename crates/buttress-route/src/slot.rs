@@ -221,6 +221,12 @@ impl Slot {
         }
     }
 
+    /// Whether it is looked at what the endpoint says of its load.
+    #[inline]
+    pub(crate) fn heeds_reports(&self) -> bool {
+        self.rest.shared.heeds_reports.load(Ordering::Relaxed)
+    }
+
     /// The endpoint may say something of its load.
     #[cold]
     pub(crate) fn hear_report(&self, headers: &HeaderMap, now: Instant) {

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use buttress::core::reject::Rejected;
 use buttress::correlation::CorrelationId;
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
+use buttress::route::load::ENDPOINT_LOAD_METRICS;
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -27,9 +28,17 @@ use crate::upstream::OWN;
 /// Sends each request to the service of its route, by the [`Arrival`](crate::ingress::Arrival) that its body holds.
 #[derive(Debug)]
 pub struct Dispatch<S> {
-    routes: Arc<[S]>,
-    last: Option<(RouteId, S)>,
+    routes: Arc<[Way<S>]>,
+    last: Option<(RouteId, Way<S>)>,
     refuse: Latency<Refuse>,
+}
+
+/// What serves a route.
+#[derive(Clone, Debug)]
+struct Way<S> {
+    service: S,
+    /// What endpoints report of their load is for the gateway alone.
+    hides_load: bool,
 }
 
 /// An answer of the gateway's own on its way.
@@ -39,11 +48,16 @@ type Refused = <Latency<Refuse> as Service<Request<RequestBody>>>::Future;
 type Timed<B> = latency::ResponseBody<B, Infallible>;
 
 impl<S> Dispatch<S> {
-    /// One service for each route, in the order of the configuration. What no route takes is
-    /// answered with its problem and recorded in `latency`, under no route.
-    pub fn new(routes: impl IntoIterator<Item = S>, latency: LatencyHandle) -> Self {
+    /// One service for each route, in the order of the configuration, and whether its clients are not told what its
+    /// endpoints report of their load. What no route takes is answered with its problem and recorded in `latency`,
+    /// under no route.
+    pub fn new(routes: impl IntoIterator<Item = (S, bool)>, latency: LatencyHandle) -> Self {
+        let way = |(service, hides_load)| Way {
+            service,
+            hides_load,
+        };
         Self {
-            routes: routes.into_iter().collect(),
+            routes: routes.into_iter().map(way).collect(),
             last: None,
             refuse: LatencyLayer::new(latency).layer(Refuse),
         }
@@ -51,12 +65,12 @@ impl<S> Dispatch<S> {
 }
 
 impl<S: Clone> Dispatch<S> {
-    /// The service of a route, if there is such a route.
-    fn service(&mut self, id: RouteId) -> Option<&mut S> {
+    /// What serves a route, if there is such a route.
+    fn way(&mut self, id: RouteId) -> Option<&mut Way<S>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != id) {
             self.last = Some((id, self.routes.get(id.0)?.clone()));
         }
-        self.last.as_mut().map(|(_, service)| service)
+        self.last.as_mut().map(|(_, way)| way)
     }
 }
 
@@ -87,10 +101,11 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> DispatchFuture<S> {
         let route = request.body().arrival().0.ok();
-        let service = route.and_then(|id| self.service(id));
-        let state = match service {
-            Some(service) => State::Routed {
-                called: Called::new(service, request),
+        let way = route.and_then(|id| self.way(id));
+        let state = match way {
+            Some(way) => State::Routed {
+                called: Called::new(&mut way.service, request),
+                hides_load: way.hides_load,
             },
             None => State::Refused {
                 refused: self.refuse.call(request),
@@ -112,7 +127,7 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
-        Routed { #[pin] called: F },
+        Routed { #[pin] called: F, hides_load: bool },
         Refused { #[pin] refused: Refused },
     }
 }
@@ -127,11 +142,16 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             // A large response is moved but once, and looked at where it lies.
-            StateProj::Routed { called } => match called.poll(cx) {
+            StateProj::Routed { called, hides_load } => match called.poll(cx) {
                 Poll::Ready(Ok(response)) if is_unexplained(&response) => {
                     Poll::Ready(Ok(explained(response)))
                 }
-                polled => polled,
+                mut polled => {
+                    if *hides_load && let Poll::Ready(Ok(response)) = &mut polled {
+                        response.headers_mut().remove(&ENDPOINT_LOAD_METRICS);
+                    }
+                    polled
+                }
             },
             StateProj::Refused { refused } => refused
                 .poll(cx)

@@ -7,6 +7,7 @@ use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
 use buttress::core::config::ConfigError;
 use buttress::correlation;
 use buttress::route::check::{Checks, HttpCheck};
+use buttress::route::load::EXPIRY;
 use buttress::route::{self, Affinity, Policy, Rules, failover, mirror};
 
 use crate::body::RequestBody;
@@ -59,6 +60,7 @@ pub fn router(pool: &Pool) -> route::Config {
         None => config,
     };
     config
+        .reported_load(pool.reported_load.then_some(EXPIRY))
         .policy(policy(pool.pick))
         .overprovisioning(overprovisioning)
         .fail_closed(fail_closed)
@@ -237,13 +239,14 @@ mod tests {
 
     #[test]
     fn what_is_said_of_an_endpoint_reaches_the_router() {
-        let keys = "locality = \"eu/1a\"\nendpoints = [\"127.0.0.1:1\", { address = \"127.0.0.1:2\", \
+        let keys = "locality = \"eu/1a\"\nreported_load = true\nendpoints = [\"127.0.0.1:1\", { address = \"127.0.0.1:2\", \
                     weight = 0, priority = 1, locality = \"eu/1b\" }]\n\
                     health = { overprovisioning = 2.0, fail_closed = true }";
         let pool = pool(keys);
         let config = router(&pool);
         assert_eq!(config.locality.as_deref(), Some("eu/1a"));
         assert!(config.fail_closed && config.overprovisioning > 1.9);
+        assert_eq!(config.reported_load, Some(EXPIRY));
         let endpoints = pool.endpoints.iter().map(|it| endpoint(it, ()));
         let router = route::HealthRouter::new(config, endpoints).unwrap();
         let shown = router.handle().snapshot().endpoints;

@@ -137,7 +137,10 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         let log = AccessLogLayer::new()
             .clock(build.clock.clone())
             .redaction(telemetry::redaction(&config.log));
-        let logged = log.layer(Dispatch::new(named, build.latency.clone()));
+        let logged = log.layer(Dispatch::new(
+            named.zip(hides_load(config)),
+            build.latency.clone(),
+        ));
         let spans = ServerSpanLayer::new().trust(trust);
         let listen = config.listen.address;
         let spans = match listen.port() {
@@ -154,7 +157,10 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             routes,
             pools,
         } = build.stacks(config, |origin, _, _| origin)?;
-        let dispatch = Dispatch::new(services, build.latency.clone());
+        let dispatch = Dispatch::new(
+            services.into_iter().zip(hides_load(config)),
+            build.latency.clone(),
+        );
         let untraced = Some(Untraced::new(trust));
         let proxy = Ingress::new(correlation.layer(dispatch), config, untraced);
         (Proxy::Plain(proxy), routes, pools)
@@ -166,6 +172,12 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         pools: pools.into(),
     };
     Ok((proxy, rooms))
+}
+
+/// Of each route, whether what its endpoints report of their load is for the gateway alone.
+fn hides_load(config: &Config) -> impl Iterator<Item = bool> {
+    let pool = |route: &Route| config.pools.get(route.pool);
+    (config.routes.iter()).map(move |route| pool(route).is_some_and(|it| it.reported_load))
 }
 
 /// A span for each attempt, which says where it went.

@@ -156,6 +156,7 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "picks": endpoint.picks,
         "share": endpoint.share,
         "given": endpoint.given,
+        "reported_utilization": endpoint.reported.map(|it| it.utilization),
         "success_ratio": endpoint.success_ratio,
         "latency_ms": endpoint.latency.map(in_millis),
         "cost_ms": endpoint.cost * 1e3,

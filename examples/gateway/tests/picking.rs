@@ -108,3 +108,68 @@ async fn copies_go_to_another_pool_and_what_that_does_is_nobodys_trouble() {
     support::bounded("copies", copied).await;
     assert_eq!(well.heads().len(), 10);
 }
+
+const BUSY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\
+                    endpoint-load-metrics: TEXT cpu_utilization=1.9\r\n\r\nok";
+const IDLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\
+                    endpoint-load-metrics: JSON {\"cpu_utilization\": 0.1}\r\n\r\nok";
+/// What is asked at a time of origins that report their load.
+const BATCH: usize = 120;
+
+/// The first is busy.
+async fn reporting() -> [Upstream; 3] {
+    [
+        Upstream::answering(BUSY).await,
+        Upstream::answering(IDLE).await,
+        Upstream::answering(IDLE).await,
+    ]
+}
+
+/// A gateway that takes them in turns.
+async fn in_turns(upstreams: &[Upstream; 3], keys: &str) -> SocketAddr {
+    let endpoints = upstreams.each_ref().map(|it| format!("\"{}\"", it.address));
+    gateway(&format!(
+        "pick = \"round_robin\"\n{keys}\nendpoints = [{}]",
+        endpoints.join(", ")
+    ))
+    .await
+}
+
+/// How many clients of a batch are told of the load, and how many of it the busy one has had.
+async fn batch(gateway: SocketAddr, busy: &Upstream) -> (usize, usize) {
+    let before = busy.heads().len();
+    let mut told = 0;
+    for _ in 0..BATCH {
+        let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let answer = exchange(gateway, request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        told += usize::from(answer.contains("endpoint-load-metrics"));
+    }
+    (told, busy.heads().len() - before)
+}
+
+#[tokio::test]
+async fn who_reports_to_be_busy_gets_less_and_no_client_is_told() {
+    let upstreams = reporting().await;
+    let through = in_turns(&upstreams, "reported_load = true").await;
+    let mut taken = BATCH;
+    for _ in 0..20 {
+        let told;
+        (told, taken) = batch(through, &upstreams[0]).await;
+        assert_eq!(told, 0);
+        if taken < BATCH / 4 {
+            break;
+        }
+    }
+    assert!(taken > 0 && taken < BATCH / 4, "{taken}");
+}
+
+#[tokio::test]
+async fn what_is_reported_is_a_header_like_any_other_where_the_file_says_nothing() {
+    let upstreams = reporting().await;
+    let through = in_turns(&upstreams, "").await;
+    let (told, taken) = batch(through, &upstreams[0]).await;
+    assert_eq!(told, BATCH);
+    // A copy may have been a probe.
+    assert!(taken.abs_diff(BATCH / 3) <= 3, "{taken}");
+}

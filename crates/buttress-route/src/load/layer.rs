@@ -15,14 +15,15 @@ use super::{ENDPOINT_LOAD_METRICS, LoadReporter};
 /// that would be of somebody farther in. Where there is nothing to report answers are left as they are.
 ///
 /// ```
+/// use std::convert::Infallible;
 /// use buttress_route::load::{ENDPOINT_LOAD_METRICS, LoadReporter, ReportLoadLayer};
 /// use http::{Request, Response};
 /// use tower::{Layer, Service, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), std::convert::Infallible> {
+/// # async fn main() -> Result<(), Infallible> {
 /// let reporter = LoadReporter::new();
-/// let answer = |_: Request<()>| async { Ok(Response::new(())) };
+/// let answer = |_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) };
 /// let mut server = ReportLoadLayer::new(reporter.clone()).layer(service_fn(answer));
 ///
 /// // Once a second or so, from whoever measures.
@@ -161,11 +162,7 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_is_said_when_it_is_asked() {
-        let asked = LoadReporter::from_fn(|| {
-            let mut report = LoadReport::default();
-            report.rps_fractional = Some(120.5);
-            report
-        });
+        let asked = LoadReporter::from_fn(|| LoadReport::new().rps_fractional(120.5));
         assert_eq!(said(&asked, None).unwrap(), "TEXT rps_fractional=120.5");
         let silent = LoadReporter::from_fn(LoadReport::default);
         assert_eq!(said(&silent, Some("TEXT")).unwrap(), "TEXT");

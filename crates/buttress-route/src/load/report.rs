@@ -12,7 +12,7 @@ const MOST_UTILIZATION: f64 = 100.0;
 /// Nobody takes more requests a second.
 const MOST_RATE: f64 = 1e9;
 
-/// What an endpoint says of its load. What it does not say is `None`.
+/// What an endpoint says of its load. What it does not say is `None`; what is beyond its bounds is not printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LoadReport {
@@ -62,6 +62,46 @@ impl fmt::Display for Malformed {
 impl Error for Malformed {}
 
 impl LoadReport {
+    /// One that says nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The share of the CPU that is used.
+    #[must_use]
+    pub const fn cpu_utilization(mut self, utilization: f64) -> Self {
+        self.cpu_utilization = Some(utilization);
+        self
+    }
+
+    /// How busy the application is by its own measure.
+    #[must_use]
+    pub const fn application_utilization(mut self, utilization: f64) -> Self {
+        self.application_utilization = Some(utilization);
+        self
+    }
+
+    /// The share of the memory that is used.
+    #[must_use]
+    pub const fn mem_utilization(mut self, utilization: f64) -> Self {
+        self.mem_utilization = Some(utilization);
+        self
+    }
+
+    /// Requests a second.
+    #[must_use]
+    pub const fn rps_fractional(mut self, rate: f64) -> Self {
+        self.rps_fractional = Some(rate);
+        self
+    }
+
+    /// Errors a second.
+    #[must_use]
+    pub const fn eps(mut self, rate: f64) -> Self {
+        self.eps = Some(rate);
+        self
+    }
+
     /// Reads a header's value, whole or not at all. Metrics that are not named here (`named_metrics.…`,
     /// `utilization.…`, `request_cost.…` and any other) have to be numbers and are passed over.
     pub fn parse(value: &[u8]) -> Result<Self, Malformed> {

@@ -27,6 +27,8 @@ pub struct Pool {
     pub affinity: Option<PoolAffinity>,
     /// Where the gateway stands, the largest part first and parted by `/`: who shares more of it is asked first.
     pub locality: Option<String>,
+    /// Whether it is heeded what endpoints report of their own load, and kept from clients.
+    pub reported_load: bool,
     /// At least one; no address twice.
     pub endpoints: Vec<Endpoint>,
     /// When an endpoint is thrown out.

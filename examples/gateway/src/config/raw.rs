@@ -113,6 +113,7 @@ pub(super) struct Pool {
     pub(super) pick: Text,
     pub(super) affinity: Text,
     pub(super) locality: Text,
+    pub(super) reported_load: Option<bool>,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
     pub(super) health: Health,
     pub(super) check: Option<Spanned<Check>>,

@@ -117,6 +117,7 @@ fn pool() -> Pool {
         pick: PoolPick::default(),
         affinity: None,
         locality: None,
+        reported_load: false,
         endpoints: Vec::new(),
         // A cycle is short; what was seen in the one before should not rule the next.
         health: PoolHealth {

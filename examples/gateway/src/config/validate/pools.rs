@@ -91,6 +91,7 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         pick,
         affinity,
         locality: raw.locality.as_ref().map(|it| it.get_ref().clone()),
+        reported_load: raw.reported_load.unwrap_or(false),
         endpoints: endpoints(raw.endpoints.as_ref(), &key, place, report),
         health: health(&raw.health, &key, report),
         check: raw

@@ -284,6 +284,18 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "remove it",
         ),
         (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { kind = \"tcp\", body_contains = \"ok\" }",
+            4,
+            "pool.p.check.body_contains",
+            "remove it",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { kind = \"tcp\", statuses = [204] }",
+            4,
+            "pool.p.check.statuses",
+            "remove it",
+        ),
+        (
             "endpoints = [\"127.0.0.1:1\"]\ncheck = { path = \"healthz\" }",
             4,
             "pool.p.check.path",

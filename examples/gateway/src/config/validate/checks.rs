@@ -55,6 +55,7 @@ fn kind(
     };
     let Some(path) = &written.path else {
         if matches!(kind, Kind::Tcp) {
+            no_answer(written, key, report);
             return Some(PoolCheckKind::Tcp);
         }
         let message =
@@ -81,6 +82,25 @@ fn kind(
         report.add(path.span(), &key("path"), refused.problem());
     }
     Some(kind)
+}
+
+/// Who only connects is answered nothing.
+fn no_answer(written: &raw::Check, key: &impl Fn(&str) -> String, report: &mut Report<'_>) {
+    let statuses = written.statuses.as_deref().and_then(<[_]>::first);
+    let spans = [
+        ("statuses", statuses.map(Spanned::span)),
+        (
+            "body_contains",
+            written.body_contains.as_ref().map(Spanned::span),
+        ),
+    ];
+    for (what, span) in spans {
+        if let Some(span) = span {
+            let message =
+                "a check that only connects is answered nothing; remove it, or kind = \"tcp\"";
+            report.add(span, &key(what), message);
+        }
+    }
 }
 
 fn status(written: &Spanned<i64>, key: &str, report: &mut Report<'_>) -> Option<u16> {

@@ -110,6 +110,14 @@ struct Found<'c, 'r> {
     others: bool,
 }
 
+impl Found<'_, '_> {
+    const NOTHING: Self = Self {
+        first: None,
+        is_ours: false,
+        others: false,
+    };
+}
+
 /// So many names are compared faster than one is hashed: most differ in length already, or are known
 /// to HTTP.
 const FEW: usize = 12;
@@ -148,6 +156,9 @@ fn find_two<'c, 'r>(
         } else if name == other {
             theirs = place;
         }
+    }
+    if ours == NOWHERE && theirs == NOWHERE {
+        return Found::NOTHING;
     }
     let is_ours = ours != NOWHERE;
     let (name, place) = if is_ours {

@@ -57,6 +57,12 @@ impl Mint {
         }
     }
 
+    /// Whether nobody notices an ID that is made and not used.
+    #[inline]
+    pub(crate) const fn is_ours(&self) -> bool {
+        !matches!(self, Self::With(_))
+    }
+
     /// Does what takes long the first time, before a request has to wait for it.
     pub(crate) fn prepare(&self) {
         if let Self::UuidV7 = self {
@@ -67,11 +73,11 @@ impl Mint {
     /// The text of a new UUID, or else whoever makes IDs instead.
     #[inline]
     fn uuid(&self) -> Result<UuidText, &(dyn Fn() -> CorrelationId + Send + Sync)> {
-        Ok(UuidText::of(match self {
+        Ok(match self {
             Self::UuidV7 => v7::next(),
-            Self::UuidV4 => v4(),
+            Self::UuidV4 => UuidText::of(v4()),
             Self::With(generate) => return Err(&**generate),
-        }))
+        })
     }
 }
 

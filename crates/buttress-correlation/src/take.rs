@@ -15,16 +15,19 @@ pub(crate) fn take<B>(
     request: &mut Request<B>,
     id: &mut CorrelationId,
 ) -> HeaderValue {
-    if let Some(known) = request.extensions().get::<CorrelationId>() {
-        id.clone_from(known);
-        return inherit(config, counters, request.headers_mut(), id);
-    }
     let headers = request.headers();
     let Found {
         first,
         is_ours,
         others,
     } = find(config, headers);
+    if first.is_none() && config.extensions && config.mint.is_ours() {
+        return mint_or_inherit(config, counters, request, id);
+    }
+    if let Some(known) = request.extensions().get::<CorrelationId>() {
+        id.clone_from(known);
+        return inherit(config, counters, request.headers_mut(), id);
+    }
     let value = match first.map(|sent| read(id, sent, headers)) {
         Some(Ok(value)) if config.trust.believes(request) => {
             let value = value.clone();
@@ -53,6 +56,26 @@ pub(crate) fn take<B>(
     if config.extensions {
         request.extensions_mut().insert(id.clone());
     }
+    value
+}
+
+/// For a request whose headers say nothing. Its extensions are looked into once, which is when they are given
+/// the new ID: one that was there is put back everywhere, and the new one, which nobody has seen, is gone.
+#[inline(never)]
+fn mint_or_inherit<B>(
+    config: &Config,
+    counters: &Counters,
+    request: &mut Request<B>,
+    id: &mut CorrelationId,
+) -> HeaderValue {
+    let value = config.mint.mint_into(id);
+    put(request.headers_mut(), &config.header, value.clone());
+    if let Some(known) = request.extensions_mut().insert(id.clone()) {
+        id.clone_from(&known);
+        request.extensions_mut().insert(known);
+        return inherit(config, counters, request.headers_mut(), id);
+    }
+    counters.count(Counted::Minted);
     value
 }
 

@@ -3,6 +3,9 @@
 /// The two halves of a UUID, the upper one first.
 pub(crate) type Halves = (u64, u64);
 
+/// Sixteen characters of lower-case hex, the first of each eight in the lowest byte.
+pub(crate) type Digits = [u64; 2];
+
 /// Lower-case hex in groups of 8, 4, 4, 4 and 12, which is the text of an ID.
 #[derive(Debug)]
 pub(crate) struct UuidText([[u8; WORD]; 5]);
@@ -15,13 +18,14 @@ impl UuidText {
 
     #[inline]
     pub(crate) fn of((high, low): Halves) -> Self {
+        Self::joined(digits(high), digits(low))
+    }
+
+    /// The text of the UUID whose halves have these digits.
+    #[inline]
+    pub(crate) fn joined([a, b]: Digits, [c, d]: Digits) -> Self {
         const HYPHEN: u64 = b'-' as u64;
         const FOUR: u64 = 0xffff_ffff;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "each of the four words in turn"
-        )]
-        let [a, b, c, d] = [high >> 32, high, low >> 32, low].map(|word| hex(word as u32));
         // Little-endian: the first character is the lowest byte.
         let words = [
             a,
@@ -44,6 +48,13 @@ impl AsRef<[u8]> for UuidText {
     fn as_ref(&self) -> &[u8] {
         self.0.as_flattened().get(..Self::LEN).unwrap_or_default()
     }
+}
+
+/// The digits of half a UUID.
+#[inline]
+pub(crate) const fn digits(half: u64) -> Digits {
+    #[expect(clippy::cast_possible_truncation, reason = "the other word")]
+    [hex((half >> 32) as u32), hex(half as u32)]
 }
 
 /// The eight digits of `number` in lower-case hex, the first of them in the lowest byte.

@@ -13,7 +13,7 @@ use buttress_core::clock::{Clock, Ticks};
 use buttress_core::rng::Rng;
 use uuid::Uuid;
 
-use crate::uuid_text::Halves;
+use crate::uuid_text::{Digits, Halves, UuidText, digits};
 
 /// So much sooner than a millisecond ends the wall clock is asked again: neither clock is quite right.
 const SPARE: Duration = Duration::from_micros(5);
@@ -32,6 +32,8 @@ struct Last {
     at: Ticks,
     /// For so many ticks from then on.
     lasts: u64,
+    /// How the upper half is spelled, which stays the same as long.
+    high: Digits,
 }
 
 /// Begins to count, for [`next`] to cost less from now on. The first time in a process it takes up to 200 ms.
@@ -42,18 +44,18 @@ pub(crate) fn prepare() {
 
 /// A new UUIDv7, of the millisecond that it is by the wall clock. Where that is set, it is noticed within one.
 #[inline]
-pub(crate) fn next() -> Halves {
+pub(crate) fn next() -> UuidText {
     const CLOCK: Clock = Clock::monotonic();
     const RNG: Rng = Rng::from_entropy();
     if COUNTING.load(Ordering::Relaxed) {
-        LAST.with(|last| after(last, &CLOCK, &RNG))
+        LAST.with(|last| after(last, &CLOCK, &RNG)).text()
     } else {
-        Last::drawn(&CLOCK, Ticks::NEVER).uuid
+        Last::drawn(&CLOCK, Ticks::NEVER).text()
     }
 }
 
 #[inline]
-fn after(last: &Cell<Last>, clock: &Clock, rng: &Rng) -> Halves {
+fn after(last: &Cell<Last>, clock: &Clock, rng: &Rng) -> Last {
     let now = clock.ticks();
     let mut next = last.get();
     // Ticks of another core, which may be a little behind, are not among those that it lasts.
@@ -63,7 +65,7 @@ fn after(last: &Cell<Last>, clock: &Clock, rng: &Rng) -> Halves {
         next = Last::drawn(clock, now);
     }
     last.set(next);
-    next.uuid
+    next
 }
 
 /// The UUID `distance` after this one. One millisecond is too short to come round.
@@ -79,7 +81,13 @@ impl Last {
         uuid: (0, 0),
         at: Ticks::NEVER,
         lasts: 0,
+        high: [0; 2],
     };
+
+    #[inline]
+    fn text(&self) -> UuidText {
+        UuidText::joined(self.high, digits(self.uuid.1))
+    }
 
     // Seldom called, and then by who waits for the system's clock.
     #[inline(never)]
@@ -91,8 +99,10 @@ impl Last {
         let past = Duration::from_nanos(u64::from(now.subsec_nanos() % 1_000_000));
         let left = Duration::from_millis(1).saturating_sub(past + SPARE);
         let (high, low) = Uuid::new_v4().as_u64_pair();
+        let high = millis << 16 | 0x7000 | high & RANDOM;
         Self {
-            uuid: (millis << 16 | 0x7000 | high & RANDOM, low),
+            uuid: (high, low),
+            high: digits(high),
             at,
             lasts: clock.ticks_within(u64::from(left.subsec_nanos())),
         }
@@ -123,7 +133,10 @@ mod tests {
             let mut before = (0, 0);
             for step in steps {
                 time.advance(Duration::from_nanos(step));
-                let next = after(&last, &clock, &rng);
+                let made = after(&last, &clock, &rng);
+                let next = made.uuid;
+                let (text, whole) = (made.text(), UuidText::of(next));
+                prop_assert_eq!(text.words(), whole.words());
                 prop_assert_eq!(millis(next), clock.since_1970().as_millis());
                 let uuid = Uuid::from_u64_pair(next.0, next.1);
                 prop_assert_eq!(uuid.get_version_num(), 7);
@@ -150,10 +163,10 @@ mod tests {
     fn within_a_millisecond_clock_and_generator_are_asked_once() {
         let time = ManualClock::new();
         let (clock, last, rng) = (time.clock(), Cell::new(Last::NONE), Rng::seeded(7));
-        let first = after(&last, &clock, &rng);
+        let first = after(&last, &clock, &rng).uuid;
         let asked = last.get().at;
         time.advance(Duration::from_micros(900));
-        let second = after(&last, &clock, &rng);
+        let second = after(&last, &clock, &rng).uuid;
         assert_eq!((last.get().at, first.0), (asked, second.0));
         assert!(second.1 - first.1 <= 1 << 32);
         time.advance(Duration::from_micros(100));
@@ -166,8 +179,8 @@ mod tests {
         let (ahead, behind) = (ManualClock::new(), ManualClock::new());
         ahead.advance(Duration::from_secs(1));
         let (last, rng) = (Cell::new(Last::NONE), Rng::seeded(7));
-        let later = after(&last, &ahead.clock(), &rng);
-        let earlier = after(&last, &behind.clock(), &rng);
+        let later = after(&last, &ahead.clock(), &rng).uuid;
+        let earlier = after(&last, &behind.clock(), &rng).uuid;
         assert_eq!(millis(later) - millis(earlier), 1000);
     }
 }

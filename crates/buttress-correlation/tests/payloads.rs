@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use buttress_correlation::{
-    ClientCorrelationId, Config, CorrelationId, CorrelationLayer, CorrelationSnapshot,
+    ClientCorrelationId, Config, CorrelationId, CorrelationLayer, CorrelationSnapshot, Mint,
     PropagateLayer, Trust,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -181,6 +181,29 @@ async fn an_id_given_further_out_is_kept_by_a_layer_further_in() {
     assert_eq!(outer.handle().snapshot().minted, 1);
     assert_eq!(inner.handle().snapshot().inherited, 1);
     assert_eq!(inner.handle().snapshot().minted, 0);
+}
+
+#[tokio::test]
+async fn an_id_that_only_extensions_hold_is_kept_and_counted_whoever_would_mint() {
+    let user = Mint::with(|| panic!("asked for an ID that nobody needs"));
+    for mint in [Mint::UuidV7, Mint::UuidV4, user] {
+        let layer = CorrelationLayer::new(Config::new().mint(mint)).unwrap();
+        let given: CorrelationId = "given".parse().unwrap();
+        let mut request = Request::new(());
+        request.extensions_mut().insert(given.clone());
+        let service = layer.clone().layer(service_fn(look));
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["x-correlation-id"], "given");
+        assert_eq!(response.extensions().get(), Some(&given));
+        let seen = response.body();
+        assert_eq!(seen.header, ["given"]);
+        assert_eq!(
+            (&seen.extension, &seen.current),
+            (&Some(given.clone()), &Some(given))
+        );
+        let counted = layer.handle().snapshot();
+        assert_eq!((counted.inherited, counted.minted), (1, 0));
+    }
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ fn in_a_large_pool_it_is_heeded_as_well() {
 #[test]
 fn without_the_setting_nothing_is_read() {
     let mut world = World::new(4, |config| config);
-    world.say(&[0.9, 0.4, 0.4, 0.4]);
+    world.say(&[0.9, f64::NAN, 0.4, 0.4]);
     *world.origins[1].0.lock().unwrap() = Some(HeaderValue::from_static("nonsense"));
     world.load(500);
     assert!(about(world.load(8_000)[0], 0.25));

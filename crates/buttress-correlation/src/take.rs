@@ -224,7 +224,13 @@ const FULL: usize = 24_576;
 #[inline]
 pub(crate) fn put(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
     if headers.keys_len() >= FULL {
-        headers.remove(name);
+        remove(headers, name);
     }
     let _full = headers.try_insert(name, value);
+}
+
+#[cold]
+#[inline(never)]
+fn remove(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
 }

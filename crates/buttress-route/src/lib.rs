@@ -115,11 +115,10 @@
 //! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.5 KiB, and its verdicts take none before
 //! the first.
 //!
-//! `cargo compare route`, on two cores of a Xeon that others shared, said: a pick of 10 endpoints 95 ns, of 10,000 about
-//! 160 (148 at best), clock and randomness included; a request through the service 196 ns of 10 and 1.2 µs of 10,000,
-//! where tower's balancer over a peak EWMA took 480 and 1,700 and that over requests in flight 185 and 840; 10,000
-//! endpoints replaced by the same 2.4 ms, by others 9.5 ms at best; 1,528 bytes an endpoint, and 32 since
-//! for what it reports of its load. Where there are thousands
+//! `cargo compare route`, on two cores of a Xeon that others shared, said: a pick of 10 endpoints 100 ns (97 at best), of
+//! 10,000 about 174 (159), clock and randomness included; a request through the service 214 ns of 10 and 1.1 µs of 10,000,
+//! where tower's balancer over a peak EWMA took 477 and 1,500 and that over requests in flight 188 and 820; 10,000
+//! endpoints replaced by the same 2.5 ms, by others 16 ms (9.3 at best); 1,608 bytes an endpoint. Where there are thousands
 //! most of that is waiting for memory.
 //!
 //! # Where in the stack

@@ -194,7 +194,15 @@ impl<S> Pool<S> {
         self.pick_of(&members, now, key)
     }
 
-    /// The endpoint that an ordinary request goes to.
+    /// The same for a request of this key.
+    pub(crate) fn pick_for(&self, now: Instant, key: u64) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        self.pick_of(&self.members.load(), now, Some(key))
+    }
+
+    /// The endpoint that an ordinary request goes to, whoever is due a probe.
     #[inline]
     pub(crate) fn pick_ordinary(
         &self,
@@ -207,6 +215,26 @@ impl<S> Pool<S> {
         let members = self.members.load();
         let key = members.config.affinity.as_ref().and_then(key);
         self.look_at_peers(&members, now);
+        self.ordinary(&members, now, key)
+    }
+
+    #[inline]
+    fn pick_of(&self, members: &Members<S>, now: Instant, key: Option<u64>) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
+        self.look_at_peers(members, now);
+        match self.probe(members, now) {
+            Some(probe) => Some(begin(&members.config, probe, now)),
+            None => self.ordinary(members, now, key),
+        }
+    }
+
+    #[inline]
+    fn ordinary(&self, members: &Members<S>, now: Instant, key: Option<u64>) -> Option<Pick<S>>
+    where
+        S: Clone,
+    {
         let (seat, service) = members.pick(now, key, &self.shared)?;
         let chosen = (seat, seat.slot.ticket(), service.clone());
         Some(begin(&members.config, chosen, now))
@@ -253,30 +281,6 @@ impl<S> Pool<S> {
     pub(crate) fn is_its_turn(&self) -> bool {
         let all = self.members.load().len();
         self.shared.rng.below(all.max(1)) == 0
-    }
-
-    /// The same for a request of this key.
-    pub(crate) fn pick_for(&self, now: Instant, key: u64) -> Option<Pick<S>>
-    where
-        S: Clone,
-    {
-        self.pick_of(&self.members.load(), now, Some(key))
-    }
-
-    #[inline]
-    fn pick_of(&self, members: &Members<S>, now: Instant, key: Option<u64>) -> Option<Pick<S>>
-    where
-        S: Clone,
-    {
-        self.look_at_peers(members, now);
-        let config = &members.config;
-        let (seat, ticket, service) = if let Some(probe) = self.probe(members, now) {
-            probe
-        } else {
-            let (seat, service) = members.pick(now, key, &self.shared)?;
-            (seat, seat.slot.ticket(), service.clone())
-        };
-        Some(begin(config, (seat, ticket, service), now))
     }
 
     /// The endpoint that a request goes to which others have failed; `None` if it has been to all. Nothing

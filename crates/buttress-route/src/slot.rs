@@ -1,34 +1,30 @@
 //! One endpoint of a pool, without its service: what a pick reads in atomics, the rest behind a lock
 //! that is held for arithmetic alone.
 
+mod change;
+mod shown;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::rng::Rng;
-use buttress_core::verdict::{Action, Verdict};
 use http::HeaderMap;
 
 use crate::attempted;
 use crate::config::Config;
-use crate::evidence::{INDISTINCT, Score, left_after};
+use crate::evidence::left_after;
 use crate::ledger::Ledger;
-use crate::load::{Heard, NO_RELIEF, relief};
+use crate::load::Heard;
 use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
-use crate::snapshot::{Change, EndpointState, Event};
-use crate::state::{Call, CheckEnded, Checker, Decision, State};
+use crate::snapshot::EndpointState;
+use crate::state::{Call, CheckEnded, Checker, State};
+use shown::{pack, share};
 
-/// What an idle endpoint shows a pick is at most so many nanoseconds old; the end of a request shows it anew.
-const REFRESH: u64 = 10_000_000;
-/// What a busy one shows is at most this old, and sooner shown anew if anything but answers like those
-/// before came to it, or if they have moved the mean by more than [`UNNOTICED`]. Less than [`REFRESH`], for
-/// the end of a request has less to bring up to date than a pick.
-const SHOWN_FOR: Duration = Duration::from_millis(5);
-/// Far inside the noise band.
-const UNNOTICED: f64 = 1.0 / 64.0;
+pub(crate) use shown::Gate;
 
 /// What a pick reads, together with the count of the [`Arc`] around it: who picks from a large pool waits for memory,
 /// and mostly for the first line of each endpoint. What a pick does not read is elsewhere. Made one after the other
@@ -36,7 +32,7 @@ const UNNOTICED: f64 = 1.0 / 64.0;
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Slot {
-    /// The circuit's generation above [`GATE_BITS`] bits of [`Gate`].
+    /// The circuit's generation above the bits of [`Gate`].
     gate: AtomicU64,
     /// [`Score`]: latency in the upper half, penalty in the lower.
     score: AtomicU64,
@@ -74,21 +70,6 @@ struct Inner {
     counted: u64,
     counted_at: Instant,
 }
-
-/// Whether an endpoint takes ordinary traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
-    Open,
-    /// Only as the last resort.
-    Out,
-    /// Never.
-    Shut,
-    /// A share of what would be its own, by chance: [`Slot::given`]. It is on its way back, or new, or says that
-    /// it is busier than its peers.
-    Rising,
-}
-
-const GATE_BITS: u32 = 2;
 
 impl Slot {
     /// To be put into its [`Arc`] together with the others that are made at that time. `rises`: it is new among
@@ -137,69 +118,6 @@ impl Slot {
     /// The identity.
     pub(crate) fn id(&self) -> &Arc<str> {
         &self.rest.id
-    }
-
-    // What a pick reads.
-
-    #[inline]
-    pub(crate) fn gate(&self) -> Gate {
-        match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
-            0 => Gate::Open,
-            1 => Gate::Out,
-            2 => Gate::Shut,
-            _ => Gate::Rising,
-        }
-    }
-
-    /// What a request costs here and now; `load_factor` is how heavily one in flight weighs, and
-    /// `pool_load` how many are in flight at an endpoint of this pool.
-    ///
-    /// A failure wastes an answer from somebody as busy as they all are. Were it weighed by the load
-    /// of this endpoint, one that fails would look cheap for being idle.
-    #[inline]
-    pub(crate) fn cost(&self, now: Instant, load_factor: f64, pool_load: f64) -> f64 {
-        let score = unpack(self.score.load(Ordering::Relaxed));
-        let latency = larger(f64::from(score.latency), self.silence(now));
-        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
-        latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
-    }
-
-    /// The share of its requests that it is given: 1 where it neither rises nor is relieved.
-    #[cold]
-    pub(crate) fn given(&self) -> f64 {
-        f32::from_bits(self.rest.given.load(Ordering::Relaxed)).into()
-    }
-
-    /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
-    #[inline]
-    pub(crate) fn latency(&self, now: Instant) -> f64 {
-        let score = unpack(self.score.load(Ordering::Relaxed));
-        larger(f64::from(score.latency) - INDISTINCT, self.silence(now))
-    }
-
-    /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
-    /// that hangs shows here long before a timeout, one that is merely busy does not.
-    #[inline]
-    pub(crate) fn silence(&self, now: Instant) -> f64 {
-        match self.unanswered_since.load(Ordering::Relaxed) {
-            0 => 0.0,
-            since => now.as_nanos().saturating_sub(since).cast_signed() as f64,
-        }
-    }
-
-    /// Shows what is so now, if what is shown is old.
-    #[inline]
-    pub(crate) fn bring_up_to_date(self: &Arc<Self>, now: Instant) {
-        let scored_at = self.scored_at.load(Ordering::Relaxed);
-        if now.as_nanos().saturating_sub(scored_at) >= REFRESH {
-            self.refresh(now);
-        }
-    }
-
-    /// The ticket of an ordinary call.
-    #[inline]
-    pub(crate) fn ticket(&self) -> Ticket {
-        Ticket::ordinary(self.gate.load(Ordering::Acquire) >> GATE_BITS)
     }
 
     // The life of a call.
@@ -301,166 +219,6 @@ impl Slot {
         })
     }
 
-    /// Brings up to date what a pick reads, unless somebody else is at it.
-    #[cold]
-    fn refresh(self: &Arc<Self>, now: Instant) {
-        let mut inner = match self.rest.inner.try_lock() {
-            Ok(inner) => inner,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        inner.count_picks(self.in_flight(), now);
-        self.give_up_listening(&mut inner.state, now);
-        let before = inner.state.endpoint_state();
-        let decision = inner.state.heed_signals(self, now);
-        let event = self.conclude(&mut inner, before, decision, now);
-        let look = (inner.state).second_look_due(now, self.silence(now), self.peers());
-        if let Some(due) = look {
-            self.rest.shared.second_looks.ask(self, due);
-        }
-        drop(inner);
-        self.publish(event);
-    }
-
-    /// A silence counts for as long as a probe's lease and no longer, or a request that never ends
-    /// would keep the endpoint from traffic for ever.
-    fn give_up_listening(&self, state: &mut State, now: Instant) {
-        let silence = Duration::from_secs_f64(self.silence(now) / 1e9);
-        if silence > state.config.circuit.probe_deadline {
-            state.evidence.waited(silence, now, self.peers().latency());
-            self.heard();
-        }
-    }
-
-    /// Changes the state, tells picks and the ledger, and then the world.
-    pub(crate) fn change(
-        self: &Arc<Self>,
-        now: Instant,
-        change: impl FnOnce(&mut State) -> Option<Decision>,
-    ) {
-        self.change_locked(self.lock(), now, change);
-    }
-
-    fn change_locked(
-        self: &Arc<Self>,
-        mut inner: MutexGuard<'_, Inner>,
-        now: Instant,
-        change: impl FnOnce(&mut State) -> Option<Decision>,
-    ) {
-        let before = inner.state.endpoint_state();
-        let decision = change(&mut inner.state);
-        let event = self.conclude(&mut inner, before, decision, now);
-        drop(inner);
-        self.publish(event);
-    }
-
-    fn conclude(
-        self: &Arc<Self>,
-        inner: &mut Inner,
-        before: EndpointState,
-        decision: Option<Decision>,
-        now: Instant,
-    ) -> Option<Event> {
-        self.show(inner, now);
-        let state = &mut inner.state;
-        let after = state.endpoint_state();
-        let changed = before != after;
-        if changed || after != EndpointState::Active {
-            self.enter(state, after, now);
-        }
-        if changed {
-            state.since = now;
-        }
-        let Decision(verdict) = decision?;
-        let change = match &verdict.action {
-            _ if changed => Change::Transition {
-                from: before,
-                to: after,
-            },
-            Action::Suppressed(_) => Change::Suppressed,
-            // What is behind a state that outranks it, such as draining, is no news.
-            _ => return None,
-        };
-        state.verdicts.push(now, change, verdict.clone());
-        Some(self.event(change, verdict, now))
-    }
-
-    fn event(&self, change: Change, verdict: Verdict, now: Instant) -> Event {
-        Event {
-            pool: Arc::clone(&self.rest.shared.pool),
-            endpoint: Arc::clone(self.id()),
-            at: now,
-            change,
-            verdict,
-        }
-    }
-
-    fn publish(&self, event: Option<Event>) {
-        if let Some(event) = event {
-            self.rest.shared.events.publish(|| event);
-        }
-    }
-
-    fn show(&self, inner: &mut Inner, now: Instant) {
-        let state = &mut inner.state;
-        if state.config.reported_load.is_some() || state.is_relieved() {
-            self.relieve(state, now);
-        }
-        // Or was when that was last shown.
-        if state.is_rising() || state.is_relieved() || self.gate() == Gate::Rising {
-            self.show_rising(state, now);
-        }
-        inner.shown = inner.state.steady_latency();
-        inner.shown_until = now.saturating_add(SHOWN_FOR);
-        let score = inner.state.score(now, self.peers());
-        self.score.store(pack(score), Ordering::Relaxed);
-        self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
-    }
-
-    #[cold]
-    fn show_rising(&self, state: &mut State, now: Instant) {
-        state.rise_on(now);
-        (self.rest.given).store(share(state).to_bits(), Ordering::Relaxed);
-        self.show_gate(state);
-    }
-
-    /// Holds what the endpoint says of its load against what its peers say.
-    #[cold]
-    fn relieve(&self, state: &mut State, now: Instant) {
-        let both = (self.reported(state, now)).zip(self.peers().utilization());
-        state.relief = both.map_or(NO_RELIEF, |((own, _), peers)| relief(own, peers));
-    }
-
-    fn show_gate(&self, state: &State) {
-        let word = state.circuit.generation() << GATE_BITS | Gate::of(state) as u64;
-        self.gate.store(word, Ordering::Release);
-    }
-
-    fn enter(self: &Arc<Self>, state: &State, endpoint: EndpointState, now: Instant) {
-        self.show_gate(state);
-        let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
-        match state.due(now) {
-            Some(due) => self.rest.shared.ledger.set(self, due, by_hand),
-            None => self.rest.shared.ledger.remove(self),
-        }
-    }
-
-    /// The pool has let go of the endpoint; calls in flight still settle here.
-    pub(crate) fn leave(self: &Arc<Self>) {
-        self.rest.member.store(false, Ordering::Release);
-        self.rest.shared.ledger.remove(self);
-    }
-
-    /// The pool has the endpoint again, and goes on from what it knew of it.
-    pub(crate) fn rejoin(self: &Arc<Self>, config: &Arc<Config>, now: Instant) {
-        self.rest.member.store(true, Ordering::Release);
-        self.change(now, |state| {
-            state.reconfigure(config);
-            state.rise(now);
-            None
-        });
-    }
-
     // What readers read.
 
     pub(crate) fn with_state<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
@@ -527,70 +285,12 @@ impl Slot {
     }
 }
 
-impl Gate {
-    fn of(state: &State) -> Self {
-        match state.endpoint_state() {
-            EndpointState::Active if state.is_rising() || state.is_relieved() => Self::Rising,
-            EndpointState::Active => Self::Open,
-            EndpointState::Draining => Self::Shut,
-            _ => Self::Out,
-        }
-    }
-}
-
 impl Inner {
-    /// Whether a score of `now` would be about the one that is shown.
-    #[inline]
-    fn is_as_shown(&self, now: Instant) -> bool {
-        now < self.shown_until
-            && self.shown.is_some_and(|shown| {
-                let steady = self.state.steady_latency();
-                steady.is_some_and(|mean| (mean - shown).abs() <= shown * UNNOTICED)
-            })
-    }
-
     fn count_picks(&mut self, in_flight: u32, now: Instant) {
         let picks = self.state.picks(in_flight);
         let passed = now.saturating_since(self.counted_at);
         self.recent *= left_after(passed, self.state.config.decay.as_secs_f64());
         self.recent += picks.saturating_sub(self.counted) as f64;
         (self.counted, self.counted_at) = (picks, now);
-    }
-}
-
-/// Of two numbers, of which `f64::max` would ask whether they are any.
-#[inline]
-fn larger(one: f64, other: f64) -> f64 {
-    if one < other { other } else { one }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "to seven digits")]
-fn share(state: &State) -> f32 {
-    state.given() as f32
-}
-
-fn pack(score: Score) -> u64 {
-    u64::from(score.latency.to_bits()) << 32 | u64::from(score.penalty.to_bits())
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "each half is a word")]
-fn unpack(word: u64) -> Score {
-    Score {
-        latency: f32::from_bits((word >> 32) as u32),
-        penalty: f32::from_bits(word as u32),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_score_survives_its_word() {
-        let score = Score {
-            latency: 1.5e7,
-            penalty: 0.25,
-        };
-        assert_eq!(unpack(pack(score)), score);
     }
 }

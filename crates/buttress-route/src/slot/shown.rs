@@ -1,0 +1,197 @@
+//! What an endpoint shows picks, and how it gets there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use buttress_core::circuit::Ticket;
+use buttress_core::clock::Instant;
+
+use super::{Inner, Slot};
+use crate::evidence::{INDISTINCT, Score};
+use crate::load::{NO_RELIEF, relief};
+use crate::snapshot::EndpointState;
+use crate::state::State;
+
+/// What an idle endpoint shows a pick is at most so many nanoseconds old; the end of a request shows it anew.
+const REFRESH: u64 = 10_000_000;
+/// What a busy one shows is at most this old, and sooner shown anew if anything but answers like those
+/// before came to it, or if they have moved the mean by more than [`UNNOTICED`]. Less than [`REFRESH`], for
+/// the end of a request has less to bring up to date than a pick.
+const SHOWN_FOR: Duration = Duration::from_millis(5);
+/// Far inside the noise band.
+const UNNOTICED: f64 = 1.0 / 64.0;
+
+/// Whether an endpoint takes ordinary traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    /// Only as the last resort.
+    Out,
+    /// Never.
+    Shut,
+    /// A share of what would be its own, by chance: [`Slot::given`]. It is on its way back, or new, or says that
+    /// it is busier than its peers.
+    Rising,
+}
+
+const GATE_BITS: u32 = 2;
+
+impl Slot {
+    #[inline]
+    pub(crate) fn gate(&self) -> Gate {
+        match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {
+            0 => Gate::Open,
+            1 => Gate::Out,
+            2 => Gate::Shut,
+            _ => Gate::Rising,
+        }
+    }
+
+    /// What a request costs here and now; `load_factor` is how heavily one in flight weighs, and
+    /// `pool_load` how many are in flight at an endpoint of this pool.
+    ///
+    /// A failure wastes an answer from somebody as busy as they all are. Were it weighed by the load
+    /// of this endpoint, one that fails would look cheap for being idle.
+    #[inline]
+    pub(crate) fn cost(&self, now: Instant, load_factor: f64, pool_load: f64) -> f64 {
+        let score = unpack(self.score.load(Ordering::Relaxed));
+        let latency = larger(f64::from(score.latency), self.silence(now));
+        let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
+        latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
+    }
+
+    /// The share of its requests that it is given: 1 where it neither rises nor is relieved.
+    #[cold]
+    pub(crate) fn given(&self) -> f64 {
+        f32::from_bits(self.rest.given.load(Ordering::Relaxed)).into()
+    }
+
+    /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
+    #[inline]
+    pub(crate) fn latency(&self, now: Instant) -> f64 {
+        let score = unpack(self.score.load(Ordering::Relaxed));
+        larger(f64::from(score.latency) - INDISTINCT, self.silence(now))
+    }
+
+    /// For how long, in nanoseconds, requests have been sent and nothing has come back: an endpoint
+    /// that hangs shows here long before a timeout, one that is merely busy does not.
+    #[inline]
+    pub(crate) fn silence(&self, now: Instant) -> f64 {
+        match self.unanswered_since.load(Ordering::Relaxed) {
+            0 => 0.0,
+            since => now.as_nanos().saturating_sub(since).cast_signed() as f64,
+        }
+    }
+
+    /// Shows what is so now, if what is shown is old.
+    #[inline]
+    pub(crate) fn bring_up_to_date(self: &Arc<Self>, now: Instant) {
+        let scored_at = self.scored_at.load(Ordering::Relaxed);
+        if now.as_nanos().saturating_sub(scored_at) >= REFRESH {
+            self.refresh(now);
+        }
+    }
+
+    /// The ticket of an ordinary call.
+    #[inline]
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket::ordinary(self.gate.load(Ordering::Acquire) >> GATE_BITS)
+    }
+
+    /// Shows what is so at `now`.
+    pub(super) fn show(&self, inner: &mut Inner, now: Instant) {
+        let state = &mut inner.state;
+        if state.config.reported_load.is_some() || state.is_relieved() {
+            self.relieve(state, now);
+        }
+        // Or was when that was last shown.
+        if state.is_rising() || state.is_relieved() || self.gate() == Gate::Rising {
+            self.show_rising(state, now);
+        }
+        inner.shown = inner.state.steady_latency();
+        inner.shown_until = now.saturating_add(SHOWN_FOR);
+        let score = inner.state.score(now, self.peers());
+        self.score.store(pack(score), Ordering::Relaxed);
+        self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn show_rising(&self, state: &mut State, now: Instant) {
+        state.rise_on(now);
+        (self.rest.given).store(share(state).to_bits(), Ordering::Relaxed);
+        self.show_gate(state);
+    }
+
+    /// Holds what the endpoint says of its load against what its peers say.
+    #[cold]
+    fn relieve(&self, state: &mut State, now: Instant) {
+        let both = (self.reported(state, now)).zip(self.peers().utilization());
+        state.relief = both.map_or(NO_RELIEF, |((own, _), peers)| relief(own, peers));
+    }
+
+    pub(super) fn show_gate(&self, state: &State) {
+        let word = state.circuit.generation() << GATE_BITS | Gate::of(state) as u64;
+        self.gate.store(word, Ordering::Release);
+    }
+}
+
+impl Gate {
+    pub(super) fn of(state: &State) -> Self {
+        match state.endpoint_state() {
+            EndpointState::Active if state.is_rising() || state.is_relieved() => Self::Rising,
+            EndpointState::Active => Self::Open,
+            EndpointState::Draining => Self::Shut,
+            _ => Self::Out,
+        }
+    }
+}
+
+impl Inner {
+    /// Whether a score of `now` would be about the one that is shown.
+    #[inline]
+    pub(super) fn is_as_shown(&self, now: Instant) -> bool {
+        now < self.shown_until
+            && self.shown.is_some_and(|shown| {
+                let steady = self.state.steady_latency();
+                steady.is_some_and(|mean| (mean - shown).abs() <= shown * UNNOTICED)
+            })
+    }
+}
+
+/// Of two numbers, of which `f64::max` would ask whether they are any.
+#[inline]
+fn larger(one: f64, other: f64) -> f64 {
+    if one < other { other } else { one }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "to seven digits")]
+pub(super) fn share(state: &State) -> f32 {
+    state.given() as f32
+}
+
+pub(super) fn pack(score: Score) -> u64 {
+    u64::from(score.latency.to_bits()) << 32 | u64::from(score.penalty.to_bits())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half is a word")]
+fn unpack(word: u64) -> Score {
+    Score {
+        latency: f32::from_bits((word >> 32) as u32),
+        penalty: f32::from_bits(word as u32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_survives_its_word() {
+        let score = Score {
+            latency: 1.5e7,
+            penalty: 0.25,
+        };
+        assert_eq!(unpack(pack(score)), score);
+    }
+}

@@ -1,7 +1,9 @@
 //! What an endpoint's own lock guards: its circuit, the rules that trip it, its evidence.
 
 mod by_hand;
+mod call;
 mod checks;
+mod probing;
 mod quiet;
 mod recent;
 mod rising;
@@ -12,7 +14,7 @@ mod signals;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buttress_core::circuit::{self, Admission, Circuit, Settings, Settled, Ticket, Transition};
+use buttress_core::circuit::{self, Circuit, Settings, Settled};
 use buttress_core::clock::Instant;
 use buttress_core::health::HealthSignal;
 use buttress_core::outcome::{FailureKind, Outcome};
@@ -28,6 +30,7 @@ use crate::slot::Slot;
 use crate::snapshot::{CheckSnapshot, EndpointState};
 use crate::tally::{ProbeResult, Rule, Tally};
 use crate::verdicts::Verdicts;
+pub(crate) use call::Call;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
@@ -78,32 +81,6 @@ pub(crate) struct State {
     weightless: bool,
     /// A rule would have thrown it out, was held back, and has not been contradicted since.
     spared: bool,
-}
-
-/// How a call ended, as far as its endpoint is concerned.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) ticket: &'a Ticket,
-    pub(crate) outcome: Outcome,
-    /// From the pick to the head of the response, if there was one.
-    pub(crate) latency: Option<Duration>,
-    /// From the pick to the end.
-    pub(crate) took: Duration,
-    /// The service became ready and was called.
-    pub(crate) called: bool,
-    /// A limit of the upstream's was run into.
-    pub(crate) limited: bool,
-    /// Nobody waited for the answer.
-    pub(crate) copy: bool,
-    /// The upstream asked to be left alone for as long.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Call<'_> {
-    /// Nobody waited for it, and nothing came.
-    pub(crate) fn was_given_up_copy(&self) -> bool {
-        self.copy && self.outcome == Outcome::Abandoned
-    }
 }
 
 /// What was decided, and why; told to the world once the lock is released.
@@ -349,72 +326,6 @@ impl State {
     fn suppressed(&mut self, evidence: Verdict, why: &'static str) -> Decision {
         self.tally.suppressed(why);
         Decision(acting(evidence, Action::Suppressed(why.into())))
-    }
-
-    fn opened(&mut self, rule: Rule, transition: Option<Transition>, now: Instant) -> Duration {
-        let open_for = transition.and_then(|it| it.open_for).unwrap_or_default();
-        self.open_until = now.saturating_add(open_for);
-        self.tally.ejected(rule);
-        open_for
-    }
-
-    fn probed(
-        &mut self,
-        outcome: Outcome,
-        transition: Option<Transition>,
-        now: Instant,
-    ) -> Option<Decision> {
-        self.tally.probed(match outcome {
-            Outcome::Success => ProbeResult::Success,
-            Outcome::Failure(_) | Outcome::Slow => ProbeResult::Failure,
-            _ => ProbeResult::Void,
-        });
-        let transition = transition?;
-        if transition.to == circuit::State::Closed {
-            return Some(self.closed_by_probes(now));
-        }
-        let open_for = self.opened(Rule::Probe, Some(transition), now);
-        let verdict = Verdict::new(Rule::Probe.name(), Action::Opened(open_for));
-        Some(Decision(verdict.evidence(1.0, 0.0, 1)))
-    }
-
-    fn closed_by_probes(&mut self, now: Instant) -> Decision {
-        self.start_afresh(now);
-        self.rise(now);
-        // On trial: if the first outcome is a failure, nobody waits for four more.
-        let limit = self.config.rules.consecutive_failures;
-        self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
-        let needed = self.config.circuit.probing.needed();
-        let (seen, samples) = (f64::from(needed), u64::from(needed));
-        let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
-        Decision(verdict.evidence(seen, seen, samples))
-    }
-
-    /// Asks to send a request to an endpoint that is out.
-    pub(crate) fn probe(
-        &mut self,
-        slot: &Arc<Slot>,
-        now: Instant,
-    ) -> (Option<Ticket>, Option<Decision>) {
-        let decision = self.heed_signals(slot, now);
-        if self.held || self.draining || self.circuit.state().is_closed() {
-            return (None, decision);
-        }
-        let (admission, transition) = self.circuit.admit(now, slot.rng());
-        let decision = transition.map(|it| match it.to {
-            circuit::State::Closed => self.closed_by_probes(now),
-            _ => Decision(Verdict::new("open_time_over", Action::Probing)),
-        });
-        match admission {
-            Admission::Admitted(ticket) => {
-                self.leased_until = now.saturating_add(self.config.circuit.probe_deadline);
-                (Some(ticket), decision)
-            }
-            Admission::Rejected(wait) => {
-                self.leased_until = now.saturating_add(wait);
-                (None, decision)
-            }
-        }
     }
 
     pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {

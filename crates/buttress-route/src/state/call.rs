@@ -1,0 +1,32 @@
+//! How a call ended, as its endpoint is told.
+
+use std::time::Duration;
+
+use buttress_core::circuit::Ticket;
+use buttress_core::outcome::Outcome;
+
+/// How a call ended, as far as its endpoint is concerned.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) ticket: &'a Ticket,
+    pub(crate) outcome: Outcome,
+    /// From the pick to the head of the response, if there was one.
+    pub(crate) latency: Option<Duration>,
+    /// From the pick to the end.
+    pub(crate) took: Duration,
+    /// The service became ready and was called.
+    pub(crate) called: bool,
+    /// A limit of the upstream's was run into.
+    pub(crate) limited: bool,
+    /// Nobody waited for the answer.
+    pub(crate) copy: bool,
+    /// The upstream asked to be left alone for as long.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Call<'_> {
+    /// Nobody waited for it, and nothing came.
+    pub(crate) fn was_given_up_copy(&self) -> bool {
+        self.copy && self.outcome == Outcome::Abandoned
+    }
+}

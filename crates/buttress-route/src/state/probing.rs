@@ -1,0 +1,86 @@
+//! The way out and back: how long an endpoint stays out, who probes it, and what ends that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::circuit::{self, Admission, Ticket, Transition};
+use buttress_core::clock::Instant;
+use buttress_core::outcome::Outcome;
+use buttress_core::verdict::{Action, Verdict};
+
+use super::{Decision, State};
+use crate::slot::Slot;
+use crate::tally::{ProbeResult, Rule};
+
+impl State {
+    pub(super) fn opened(
+        &mut self,
+        rule: Rule,
+        transition: Option<Transition>,
+        now: Instant,
+    ) -> Duration {
+        let open_for = transition.and_then(|it| it.open_for).unwrap_or_default();
+        self.open_until = now.saturating_add(open_for);
+        self.tally.ejected(rule);
+        open_for
+    }
+
+    pub(super) fn probed(
+        &mut self,
+        outcome: Outcome,
+        transition: Option<Transition>,
+        now: Instant,
+    ) -> Option<Decision> {
+        self.tally.probed(match outcome {
+            Outcome::Success => ProbeResult::Success,
+            Outcome::Failure(_) | Outcome::Slow => ProbeResult::Failure,
+            _ => ProbeResult::Void,
+        });
+        let transition = transition?;
+        if transition.to == circuit::State::Closed {
+            return Some(self.closed_by_probes(now));
+        }
+        let open_for = self.opened(Rule::Probe, Some(transition), now);
+        let verdict = Verdict::new(Rule::Probe.name(), Action::Opened(open_for));
+        Some(Decision(verdict.evidence(1.0, 0.0, 1)))
+    }
+
+    fn closed_by_probes(&mut self, now: Instant) -> Decision {
+        self.start_afresh(now);
+        self.rise(now);
+        // On trial: if the first outcome is a failure, nobody waits for four more.
+        let limit = self.config.rules.consecutive_failures;
+        self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
+        let needed = self.config.circuit.probing.needed();
+        let (seen, samples) = (f64::from(needed), u64::from(needed));
+        let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);
+        Decision(verdict.evidence(seen, seen, samples))
+    }
+
+    /// Asks to send a request to an endpoint that is out.
+    pub(crate) fn probe(
+        &mut self,
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> (Option<Ticket>, Option<Decision>) {
+        let decision = self.heed_signals(slot, now);
+        if self.held || self.draining || self.circuit.state().is_closed() {
+            return (None, decision);
+        }
+        let (admission, transition) = self.circuit.admit(now, slot.rng());
+        let decision = transition.map(|it| match it.to {
+            circuit::State::Closed => self.closed_by_probes(now),
+            _ => Decision(Verdict::new("open_time_over", Action::Probing)),
+        });
+        match admission {
+            Admission::Admitted(ticket) => {
+                self.leased_until = now.saturating_add(self.config.circuit.probe_deadline);
+                (Some(ticket), decision)
+            }
+            Admission::Rejected(wait) => {
+                self.leased_until = now.saturating_add(wait);
+                (None, decision)
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `[[route]]`: which requests go where, and the breaker that guards them.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// `[[route]]`: which requests go to which pool, and the breaker that guards them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Fit to be a label; no other route has it.
+    pub name: String,
+    /// Lower case, without a port; `None` matches any host.
+    pub host: Option<String>,
+    /// Begins with `/`; matches at segment boundaries.
+    pub path_prefix: String,
+    /// Index into [`pools`](super::Config::pools).
+    pub pool: usize,
+    /// The breaker over the whole pool.
+    pub breaker: RouteBreaker,
+    /// Where copies of some requests go, if anywhere.
+    pub mirror: Option<RouteMirror>,
+}
+
+/// Where copies of a route's requests go, whose answers are thrown away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RouteMirror {
+    /// Index into [`pools`](super::Config::pools); not the route's own.
+    pub pool: usize,
+    /// The share of the requests that is copied, of those that are safe and without a body.
+    pub share: f64,
+    /// So many copies are under way at once at most.
+    pub max_in_flight: usize,
+    /// For how long a copy is under way at most.
+    pub timeout: Duration,
+}
+
+/// When a route's breaker trips, and how it recovers. At least one rule is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RouteBreaker {
+    /// Trips on failures in a row.
+    pub consecutive_failures: Option<NonZeroU32>,
+    /// Trips on a share of failures.
+    pub failure_rate: Option<FailureRate>,
+    /// How long it rejects before it probes.
+    pub open_for: Duration,
+    /// Probes let through at once.
+    pub probes: NonZeroU32,
+    /// Whether traffic rises step by step once the probes have succeeded.
+    pub ramp: bool,
+}
+
+impl RouteBreaker {
+    pub(crate) const DEFAULT: Self = Self {
+        consecutive_failures: None,
+        failure_rate: Some(FailureRate::DEFAULT),
+        open_for: Duration::from_secs(5),
+        probes: NonZeroU32::new(3).unwrap(),
+        ramp: true,
+    };
+}
+
+/// A share of failures over a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FailureRate {
+    /// Share of failures that trips, above 0 and at most 1.
+    pub ratio: f64,
+    /// Fewer calls than this in the window say nothing.
+    pub min_calls: NonZeroU32,
+    /// How far back the rule looks.
+    pub window: Duration,
+}
+
+impl FailureRate {
+    pub(crate) const DEFAULT: Self = Self {
+        ratio: 0.5,
+        min_calls: NonZeroU32::new(20).unwrap(),
+        window: Duration::from_secs(10),
+    };
+}

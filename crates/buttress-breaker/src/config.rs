@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buttress_core::circuit::{Settings, State};
 use buttress_core::clock::Clock;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require};
 use buttress_core::rng::Rng;
 use buttress_core::spawn::Spawn;
 
@@ -160,23 +160,23 @@ impl Config {
 
     /// Refuses what makes no sense, naming the fields and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.ready_deadline.is_zero() {
-            let problem = "0 would refuse every probe whose service is not ready at once; use at \
-                           least the time a permit or a connection takes";
-            return Err(ConfigError::new("ready_deadline", problem));
-        }
-        if self.slow_after.is_some_and(|threshold| threshold.is_zero()) {
-            let problem = "0 would make every call slow; use a duration, or none";
-            return Err(ConfigError::new("slow_after", problem));
-        }
-        if matches!(self.start, State::HalfOpen | State::Ramping) {
-            let problem = format!(
-                "{} only follows being open; use closed, open, forced_open, forced_closed or \
-                 observing",
+        require(!self.ready_deadline.is_zero(), "ready_deadline", || {
+            "0 would refuse every probe whose service is not ready at once; use at least the time a \
+             permit or a connection takes"
+        })?;
+        let slow = self.slow_after.is_none_or(|threshold| !threshold.is_zero());
+        require(
+            slow,
+            "slow_after",
+            || "0 would make every call slow; use a duration, or none",
+        )?;
+        let begins = !matches!(self.start, State::HalfOpen | State::Ramping);
+        require(begins, "start", || {
+            format!(
+                "{} only follows being open; use closed, open, forced_open, forced_closed or observing",
                 self.start
-            );
-            return Err(ConfigError::new("start", problem));
-        }
+            )
+        })?;
         if let Some((probe, _)) = &self.probe {
             probe.validate()?;
         }

@@ -37,3 +37,26 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Refuses `field` unless what it has to be `holds`; `problem` says what is wrong and what would be right.
+pub fn require<P: Into<String>>(
+    holds: bool,
+    field: impl Into<Cow<'static, str>>,
+    problem: impl FnOnce() -> P,
+) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ConfigError::new(field, problem()))
+}
+
+/// Refuses a name that is empty; `what` says whose it is, such as `a pool`.
+pub fn require_name(field: &'static str, name: &str, what: &str) -> Result<(), ConfigError> {
+    require(!name.is_empty(), field, || format!("{what} needs a name"))
+}
+
+/// Refuses what is no share of 0 to 1, NaN too.
+pub fn require_share(field: &'static str, share: f64) -> Result<(), ConfigError> {
+    let holds = (0.0..=1.0).contains(&share);
+    require(holds, field, || format!("{share} is no share; use 0 to 1"))
+}

@@ -1,6 +1,6 @@
 //! What a [`crate::CorrelationLayer`] is told.
 
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require};
 use http::{HeaderName, header};
 
 #[cfg(doc)]
@@ -95,10 +95,9 @@ impl Config {
         let mut before = vec![&self.header];
         for name in &self.also_read {
             free("also_read", name)?;
-            if before.contains(&name) {
-                let problem = format!("{name} is named twice, expected each header once");
-                return Err(ConfigError::new("also_read", problem));
-            }
+            require(!before.contains(&name), "also_read", || {
+                format!("{name} is named twice, expected each header once")
+            })?;
             before.push(name);
         }
         Ok(())
@@ -107,12 +106,10 @@ impl Config {
 
 /// Refuses a name that is taken by HTTP itself.
 fn free(field: &'static str, name: &HeaderName) -> Result<(), ConfigError> {
-    if TAKEN.contains(name) || ENDING_AT_A_HOP.contains(&name.as_str()) {
-        let problem =
-            format!("{name} has a meaning of its own, expected a header such as x-correlation-id");
-        return Err(ConfigError::new(field, problem));
-    }
-    Ok(())
+    let taken = TAKEN.contains(name) || ENDING_AT_A_HOP.contains(&name.as_str());
+    require(!taken, field, || {
+        format!("{name} has a meaning of its own, expected a header such as x-correlation-id")
+    })
 }
 
 /// Headers that frame a message, route it or carry credentials.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require};
 use buttress_core::outcome::Outcome;
 use http::StatusCode;
 
@@ -184,17 +184,17 @@ impl Config {
 
     /// Refuses what makes no sense, naming the field and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.max_series == 0 {
-            let problem = "with 0 series all exchanges would share one; use 1 or more";
-            return Err(ConfigError::new("max_series", problem));
-        }
-        if self.objectives.len() > self.max_series {
-            let problem = format!(
-                "there is no room for the {} routes that have objectives; use as many or more",
-                self.objectives.len()
-            );
-            return Err(ConfigError::new("max_series", problem));
-        }
+        require(
+            self.max_series > 0,
+            "max_series",
+            || "with 0 series all exchanges would share one; use 1 or more",
+        )?;
+        let routes = self.objectives.len();
+        require(routes <= self.max_series, "max_series", || {
+            format!(
+                "there is no room for the {routes} routes that have objectives; use as many or more"
+            )
+        })?;
         self.objectives.values().try_for_each(Objective::validate)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use buttress_core::circuit::{Backoff, Ramp, Settings, Step};
 use buttress_core::clock::Clock;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require, require_name, require_share};
 use buttress_core::rng::Rng;
 
 use crate::affinity::Affinity;
@@ -113,22 +113,18 @@ impl FailureRate {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if !(self.threshold > 0.0 && self.threshold <= 1.0) {
-            let problem = format!(
-                "{} is no rate; use more than 0 and at most 1",
-                self.threshold
-            );
-            return Err(ConfigError::new("rules.failure_rate.threshold", problem));
-        }
-        if !(0.0..=1.0).contains(&self.above_peers) {
-            let problem = format!("{} is no share; use 0 to 1", self.above_peers);
-            return Err(ConfigError::new("rules.failure_rate.above_peers", problem));
-        }
-        if self.window.is_zero() {
-            let problem = "a window of 0 holds no call; use some seconds";
-            return Err(ConfigError::new("rules.failure_rate.window", problem));
-        }
-        Ok(())
+        let rate = self.threshold;
+        require(
+            rate > 0.0 && rate <= 1.0,
+            "rules.failure_rate.threshold",
+            || format!("{rate} is no rate; use more than 0 and at most 1"),
+        )?;
+        require_share("rules.failure_rate.above_peers", self.above_peers)?;
+        require(
+            !self.window.is_zero(),
+            "rules.failure_rate.window",
+            || "a window of 0 holds no call; use some seconds",
+        )
     }
 }
 
@@ -184,6 +180,9 @@ fn circuit_of_an_endpoint() -> Settings {
         .successes_to_close(PROBES)
         .ramp(Some(Ramp::new([0.1, 0.3, 0.6].map(step))))
 }
+
+/// Over a shorter time nothing is remembered or believed.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 impl Default for Config {
     fn default() -> Self {
@@ -342,37 +341,27 @@ impl Config {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |field, problem: String| Err(ConfigError::new(field, problem));
-        if self.pool.is_empty() {
-            return refuse("pool", "a pool needs a name".to_owned());
-        }
-        if !(0.0..=1.0).contains(&self.max_ejected) {
-            let problem = format!("{} is no share; use 0 to 1", self.max_ejected);
-            return refuse("max_ejected", problem);
-        }
-        if !(0.0..=10.0).contains(&self.noise_band) {
-            let problem = format!("{} is no share; use 0 to 10", self.noise_band);
-            return refuse("noise_band", problem);
-        }
-        if !(1.0..=1e6).contains(&self.overprovisioning) {
-            let problem = format!("{} is no such factor; use 1 or more", self.overprovisioning);
-            return refuse("overprovisioning", problem);
-        }
-        if self.decay < Duration::from_millis(10) {
-            let problem = format!("{:?} forgets too fast; use 10ms or more", self.decay);
-            return refuse("decay", problem);
-        }
-        if let Some(expiry) = self
-            .reported_load
-            .filter(|it| *it < Duration::from_millis(10))
-        {
-            let problem = format!("{expiry:?} believes no report; use 10ms or more");
-            return refuse("reported_load", problem);
-        }
-        if self.ready_deadline.is_zero() {
-            let problem = "0 never waits; use at least the time a connection takes".to_owned();
-            return refuse("ready_deadline", problem);
-        }
+        require_name("pool", &self.pool, "a pool")?;
+        require_share("max_ejected", self.max_ejected)?;
+        let (band, factor) = (self.noise_band, self.overprovisioning);
+        require((0.0..=10.0).contains(&band), "noise_band", || {
+            format!("{band} is no share; use 0 to 10")
+        })?;
+        require((1.0..=1e6).contains(&factor), "overprovisioning", || {
+            format!("{factor} is no such factor; use 1 or more")
+        })?;
+        require(self.decay >= SHORTEST, "decay", || {
+            format!("{:?} forgets too fast; use 10ms or more", self.decay)
+        })?;
+        let expiry = self.reported_load.unwrap_or(SHORTEST);
+        require(expiry >= SHORTEST, "reported_load", || {
+            format!("{expiry:?} believes no report; use 10ms or more")
+        })?;
+        require(
+            !self.ready_deadline.is_zero(),
+            "ready_deadline",
+            || "0 never waits; use at least the time a connection takes",
+        )?;
         self.policy.validate()?;
         if let Some(rate) = &self.rules.failure_rate {
             rate.validate()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SHORTEST;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, require};
 use crate::rng::Rng;
 
 /// `base × factor^attempt`, or a table by attempt; at most `cap`, with jitter. No duration is shorter than
@@ -163,33 +163,28 @@ impl Backoff {
     }
 
     fn validate_rising(&self, base: Duration, factor: f64) -> Result<(), ConfigError> {
-        if base < SHORTEST {
-            let problem = format!("an open time of {base:?} is none; use at least {SHORTEST:?}");
-            return Err(ConfigError::new("open_for.base", problem));
-        }
-        if self.cap < base {
-            let problem = format!("{:?} is below the base of {base:?}", self.cap);
-            return Err(ConfigError::new("open_for.cap", problem));
-        }
-        if !(factor.is_finite() && factor >= 1.0) {
-            let problem = format!("{factor} would shrink the open time; use 1 or more");
-            return Err(ConfigError::new("open_for.factor", problem));
-        }
-        Ok(())
+        require(base >= SHORTEST, "open_for.base", || no_open_time(base))?;
+        require(self.cap >= base, "open_for.cap", || {
+            format!("{:?} is below the base of {base:?}", self.cap)
+        })?;
+        let rises = factor.is_finite() && factor >= 1.0;
+        require(rises, "open_for.factor", || {
+            format!("{factor} would shrink the open time; use 1 or more")
+        })
     }
 }
 
 fn validate_table(table: &[Duration]) -> Result<(), ConfigError> {
     const FIELD: &str = "open_for.by_attempt";
-    if table.is_empty() || table.len() > MAX_TABLE {
-        let problem = format!("no table has fewer than 1 or more than {MAX_TABLE} durations");
-        return Err(ConfigError::new(FIELD, problem));
-    }
-    if let Some(short) = table.iter().find(|time| **time < SHORTEST) {
-        let problem = format!("an open time of {short:?} is none; use at least {SHORTEST:?}");
-        return Err(ConfigError::new(FIELD, problem));
-    }
-    Ok(())
+    require((1..=MAX_TABLE).contains(&table.len()), FIELD, || {
+        format!("no table has fewer than 1 or more than {MAX_TABLE} durations")
+    })?;
+    let long = |time: &Duration| require(*time >= SHORTEST, FIELD, || no_open_time(*time));
+    table.iter().try_for_each(long)
+}
+
+fn no_open_time(time: Duration) -> String {
+    format!("an open time of {time:?} is none; use at least {SHORTEST:?}")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LONGEST, SHORTEST};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, require};
 
 /// How traffic rises after half-open, and what ends that.
 ///
@@ -116,20 +116,15 @@ impl Ramp {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.steps.is_empty() || self.steps.len() > usize::from(MAX_STEPS) {
-            let problem = format!(
-                "{} steps; use 1 to {MAX_STEPS}, or no ramp",
-                self.steps.len()
-            );
-            return Err(ConfigError::new("ramp.steps", problem));
-        }
-        if !(self.bad_ratio > 0.0 && self.bad_ratio <= 1.0) {
-            let problem = format!(
-                "{} is no share of calls; use a number above 0, at most 1",
-                self.bad_ratio
-            );
-            return Err(ConfigError::new("ramp.bad_ratio", problem));
-        }
+        let (steps, ratio) = (self.steps.len(), self.bad_ratio);
+        require(
+            (1..=usize::from(MAX_STEPS)).contains(&steps),
+            "ramp.steps",
+            || format!("{steps} steps; use 1 to {MAX_STEPS}, or no ramp"),
+        )?;
+        require(ratio > 0.0 && ratio <= 1.0, "ramp.bad_ratio", || {
+            format!("{ratio} is no share of calls; use a number above 0, at most 1")
+        })?;
         self.steps.iter().try_for_each(Step::validate)?;
         let falls = |(before, after): &(&Step, &Step)| after.share < before.share;
         let pairs = self.steps.iter().zip(self.steps.iter().skip(1));
@@ -154,25 +149,20 @@ impl Ramp {
 
 impl Step {
     fn validate(&self) -> Result<(), ConfigError> {
-        if !(self.share > 0.0 && self.share < 1.0) {
-            let problem = format!(
-                "{} is no share of traffic; use a number above 0, below 1",
-                self.share
-            );
-            return Err(ConfigError::new("ramp.steps.share", problem));
-        }
-        if !(SHORTEST..=LONGEST).contains(&self.lasts) {
-            let problem = format!(
-                "{:?} is no time to see calls in; use {SHORTEST:?} to {LONGEST:?}",
-                self.lasts
-            );
-            return Err(ConfigError::new("ramp.steps.lasts", problem));
-        }
-        if self.successes == 0 {
-            let problem = "0 would take time alone for health; use 1 or more";
-            return Err(ConfigError::new("ramp.steps.successes", problem));
-        }
-        Ok(())
+        let (share, lasts) = (self.share, self.lasts);
+        require(share > 0.0 && share < 1.0, "ramp.steps.share", || {
+            format!("{share} is no share of traffic; use a number above 0, below 1")
+        })?;
+        require(
+            (SHORTEST..=LONGEST).contains(&lasts),
+            "ramp.steps.lasts",
+            || format!("{lasts:?} is no time to see calls in; use {SHORTEST:?} to {LONGEST:?}"),
+        )?;
+        require(
+            self.successes > 0,
+            "ramp.steps.successes",
+            || "0 would take time alone for health; use 1 or more",
+        )
     }
 }
 

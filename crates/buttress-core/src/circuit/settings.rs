@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::{Backoff, LONGEST, Ramp, SHORTEST, State};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, require};
 
 /// What a [`super::Circuit`] is set to.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,18 +126,18 @@ impl HalfOpenLimit {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.after.is_zero() {
-            let problem = "0 leaves no time to probe; use at least the time a probe may take";
-            return Err(ConfigError::new("half_open_limit.after", problem));
-        }
-        if !matches!(self.then, State::Open | State::Closed) {
-            let problem = format!(
+        require(
+            !self.after.is_zero(),
+            "half_open_limit.after",
+            || "0 leaves no time to probe; use at least the time a probe may take",
+        )?;
+        let follows = matches!(self.then, State::Open | State::Closed);
+        require(follows, "half_open_limit.then", || {
+            format!(
                 "{} does not follow half-open; use open or closed",
                 self.then
-            );
-            return Err(ConfigError::new("half_open_limit.then", problem));
-        }
-        Ok(())
+            )
+        })
     }
 }
 
@@ -160,16 +160,17 @@ impl HealthyRun {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.lasts.is_some_and(|lasts| lasts.is_zero()) {
-            let problem = "0 is no time to prove healthy in; use a duration, or none for the first \
-                           open time";
-            return Err(ConfigError::new("healthy_run.lasts", problem));
-        }
-        if self.successes == 0 {
-            let problem = "0 would take time alone for health; use 1 or more";
-            return Err(ConfigError::new("healthy_run.successes", problem));
-        }
-        Ok(())
+        let lasts = self.lasts.is_none_or(|lasts| !lasts.is_zero());
+        require(
+            lasts,
+            "healthy_run.lasts",
+            || "0 is no time to prove healthy in; use a duration, or none for the first open time",
+        )?;
+        require(
+            self.successes > 0,
+            "healthy_run.successes",
+            || "0 would take time alone for health; use 1 or more",
+        )
     }
 }
 
@@ -256,32 +257,28 @@ impl Settings {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.probe_deadline.is_zero() {
-            let problem =
-                "0 would forfeit every probe at once; use at least the time a call may take";
-            return Err(ConfigError::new("probe_deadline", problem));
-        }
-        if self.probe_deadline > LONGEST {
-            let problem = format!(
-                "a probe that hangs would keep its place for {:?}; use at most {LONGEST:?}",
-                self.probe_deadline
-            );
-            return Err(ConfigError::new("probe_deadline", problem));
-        }
-        if self.max_probes.get() > MAX_PROBES {
-            let problem = format!(
-                "{} probes at once are traffic; use at most {MAX_PROBES}, and a ramp",
-                self.max_probes
-            );
-            return Err(ConfigError::new("max_probes", problem));
-        }
-        if let Some(shortest) = self.shortest_asked.filter(|shortest| *shortest < SHORTEST) {
-            let problem = format!(
+        let deadline = self.probe_deadline;
+        require(
+            !deadline.is_zero(),
+            "probe_deadline",
+            || "0 would forfeit every probe at once; use at least the time a call may take",
+        )?;
+        require(deadline <= LONGEST, "probe_deadline", || {
+            format!(
+                "a probe that hangs would keep its place for {deadline:?}; use at most {LONGEST:?}"
+            )
+        })?;
+        let probes = self.max_probes.get();
+        require(probes <= MAX_PROBES, "max_probes", || {
+            format!("{probes} probes at once are traffic; use at most {MAX_PROBES}, and a ramp")
+        })?;
+        let shortest = self.shortest_asked.unwrap_or(SHORTEST);
+        require(shortest >= SHORTEST, "shortest_asked", || {
+            format!(
                 "{shortest:?} would let an upstream keep the circuit from opening; use at least \
                  {SHORTEST:?}, or none"
-            );
-            return Err(ConfigError::new("shortest_asked", problem));
-        }
+            )
+        })?;
         self.probing.validate()?;
         self.half_open_limit
             .as_ref()

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require};
 
 /// The shortest interval and timeout.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -105,23 +105,20 @@ impl Checks {
             ("timeout", self.timeout),
         ];
         for (field, span) in spans {
-            if !(SHORTEST..=LONGEST).contains(&span) {
-                let problem = format!("{span:?} is out of range; use {SHORTEST:?} to {LONGEST:?}");
-                return Err(ConfigError::new(field, problem));
-            }
+            require((SHORTEST..=LONGEST).contains(&span), field, || {
+                format!("{span:?} is out of range; use {SHORTEST:?} to {LONGEST:?}")
+            })?;
         }
-        if self.suspect_interval > self.interval {
-            let problem = format!(
-                "{:?} is longer than the interval; a suspect is asked at least as often",
-                self.suspect_interval
-            );
-            return Err(ConfigError::new("suspect_interval", problem));
-        }
-        if !(0.0..=0.5).contains(&self.jitter) {
-            let problem = format!("{} is no share of an interval; use 0 to 0.5", self.jitter);
-            return Err(ConfigError::new("jitter", problem));
-        }
-        Ok(())
+        let often = self.suspect_interval <= self.interval;
+        require(often, "suspect_interval", || {
+            let interval = self.suspect_interval;
+            format!(
+                "{interval:?} is longer than the interval; a suspect is asked at least as often"
+            )
+        })?;
+        require((0.0..=0.5).contains(&self.jitter), "jitter", || {
+            format!("{} is no share of an interval; use 0 to 0.5", self.jitter)
+        })
     }
 
     /// For how long requests leave the first probe to a check that is due.

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use buttress_core::clock::Instant;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require, require_share};
 
 /// How many requests may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,19 +46,14 @@ impl Budget {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if !(0.0..=1.0).contains(&self.share) {
-            let problem = format!("{} is no share; use 0 to 1", self.share);
-            return Err(ConfigError::new("budget.share", problem));
-        }
-        if !(0.0..=1e6).contains(&self.per_second) {
-            let problem = format!("{} is no rate; use 0 to 1000000", self.per_second);
-            return Err(ConfigError::new("budget.per_second", problem));
-        }
-        if !(1..=1_000_000).contains(&self.burst) {
-            let problem = format!("{} keeps none or too many; use 1 to 1000000", self.burst);
-            return Err(ConfigError::new("budget.burst", problem));
-        }
-        Ok(())
+        require_share("budget.share", self.share)?;
+        let (rate, burst) = (self.per_second, self.burst);
+        require((0.0..=1e6).contains(&rate), "budget.per_second", || {
+            format!("{rate} is no rate; use 0 to 1000000")
+        })?;
+        require((1..=1_000_000).contains(&burst), "budget.burst", || {
+            format!("{burst} keeps none or too many; use 1 to 1000000")
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require, require_name};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
@@ -153,22 +153,19 @@ impl Config {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.pool.is_empty() {
-            let problem = "a pool needs a name".to_owned();
-            return Err(ConfigError::new("pool", problem));
-        }
+        require_name("pool", &self.pool, "a pool")?;
         let most = u32::try_from(MOST).unwrap_or(u32::MAX);
-        if !(1..=most).contains(&self.attempts) {
-            let problem = format!(
+        require((1..=most).contains(&self.attempts), "attempts", || {
+            format!(
                 "{} is no number of attempts; use 1 to {most}",
                 self.attempts
-            );
-            return Err(ConfigError::new("attempts", problem));
-        }
-        if self.within.is_zero() {
-            let problem = "0 leaves no time for another attempt; use some seconds".to_owned();
-            return Err(ConfigError::new("within", problem));
-        }
+            )
+        })?;
+        require(
+            !self.within.is_zero(),
+            "within",
+            || "0 leaves no time for another attempt; use some seconds",
+        )?;
         self.budget.validate()
     }
 

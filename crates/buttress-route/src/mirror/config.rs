@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require, require_name, require_share};
 use buttress_core::rng::Rng;
 use http::Request;
 
@@ -118,19 +118,13 @@ impl Config {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.name.is_empty() {
-            let problem = "a mirror needs a name".to_owned();
-            return Err(ConfigError::new("name", problem));
-        }
-        if !(0.0..=1.0).contains(&self.share) {
-            let problem = format!("{} is no share; use 0 to 1", self.share);
-            return Err(ConfigError::new("share", problem));
-        }
-        if self.timeout.is_zero() {
-            let problem = "0 leaves a copy no time; use some seconds".to_owned();
-            return Err(ConfigError::new("timeout", problem));
-        }
-        Ok(())
+        require_name("name", &self.name, "a mirror")?;
+        require_share("share", self.share)?;
+        require(
+            !self.timeout.is_zero(),
+            "timeout",
+            || "0 leaves a copy no time; use some seconds",
+        )
     }
 
     /// Whether a request is one of those that are copied.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
-use buttress_core::config::ConfigError;
+use buttress_core::config::{ConfigError, require, require_name, require_share};
 use buttress_core::rng::Rng;
 
 use crate::affinity::Affinity;
@@ -137,46 +137,29 @@ impl Config {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |field, problem: String| Err(ConfigError::new(field, problem));
-        if self.name.is_empty() {
-            return refuse("name", "a split needs a name".to_owned());
-        }
-        let is_share = |share: &f64| *share > 0.0 && *share <= 1.0;
-        if self.steps.is_empty() || !self.steps.iter().all(is_share) {
-            let problem = format!(
-                "{:?} are no shares; use some above 0 and up to 1",
-                self.steps
-            );
-            return refuse("steps", problem);
-        }
-        if !self.steps.is_sorted_by(|one, next| one < next) {
-            let problem = format!(
-                "{:?} do not rise; let each be more than the last",
-                self.steps
-            );
-            return refuse("steps", problem);
-        }
-        if !(2.0..=100.0).contains(&self.significance) {
-            let problem = format!(
-                "{} is within chance, or never; use 2 to 100",
-                self.significance
-            );
-            return refuse("significance", problem);
-        }
-        if !(0.0..=1.0).contains(&self.above) {
-            return refuse("above", format!("{} is no share; use 0 to 1", self.above));
-        }
-        if self.min_failures == 0 {
-            return refuse(
-                "min_failures",
-                "0 failures are none; use 1 or more".to_owned(),
-            );
-        }
-        if self.window < Duration::from_secs(1) {
-            let problem = format!("{:?} holds too few calls; use 1s or more", self.window);
-            return refuse("window", problem);
-        }
-        Ok(())
+        require_name("name", &self.name, "a split")?;
+        let steps = &self.steps;
+        let shares = steps.iter().all(|share| *share > 0.0 && *share <= 1.0);
+        require(shares && !steps.is_empty(), "steps", || {
+            format!("{steps:?} are no shares; use some above 0 and up to 1")
+        })?;
+        let rise = steps.is_sorted_by(|one, next| one < next);
+        require(rise, "steps", || {
+            format!("{steps:?} do not rise; let each be more than the last")
+        })?;
+        let errors = self.significance;
+        require((2.0..=100.0).contains(&errors), "significance", || {
+            format!("{errors} is within chance, or never; use 2 to 100")
+        })?;
+        require_share("above", self.above)?;
+        require(
+            self.min_failures > 0,
+            "min_failures",
+            || "0 failures are none; use 1 or more",
+        )?;
+        require(self.window >= Duration::from_secs(1), "window", || {
+            format!("{:?} holds too few calls; use 1s or more", self.window)
+        })
     }
 }
 

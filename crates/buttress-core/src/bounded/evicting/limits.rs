@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, require};
 
 /// How much an [`Evicting`](super::Evicting) map keeps, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +40,16 @@ impl Limits {
 
     /// Refuses what makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.cap == 0 {
-            let problem = "with 0 every key shares one entry; use 1 or more";
-            return Err(ConfigError::new("limits.cap", problem));
-        }
-        if self.idle_after < Duration::from_millis(1) {
-            let problem = format!(
-                "{:?} forgets a key between two uses; use at least 1ms",
-                self.idle_after
-            );
-            return Err(ConfigError::new("limits.idle_after", problem));
-        }
-        Ok(())
+        require(
+            self.cap > 0,
+            "limits.cap",
+            || "with 0 every key shares one entry; use 1 or more",
+        )?;
+        let idle = self.idle_after;
+        require(
+            idle >= Duration::from_millis(1),
+            "limits.idle_after",
+            || format!("{idle:?} forgets a key between two uses; use at least 1ms"),
+        )
     }
 }

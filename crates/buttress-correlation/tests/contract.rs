@@ -1,41 +1,19 @@
 //! Readiness, errors, bodies and extensions pass through unchanged.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::task::{Context, Poll};
-
 use buttress_correlation::{CorrelationLayer, PropagateLayer};
+use buttress_testing::ContractProbe;
 use http::{Request, Response};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
+use tower::util::ServiceFn;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
-/// Insists on being polled ready before each call, on this very instance; a clone is not ready.
-#[derive(Debug, Default)]
-struct Insists {
-    ready: bool,
-}
+type Answers = fn(Request<()>) -> std::future::Ready<Result<Response<String>, BoxError>>;
 
-impl Clone for Insists {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Service<Request<()>> for Insists {
-    type Response = Response<String>;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<Response<String>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        assert!(
-            std::mem::take(&mut self.ready),
-            "called without being ready"
-        );
+/// Insists on being polled ready before each call, on this very instance.
+fn origin() -> ContractProbe<ServiceFn<Answers>> {
+    ContractProbe::new(service_fn(|request: Request<()>| {
         std::future::ready(match request.uri().path() {
             "/broken" => Err("broken".into()),
             _ => Ok(Response::builder()
@@ -43,7 +21,7 @@ impl Service<Request<()>> for Insists {
                 .body("body".to_owned())
                 .unwrap()),
         })
-    }
+    }))
 }
 
 fn both<S>(inner: S) -> impl Service<Request<()>, Response = S::Response, Error = S::Error> + Clone
@@ -55,7 +33,7 @@ where
 
 #[tokio::test]
 async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
-    let mut service = both(Insists::default());
+    let mut service = both(origin());
     for _ in 0..3 {
         service
             .ready()
@@ -70,7 +48,7 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
 
 #[tokio::test]
 async fn bodies_extensions_and_errors_pass_through_unchanged() {
-    let mut service = both(Insists::default());
+    let mut service = both(origin());
     let response = service
         .ready()
         .await
@@ -131,12 +109,12 @@ async fn the_layers_work_under_a_buffer() {
     }
 }
 
-#[test]
-fn futures_and_services_keep_the_auto_traits_of_what_they_wrap() {
+#[tokio::test]
+async fn futures_and_services_keep_the_auto_traits_of_what_they_wrap() {
     fn movable<T: Send + Sync + Unpin + Clone>(service: T) -> T {
         service
     }
     fn future<T: Send + Sync + Unpin>(_: &T) {}
-    let mut service = movable(CorrelationLayer::default().layer(Insists { ready: true }));
-    future(&service.call(Request::new(())));
+    let mut service = movable(CorrelationLayer::default().layer(origin()));
+    future(&service.ready().await.unwrap().call(Request::new(())));
 }

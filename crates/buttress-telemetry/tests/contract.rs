@@ -1,44 +1,22 @@
 //! Readiness, errors and bodies pass through unchanged, and spans cost nothing without an exporter.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::task::{Context, Poll};
-
 use buttress_telemetry::{
     AccessLogLayer, Config, SPAN_TARGET, ServerSpanLayer, TracePropagateLayer,
 };
+use buttress_testing::ContractProbe;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+use tower::util::ServiceFn;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 
 type Body = Full<bytes::Bytes>;
 
-/// Insists on being polled ready before each call, on this very instance; a clone is not ready.
-#[derive(Debug, Default)]
-struct Insists {
-    ready: bool,
-}
+type Answers = fn(Request<()>) -> std::future::Ready<Result<Response<Body>, BoxError>>;
 
-impl Clone for Insists {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Service<Request<()>> for Insists {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        assert!(
-            std::mem::take(&mut self.ready),
-            "called without being ready"
-        );
+/// Insists on being polled ready before each call, on this very instance.
+fn origin() -> ContractProbe<ServiceFn<Answers>> {
+    ContractProbe::new(service_fn(|request: Request<()>| {
         std::future::ready(match request.uri().path() {
             "/broken" => Err("broken".into()),
             _ => Ok(Response::builder()
@@ -46,7 +24,7 @@ impl Service<Request<()>> for Insists {
                 .body(Body::from("body"))
                 .unwrap()),
         })
-    }
+    }))
 }
 
 #[tokio::test]
@@ -58,7 +36,7 @@ async fn the_service_that_was_polled_ready_is_called_and_all_passes_through() {
         .layer(ServerSpanLayer::new())
         .layer(AccessLogLayer::new())
         .layer(TracePropagateLayer::new())
-        .service(Insists::default());
+        .service(origin());
     for _ in 0..3 {
         let call = service.ready().await.unwrap().call(Request::new(()));
         let response = call.await.unwrap();
@@ -83,13 +61,13 @@ fn without_an_exporter_no_span_of_a_request_is_ever_made() {
     });
 }
 
-#[test]
-fn futures_keep_the_auto_traits_of_what_they_wrap() {
+#[tokio::test]
+async fn futures_keep_the_auto_traits_of_what_they_wrap() {
     fn future<T: Send + Sync + Unpin>(_: &T) {}
     let mut service = ServiceBuilder::new()
         .layer(ServerSpanLayer::new())
         .layer(AccessLogLayer::new())
         .layer(TracePropagateLayer::new())
-        .service(Insists { ready: true });
-    future(&service.call(Request::new(())));
+        .service(origin());
+    future(&service.ready().await.unwrap().call(Request::new(())));
 }

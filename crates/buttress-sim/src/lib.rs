@@ -21,7 +21,8 @@
 //!
 //! - The same seed gives the same run, to the request: `tests/runs.rs`.
 //! - A pool that is nobody's to spoil behaves as queueing theory says: `tests/runs.rs`.
-//! - No copy of the logic: a router here is the service that a gateway calls.
+//! - No copy of the logic: a router here is the service that a gateway calls, and what it does in the
+//!   background are calls that load the hosts: `tests/runs.rs`.
 //!
 //! # What it leaves out
 //!

@@ -21,6 +21,7 @@ pub struct Measure {
     refused: u64,
     retries: u64,
     sends: u64,
+    copies: u64,
     shares: Shares,
     /// Answers that the routers gave themselves in the last seconds.
     refused_last: u64,
@@ -47,6 +48,7 @@ impl Measure {
             refused: 0,
             retries: 0,
             sends: 0,
+            copies: 0,
             shares: Shares::new(scenario),
             refused_last: 0,
             ejections: 0,
@@ -56,6 +58,12 @@ impl Measure {
     pub(crate) fn sent(&mut self, host: usize, at: Duration) {
         self.sends += 1;
         self.shares.sent(host, at);
+    }
+
+    /// A copy, which nobody waits for.
+    pub(crate) fn copied(&mut self, host: usize, at: Duration) {
+        self.copies += 1;
+        self.shares.copied(host, at);
     }
 
     /// A router had nobody to send to.
@@ -157,6 +165,11 @@ impl Measure {
     pub fn amplification(&self) -> f64 {
         let attempts = self.sends + self.refused;
         attempts as f64 / (attempts - self.retries).max(1) as f64
+    }
+
+    /// Requests that nobody waited for, for each that somebody did.
+    pub fn copies(&self) -> f64 {
+        self.copies as f64 / self.sends.max(1) as f64
     }
 
     /// How many clients are in the figures.

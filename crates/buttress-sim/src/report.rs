@@ -46,6 +46,8 @@ pub struct Row {
     pub ejections: u64,
     /// Attempts for each client.
     pub amplification: f64,
+    /// Requests that nobody waited for, for each client's.
+    pub copies: f64,
     /// Clients in these figures.
     pub clients: u64,
 }
@@ -70,13 +72,14 @@ impl Row {
             wedged: seen.wedged(),
             ejections: seen.ejections(),
             amplification: seen.amplification(),
+            copies: seen.copies(),
             clients: seen.clients(),
         }
     }
 
     /// The names of the columns of [`Row::csv`].
     pub const CSV_HEAD: &'static str = "scenario,n,routers,load,policy,seed,success,late_success,p50_ms,p99_ms,\
-        p999_ms,divert_s,recover_s,peak_over_fair,wedged,ejections,amplification,clients";
+        p999_ms,divert_s,recover_s,peak_over_fair,wedged,ejections,amplification,copies,clients";
 
     /// The row as a line of comma-separated values; what there is none of is empty.
     pub fn csv(&self) -> String {
@@ -99,6 +102,7 @@ impl Row {
             wedged,
             ejections,
             amplification,
+            copies,
             clients,
             ..
         } = self;
@@ -107,7 +111,7 @@ impl Row {
         format!(
             "{scenario},{n},{routers},{load},{policy},{seed},{success:.6},{late_success:.6},\
              {p50_ms:.3},{p99_ms:.3},{p999_ms:.3},{divert},{recover},{peak},{wedged},{ejections},\
-             {amplification:.4},{clients}"
+             {amplification:.4},{copies:.4},{clients}"
         )
     }
 }
@@ -158,7 +162,7 @@ fn block(
     );
     let _ = writeln!(
         text,
-        "  {:<20} {:>9} {:>9} {:>8} {:>8} {:>9} {:>8} {:>9} {:>6} {:>6} {:>6}",
+        "  {:<20} {:>9} {:>9} {:>8} {:>8} {:>9} {:>8} {:>9} {:>6} {:>6} {:>6} {:>7}",
         "policy",
         "success%",
         "late%",
@@ -169,7 +173,8 @@ fn block(
         "recover s",
         "peak",
         "wedged",
-        "eject"
+        "eject",
+        "copies%"
     );
     for (policy, rows) in policies {
         let of = |value: fn(&Row) -> f64| median(rows.iter().map(|row| value(row)).collect());
@@ -184,7 +189,7 @@ fn block(
         };
         let _ = writeln!(
             text,
-            "  {:<20} {:>9.4} {:>9.4} {:>8.1} {:>8.1} {:>9.1} {:>8} {:>9} {:>6} {:>6.0} {:>6.0}",
+            "  {:<20} {:>9.4} {:>9.4} {:>8.1} {:>8.1} {:>9.1} {:>8} {:>9} {:>6} {:>6.0} {:>6.0} {:>7.2}",
             policy.name(),
             of(|row| row.success * 100.0),
             of(|row| row.late_success * 100.0),
@@ -196,6 +201,7 @@ fn block(
             maybe(|row| row.peak_over_fair),
             rows.iter().map(|row| row.wedged as f64).fold(0.0, f64::max),
             of(|row| row.ejections as f64),
+            of(|row| row.copies * 100.0),
         );
     }
 }

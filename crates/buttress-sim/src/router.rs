@@ -1,6 +1,7 @@
 //! What is compared: buttress as it is, tower's balancer as it is, and models of what others do.
 
 mod buttress;
+mod copies;
 mod envoy;
 mod least_request;
 mod linkerd;
@@ -59,8 +60,27 @@ pub trait Router {
     /// The host that `call` goes to; `None` if the router answers it itself.
     fn send(&mut self, call: usize, view: View<'_>) -> Option<usize>;
 
-    /// `call`, which went to `host`, has ended after `took`. Its number may be used again from now on.
-    fn ended(&mut self, call: usize, host: usize, end: End, took: Duration, now: Instant);
+    /// `call`, which went to `host`, has ended after `took`: the host that the router sends it to next, by
+    /// the same number, if it fails over.
+    fn ended(
+        &mut self,
+        call: usize,
+        host: usize,
+        end: End,
+        took: Duration,
+        now: Instant,
+    ) -> Option<usize>;
+
+    /// The host of a call that the router has made in the background, for nobody, and that is `call` from
+    /// now on; `None` if there is none that has not been told.
+    fn copy(&mut self, _call: usize) -> Option<usize> {
+        None
+    }
+
+    /// A call in the background that the router waits for no longer.
+    fn given_up(&mut self) -> Option<usize> {
+        None
+    }
 
     /// The pool has these members from now on.
     fn members(&mut self, members: &[usize], now: Instant);
@@ -74,9 +94,13 @@ pub trait Router {
 /// Which router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Policy {
-    /// `buttress_route::HealthRouter` as it comes.
+    /// `buttress_route::HealthRouter::hedged`, as in the gateway: copies of requests are the probes.
     Buttress,
-    /// The same under `buttress_breaker::Breaker::for_http_upstream()`.
+    /// `buttress_route::HealthRouter` as it comes: users' requests are the probes.
+    ButtressUsers,
+    /// `buttress_route::failover::Failover` over the first.
+    ButtressFailover,
+    /// `buttress_breaker::Breaker::for_http_upstream()` over the first.
     ButtressBreaker,
     /// One after the other.
     RoundRobin,
@@ -94,8 +118,10 @@ pub enum Policy {
 
 impl Policy {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Buttress,
+        Self::ButtressUsers,
+        Self::ButtressFailover,
         Self::ButtressBreaker,
         Self::RoundRobin,
         Self::LeastRequest,
@@ -109,6 +135,8 @@ impl Policy {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Buttress => "buttress",
+            Self::ButtressUsers => "buttress-by-users",
+            Self::ButtressFailover => "buttress+failover",
             Self::ButtressBreaker => "buttress+breaker",
             Self::RoundRobin => "round-robin",
             Self::LeastRequest => "p2c-least-request",
@@ -128,7 +156,9 @@ impl Policy {
     pub fn build(self, members: &[usize], clock: &Clock, rng: &Rng) -> Box<dyn Router> {
         let rng = rng.clone();
         match self {
-            Self::Buttress => buttress::bare(members, clock, rng),
+            Self::Buttress => buttress::by_copies(members, clock, rng),
+            Self::ButtressUsers => buttress::by_users(members, clock, rng),
+            Self::ButtressFailover => buttress::failing_over(members, clock, rng),
             Self::ButtressBreaker => buttress::guarded(members, clock, rng),
             Self::RoundRobin => Box::new(round_robin::RoundRobin::new(&rng)),
             Self::LeastRequest => Box::new(least_request::LeastRequest::new(rng)),

@@ -13,7 +13,7 @@ use crate::router::{End, Policy, Router, View};
 use crate::scenario::{Scenario, Step};
 
 pub use calls::CallRef;
-use calls::{Call, Calls};
+use calls::{Call, Calls, Whose};
 
 /// What may happen.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ struct World<'a> {
     start: Instant,
     time: ManualClock,
     rng: Rng,
+    /// When clients come: the same whatever becomes of them.
+    arrivals: Rng,
     rate: f64,
     hosts: Vec<Host<CallRef>>,
     members: Vec<usize>,
@@ -56,6 +58,7 @@ pub fn run(scenario: &Scenario, policy: Policy, routers: usize, seed: u64) -> Me
             break;
         }
         world.time.advance(at.saturating_since(world.time.now()));
+        world.give_up();
         world.happen(event, at);
     }
     let ejections = world.routers.iter().map(|router| router.ejections()).sum();
@@ -66,6 +69,7 @@ impl<'a> World<'a> {
     fn new(scenario: &'a Scenario, policy: Policy, routers: usize, seed: u64) -> Self {
         let time = ManualClock::new();
         let rng = Rng::seeded(seed);
+        let arrivals = Rng::seeded(rng.next_u64());
         let (start, clock) = (time.now(), time.clock());
         let router = |_| policy.build(&scenario.members, &clock, &Rng::seeded(rng.next_u64()));
         let routers = (0..routers).map(router).collect();
@@ -87,33 +91,37 @@ impl<'a> World<'a> {
             measure: Measure::new(scenario),
             time,
             rng,
+            arrivals,
         }
     }
 
     fn happen(&mut self, event: Event, now: Instant) {
         match event {
             Event::Arrival => {
-                let next = now.saturating_add(until_next(self.rate, &self.rng));
+                let next = now.saturating_add(until_next(self.rate, &self.arrivals));
                 self.agenda.enter(next, Event::Arrival);
                 self.send(now, now, 0);
             }
             Event::Worked(host, call) => self.worked(host, call, now),
             Event::Answer(call, answer) => self.end(call, End::Answered(answer), now),
             Event::Timeout(call) => self.end(call, End::TimedOut, now),
-            Event::Departure(call) => self.end(call, End::Left, now),
+            Event::Departure(call) => {
+                if let Some(call) = self.calls.present(call) {
+                    self.end(call, End::Left, now);
+                }
+            }
             Event::Step(index) => self.step(index, now),
         }
     }
 
-    /// A client that came at `came` asks for the `attempt`-th time.
-    fn send(&mut self, came: Instant, now: Instant, attempt: u32) {
+    /// A client that came at `came` asks, again if it has `asked` before.
+    fn send(&mut self, came: Instant, now: Instant, asked: u32) {
         let router = self.rng.below(self.routers.len());
         let call = self.calls.enter(Call {
             router,
             host: 0,
-            came,
             sent: now,
-            attempt,
+            whose: Whose::Client { came, asked },
         });
         let view = View {
             now,
@@ -125,24 +133,64 @@ impl<'a> World<'a> {
             .routers
             .get_mut(router)
             .and_then(|it| it.send(place, view));
-        let Some(host) = sent else {
+        if let Some(host) = sent {
+            self.calls.sent_to(call, host);
+            self.measure.sent(host, now.saturating_since(self.start));
+            self.reach(host, call, now);
+            self.may_leave(call, now);
+        } else {
             self.calls.leave(call);
             self.measure.refused(now.saturating_since(self.start));
-            self.give_up_or_retry(came, now, attempt);
-            return;
-        };
-        self.calls.sent_to(call, host);
-        self.measure.sent(host, now.saturating_since(self.start));
-        self.receive(host, call, now);
-        self.agenda.enter(
-            now.saturating_add(self.scenario.timeout),
-            Event::Timeout(call),
-        );
+            self.give_up_or_retry(came, now, asked);
+        }
+        self.copy(router, now);
+    }
+
+    /// Some clients do not wait for the end.
+    fn may_leave(&mut self, call: CallRef, now: Instant) {
         if self.rng.unit() < self.scenario.cancels {
             let patience = self.scenario.patience.mul_f64(self.rng.unit());
             self.agenda
                 .enter(now.saturating_add(patience), Event::Departure(call));
         }
+    }
+
+    /// Makes the calls that a router has made for nobody.
+    fn copy(&mut self, router: usize, now: Instant) {
+        loop {
+            let call = self.calls.enter(Call {
+                router,
+                host: 0,
+                sent: now,
+                whose: Whose::Nobody,
+            });
+            let place = call.place();
+            let copy = self.routers.get_mut(router).and_then(|it| it.copy(place));
+            let Some(host) = copy else {
+                self.calls.leave(call);
+                return;
+            };
+            self.calls.sent_to(call, host);
+            self.measure.copied(host, now.saturating_since(self.start));
+            self.reach(host, call, now);
+        }
+    }
+
+    /// Calls for nobody may be given up at any time.
+    fn give_up(&mut self) {
+        for router in &mut self.routers {
+            while let Some(place) = router.given_up() {
+                if let Some(call) = self.calls.at(place) {
+                    self.calls.leave(call);
+                }
+            }
+        }
+    }
+
+    fn reach(&mut self, host: usize, call: CallRef, now: Instant) {
+        self.receive(host, call, now);
+        let late = now.saturating_add(self.scenario.timeout);
+        self.agenda.enter(late, Event::Timeout(call));
     }
 
     fn receive(&mut self, host: usize, call: CallRef, now: Instant) {
@@ -183,29 +231,38 @@ impl<'a> World<'a> {
 
     fn end(&mut self, call: CallRef, end: End, now: Instant) {
         // A timeout after the answer, an answer after the timeout: the first one was the end.
-        let Some(ended) = self.calls.leave(call) else {
+        let Some(&ended) = self.calls.get(call) else {
             return;
         };
         let took = now.saturating_since(ended.sent);
-        if let Some(router) = self.routers.get_mut(ended.router) {
-            router.ended(call.place(), ended.host, end, took, now);
+        let router = self.routers.get_mut(ended.router);
+        let next = router.and_then(|it| it.ended(call.place(), ended.host, end, took, now));
+        if let Some(host) = next {
+            let next = self.calls.again(call, host, now);
+            self.measure.retried();
+            self.measure.sent(host, now.saturating_since(self.start));
+            self.reach(host, next, now);
+            return;
         }
+        self.calls.leave(call);
+        let Whose::Client { came, asked } = ended.whose else {
+            return;
+        };
         if end == End::Left {
             return;
         }
         if end.is_good() {
-            let at = ended.came.saturating_since(self.start);
-            self.measure
-                .answered(at, now.saturating_since(ended.came), true);
+            let at = came.saturating_since(self.start);
+            self.measure.answered(at, now.saturating_since(came), true);
         } else {
-            self.give_up_or_retry(ended.came, now, ended.attempt);
+            self.give_up_or_retry(came, now, asked);
         }
     }
 
-    fn give_up_or_retry(&mut self, came: Instant, now: Instant, attempt: u32) {
-        if attempt < self.scenario.retries {
+    fn give_up_or_retry(&mut self, came: Instant, now: Instant, asked: u32) {
+        if asked < self.scenario.retries {
             self.measure.retried();
-            self.send(came, now, attempt + 1);
+            self.send(came, now, asked + 1);
             return;
         }
         let at = came.saturating_since(self.start);

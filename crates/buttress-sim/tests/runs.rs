@@ -119,3 +119,49 @@ fn a_host_that_nobody_sends_to_any_more_is_counted_as_lost() {
         .push((s(31), Step::Set(vec![0], Condition::Refusing)));
     assert_eq!(world::run(&scenario, Policy::Envoy, 1, 1).wedged(), 1);
 }
+
+fn one_that_hangs(policy: Policy, timeout: u64) -> buttress_sim::measure::Measure {
+    let mut suite = scenario::suite(10, 0.5).into_iter();
+    let mut scenario = suite.find(|it| it.name == "S3").unwrap();
+    scenario.timeout = s(timeout);
+    world::run(&scenario, policy, 1, 1)
+}
+
+#[test]
+fn copies_are_the_probes_of_the_hedged_router_alone_and_nobody_waits_for_them() {
+    let copies = one_that_hangs(Policy::Buttress, 1);
+    let users = one_that_hangs(Policy::ButtressUsers, 1);
+    assert!(copies.copies() > 0.0);
+    assert!(users.copies() < f64::EPSILON);
+    // Those who still wait at the end are not counted.
+    let clients = copies.clients().abs_diff(users.clients());
+    assert!(clients < 50, "clients are not copied");
+    // The probes that time out are those of no user.
+    assert!(copies.late_success() > users.late_success());
+}
+
+#[test]
+fn a_copy_that_is_given_up_leaves_its_host() {
+    // The router gives up long before a timeout would.
+    let seen = one_that_hangs(Policy::Buttress, 60);
+    assert!(seen.copies() > 0.0);
+    assert!(
+        seen.recover().is_some(),
+        "the next copy is sent when it is time"
+    );
+}
+
+#[test]
+fn what_fails_at_one_host_is_sent_to_another_where_the_router_fails_over() {
+    let seen = one_that_hangs(Policy::ButtressFailover, 1);
+    assert!(
+        (seen.success() - 1.0).abs() < f64::EPSILON,
+        "{}",
+        seen.success()
+    );
+    assert!(seen.amplification() > 1.0);
+    assert!(
+        seen.quantile_ms(1.0) > 1_000.0,
+        "after the first had its time"
+    );
+}

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::BIN;
 use crate::scenario::Scenario;
 
-/// Requests by bin and host.
+/// Requests by bin and host, copies among them.
 #[derive(Debug)]
 pub(super) struct Shares {
     bins: Vec<Vec<u32>>,
+    /// The bin in which each host was last sent what somebody waited for.
+    last_asked: Vec<Option<usize>>,
     hosts: usize,
     faulty: Vec<usize>,
     /// The share of a faulty host when nothing is wrong.
@@ -37,6 +39,7 @@ impl Shares {
             .sum();
         Self {
             bins: vec![vec![0; scenario.capacities.len()]; bin(scenario.length) + 1],
+            last_asked: vec![None; scenario.capacities.len()],
             hosts: scenario.capacities.len(),
             fair: own / total / faulty.len().max(1) as f64,
             faulty,
@@ -47,6 +50,13 @@ impl Shares {
     }
 
     pub(super) fn sent(&mut self, host: usize, at: Duration) {
+        if let Some(last) = self.last_asked.get_mut(host) {
+            *last = Some(bin(at));
+        }
+        self.copied(host, at);
+    }
+
+    pub(super) fn copied(&mut self, host: usize, at: Duration) {
         if let Some(count) = self.bins.get_mut(bin(at)).and_then(|it| it.get_mut(host)) {
             *count += 1;
         }
@@ -76,10 +86,11 @@ impl Shares {
         (!self.faulty.is_empty() && self.until < last).then_some(highest / self.fair)
     }
 
-    /// How many members got nothing in the `last` stretch of the run.
+    /// How many members got nothing but copies in the `last` stretch of the run.
     pub(super) fn forgotten(&self, last: Duration) -> u64 {
         let first = self.bins.len().saturating_sub(bin(last));
-        let nothing = |&&host: &&usize| self.count(&[host], first, bin(last)) == 0;
+        let asked = |host: &usize| self.last_asked.get(*host).copied().flatten();
+        let nothing = |host: &&usize| asked(host).is_none_or(|last| last < first);
         self.members_at_end.iter().filter(nothing).count() as u64
     }
 

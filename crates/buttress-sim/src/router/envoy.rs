@@ -65,6 +65,20 @@ impl Envoy {
         self.healthy.retain(|it| *it != host);
     }
 
+    fn judge(&mut self, host: usize, end: End, now: Instant) {
+        let watched = self.watched.get(host);
+        watched.requests += 1;
+        if !end.is_failure() {
+            watched.successes += 1;
+            watched.in_a_row = 0;
+            return;
+        }
+        watched.in_a_row += 1;
+        if watched.in_a_row == CONSECUTIVE && watched.out_since.is_none() {
+            self.eject(host, now);
+        }
+    }
+
     /// What its timer does every ten seconds.
     fn look(&mut self, now: Instant) {
         let due = self.looked.get_or_insert(now).saturating_add(INTERVAL);
@@ -133,22 +147,19 @@ impl Router for Envoy {
         self.balance.pick(eligible)
     }
 
-    fn ended(&mut self, _: usize, host: usize, end: End, _: Duration, now: Instant) {
+    fn ended(
+        &mut self,
+        _: usize,
+        host: usize,
+        end: End,
+        _: Duration,
+        now: Instant,
+    ) -> Option<usize> {
         self.balance.done(host);
-        if end == End::Left {
-            return;
+        if end != End::Left {
+            self.judge(host, end, now);
         }
-        let watched = self.watched.get(host);
-        watched.requests += 1;
-        if !end.is_failure() {
-            watched.successes += 1;
-            watched.in_a_row = 0;
-            return;
-        }
-        watched.in_a_row += 1;
-        if watched.in_a_row == CONSECUTIVE && watched.out_since.is_none() {
-            self.eject(host, now);
-        }
+        None
     }
 
     fn members(&mut self, members: &[usize], _: Instant) {

@@ -40,8 +40,9 @@ impl Router for LeastRequest {
         self.pick(view.members)
     }
 
-    fn ended(&mut self, _: usize, host: usize, _: End, _: Duration, _: Instant) {
+    fn ended(&mut self, _: usize, host: usize, _: End, _: Duration, _: Instant) -> Option<usize> {
         self.done(host);
+        None
     }
 
     fn members(&mut self, _: &[usize], _: Instant) {}

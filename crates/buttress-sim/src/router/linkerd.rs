@@ -160,11 +160,19 @@ impl Router for Linkerd {
         Some(host)
     }
 
-    fn ended(&mut self, call: usize, host: usize, end: End, took: Duration, now: Instant) {
+    fn ended(
+        &mut self,
+        call: usize,
+        host: usize,
+        end: End,
+        took: Duration,
+        now: Instant,
+    ) -> Option<usize> {
         let endpoint = self.endpoints.get(host);
         endpoint.pending -= 1;
         endpoint.observe(took.as_secs_f64(), now);
         self.judge(call, host, end, now);
+        None
     }
 
     fn members(&mut self, _: &[usize], _: Instant) {}

@@ -47,7 +47,9 @@ impl Router for Oracle {
         best.map(|it| it.0)
     }
 
-    fn ended(&mut self, _: usize, _: usize, _: End, _: Duration, _: Instant) {}
+    fn ended(&mut self, _: usize, _: usize, _: End, _: Duration, _: Instant) -> Option<usize> {
+        None
+    }
 
     fn members(&mut self, _: &[usize], _: Instant) {}
 }

@@ -28,7 +28,9 @@ impl Router for RoundRobin {
         view.members.get(place).copied()
     }
 
-    fn ended(&mut self, _: usize, _: usize, _: End, _: Duration, _: Instant) {}
+    fn ended(&mut self, _: usize, _: usize, _: End, _: Duration, _: Instant) -> Option<usize> {
+        None
+    }
 
     fn members(&mut self, _: &[usize], _: Instant) {}
 }

@@ -81,7 +81,7 @@ impl TowerBalance {
             news.push_back(Change::Remove(gone));
         }
         for &host in members.iter().filter(|it| !self.members.contains(it)) {
-            let desk = Rc::clone(&self.desk);
+            let desk = self.desk.clone();
             news.push_back(Change::Insert(host, Reached { host, desk }));
         }
         self.members = members.to_vec();
@@ -111,10 +111,17 @@ impl Router for TowerBalance {
         self.calls.begin(call, future, &self.desk)
     }
 
-    fn ended(&mut self, call: usize, _: usize, end: End, _: Duration, now: Instant) {
+    fn ended(
+        &mut self,
+        call: usize,
+        _: usize,
+        end: End,
+        _: Duration,
+        now: Instant,
+    ) -> Option<usize> {
         self.come_to(now);
         let _clock = self.runtime.enter();
-        self.calls.end(call, end);
+        self.calls.end(call, end, &self.desk)
     }
 
     fn members(&mut self, members: &[usize], _: Instant) {

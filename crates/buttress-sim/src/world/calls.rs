@@ -2,11 +2,13 @@
 
 use buttress_core::clock::Instant;
 
-/// A call under way, or one that was: its place is used again, and the reference is not.
+/// A call under way, or one that was: its place is used again, and the reference is not. A router that
+/// fails over makes further attempts of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallRef {
     place: usize,
     entry: u64,
+    attempt: u32,
 }
 
 impl CallRef {
@@ -20,16 +22,24 @@ impl CallRef {
 pub(super) struct Call {
     pub(super) router: usize,
     pub(super) host: usize,
-    /// When its client came.
-    pub(super) came: Instant,
     /// When this attempt was made.
     pub(super) sent: Instant,
-    pub(super) attempt: u32,
+    pub(super) whose: Whose,
+}
+
+/// Who waits for a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    /// A client that came then, and asks for the `asked`-th time again.
+    Client { came: Instant, asked: u32 },
+    /// Nobody: it is a copy.
+    Nobody,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    places: Vec<Option<(u64, Call)>>,
+    /// Each with the reference that is good for it.
+    places: Vec<Option<(CallRef, Call)>>,
     free: Vec<usize>,
     entries: u64,
 }
@@ -37,26 +47,51 @@ pub(super) struct Calls {
 impl Calls {
     pub(super) fn enter(&mut self, call: Call) -> CallRef {
         self.entries += 1;
-        let entry = self.entries;
-        let place = self.free.pop().unwrap_or(self.places.len());
-        match self.places.get_mut(place) {
-            Some(free) => *free = Some((entry, call)),
-            None => self.places.push(Some((entry, call))),
+        let reference = CallRef {
+            place: self.free.pop().unwrap_or(self.places.len()),
+            entry: self.entries,
+            attempt: 0,
+        };
+        match self.places.get_mut(reference.place) {
+            Some(free) => *free = Some((reference, call)),
+            None => self.places.push(Some((reference, call))),
         }
-        CallRef { place, entry }
+        reference
     }
 
     pub(super) fn get(&self, call: CallRef) -> Option<&Call> {
         match self.places.get(call.place) {
-            Some(Some((entry, under_way))) if *entry == call.entry => Some(under_way),
+            Some(Some((good, under_way))) if *good == call => Some(under_way),
             _ => None,
         }
     }
 
+    /// The attempt that is under way of a call of which `call` was one.
+    pub(super) fn present(&self, call: CallRef) -> Option<CallRef> {
+        let present = self.at(call.place)?;
+        (present.entry == call.entry).then_some(present)
+    }
+
+    /// The call that is under way at this place.
+    pub(super) fn at(&self, place: usize) -> Option<CallRef> {
+        Some(self.places.get(place)?.as_ref()?.0)
+    }
+
+    /// The call has gone to this host.
     pub(super) fn sent_to(&mut self, call: CallRef, host: usize) {
-        if let Some(Some((_, call))) = self.places.get_mut(call.place) {
+        if let Some((_, call)) = self.places.get_mut(call.place).and_then(Option::as_mut) {
             call.host = host;
         }
+    }
+
+    /// The call has begun another attempt.
+    pub(super) fn again(&mut self, call: CallRef, host: usize, now: Instant) -> CallRef {
+        let attempt = call.attempt + 1;
+        let next = CallRef { attempt, ..call };
+        if let Some((good, call)) = self.places.get_mut(call.place).and_then(Option::as_mut) {
+            (*good, call.host, call.sent) = (next, host, now);
+        }
+        next
     }
 
     /// Takes a call out that is under way.

@@ -24,19 +24,17 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
+use self::ring::{Look, Ring, end_of};
+use self::slot::{Plan, Slot};
 use crate::gate::nanos;
 use crate::rules::MAX_THRESHOLDS;
 use crate::sync::AtomicU64;
 
-/// The buckets of a ring. A threshold is less than 32 bucket widths, so that half of them are in use.
-const BUCKETS: usize = 64;
-/// A word: count (24), number of the bucket (20), generation (12), plan (8), from the lowest bit.
-const COUNT: u64 = (1 << 24) - 1;
-const EPOCH_SHIFT: u32 = 24;
-const EPOCH: u64 = (1 << 20) - 1;
-const GENERATION_SHIFT: u32 = 44;
-const GENERATION: u64 = (1 << 12) - 1;
-const PLAN_SHIFT: u32 = 56;
+mod entered;
+mod ring;
+mod slot;
+
+pub(crate) use self::entered::Entered;
 
 /// The rings of one breaker.
 #[derive(Debug)]
@@ -48,54 +46,6 @@ pub(crate) struct InFlight {
     counted_before: AtomicU64,
     /// That of the shortest threshold; the others follow.
     first: OnceLock<Box<Ring>>,
-}
-
-#[derive(Debug)]
-struct Ring {
-    /// In nanoseconds; changes under the machine's lock alone.
-    threshold: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
-    next: OnceLock<Box<Self>>,
-}
-
-/// Where a call has been entered: the rings (8), a bit each, the number of the plan (8), whether it was
-/// entered at the gate (1), and in which turn (32, the highest). One word: what is written in parts and read
-/// as a whole is waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Entered(u64);
-
-impl Entered {
-    const AT_GATE: u64 = 1 << 16;
-
-    /// In these rings.
-    #[inline]
-    fn in_rings(rings: u8, plan: Plan) -> Self {
-        Self(u64::from(rings) | u64::from(plan.number()) << 8)
-    }
-
-    /// At the gate, to be moved to all rings.
-    #[inline]
-    fn at_gate(turn: u32, plan: Plan) -> Self {
-        Self(u64::from(turn) << 32 | Self::AT_GATE | Self::in_rings(u8::MAX, plan).0)
-    }
-
-    /// The turn of the gate in which it was entered there.
-    #[inline]
-    pub(crate) fn turn(self) -> Option<u32> {
-        (self.0 & Self::AT_GATE != 0).then_some((self.0 >> 32) as u32)
-    }
-
-    #[inline]
-    const fn rings(self) -> u8 {
-        let [rings, ..] = self.0.to_le_bytes();
-        rings
-    }
-
-    #[inline]
-    const fn plan(self) -> u8 {
-        let [_, plan, ..] = self.0.to_le_bytes();
-        plan
-    }
 }
 
 /// Calls that became slow while in flight.
@@ -252,176 +202,6 @@ pub(crate) fn overdue_before(threshold: Duration, now: Instant) -> Instant {
 /// The binary logarithm of the widest bucket that is at most a sixteenth of `threshold`.
 fn shift_of(threshold: Duration) -> u32 {
     (nanos(threshold) / 16).max(1).ilog2()
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Plan(u64);
-
-impl Plan {
-    #[inline]
-    const fn number(self) -> u8 {
-        let [number, ..] = self.0.to_le_bytes();
-        number
-    }
-
-    #[inline]
-    fn shift(self, place: usize) -> Option<u32> {
-        let shift = (self.0 >> (8 * (place + 1))) & 0xff;
-        (shift as u32).checked_sub(1)
-    }
-}
-
-/// A bucket and its tag.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    at: usize,
-    tag: u64,
-}
-
-impl Slot {
-    #[inline]
-    fn of(epoch: u64, generation: u64, plan: Plan) -> Self {
-        let tag = (epoch & EPOCH) << EPOCH_SHIFT
-            | (generation & GENERATION) << GENERATION_SHIFT
-            | u64::from(plan.number()) << PLAN_SHIFT;
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is small")]
-        let at = (epoch % BUCKETS as u64) as usize;
-        Self { at, tag }
-    }
-
-    /// Whether `word` is of a later bucket than this, of the same generation and plan: whoever comes so late
-    /// is not to take the place of those who are in time.
-    fn is_late_for(self, word: u64) -> bool {
-        let epoch = |tag: u64| tag >> EPOCH_SHIFT & EPOCH;
-        let behind = epoch(word).wrapping_sub(epoch(self.tag)) & EPOCH;
-        (word ^ self.tag) >> GENERATION_SHIFT == 0 && (1..=EPOCH / 2).contains(&behind)
-    }
-
-    /// Whether the calls that `word` counts are of an earlier generation or plan than this.
-    fn outlives(self, word: u64) -> bool {
-        let generation = |tag: u64| tag >> GENERATION_SHIFT & GENERATION;
-        let behind = generation(self.tag).wrapping_sub(generation(word)) & GENERATION;
-        word >> PLAN_SHIFT != self.tag >> PLAN_SHIFT || (1..=GENERATION / 2).contains(&behind)
-    }
-}
-
-/// One look at a ring.
-struct Look {
-    /// Number of the plan and generation, as in a word.
-    present: u64,
-    shift: u32,
-    threshold: Duration,
-    /// No call has begun long after this: whoever did would have looked first.
-    latest: Instant,
-    now: Instant,
-}
-
-impl Look {
-    /// Whether `word` counts calls of the present generation and plan.
-    const fn is_present(&self, word: u64) -> bool {
-        (word ^ self.present) >> GENERATION_SHIFT == 0
-    }
-
-    /// The whole number of the bucket of which `word` has the lowest bits.
-    const fn epoch(&self, word: u64) -> u64 {
-        // A clock read by another thread may be a little ahead.
-        let last = (self.latest.as_nanos() >> self.shift).saturating_add(BUCKETS as u64 / 2);
-        last.saturating_sub(last.wrapping_sub(word >> EPOCH_SHIFT) & EPOCH)
-    }
-
-    /// When all calls that began in the bucket of `epoch` are slow.
-    fn due(&self, epoch: u64) -> Instant {
-        end_of(epoch, self.shift).saturating_add(self.threshold)
-    }
-}
-
-/// When the bucket of `epoch` ends.
-fn end_of(epoch: u64, shift: u32) -> Instant {
-    Instant::from_nanos(epoch.saturating_add(1).saturating_mul(1 << shift))
-}
-
-impl Ring {
-    fn empty() -> Box<Self> {
-        Box::new(Self {
-            threshold: AtomicU64::new(0),
-            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
-            next: OnceLock::new(),
-        })
-    }
-
-    fn set(&self, threshold: Duration) {
-        self.threshold.store(nanos(threshold), Ordering::Relaxed);
-        for word in &self.buckets {
-            word.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn threshold(&self) -> Duration {
-        Duration::from_nanos(self.threshold.load(Ordering::Relaxed))
-    }
-
-    #[inline]
-    fn enter(&self, slot: Slot, n: u64) -> bool {
-        self.change(slot.at, |word| {
-            if word & !COUNT == slot.tag {
-                (word & COUNT <= COUNT - n).then_some(word.wrapping_add(n))
-            } else {
-                let free = word & COUNT == 0 && !slot.is_late_for(word);
-                (free || slot.outlives(word)).then_some(slot.tag | n)
-            }
-        })
-    }
-
-    #[inline]
-    fn leave(&self, slot: Slot) -> bool {
-        self.change(slot.at, |word| {
-            (word & !COUNT == slot.tag && word & COUNT > 0).then(|| word.wrapping_sub(1))
-        })
-    }
-
-    #[inline]
-    fn change(&self, at: usize, to: impl Fn(u64) -> Option<u64>) -> bool {
-        self.buckets.get(at).is_some_and(|word| {
-            word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, to)
-                .is_ok()
-        })
-    }
-
-    /// Keeps the bucket of now for those who begin in it: [`InFlight::enter_many`] has to find room. Who read
-    /// the clock long ago, and enters only now, may have taken it, and is overdue.
-    fn claim(&self, slot: Slot, look: &Look, tell: &mut impl FnMut(u64, Instant)) {
-        let is_over = |word: u64| {
-            word & COUNT == 0 || !look.is_present(word) || look.due(look.epoch(word)) <= look.now
-        };
-        let claimed = |word: u64| (word & !COUNT != slot.tag && is_over(word)).then_some(slot.tag);
-        let taken = self.buckets.get(slot.at).and_then(|word| {
-            word.fetch_update(Ordering::AcqRel, Ordering::Acquire, claimed)
-                .ok()
-        });
-        if let Some(taken) = taken.filter(|taken| taken & COUNT > 0 && look.is_present(*taken)) {
-            tell(taken & COUNT, look.due(look.epoch(taken)));
-        }
-    }
-
-    fn take_overdue(&self, look: &Look, mut tell: impl FnMut(u64, Instant)) -> Instant {
-        let mut next = look.due(look.now.as_nanos() >> look.shift);
-        for word in &self.buckets {
-            let seen = word.load(Ordering::Acquire);
-            if seen & COUNT == 0 {
-                continue;
-            }
-            let due = look.due(look.epoch(seen));
-            if look.is_present(seen) && due > look.now {
-                next = next.min(due);
-                continue;
-            }
-            let taken = word.swap(0, Ordering::AcqRel);
-            if look.is_present(taken) {
-                tell(taken & COUNT, due);
-            }
-        }
-        next
-    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -5,6 +5,7 @@
     reason = "a test reports by panicking, and its numbers are small"
 )]
 
+use super::slot::{BUCKETS, COUNT, EPOCH, GENERATION};
 use super::*;
 use proptest::prelude::*;
 

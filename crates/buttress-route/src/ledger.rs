@@ -4,12 +4,13 @@
 //! or comes back, never for an ordinary request. An endpoint's own lock may be held when this one is
 //! taken, never the other way round.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
 
 use buttress_core::clock::Instant;
 
 use crate::slot::Slot;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 
 /// Where the middle of the pool fails this share, nobody is thrown out for failing.
 const ALL_IN_TROUBLE: f64 = 0.2;

@@ -81,7 +81,8 @@
 //! - Where all fail nobody is thrown out, and who was comes back: `tests/peers.rs`. Pools in trouble as
 //!   a whole, overload and its aftermath stand in `buttress-sim`.
 //! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:
-//!   `tests/budget_model.rs`.
+//!   `tests/budget_model.rs`. Neither does any interleaving of picks, ends, updates and hands: a probe's lease is given
+//!   once and comes back once, and the last room in the budget is taken once: `loom_tests`.
 //! - A healthy pool is shared evenly and by weight; slow, hanging and fast-failing endpoints lose
 //!   their share, whether they can be ejected or not: `tests/balance.rs`.
 //! - On every exit of a request its place comes back with one outcome; an update keeps what is known
@@ -163,6 +164,8 @@ mod known;
 mod ledger;
 mod levels;
 pub mod load;
+#[cfg(all(loom, test))]
+mod loom_tests;
 mod members;
 mod metrics;
 pub mod mirror;
@@ -178,6 +181,7 @@ mod slot;
 mod snapshot;
 pub mod split;
 mod state;
+mod sync;
 mod tally;
 mod verdicts;
 mod view;

@@ -1,7 +1,7 @@
 //! The pool: its list of endpoints, what they share, and how a request gets one of them.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use crate::seat::{Seat, Told};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::{ASK_AGAIN, lasts};
+use crate::sync::Mutex;
 
 /// A copy that probes is waited for as long, or longer where all are slow: nobody waits for its answer, and while it
 /// hangs there is no other.

@@ -3,12 +3,13 @@
 //! Where nobody is sent nothing new is shown: an endpoint that was slow would be thought slow until the
 //! evidence has faded, long after it has recovered. A copy that nobody waits for may go and look.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
 
 use buttress_core::clock::Instant;
 
 use crate::slot::Slot;
+use crate::sync::{AtomicU64, Mutex};
 
 /// The endpoint of a pool that is due a second look first. The lock is taken for that alone.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct SecondLooks {
 }
 
 impl SecondLooks {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             due: AtomicU64::new(Instant::NEVER.as_nanos()),
             who: Mutex::new(Weak::new()),

@@ -4,8 +4,8 @@
 mod change;
 mod shown;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
@@ -22,6 +22,7 @@ use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
 use crate::snapshot::EndpointState;
 use crate::state::{Call, CheckEnded, Checker, State};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard};
 use shown::{pack, share};
 
 pub(crate) use shown::Gate;

@@ -2,7 +2,7 @@
 //! released, to the world.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, TryLockError};
+use std::sync::{Arc, TryLockError};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
@@ -12,6 +12,7 @@ use super::{Inner, Slot};
 use crate::config::Config;
 use crate::snapshot::{Change, EndpointState, Event};
 use crate::state::{Decision, State};
+use crate::sync::MutexGuard;
 
 impl Slot {
     /// Brings up to date what a pick reads, unless somebody else is at it.

@@ -1,0 +1,280 @@
+//! Every interleaving of two threads at one pool. CONTRIBUTING.md says how to run them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buttress_core::circuit::{Backoff, Probing, Settings};
+use buttress_core::clock::ManualClock;
+use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_core::rng::Rng;
+use loom::thread;
+
+use crate::{
+    Acquired, Config, Endpoint, EndpointSnapshot, EndpointState, HealthRouter, Pick, Policy,
+    PoolSnapshot, Rules, View,
+};
+use EndpointState::{Active, Ejected, ForcedOut, Probing as Probed};
+
+const OPEN_FOR: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(16);
+const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
+
+/// As many preemptions as find what a pick, an end and an update can do to each other.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.max_branches = 20_000;
+    builder.check(model);
+}
+
+/// The endpoint whose number is the request's key, and the last one where there is no key.
+#[derive(Debug)]
+struct Aim;
+
+impl Pick for Aim {
+    fn pick(&self, view: &View<'_>) -> Option<usize> {
+        let last = view.len() - 1;
+        Some(view.key().map_or(last, |key| last.min(key as usize)))
+    }
+}
+
+type Router = HealthRouter<()>;
+
+fn endpoints(count: u8) -> impl Iterator<Item = Endpoint<()>> {
+    (0..count).map(|index| Endpoint::new(index.to_string(), ()))
+}
+
+/// Endpoints that are thrown out at the first failure, as far as the budget goes, and let back by `needed` probes.
+fn pool(time: &ManualClock, count: u8, max_ejected: f64, needed: u32) -> Router {
+    let circuit = Settings::default()
+        .open_for(Backoff::constant(OPEN_FOR))
+        .probing(Probing::Successes(NonZeroU32::new(needed).unwrap()))
+        .probe_deadline(LEASE)
+        .ramp(None);
+    let config = Config::new("loom")
+        .rules(Rules::none().consecutive_failures(NonZeroU32::MIN))
+        .policy(Policy::Custom(Arc::new(Aim)))
+        .max_ejected(max_ejected)
+        .circuit(circuit)
+        .clock(time.clock())
+        .rng(Rng::seeded(1));
+    HealthRouter::new(config, endpoints(count)).unwrap()
+}
+
+/// A pool of three whose first endpoint is due a probe.
+fn with_one_due(time: &ManualClock, needed: u32) -> Router {
+    let router = pool(time, 3, 0.5, needed);
+    to(&router, 0).record(BAD);
+    assert_eq!(states(&router), [Ejected, Active, Active]);
+    time.advance(OPEN_FOR);
+    router
+}
+
+/// A request that is meant for this endpoint.
+fn to(router: &Router, endpoint: u64) -> Acquired<()> {
+    router.try_acquire_for(endpoint).unwrap()
+}
+
+/// A request that goes to the last endpoint unless it is a probe of another.
+fn any(router: &Router) -> Acquired<()> {
+    router.try_acquire().unwrap()
+}
+
+/// Runs `ours` here and `theirs` on a thread of its own.
+fn race<T: 'static, U>(
+    router: &Router,
+    theirs: impl FnOnce(&Router) -> T + 'static,
+    ours: impl FnOnce(&Router) -> U,
+) -> (T, U) {
+    let clone = router.clone();
+    let racer = thread::spawn(move || theirs(&clone));
+    let ours = ours(router);
+    (racer.join().unwrap(), ours)
+}
+
+fn snapshot(router: &Router) -> PoolSnapshot {
+    router.handle().snapshot()
+}
+
+fn first(router: &Router) -> EndpointSnapshot {
+    snapshot(router).endpoints.swap_remove(0)
+}
+
+fn states(router: &Router) -> Vec<EndpointState> {
+    let endpoints = snapshot(router).endpoints;
+    endpoints.iter().map(|it| it.state).collect()
+}
+
+fn out(router: &Router) -> usize {
+    states(router).iter().filter(|it| **it != Active).count()
+}
+
+fn probes<'a>(acquired: impl IntoIterator<Item = &'a Acquired<()>>) -> usize {
+    let of_the_first = acquired.into_iter().filter(|it| &**it.id() == "0");
+    of_the_first.count()
+}
+
+/// Nothing is in flight, and nobody is counted as out who is in or gone.
+fn assert_at_rest(router: &Router) {
+    let endpoints = snapshot(router).endpoints;
+    assert!(endpoints.iter().all(|it| it.in_flight == 0));
+    assert_eq!(router.handle().pool().shared.ledger.out(), out(router));
+}
+
+#[test]
+fn of_two_requests_that_see_an_endpoint_due_one_probes_it() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = with_one_due(&time, 2);
+        let (theirs, ours) = race(&router, any, any);
+        let acquired = [theirs, ours];
+        assert_eq!(probes(&acquired), 1);
+        assert_eq!(first(&router).in_flight, 1);
+        assert_eq!(probes([&any(&router)]), 0, "there is one place");
+        drop(acquired);
+        let again = [any(&router), any(&router)];
+        assert_eq!(probes(&again), 1, "the place came back once");
+        drop(again);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn a_lease_that_runs_out_as_its_answer_comes_in_makes_room_for_one_and_no_more() {
+    for (outcome, counts) in [(Outcome::Success, 1), (BAD, 0), (Outcome::Abandoned, 0)] {
+        explore(move || {
+            let time = ManualClock::new();
+            let router = with_one_due(&time, 2);
+            let late = any(&router);
+            time.advance(LEASE);
+            let (ours, ()) = race(&router, any, move |_| late.record(outcome));
+            let others = [any(&router), any(&router)];
+            assert_eq!(probes([&ours].into_iter().chain(&others)), 1);
+            let shown = first(&router);
+            assert_eq!((shown.state, shown.in_flight), (Probed, 1));
+            [ours].into_iter().chain(others).for_each(drop);
+            // What the late one showed has been counted once, or not at all.
+            (counts..2).for_each(|_| any(&router).record(Outcome::Success));
+            assert_eq!(states(&router), [Active; 3]);
+            assert_at_rest(&router);
+        });
+    }
+}
+
+#[test]
+fn a_probe_that_fails_as_another_asks_shuts_the_endpoint_for_both() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = with_one_due(&time, 1);
+        let probe = any(&router);
+        assert_eq!(probes([&probe]), 1);
+        let (other, ()) = race(&router, any, move |_| probe.record(BAD));
+        assert_eq!(probes([&other]), 0);
+        assert_eq!(states(&router), [Ejected, Active, Active]);
+        drop(other);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn of_two_ejections_that_race_for_the_last_room_in_the_budget_one_is_held_back() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 3, 0.34, 1);
+        let (one, other) = (to(&router, 0), to(&router, 1));
+        race(&router, move |_| one.record(BAD), |_| other.record(BAD));
+        assert_eq!(out(&router), 1);
+        let shown = snapshot(&router).endpoints;
+        let suppressed = |it: &EndpointSnapshot| it.suppressed.iter().map(|of| of.1).sum::<u64>();
+        assert_eq!(shown.iter().map(suppressed).sum::<u64>(), 1);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn an_endpoint_that_leaves_as_it_fails_takes_no_room_of_those_that_stay() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 3, 0.34, 1);
+        let (failing, other) = (to(&router, 2), to(&router, 0));
+        let update = |router: &Router| router.handle().update(endpoints(2)).unwrap();
+        race(&router, update, |_| failing.record(BAD));
+        assert_at_rest_but_for(&router, 1);
+        other.record(BAD);
+        assert_eq!(states(&router), [Ejected, Active]);
+        assert_at_rest(&router);
+    });
+}
+
+/// What is in flight is known; nobody is out.
+fn assert_at_rest_but_for(router: &Router, in_flight: u32) {
+    let endpoints = snapshot(router).endpoints;
+    let in_all: u32 = endpoints.iter().map(|it| it.in_flight).sum();
+    assert_eq!((in_all, out(router)), (in_flight, 0));
+    assert_eq!(router.handle().pool().shared.ledger.out(), 0);
+}
+
+#[test]
+fn an_endpoint_that_fails_as_it_comes_back_is_out_within_the_budget_or_in() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 3, 0.34, 1);
+        let failing = to(&router, 2);
+        router.handle().update(endpoints(2)).unwrap();
+        to(&router, 0).record(BAD);
+        assert_eq!(states(&router), [Ejected, Active]);
+        let update = |router: &Router| router.handle().update(endpoints(3)).unwrap();
+        race(&router, update, |_| failing.record(BAD));
+        assert_eq!(out(&router), 1);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn an_ejection_that_races_a_smaller_budget_ends_within_it() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 4, 0.5, 1);
+        to(&router, 0).record(BAD);
+        let failing = to(&router, 1);
+        let shrink = |router: &Router| {
+            let handle = router.handle();
+            let config = handle.config().max_ejected(0.0);
+            handle.reconfigure(config).unwrap();
+        };
+        race(&router, shrink, |_| failing.record(BAD));
+        assert_eq!(out(&router), 0);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_let_back_by_hand_as_it_is_probed_is_in_and_the_probe_says_nothing() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = with_one_due(&time, 1);
+        let restore = |router: &Router| router.handle().restore("0");
+        let (was_there, asked) = race(&router, restore, any);
+        assert!(was_there);
+        assert_eq!(states(&router), [Active; 3]);
+        asked.record(BAD);
+        assert_eq!(first(&router).state, Active, "a failure from before");
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn an_endpoint_thrown_out_by_hand_as_it_fails_stays_out_for_the_hand() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 3, 0.5, 1);
+        let failing = to(&router, 0);
+        let eject = |router: &Router| router.handle().eject("0");
+        race(&router, eject, |_| failing.record(BAD));
+        assert_eq!(states(&router), [ForcedOut, Active, Active]);
+        time.advance(OPEN_FOR);
+        assert_eq!(probes([&any(&router)]), 0);
+        assert_at_rest(&router);
+    });
+}

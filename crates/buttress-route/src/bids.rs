@@ -12,32 +12,35 @@ use buttress_core::rng::Rng;
 
 /// Pools up to this size are looked at whole.
 pub(crate) const SCAN: usize = 16;
+/// How often is drawn among all bids, before those that are tied are counted.
+const DRAWS: usize = 2;
 
 /// What a request would cost at each of a few endpoints, by their place among these. Without an allocation, and
 /// without a branch for who is cheaper than whom, which nobody could foretell.
 #[derive(Debug)]
-pub(crate) struct Bids<'a> {
+pub(crate) struct Bids<'a, const N: usize = SCAN> {
     /// Elsewhere, so that the rest is kept in registers.
-    costs: &'a mut Costs,
+    costs: &'a mut [f64; N],
+    /// How many of these are anybody's.
+    places: usize,
     cheapest: f64,
 }
 
-/// Room for the bids of [`SCAN`] endpoints; infinite of one that does not bid.
-pub(crate) type Costs = [f64; SCAN];
+impl<'a, const N: usize> Bids<'a, N> {
+    /// Room for the bids of `N` endpoints; infinite of one that does not bid.
+    pub(crate) const NONE: [f64; N] = [f64::INFINITY; N];
 
-impl<'a> Bids<'a> {
-    /// No bids yet, and room for them.
-    pub(crate) const NONE: Costs = [f64::INFINITY; SCAN];
-
+    /// No bids yet, and room for those of so many endpoints, up to `N`.
     #[inline]
-    pub(crate) const fn new(costs: &'a mut Costs) -> Self {
+    pub(crate) const fn new(costs: &'a mut [f64; N], places: usize) -> Self {
         Self {
             costs,
+            places,
             cheapest: f64::INFINITY,
         }
     }
 
-    /// The bid of the endpoint at `place`, of which there are [`SCAN`]; once of each.
+    /// The bid of the endpoint at `place`, once of each.
     #[inline]
     pub(crate) fn set(&mut self, place: usize, cost: f64) {
         if let Some(bid) = self.costs.get_mut(place) {
@@ -47,9 +50,23 @@ impl<'a> Bids<'a> {
     }
 
     /// The place whose bid is taken, if there is any; each that is tied is as likely.
+    ///
+    /// Mostly all are tied, and whichever is drawn first will do: it is as likely as any that is tied, whatever was drawn
+    /// before it.
     #[inline]
     pub(crate) fn choose(&self, noise_band: f64, rng: &Rng) -> Option<usize> {
         let limit = self.limit(noise_band);
+        for _ in 0..DRAWS {
+            let place = rng.below(self.places);
+            if self.costs.get(place).is_some_and(|cost| *cost <= limit) {
+                return Some(place);
+            }
+        }
+        self.choose_of_all(limit, rng)
+    }
+
+    #[inline(never)]
+    fn choose_of_all(&self, limit: f64, rng: &Rng) -> Option<usize> {
         let tied = self.costs.iter().map(|cost| usize::from(*cost <= limit));
         let mut left = rng.below(tied.clone().sum()).cast_signed();
         let mut places = tied.map(|tied| {
@@ -101,8 +118,8 @@ mod tests {
     use buttress_core::rng::Rng;
     use proptest::prelude::*;
 
-    fn bids<'a>(room: &'a mut Costs, costs: &[f64]) -> Bids<'a> {
-        let mut bids = Bids::new(room);
+    fn bids<'a>(room: &'a mut [f64; SCAN], costs: &[f64]) -> Bids<'a> {
+        let mut bids = Bids::new(room, costs.len());
         for (place, &cost) in costs.iter().enumerate() {
             bids.set(place, cost);
         }
@@ -122,7 +139,7 @@ mod tests {
 
     #[test]
     fn chance_decides_among_the_equally_good_and_starves_none() {
-        let room = &mut { Bids::NONE };
+        let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.0, f64::INFINITY, 1.2, 1.1]);
         let shares = shares(30_000, |rng| bids.choose(BAND, rng));
         for place in [0, 2, 3] {
@@ -133,7 +150,7 @@ mod tests {
     #[test]
     fn a_tie_is_drawn_by_weight() {
         let weights = [3.0, 100.0, 0.0, 1.0];
-        let room = &mut { Bids::NONE };
+        let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.0, 1.3, 1.1, 1.0]);
         let choose = |rng: &Rng| bids.choose_by(|place| weights[place], BAND, rng);
         let shares = shares(30_000, choose);
@@ -143,7 +160,7 @@ mod tests {
 
     #[test]
     fn one_that_is_dearer_than_the_band_is_never_taken() {
-        let room = &mut { Bids::NONE };
+        let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.3, 1.0]);
         assert!(shares(10_000, |rng| bids.choose(BAND, rng))[0] == 0.0);
     }
@@ -151,7 +168,7 @@ mod tests {
     #[test]
     fn nobody_is_chosen_from_nobody_nor_for_what_is_no_number() {
         for nobody in [&[][..], &[f64::INFINITY; 2], &[f64::NAN]] {
-            let room = &mut { Bids::NONE };
+            let room = &mut { Bids::<SCAN>::NONE };
             let (bids, rng) = (bids(room, nobody), Rng::seeded(1));
             assert_eq!(bids.choose(BAND, &rng), None);
             assert_eq!(bids.choose_by(|_| 1.0, BAND, &rng), None);
@@ -166,7 +183,7 @@ mod tests {
             seed: u64,
         ) {
             let (costs, weights): (Vec<_>, Vec<_>) = costs.into_iter().unzip();
-            let room = &mut { Bids::NONE };
+            let room = &mut { Bids::<SCAN>::NONE };
             let (bids, rng) = (bids(room, &costs), Rng::seeded(seed));
             let cheapest = costs.iter().copied().fold(f64::INFINITY, f64::min);
             for chosen in [

@@ -109,9 +109,10 @@
 //!
 //! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at. Of the other policies
 //! round robin and random look at one endpoint, least request and peak EWMA at two, consistent hashing at all of them
-//! twice. Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint shows; in
-//! a pool of more than 16 only that of the one it has chosen, and the others by and by. The end of a request takes the
-//! lock of its endpoint for arithmetic. [`Config::picked`], if it is set, allocates.
+//! twice. Once a millisecond a pick brings the pool's median up to date, and once in ten what an idle endpoint shows, in a
+//! hundred where nothing is the matter with it; in a pool of more than 16 only that of the one it has chosen, and the
+//! others by and by. The end of a request takes the lock of its endpoint for arithmetic. [`Config::picked`], if it is set,
+//! allocates.
 //!
 //! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.5 KiB, and its verdicts take none before
 //! the first.

@@ -224,8 +224,8 @@ fn cheapest(
     let others = order.filter(|&index| all.seats.get(index).is_some_and(&may_be));
     let mut open = others.filter_map(|index| Some((index, bid(index)?)));
     let few: [Option<(usize, f64)>; SCAN] = std::array::from_fn(|_| open.next());
-    let mut costs = Bids::NONE;
-    let mut bids = Bids::new(&mut costs);
+    let mut costs = Bids::<SCAN>::NONE;
+    let mut bids = Bids::new(&mut costs, SCAN);
     for (place, (_, cost)) in few.iter().flatten().enumerate() {
         bids.set(place, *cost);
     }

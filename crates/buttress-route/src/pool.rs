@@ -131,10 +131,14 @@ impl<S> Pool<S> {
             about,
             signals,
         } = endpoint;
+        let is_spoken_of = !signals.is_empty();
         let was_weightless = slot.with_state(|state| {
             state.signals = signals;
             state.is_weightless()
         });
+        if is_spoken_of {
+            slot.show_anew();
+        }
         if was_weightless != (weight == 0) {
             let now = self.shared.clock.now();
             slot.change(now, |state| Some(state.set_weightless(weight == 0, now)));
@@ -163,6 +167,7 @@ impl<S> Pool<S> {
         let config = Arc::new(config);
         for slot in old.slots() {
             slot.with_state(|state| state.reconfigure(&config));
+            slot.show_anew();
         }
         let heeds_reports = config.reported_load.is_some();
         (self.shared.heeds_reports).store(heeds_reports, Ordering::Relaxed);

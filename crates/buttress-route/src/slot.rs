@@ -37,7 +37,8 @@ pub(crate) struct Slot {
     gate: AtomicU64,
     /// [`Score`]: latency in the upper half, penalty in the lower.
     score: AtomicU64,
-    scored_at: AtomicU64,
+    /// From when on what is shown has to be shown anew, in nanoseconds.
+    shown_until: AtomicU64,
     /// When the first request was sent that nothing has been heard since; 0 if there is none.
     unanswered_since: AtomicU64,
     in_flight: AtomicU32,
@@ -63,9 +64,10 @@ struct Rest {
 #[derive(Debug)]
 struct Inner {
     state: State,
-    /// What the shown score stands on, as long as that alone matters to it, and until when.
+    /// What the shown score stands on, as long as that alone matters to it, and until when the end of a request
+    /// leaves it at that.
     shown: Option<f64>,
-    shown_until: Instant,
+    left_until: Instant,
     /// Decayed picks, and how many picks they account for.
     recent: f64,
     counted: u64,
@@ -92,7 +94,7 @@ impl Slot {
         let inner = Inner {
             state,
             shown: None,
-            shown_until: now,
+            left_until: now,
             recent: 0.0,
             counted: 0,
             counted_at: now,
@@ -100,7 +102,7 @@ impl Slot {
         Self {
             gate: AtomicU64::new(gate as u64),
             score: AtomicU64::new(pack(score)),
-            scored_at: AtomicU64::new(0),
+            shown_until: AtomicU64::new(0),
             unanswered_since: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             number: attempted::number(),
@@ -218,6 +220,11 @@ impl Slot {
         self.with_state(|state| {
             state.is_suspect() || state.endpoint_state() != EndpointState::Active
         })
+    }
+
+    /// Something else is said of the endpoint: the next pick brings it up to date.
+    pub(crate) fn show_anew(&self) {
+        self.shown_until.store(0, Ordering::Relaxed);
     }
 
     // What readers read.

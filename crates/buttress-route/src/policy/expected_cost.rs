@@ -37,8 +37,8 @@ fn at_need(view: &View<'_>, alike: bool) -> Option<usize> {
 /// By what is bid at each index.
 #[inline]
 fn cheapest(view: &View<'_>, alike: bool, bid: impl Fn(usize) -> Option<f64>) -> Option<usize> {
-    let mut costs = Bids::NONE;
-    let mut bids = Bids::new(&mut costs);
+    let mut costs = Bids::<SCAN>::NONE;
+    let mut bids = Bids::new(&mut costs, view.len());
     for index in 0..view.len() {
         if let Some(cost) = bid(index) {
             bids.set(index, cost);
@@ -67,8 +67,8 @@ fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
 /// The draw has gone by weight already.
 #[inline]
 fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
-    let mut costs = Bids::NONE;
-    let mut bids = Bids::new(&mut costs);
+    let mut costs = Bids::<DRAWN>::NONE;
+    let mut bids = Bids::new(&mut costs, DRAWN);
     for (place, index) in drawn.into_iter().enumerate() {
         if let Some(cost) = index.and_then(|index| view.last_bid(index)) {
             bids.set(place, cost);

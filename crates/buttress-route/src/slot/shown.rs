@@ -13,12 +13,15 @@ use crate::load::{NO_RELIEF, relief};
 use crate::snapshot::EndpointState;
 use crate::state::State;
 
-/// What an idle endpoint shows a pick is at most so many nanoseconds old; the end of a request shows it anew.
-const REFRESH: u64 = 10_000_000;
-/// What a busy one shows is at most this old, and sooner shown anew if anything but answers like those
-/// before came to it, or if they have moved the mean by more than [`UNNOTICED`]. Less than [`REFRESH`], for
+/// What an idle endpoint shows a pick is at most this old; the end of a request shows it anew.
+const REFRESH: Duration = Duration::from_millis(10);
+/// The same of one with which nothing is the matter, where time changes what is shown by the fading of the evidence
+/// alone: no longer than fades [`UNNOTICED`]. To look at it means to fetch all of it from memory.
+const CALM: Duration = Duration::from_millis(100);
+/// What a busy one shows is at most half as old, and sooner shown anew if anything but answers like those
+/// before came to it, or if they have moved the mean by more than [`UNNOTICED`]. Less than an idle one's, for
 /// the end of a request has less to bring up to date than a pick.
-const SHOWN_FOR: Duration = Duration::from_millis(5);
+const BUSY: u32 = 2;
 /// Far inside the noise band.
 const UNNOTICED: f64 = 1.0 / 64.0;
 
@@ -87,8 +90,7 @@ impl Slot {
     /// Shows what is so now, if what is shown is old.
     #[inline]
     pub(crate) fn bring_up_to_date(self: &Arc<Self>, now: Instant) {
-        let scored_at = self.scored_at.load(Ordering::Relaxed);
-        if now.as_nanos().saturating_sub(scored_at) >= REFRESH {
+        if now.as_nanos() >= self.shown_until.load(Ordering::Relaxed) {
             self.refresh(now);
         }
     }
@@ -109,11 +111,16 @@ impl Slot {
         if state.is_rising() || state.is_relieved() || self.gate() == Gate::Rising {
             self.show_rising(state, now);
         }
+        let score = state.score(now, self.peers());
+        let lasts = if state.is_calm(score, self.peers(), now) {
+            CALM.min(state.config.decay.mul_f64(UNNOTICED)).max(REFRESH)
+        } else {
+            REFRESH
+        };
         inner.shown = inner.state.steady_latency();
-        inner.shown_until = now.saturating_add(SHOWN_FOR);
-        let score = inner.state.score(now, self.peers());
+        inner.left_until = now.saturating_add(lasts / BUSY);
         self.score.store(pack(score), Ordering::Relaxed);
-        self.scored_at.store(now.as_nanos(), Ordering::Relaxed);
+        (self.shown_until).store(now.saturating_add(lasts).as_nanos(), Ordering::Relaxed);
     }
 
     #[cold]
@@ -151,7 +158,7 @@ impl Inner {
     /// Whether a score of `now` would be about the one that is shown.
     #[inline]
     pub(super) fn is_as_shown(&self, now: Instant) -> bool {
-        now < self.shown_until
+        now < self.left_until
             && self.shown.is_some_and(|shown| {
                 let steady = self.state.steady_latency();
                 steady.is_some_and(|mean| (mean - shown).abs() <= shown * UNNOTICED)
@@ -184,7 +191,14 @@ fn unpack(word: u64) -> Score {
 
 #[cfg(test)]
 mod tests {
+    use buttress_core::health::HealthSignal;
+    use buttress_core::outcome::{FailureKind, Outcome};
+    use buttress_core::rng::Rng;
+
     use super::*;
+    use crate::config::Config;
+    use crate::shared::Shared;
+    use crate::state::Call;
 
     #[test]
     fn a_score_survives_its_word() {
@@ -193,5 +207,57 @@ mod tests {
             penalty: 0.25,
         };
         assert_eq!(unpack(pack(score)), score);
+    }
+
+    const START: Instant = Instant::from_nanos(3_600_000_000_000);
+
+    /// An endpoint after twenty calls that took as long.
+    fn endpoint(latency: Duration) -> Arc<Slot> {
+        let config = Config::default().rng(Rng::seeded(1));
+        let shared = Arc::new(Shared::new(&config));
+        let slot = Arc::new(Slot::new("a".into(), &shared, &Arc::new(config), false));
+        (0..20).for_each(|_| call(&slot, Outcome::Success, latency));
+        slot
+    }
+
+    fn call(slot: &Arc<Slot>, outcome: Outcome, took: Duration) {
+        slot.begin(START);
+        let ticket = &slot.ticket();
+        let call = Call {
+            ticket,
+            outcome,
+            latency: Some(took),
+            took,
+            called: true,
+            limited: false,
+            copy: false,
+            retry_after: None,
+        };
+        slot.settle(&call, START);
+    }
+
+    /// For how long it is left at what it shows.
+    fn lasts(slot: &Arc<Slot>) -> Duration {
+        slot.refresh(START);
+        let until = slot.shown_until.load(Ordering::Relaxed);
+        Instant::from_nanos(until).saturating_since(START)
+    }
+
+    #[test]
+    fn who_goes_on_as_before_is_looked_at_less_often_than_whoever_does_not() {
+        let usual = Duration::from_millis(10);
+        assert_eq!(lasts(&endpoint(usual)), CALM);
+
+        let slow = endpoint(usual * 10);
+        assert_eq!(lasts(&slow), REFRESH, "copies look at it");
+        let failing = endpoint(usual);
+        call(&failing, Outcome::Failure(FailureKind::Answer), usual);
+        assert_eq!(lasts(&failing), REFRESH);
+        let spoken_of = endpoint(usual);
+        spoken_of.with_state(|state| state.signals.push(HealthSignal::new()));
+        assert_eq!(lasts(&spoken_of), REFRESH);
+        let rising = endpoint(usual);
+        rising.with_state(|state| state.rise(START));
+        assert_eq!(lasts(&rising), REFRESH);
     }
 }

@@ -5,6 +5,8 @@ use buttress_core::clock::Instant;
 use buttress_core::outcome::Outcome;
 
 use super::{Call, State};
+use crate::evidence::Score;
+use crate::peers::Peers;
 
 impl State {
     /// Does what [`State::settle`] would of a good answer that decides nothing; `false`, and nothing is
@@ -27,6 +29,17 @@ impl State {
             }
         }
         quiet
+    }
+
+    /// Whether time changes what the endpoint shows by the fading of its evidence alone: it is in, goes on as it did,
+    /// costs what others do, and nobody else has a word on it. `score`: what it shows.
+    pub(crate) fn is_calm(&self, score: Score, peers: &Peers, now: Instant) -> bool {
+        self.is_untroubled(now)
+            && self.signals.is_empty()
+            && self.config.reported_load.is_none()
+            && !self.is_relieved()
+            && self.steady_latency().is_some()
+            && !self.is_looked_at(score, peers, now)
     }
 
     /// Whether the endpoint is in, and nobody has to be asked about it.

@@ -8,7 +8,7 @@ use buttress_core::outcome::Outcome;
 
 use super::{Call, State};
 use crate::config::Config;
-use crate::evidence::INDISTINCT;
+use crate::evidence::{INDISTINCT, Score};
 use crate::peers::Peers;
 use crate::snapshot::EndpointState;
 use crate::tally::ProbeResult;
@@ -67,11 +67,16 @@ impl State {
             return Some(self.look.next);
         }
         let quiet_until = self.evidence.as_of().saturating_add(QUIET);
-        (self.is_shunned(now, silence, peers)).then(|| self.look.next.max(quiet_until))
+        self.is_shunned(self.score(now, peers), silence, peers)
+            .then(|| self.look.next.max(quiet_until))
     }
 
-    fn is_shunned(&self, now: Instant, silence: f64, peers: &Peers) -> bool {
-        let score = self.score(now, peers);
+    /// Whether copies look at the endpoint, which shows this `score`, or should.
+    pub(super) fn is_looked_at(&self, score: Score, peers: &Peers, now: Instant) -> bool {
+        self.look.goes_on(now) || self.is_shunned(score, 0.0, peers)
+    }
+
+    fn is_shunned(&self, score: Score, silence: f64, peers: &Peers) -> bool {
         let cost = f64::from(score.latency).max(silence) + f64::from(score.penalty);
         // Within the band it is sent its share, and beyond it next to nothing.
         let band = 1.0 + self.config.noise_band;

@@ -9,6 +9,7 @@
 //! | `breaker` | `breaker` | a circuit breaker with leased probes and generations |
 //! | `latency` | `latency` | percentiles to the end of the body, in-process and as metrics |
 //! | `route` | `route` | each request to the endpoint that will answer well and soon |
+//! | `dns` | `route` | endpoints as DNS names them; brings hickory-resolver |
 //! | `health` | `health` | liveness, readiness and a report per component |
 //! | `telemetry` | `telemetry` | logs with the ID on every line, the Prometheus page |
 //! | `otlp` | `telemetry` | spans and metrics over OTLP/gRPC; brings tonic |

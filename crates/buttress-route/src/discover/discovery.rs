@@ -137,8 +137,14 @@ impl Discovery {
 }
 
 impl Record {
-    /// An answer was believed; told with `joined` and `left` if it changed the pool.
-    pub(super) fn learned(&self, change: Option<(usize, usize)>, endpoints: usize) {
+    /// An answer was believed, but for what is the `problem` with it; told with `joined` and `left` if it changed the
+    /// pool.
+    pub(super) fn learned(
+        &self,
+        change: Option<(usize, usize)>,
+        endpoints: usize,
+        problem: Option<SourceError>,
+    ) {
         let now = self.clock.now();
         let recovered = self.with_told(|told| {
             told.endpoints = endpoints;
@@ -147,7 +153,7 @@ impl Record {
                 Some(_) => told.changed = told.changed.saturating_add(1),
                 None => told.unchanged = told.unchanged.saturating_add(1),
             }
-            told.problem.take().is_some()
+            problem.is_none() && told.problem.take().is_some()
         });
         if recovered {
             self.publish(now, DiscoveryChange::Recovered);
@@ -160,9 +166,12 @@ impl Record {
             };
             self.publish(now, change);
         }
+        if let Some(problem) = problem {
+            self.refused(problem);
+        }
     }
 
-    /// An answer failed or was not believed.
+    /// An answer failed or was not believed, or a part of it.
     pub(super) fn refused(&self, problem: SourceError) {
         let news = self.with_told(|told| {
             told.refused = told.refused.saturating_add(1);

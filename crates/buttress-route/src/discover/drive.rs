@@ -1,5 +1,6 @@
 //! The task that asks a source and tells a pool.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -67,7 +68,8 @@ async fn drive<S, M>(
             return;
         };
         let answer = answer.unwrap_or_else(|_| Err(SourceError::new("the source panicked")));
-        driver.take(answer);
+        let problem = catch_unwind(AssertUnwindSafe(|| source.problem()));
+        driver.take(answer, problem.ok().flatten());
         let early = SOONEST.saturating_sub(clock.now().saturating_since(asked_at));
         if !early.is_zero() && term.during(clock.sleep(early)).await.is_none() {
             return;
@@ -76,7 +78,8 @@ async fn drive<S, M>(
 }
 
 impl<S: Clone, M: MakeEndpoint<S>> Driver<S, M> {
-    fn take(&mut self, answer: Result<Vec<Node>, SourceError>) {
+    /// `problem`: what is wrong with an answer that is believed.
+    fn take(&mut self, answer: Result<Vec<Node>, SourceError>, problem: Option<SourceError>) {
         let Some(pool) = self.pool.upgrade() else {
             return;
         };
@@ -94,10 +97,11 @@ impl<S: Clone, M: MakeEndpoint<S>> Driver<S, M> {
         {
             return self.record.refused(SourceError::new(error.to_string()));
         }
-        self.record.learned(change, count);
-        if let Some(id) = learned.unmade {
-            let problem = format!("making the endpoint `{id}` panicked; it is left out");
-            self.record.refused(SourceError::new(problem));
-        }
+        let unmade = learned.unmade.map(|id| {
+            SourceError::new(format!(
+                "making the endpoint `{id}` panicked; it is left out"
+            ))
+        });
+        self.record.learned(change, count, unmade.or(problem));
     }
 }

@@ -1,4 +1,6 @@
-//! Where a pool's endpoints come from, when they are not given by hand.
+//! Where a pool's endpoints come from, when they are not given by hand: a [file](WatchedFile), names of DNS (`Resolver`,
+//! with the feature `dns`), changes as tower's `discover` gives them (with the feature `tower`), or a [`Source`] of one's
+//! own.
 //!
 //! A [`Source`] says who is there as a whole set of [`Node`]s; a [`MakeEndpoint`] makes an endpoint of
 //! each that is new; those that stay keep service, connections and statistics. What a source says is
@@ -49,6 +51,8 @@
 //! nodes and is refused beyond.
 
 mod discovery;
+#[cfg(feature = "dns")]
+mod dns;
 mod drive;
 mod file;
 mod node;
@@ -58,6 +62,8 @@ mod source;
 mod stream;
 
 pub use discovery::{Discovery, DiscoveryChange, DiscoveryEvent, DiscoverySnapshot};
+#[cfg(feature = "dns")]
+pub use dns::{Dns, Families, Resolver};
 pub use file::{WatchedFile, lines};
 pub use node::{MakeEndpoint, Node};
 pub use source::{Source, SourceError};

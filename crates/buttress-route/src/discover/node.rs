@@ -9,6 +9,7 @@ use crate::endpoint::Endpoint;
 pub struct Node {
     id: Arc<str>,
     weight: Option<u32>,
+    priority: Option<u8>,
 }
 
 impl Node {
@@ -17,6 +18,7 @@ impl Node {
         Self {
             id: id.into(),
             weight: None,
+            priority: None,
         }
     }
 
@@ -24,6 +26,13 @@ impl Node {
     #[must_use]
     pub const fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);
+        self
+    }
+
+    /// With this priority: 0 is asked first. It takes the place of the one that [`MakeEndpoint`] gave.
+    #[must_use]
+    pub const fn priority(mut self, priority: u8) -> Self {
+        self.priority = Some(priority);
         self
     }
 
@@ -37,7 +46,12 @@ impl Node {
         self.weight
     }
 
-    /// An endpoint of this identity and weight, reached through `service`.
+    /// The priority, if the source says one.
+    pub const fn said_priority(&self) -> Option<u8> {
+        self.priority
+    }
+
+    /// An endpoint of this identity, weight and priority, reached through `service`.
     pub fn endpoint<S>(&self, service: S) -> Endpoint<S> {
         self.describe(Endpoint::new(Arc::clone(&self.id), service))
     }
@@ -45,10 +59,9 @@ impl Node {
     /// `endpoint` as this says that it is.
     pub(super) fn describe<S>(&self, mut endpoint: Endpoint<S>) -> Endpoint<S> {
         endpoint.id = Arc::clone(&self.id);
-        match self.weight {
-            Some(weight) => endpoint.weight(weight),
-            None => endpoint,
-        }
+        endpoint.weight = self.weight.unwrap_or(endpoint.weight);
+        endpoint.about.priority = self.priority.unwrap_or(endpoint.about.priority);
+        endpoint
     }
 }
 
@@ -56,7 +69,7 @@ impl Node {
 /// of it.
 ///
 /// Called once for an endpoint that joins, and not for one that stays. The identity is always that of
-/// the node, and so is the weight if the source says one. It must not block: everybody else who joins
+/// the node, and so are weight and priority if the source says one. It must not block: everybody else who joins
 /// waits for it. Any `Fn(&Node) -> Endpoint<S>` is one.
 pub trait MakeEndpoint<S>: Send + Sync + 'static {
     /// The endpoint of `node`.

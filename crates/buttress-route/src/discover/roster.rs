@@ -22,7 +22,7 @@ pub(super) struct Learned<S> {
     pub(super) endpoints: Vec<Endpoint<S>>,
     pub(super) joined: usize,
     pub(super) left: usize,
-    /// Somebody stays and has another weight.
+    /// Somebody stays and has another weight or priority.
     pub(super) altered: bool,
     /// The first of those whose endpoint could not be made.
     pub(super) unmade: Option<Arc<str>>,
@@ -94,7 +94,8 @@ impl<S: Clone> Roster<S> {
     ) -> Option<Endpoint<S>> {
         if let Some(known) = self.0.get(node.id()) {
             let endpoint = node.describe(known.clone());
-            learned.altered |= endpoint.weight != known.weight;
+            learned.altered |=
+                endpoint.weight != known.weight || endpoint.about.priority != known.about.priority;
             return Some(endpoint);
         }
         // Somebody else's code.

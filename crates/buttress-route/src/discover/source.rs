@@ -23,6 +23,12 @@ pub trait Source: Send + 'static {
         &mut self,
         clock: &Clock,
     ) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send;
+
+    /// What was wrong with the answer that was given last, if that is to be believed all the same: a part of it is an
+    /// older one. Told as a refusal is. By default nothing ever is.
+    fn problem(&self) -> Option<SourceError> {
+        None
+    }
 }
 
 /// Why a source could not say who is there, or is not believed.

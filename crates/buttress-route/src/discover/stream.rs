@@ -151,7 +151,7 @@ impl<S: Clone> Driver<S> {
         }
         let count = self.endpoints.len();
         match pool.update(self.endpoints.values().cloned().collect()) {
-            Ok(()) => self.record.learned(Some((joined, left)), count),
+            Ok(()) => self.record.learned(Some((joined, left)), count, None),
             Err(error) => self.record.refused(SourceError::new(error.to_string())),
         }
     }

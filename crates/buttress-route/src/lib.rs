@@ -74,7 +74,7 @@
 //! - What a priority or locality cannot bear goes to the next, and while any endpoint lives somebody is asked:
 //!   `tests/levels.rs`.
 //! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
-//!   16 are in the snapshot: `tests/verdicts.rs`.
+//!   16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.

@@ -75,7 +75,8 @@ pub enum Policy {
     /// Of two drawn by weight, the one with fewer requests in flight beside its weight (power of two choices:
     /// Mitzenmacher 2001).
     LeastRequest,
-    /// Of two drawn by weight, the one whose peak latency times its requests in flight is less. The peak is that of
+    /// Of two drawn by weight, the one whose peak latency times its requests in flight is less; of two whose latencies
+    /// differ by less than the noise band, the one with fewer in flight. The peak is that of
     /// Finagle and tower: up at once, down with [`Config::decay`](crate::Config::decay). Fed by successes alone,
     /// and at least the time for which an endpoint has been silent.
     PeakEwma,

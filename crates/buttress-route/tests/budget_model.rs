@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use buttress_core::circuit::{Backoff, Settings};
 use buttress_core::health::HealthStatus;
-use buttress_route::{Change, EndpointState, PoolSnapshot};
-use common::{Mode, World, endpoint, ok_after};
+use buttress_route::{Change, EndpointState, Policy, PoolSnapshot};
+use common::{Mode, TRANSITIONS, World, endpoint, ok_after};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ enum Step {
     Drain(usize),
     Restore(usize),
     Keep(usize),
+    Weightless(usize),
     MaxEjected(f64),
     Signal(usize, bool),
 }
@@ -35,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6_usize).prop_map(Step::Drain),
         1 => (0..6_usize).prop_map(Step::Restore),
         1 => (1..7_usize).prop_map(Step::Keep),
+        1 => (0..6_usize).prop_map(Step::Weightless),
         1 => (0.0..1.0_f64).prop_map(Step::MaxEjected),
         3 => (0..6_usize, any::<bool>()).prop_map(|(index, well)| Step::Signal(index, well)),
     ]
@@ -67,6 +69,12 @@ fn take(world: &mut World, step: &Step) {
             let kept = world.backends.iter().enumerate().take(*count).map(endpoint);
             handle.update(kept.collect::<Vec<_>>()).unwrap();
         }
+        Step::Weightless(index) => {
+            let all = world.backends.iter().enumerate().map(endpoint).enumerate();
+            let weight = |at| u32::from(at != *index);
+            let all = all.map(|(at, endpoint)| endpoint.weight(weight(at)));
+            handle.update(all.collect::<Vec<_>>()).unwrap();
+        }
         Step::Signal(index, well) => {
             let status = if *well {
                 HealthStatus::Healthy
@@ -89,11 +97,24 @@ fn out_by_rule(snapshot: &PoolSnapshot) -> usize {
     out.count()
 }
 
-fn world() -> World {
+fn policy() -> impl Strategy<Value = Policy> {
+    proptest::sample::select(vec![
+        Policy::ExpectedCost,
+        Policy::RoundRobin,
+        Policy::Random,
+        Policy::WeightedRandom,
+        Policy::LeastRequest,
+        Policy::PeakEwma,
+        Policy::ConsistentHash { bound: 1.25 },
+    ])
+}
+
+fn world(policy: Policy) -> World {
     World::with(&[ok_after(2); 6], |config| {
         let open_for = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(4));
         let settings = Settings::default().open_for(open_for);
-        config.circuit(settings.probe_deadline(Duration::from_secs(3)))
+        let config = config.circuit(settings.probe_deadline(Duration::from_secs(3)));
+        config.policy(policy)
     })
 }
 
@@ -112,8 +133,9 @@ proptest! {
     #[test]
     fn no_sequence_of_events_throws_out_more_than_the_budget(
         steps in proptest::collection::vec(step(), 1..40),
+        policy in policy(),
     ) {
-        let mut world = world();
+        let mut world = world(policy);
         for step in &steps {
             take(&mut world, step);
             let snapshot = world.handle().snapshot();
@@ -124,8 +146,9 @@ proptest! {
     #[test]
     fn every_change_of_state_has_its_verdict_and_begins_where_the_last_one_ended(
         steps in proptest::collection::vec(step(), 1..40),
+        policy in policy(),
     ) {
-        let mut world = world();
+        let mut world = world(policy);
         for step in &steps {
             take(&mut world, step);
             for endpoint in &world.handle().snapshot().endpoints {
@@ -133,6 +156,8 @@ proptest! {
                 for judged in &endpoint.verdicts {
                     if let Change::Transition { from, to } = judged.change {
                         prop_assert!(state.is_none_or(|state| state == from), "{:?}", endpoint);
+                        let told = (from, to, &*judged.verdict.rule);
+                        prop_assert!(TRANSITIONS.contains(&told), "{:?}", told);
                         state = Some(to);
                     }
                 }
@@ -147,13 +172,16 @@ proptest! {
     #[test]
     fn after_any_sequence_of_events_every_endpoint_comes_back(
         steps in proptest::collection::vec(step(), 1..40),
+        policy in policy(),
     ) {
-        let mut world = world();
+        let mut world = world(policy);
         for step in &steps {
             take(&mut world, step);
         }
-        // Whoever waited in vain has gone, and all are well.
+        // Whoever waited in vain has gone, and all are there and well.
         world.cancel_all();
+        let all = world.backends.iter().enumerate().map(endpoint);
+        world.handle().update(all.collect::<Vec<_>>()).unwrap();
         for (index, backend) in world.backends.iter().enumerate() {
             backend.set(ok_after(2));
             let id = index.to_string();

@@ -382,6 +382,29 @@ fn homes(pool: &Pool, keys: u64) -> Vec<String> {
     (0..keys).map(home).collect()
 }
 
+/// What each would be given in the long run, were all alike.
+fn fair_shares<'a>(policy: &Policy, weights: &'a [u32]) -> impl Iterator<Item = f64> + use<'a> {
+    let heeded = !matches!(policy, Policy::Random);
+    let weight = move |weight: &u32| if heeded { f64::from(*weight) } else { 1.0 };
+    let total: f64 = weights.iter().map(weight).sum();
+    weights.iter().map(move |it| weight(it) / total)
+}
+
+/// Who takes the call and answers it after 5 ms: well, unless it is `ill` and slow (1) or failing.
+fn answered(time: &ManualClock, pool: &Pool, key: u64, ill: &[(usize, u8)]) -> usize {
+    let mut picked = pool.try_acquire_for(key).unwrap();
+    let index = index(&picked);
+    let ill = ill.iter().find(|it| it.0 == index).map(|it| it.1);
+    let slow = ill == Some(1);
+    time.advance(Duration::from_millis(if slow { 100 } else { 5 }));
+    picked.answered();
+    picked.record(match ill {
+        None | Some(1) => Outcome::Success,
+        _ => Outcome::Failure(FailureKind::Answer),
+    });
+    index
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -401,15 +424,6 @@ proptest! {
         for (id, _) in shares(&pool, 200) {
             prop_assert!(open(&id), "{id}");
         }
-    }
-
-    #[test]
-    fn no_endpoint_that_takes_traffic_is_starved(
-        weights in proptest::collection::vec(1..5_u32, 2..30),
-        which in 0..7_usize,
-    ) {
-        let shares = shares(&pool(policies()[which].clone(), &weights), 20_000);
-        prop_assert_eq!(shares.len(), weights.len());
     }
 
     /// Whatever comes or goes, keys move to what comes or from what goes, and nowhere else.
@@ -485,5 +499,58 @@ proptest! {
         drop(held);
         let snapshot = pool.handle().snapshot();
         prop_assert!(snapshot.endpoints.iter().all(|it| it.in_flight == 0));
+    }
+}
+
+proptest! {
+    // Each case is thousands of calls.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// All answer alike.
+    #[test]
+    fn whatever_the_weights_each_has_its_share_in_the_long_run(
+        weights in proptest::collection::vec(1..6_u32, 2..50),
+        which in 0..7_usize,
+    ) {
+        const CALLS: u32 = 15_000;
+        let time = ManualClock::new();
+        let policy = policies()[which].clone();
+        let pool = pool_at(&time, policy.clone(), &weights);
+        let mut taken = vec![0_u32; weights.len()];
+        for call in 0..CALLS {
+            taken[answered(&time, &pool, call.into(), &[])] += 1;
+        }
+        for (taken, fair) in taken.iter().zip(fair_shares(&policy, &weights)) {
+            let expected = fair * f64::from(CALLS);
+            let off = (f64::from(*taken) - expected).abs();
+            // A tenth, and five deviations of what is drawn by chance.
+            let allowed = expected * 0.1 + 5.0 * expected.sqrt();
+            prop_assert!(off <= allowed, "{} instead of {} of {:?}", taken, expected, weights);
+        }
+    }
+
+    /// Whatever the others do, and whoever of them is out.
+    #[test]
+    fn an_endpoint_that_is_in_and_well_is_never_left_out_for_long(
+        weights in proptest::collection::vec(1..5_u32, 2..50),
+        ill in proptest::collection::vec((0..50_usize, 0..3_u8), 0..25),
+        which in 0..7_usize,
+    ) {
+        let time = ManualClock::new();
+        let policy = policies()[which].clone();
+        let pool = pool_at(&time, policy.clone(), &weights);
+        let is_well = |index: usize| ill.iter().all(|it| it.0 != index);
+        prop_assume!((0..weights.len()).any(is_well));
+        for (index, _) in ill.iter().filter(|it| it.1 == 0) {
+            pool.handle().eject(&index.to_string());
+        }
+        let fair: Vec<f64> = fair_shares(&policy, &weights).collect();
+        let mut last = vec![0_u32; weights.len()];
+        for call in 1..10_000 {
+            last[answered(&time, &pool, call.into(), &ill)] = call;
+            let is_left_out = |it: &usize| f64::from(call - last[*it]) > 25.0 / fair[*it];
+            let left_out = (0..weights.len()).find(|it| is_well(*it) && is_left_out(it));
+            prop_assert_eq!(left_out, None, "{:?}", weights);
+        }
     }
 }

@@ -7,106 +7,16 @@
     missing_docs
 )]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod common;
+
 use std::time::Duration;
 
-use buttress_core::clock::ManualClock;
-use buttress_core::health::{HealthSignal, HealthStatus};
-use buttress_core::outcome::{FailureKind, Outcome};
-use buttress_core::rng::Rng;
+use buttress_core::health::HealthStatus;
 use buttress_core::verdict::{Action, By};
-use buttress_route::{
-    Change, Config, Endpoint, EndpointState, HealthRouter, Judged, Pick, Policy, View,
-};
+use buttress_route::{Change, EndpointState, Judged};
+use common::{Aimed, outcome};
 
 use EndpointState::{Active, Draining, Ejected, ForcedOut, Held, Probing};
-
-/// Sends each request to the endpoint that the test is about.
-#[derive(Debug, Default)]
-struct Aim(AtomicUsize);
-
-impl Pick for Aim {
-    fn pick(&self, _: &View<'_>) -> Option<usize> {
-        Some(self.0.load(Ordering::Relaxed))
-    }
-}
-
-struct Pool {
-    time: ManualClock,
-    aim: Arc<Aim>,
-    signal: HealthSignal,
-    router: HealthRouter<()>,
-}
-
-impl Pool {
-    fn new(endpoints: usize, max_ejected: f64) -> Self {
-        let (time, aim) = (ManualClock::new(), Arc::new(Aim::default()));
-        let config = Config::new("test")
-            .policy(Policy::Custom(Arc::clone(&aim) as Arc<dyn Pick>))
-            .max_ejected(max_ejected)
-            .clock(time.clock())
-            .rng(Rng::seeded(3));
-        let pool = Self {
-            router: HealthRouter::new(config, []).unwrap(),
-            time,
-            aim,
-            signal: HealthSignal::new(),
-        };
-        pool.update(&vec![1; endpoints]);
-        pool
-    }
-
-    /// The signal speaks of the first of them.
-    fn update(&self, weights: &[u32]) {
-        let endpoint = |(index, weight): (usize, &u32)| {
-            let endpoint = Endpoint::new(index.to_string(), ()).weight(*weight);
-            match index {
-                0 => endpoint.signal(self.signal.clone()),
-                _ => endpoint,
-            }
-        };
-        let endpoints = weights.iter().enumerate().map(endpoint);
-        self.router.handle().update(endpoints).unwrap();
-    }
-
-    /// A request to the endpoint for each letter: `S` succeeds, `F` fails.
-    fn send(&self, endpoint: usize, outcomes: &str) {
-        self.aim.0.store(endpoint, Ordering::Relaxed);
-        for outcome in outcomes.chars() {
-            let picked = self.router.try_acquire().unwrap();
-            picked.record(match outcome {
-                'F' => Outcome::Failure(FailureKind::Answer),
-                _ => Outcome::Success,
-            });
-        }
-    }
-
-    fn pass(&self, seconds: u64) {
-        self.time.advance(Duration::from_secs(seconds));
-    }
-
-    /// The signal says so, and a request that is meant for the endpoint finds that out.
-    fn says(&self, status: HealthStatus) {
-        self.signal.publish(status);
-        self.pass(1);
-        self.send(0, "S");
-    }
-
-    fn judged(&self, endpoint: usize) -> Vec<Judged> {
-        let pool = self.router.handle().snapshot();
-        pool.endpoints[endpoint].verdicts.clone()
-    }
-
-    /// What was decided of the first endpoint: from, to, rule.
-    fn walk(&self) -> Vec<(EndpointState, EndpointState, String)> {
-        let transition = |judged: Judged| match judged.change {
-            Change::Transition { from, to } => Some((from, to, judged.verdict.rule.into_owned())),
-            _ => None,
-        };
-        self.judged(0).into_iter().filter_map(transition).collect()
-    }
-}
 
 fn steps(
     steps: &[(EndpointState, EndpointState, &str)],
@@ -121,7 +31,7 @@ fn is_opened(judged: &Judged) -> bool {
 
 #[test]
 fn the_way_out_and_back_is_told_step_by_step_with_its_evidence() {
-    let pool = Pool::new(4, 0.5);
+    let pool = Aimed::new(4, 0.5);
     (0..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
     pool.send(0, "FFFFF");
     pool.pass(30);
@@ -162,7 +72,7 @@ fn a_rate_is_told_with_its_window_and_what_the_peers_show() {
         ("SF".repeat(10), "failure_rate", 0.5, 0.5),
         ("SSSF".repeat(5), "outlier", 0.08, 0.03),
     ] {
-        let pool = Pool::new(4, 0.5);
+        let pool = Aimed::new(4, 0.5);
         (1..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
         pool.send(0, &outcomes);
         assert_eq!(pool.walk(), steps(&[(Active, Ejected, rule)]));
@@ -176,7 +86,7 @@ fn a_rate_is_told_with_its_window_and_what_the_peers_show() {
 
 #[test]
 fn what_is_done_by_hand_by_weight_and_for_a_signal_is_told() {
-    let pool = Pool::new(3, 0.5);
+    let pool = Aimed::new(3, 0.5);
     let handle = pool.router.handle();
     pool.says(HealthStatus::Unhealthy);
     pool.says(HealthStatus::Healthy);
@@ -211,7 +121,7 @@ fn what_is_done_by_hand_by_weight_and_for_a_signal_is_told() {
 
 #[test]
 fn who_takes_an_endpoint_in_hand_stands_in_the_verdict() {
-    let pool = Pool::new(3, 0.5);
+    let pool = Aimed::new(3, 0.5);
     let handle = pool.router.handle();
     let ann = handle.on_behalf_of(By::new("ann", "ticket 7"));
     assert!(ann.eject("0") && ann.clone().restore("0") && handle.drain("0"));
@@ -226,7 +136,7 @@ fn who_takes_an_endpoint_in_hand_stands_in_the_verdict() {
 
 #[test]
 fn who_comes_back_because_the_budget_shrank_is_told_so() {
-    let pool = Pool::new(4, 0.5);
+    let pool = Aimed::new(4, 0.5);
     (0..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
     pool.send(0, "FFFFF");
     let config = pool.router.handle().config().max_ejected(0.0);
@@ -241,7 +151,7 @@ fn who_comes_back_because_the_budget_shrank_is_told_so() {
 }
 
 /// The one entry about the last endpoint, which was to be held back.
-fn held_back(pool: &Pool, endpoint: usize) -> (String, f64, String, u32) {
+fn held_back(pool: &Aimed, endpoint: usize) -> (String, f64, String, u32) {
     let judged = pool.judged(endpoint);
     assert_eq!(judged.len(), 1, "{judged:?}");
     let (change, verdict) = (&judged[0].change, &judged[0].verdict);
@@ -256,20 +166,20 @@ fn held_back(pool: &Pool, endpoint: usize) -> (String, f64, String, u32) {
 #[test]
 fn what_is_held_back_is_told_with_what_held_it_back_and_how_often() {
     let rule = || "consecutive_failures".to_owned();
-    let pool = Pool::new(4, 0.25);
+    let pool = Aimed::new(4, 0.25);
     (0..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
     pool.send(0, "FFFFF");
     pool.send(1, "FFFFFFFFFFFFFFF");
     assert_eq!(held_back(&pool, 1), (rule(), 5.0, "max_ejected".into(), 3));
 
-    let pool = Pool::new(1, 1.0);
+    let pool = Aimed::new(1, 1.0);
     pool.send(0, "FFFFF");
     assert_eq!(
         held_back(&pool, 0),
         (rule(), 5.0, "last_endpoint".into(), 1)
     );
 
-    let pool = Pool::new(3, 0.5);
+    let pool = Aimed::new(3, 0.5);
     for _ in 0..3 {
         (0..3).for_each(|endpoint| pool.send(endpoint, "SF"));
         pool.pass(1);
@@ -278,4 +188,35 @@ fn what_is_held_back_is_told_with_what_held_it_back_and_how_often() {
     pool.pass(1);
     pool.send(0, "FFFFF");
     assert_eq!(held_back(&pool, 0), (rule(), 5.0, "peers_fail".into(), 1));
+}
+
+#[test]
+fn what_is_said_of_an_endpoint_and_held_back_is_told() {
+    let pool = Aimed::new(1, 1.0);
+    pool.says(HealthStatus::Unhealthy);
+    let rule = || "health_signal".to_owned();
+    assert_eq!(
+        held_back(&pool, 0),
+        (rule(), 0.0, "last_endpoint".into(), 1)
+    );
+
+    let pool = Aimed::new(4, 0.25);
+    pool.router.handle().eject("1");
+    pool.says(HealthStatus::Unhealthy);
+    assert_eq!(held_back(&pool, 0), (rule(), 0.0, "max_ejected".into(), 1));
+}
+
+#[test]
+fn what_befalls_an_endpoint_that_has_left_is_told_when_it_is_back() {
+    let pool = Aimed::new(4, 0.5);
+    let late = pool.hold(3, 5);
+    pool.update(&[1, 1, 1]);
+    for call in late {
+        call.record(outcome('F'));
+    }
+    pool.update(&[1, 1, 1, 1]);
+    let judged = pool.judged(3);
+    assert_eq!(judged.len(), 1, "{judged:?}");
+    assert_eq!(judged[0].verdict.rule, "consecutive_failures");
+    assert_eq!(pool.router.handle().state("3"), Some(Ejected));
 }

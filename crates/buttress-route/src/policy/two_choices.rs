@@ -5,18 +5,31 @@ use crate::alias::AliasTable;
 use crate::view::{Candidate, View};
 
 pub(super) fn least_request(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
-    better_of_two(view, draws, |it| 1.0 + it.load())
+    better_of_two(view, draws, |one, other| busy(other) < busy(one))
 }
 
 pub(super) fn peak_ewma(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
-    better_of_two(view, draws, |it| it.latency() * (1.0 + it.load()))
+    let band = 1.0 + view.noise_band;
+    better_of_two(view, draws, |one, other| {
+        let (latency, of_other) = (one.latency(), other.latency());
+        // Peaks fade, so that of two that answer alike the one which was asked less of late has the lower: that would
+        // make up for its weight.
+        if latency <= of_other * band && of_other <= latency * band {
+            return busy(other) < busy(one);
+        }
+        of_other * busy(other) < latency * busy(one)
+    })
 }
 
-/// The first is as good as the second where they cost the same: both are drawn alike.
+fn busy(candidate: &Candidate<'_>) -> f64 {
+    1.0 + candidate.load()
+}
+
+/// The first is as good as the second where neither is better: both are drawn alike.
 fn better_of_two(
     view: &View<'_>,
     draws: Option<&AliasTable>,
-    cost: impl Fn(&Candidate<'_>) -> f64,
+    is_worse_than: impl Fn(&Candidate<'_>, &Candidate<'_>) -> bool,
 ) -> Option<usize> {
     let one = by_weight(view, draws)?;
     // Where one outweighs all others it is likely to be drawn again, and is then alone.
@@ -25,6 +38,6 @@ fn better_of_two(
         return Some(one);
     };
     let (first, second) = (view.get(one)?, view.get(other));
-    let is_better = second.is_some_and(|second| cost(&second) < cost(&first));
+    let is_better = second.is_some_and(|second| is_worse_than(&first, &second));
     Some(if is_better { other } else { one })
 }

@@ -10,9 +10,13 @@
     clippy::disallowed_types
 )]
 
+mod aimed;
 mod tasks;
+mod transitions;
 
+pub use aimed::{Aimed, outcome};
 pub use tasks::Tasks;
+pub use transitions::{TRANSITIONS, Transition};
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,0 +1,187 @@
+//! Every transition of an endpoint that there is, walked: each is told, and says what was done.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use buttress_core::circuit::{Probing as Probes, Settings};
+use buttress_core::health::HealthStatus;
+use buttress_core::outcome::Outcome;
+use buttress_core::verdict::Action;
+use buttress_route::check::{CheckFailed, CheckFn, Checks};
+use buttress_route::{Acquired, Change, EndpointState};
+use common::{Aimed, TRANSITIONS, Tasks, outcome};
+
+use EndpointState::{Active, Draining, Ejected, ForcedOut, Held, Probing};
+
+/// What the walks have gone through, each in a pool of four of which the others have shown to be well.
+#[derive(Default)]
+struct Walks(Vec<(EndpointState, EndpointState, String)>);
+
+impl Walks {
+    fn walk(&mut self, walk: impl FnOnce(&Aimed)) {
+        let pool = Aimed::new(4, 0.5);
+        (1..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
+        walk(&pool);
+        for judged in pool.judged(0) {
+            if let Change::Transition { to, .. } = judged.change {
+                assert!(says_what_was_done(to, &judged.verdict.action), "{judged:?}");
+            }
+        }
+        self.0.extend(pool.walk());
+    }
+
+    /// The same, from this state on.
+    fn walk_from(&mut self, state: EndpointState, walk: impl FnOnce(&Aimed)) {
+        self.walk(|pool| {
+            let _probe = bring(pool, state);
+            assert_eq!(pool.router.handle().state("0"), Some(state));
+            walk(pool);
+        });
+    }
+}
+
+/// Whoever is brought to where a hand or a weight had hidden it is told no more than that it is no longer hidden.
+fn says_what_was_done(to: EndpointState, action: &Action) -> bool {
+    match (to, action) {
+        (Ejected, Action::Opened(open_for)) => !open_for.is_zero(),
+        (_, Action::Forced)
+        | (Probing, Action::Probing)
+        | (Held, Action::Held)
+        | (Active | Held, Action::Closed) => true,
+        _ => false,
+    }
+}
+
+/// Brings the first endpoint to this state; the probe that is under way, if one is.
+fn bring(pool: &Aimed, state: EndpointState) -> Vec<Acquired<()>> {
+    let handle = pool.router.handle();
+    match state {
+        Ejected => pool.send(0, "FFFFF"),
+        Probing => {
+            pool.send(0, "FFFFF");
+            pool.pass(30);
+            return pool.hold(1, 1);
+        }
+        Held => pool.says(HealthStatus::Unhealthy),
+        ForcedOut => assert!(handle.eject("0")),
+        Draining => assert!(handle.drain("0")),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn walk_by_rules(walks: &mut Walks) {
+    for outcomes in ["FFFFF".to_owned(), "SF".repeat(10), "SSSF".repeat(5)] {
+        walks.walk(|pool| pool.send(0, &outcomes));
+        walks.walk(|pool| {
+            let held = pool.hold(0, outcomes.len());
+            pool.says(HealthStatus::Unhealthy);
+            let ends = held.into_iter().zip(outcomes.chars());
+            ends.for_each(|(call, letter)| call.record(outcome(letter)));
+        });
+    }
+}
+
+fn walk_by_probes(walks: &mut Walks) {
+    walks.walk_from(Ejected, |pool| {
+        pool.pass(30);
+        pool.send(1, "SSSS");
+    });
+    walks.walk_from(Ejected, |pool| {
+        pool.pass(30);
+        pool.send(1, "F");
+    });
+    // Held as the first of two probes ends, and proved well by the second.
+    walks.walk(|pool| {
+        let two = 2.try_into().unwrap();
+        let circuit = Settings::default().max_probes(two);
+        let circuit = circuit.probing(Probes::Successes(two));
+        let handle = pool.router.handle();
+        handle
+            .reconfigure(handle.config().circuit(circuit))
+            .unwrap();
+        pool.send(0, "FFFFF");
+        pool.pass(60);
+        let probes = pool.hold(1, 2);
+        pool.signal.publish(HealthStatus::Unhealthy);
+        pool.pass(1);
+        for probe in probes {
+            probe.record(Outcome::Success);
+        }
+    });
+}
+
+fn walk_by_what_is_said(walks: &mut Walks) {
+    walks.walk(|pool| {
+        pool.says(HealthStatus::Unhealthy);
+        pool.says(HealthStatus::Healthy);
+    });
+    walks.walk(|pool| {
+        let (ill, tasks) = (Arc::new(AtomicBool::new(true)), Tasks::default());
+        let asked = Arc::clone(&ill);
+        let check = CheckFn::new("ward", move |id: Arc<str>, ()| {
+            let ill = &*id == "0" && asked.load(Ordering::Relaxed);
+            async move {
+                if ill {
+                    Err(CheckFailed::new("it coughs"))
+                } else {
+                    Ok(())
+                }
+            }
+        });
+        let handle = pool.router.handle();
+        handle
+            .check(check, Checks::default(), &tasks.spawn())
+            .unwrap();
+        for second in 0..60 {
+            ill.store(second < 30, Ordering::Relaxed);
+            pool.pass(1);
+            tasks.run();
+        }
+    });
+}
+
+fn walk_by_hand(walks: &mut Walks) {
+    for from in [Active, Ejected, Probing, Held] {
+        walks.walk_from(from, |pool| assert!(pool.router.handle().eject("0")));
+    }
+    for from in [Active, Ejected, Probing, Held, ForcedOut] {
+        walks.walk_from(from, |pool| assert!(pool.router.handle().drain("0")));
+        walks.walk_from(from, |pool| {
+            pool.update(&[0, 1, 1, 1]);
+            pool.update(&[1, 1, 1, 1]);
+        });
+    }
+    for from in [Ejected, Probing, Held, ForcedOut, Draining] {
+        walks.walk_from(from, |pool| assert!(pool.router.handle().restore("0")));
+    }
+    for from in [Ejected, Probing, Held] {
+        walks.walk_from(from, |pool| {
+            let handle = pool.router.handle();
+            handle
+                .reconfigure(handle.config().max_ejected(0.0))
+                .unwrap();
+        });
+    }
+}
+
+#[test]
+fn every_transition_that_there_is_is_walked_and_told() {
+    let mut walks = Walks::default();
+    walk_by_rules(&mut walks);
+    walk_by_probes(&mut walks);
+    walk_by_what_is_said(&mut walks);
+    walk_by_hand(&mut walks);
+    let is = |one: &(_, _, String), other: &(_, _, &str)| {
+        (one.0, one.1, &*one.2) == (other.0, other.1, other.2)
+    };
+    for walked in &walks.0 {
+        assert!(TRANSITIONS.iter().any(|it| is(walked, it)), "{walked:?}");
+    }
+    for there in TRANSITIONS {
+        assert!(walks.0.iter().any(|it| is(it, there)), "{there:?}");
+    }
+}

@@ -62,12 +62,14 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::shared::Shared;
+    use crate::slot::Blank;
 
     fn slot(id: usize) -> Arc<Slot> {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
         let id = id.to_string().into();
-        Arc::new(Slot::new(id, &shared, &Arc::new(config), false))
+        let blank = Blank::new(Arc::new(config), &shared, false);
+        Arc::new(Slot::new(id, &shared, &Arc::new(blank)))
     }
 
     fn at(seconds: u64) -> Instant {

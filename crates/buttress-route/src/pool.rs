@@ -9,6 +9,7 @@ use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 use buttress_core::decision::Picked;
+use buttress_core::health::HealthSignal;
 
 use crate::affinity::Affinity;
 use crate::attempted::Attempted;
@@ -21,7 +22,7 @@ use crate::members::Members;
 use crate::permit::Permit;
 use crate::seat::{Seat, Told};
 use crate::shared::Shared;
-use crate::slot::Slot;
+use crate::slot::{Blank, Slot};
 use crate::state::{ASK_AGAIN, lasts};
 use crate::sync::Mutex;
 
@@ -89,19 +90,16 @@ impl<S> Pool<S> {
         let config = Arc::clone(&old.config);
         departed.forget(now, config.remember, old.len());
         let mut known = Known::of(&old);
-        let among_others = old.len() > 0;
+        let blank = Blank::new(Arc::clone(&config), &self.shared, old.len() > 0);
+        let blank = Arc::new(blank);
         let slot = |(endpoint, &hash): (&Endpoint<S>, &u64)| {
             let kept = known.take(hash, &endpoint.id);
             let kept = kept.or_else(|| departed.take(hash, &endpoint.id));
             let id = || Arc::clone(&endpoint.id);
-            kept.ok_or_else(|| Slot::new(id(), &self.shared, &config, among_others))
+            // Nothing else is allocated in between, so that they come to lie together.
+            kept.unwrap_or_else(|| Arc::new(Slot::new(id(), &self.shared, &blank)))
         };
         let slots: Vec<_> = endpoints.iter().zip(&hashes).map(slot).collect();
-        // When nothing else is allocated in between, so that they come to lie together.
-        let slots: Vec<_> = slots
-            .into_iter()
-            .map(|it| it.unwrap_or_else(Arc::new))
-            .collect();
         let list = endpoints.into_iter().zip(hashes).zip(slots);
         let list: Vec<_> = list
             .map(|((endpoint, hash), slot)| self.member(endpoint, hash, slot))
@@ -131,18 +129,7 @@ impl<S> Pool<S> {
             about,
             signals,
         } = endpoint;
-        let is_spoken_of = !signals.is_empty();
-        let was_weightless = slot.with_state(|state| {
-            state.signals = signals;
-            state.is_weightless()
-        });
-        if is_spoken_of {
-            slot.show_anew();
-        }
-        if was_weightless != (weight == 0) {
-            let now = self.shared.clock.now();
-            slot.change(now, |state| Some(state.set_weightless(weight == 0, now)));
-        }
+        self.tell(&slot, weight, signals);
         let seat = Seat {
             slot,
             load_factor: 1.0,
@@ -154,6 +141,26 @@ impl<S> Pool<S> {
             about,
         };
         (seat, told, service)
+    }
+
+    /// What the list says of the endpoint. One of which nothing is known and nothing but a weight is said stays as it
+    /// was made.
+    fn tell(&self, slot: &Arc<Slot>, weight: u32, signals: Vec<HealthSignal>) {
+        let (is_weightless, is_spoken_of) = (weight == 0, !signals.is_empty());
+        if slot.is_blank() && !is_weightless && !is_spoken_of {
+            return;
+        }
+        let was_weightless = slot.with_state(|state| {
+            state.signals = signals;
+            state.is_weightless()
+        });
+        if is_spoken_of {
+            slot.show_anew();
+        }
+        if was_weightless != is_weightless {
+            let now = self.shared.clock.now();
+            slot.change(now, |state| Some(state.set_weightless(is_weightless, now)));
+        }
     }
 
     /// Replaces the configuration, but for the pool's name, clock and generator.

@@ -1,11 +1,12 @@
 //! One endpoint of a pool, without its service: what a pick reads in atomics, the rest behind a lock
 //! that is held for arithmetic alone.
 
+mod blank;
 mod change;
 mod shown;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
@@ -14,7 +15,6 @@ use buttress_core::rng::Rng;
 use http::HeaderMap;
 
 use crate::attempted;
-use crate::config::Config;
 use crate::evidence::left_after;
 use crate::ledger::Ledger;
 use crate::load::Heard;
@@ -23,8 +23,9 @@ use crate::shared::Shared;
 use crate::snapshot::EndpointState;
 use crate::state::{Call, CheckEnded, Checker, State};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard};
-use shown::{pack, share};
+use shown::pack;
 
+pub(crate) use blank::Blank;
 pub(crate) use shown::Gate;
 
 /// What a pick reads, together with the count of the [`Arc`] around it: who picks from a large pool waits for memory,
@@ -44,18 +45,20 @@ pub(crate) struct Slot {
     in_flight: AtomicU32,
     /// By which a request remembers that it has been here.
     pub(crate) number: u32,
-    rest: Box<Rest>,
-    /// A cache line wide, so that no two endpoints share one.
-    _apart: [u64; 8],
+    /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
+    given: AtomicU32,
+    member: AtomicBool,
+    id: Arc<str>,
+    shared: Arc<Shared>,
+    blank: Arc<Blank>,
+    /// What came of it since; nothing before somebody asks.
+    life: OnceLock<Box<Life>>,
+    /// With what is before it a cache line wide, so that no two endpoints share one.
+    _apart: [u64; 2],
 }
 
 #[derive(Debug)]
-struct Rest {
-    id: Arc<str>,
-    shared: Arc<Shared>,
-    member: AtomicBool,
-    /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
-    given: AtomicU32,
+struct Life {
     /// What it says of its load.
     heard: Heard,
     inner: Mutex<Inner>,
@@ -75,52 +78,33 @@ struct Inner {
 }
 
 impl Slot {
-    /// To be put into its [`Arc`] together with the others that are made at that time. `rises`: it is new among
-    /// others.
-    pub(crate) fn new(
-        id: Arc<str>,
-        shared: &Arc<Shared>,
-        config: &Arc<Config>,
-        rises: bool,
-    ) -> Self {
-        let now = shared.clock.now();
-        let mut state = State::new(Arc::clone(config), now);
-        if rises {
-            state.rise(now);
-        }
-        let gate = Gate::of(&state);
-        let given = share(&state);
-        let score = state.score(now, &shared.peers);
-        let inner = Inner {
-            state,
-            shown: None,
-            left_until: now,
-            recent: 0.0,
-            counted: 0,
-            counted_at: now,
-        };
+    /// To be put into its [`Arc`] together with the others that are made at that time.
+    pub(crate) fn new(id: Arc<str>, shared: &Arc<Shared>, blank: &Arc<Blank>) -> Self {
         Self {
-            gate: AtomicU64::new(gate as u64),
-            score: AtomicU64::new(pack(score)),
+            gate: AtomicU64::new(blank.gate as u64),
+            score: AtomicU64::new(pack(blank.score)),
             shown_until: AtomicU64::new(0),
             unanswered_since: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             number: attempted::number(),
-            rest: Box::new(Rest {
-                id,
-                shared: Arc::clone(shared),
-                member: AtomicBool::new(true),
-                given: AtomicU32::new(given.to_bits()),
-                heard: Heard::nothing(),
-                inner: Mutex::new(inner),
-            }),
-            _apart: [0; 8],
+            given: AtomicU32::new(blank.given.to_bits()),
+            member: AtomicBool::new(true),
+            id,
+            shared: Arc::clone(shared),
+            blank: Arc::clone(blank),
+            life: OnceLock::new(),
+            _apart: [0; 2],
         }
+    }
+
+    /// Whether nothing has come of it yet.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.life.get().is_none()
     }
 
     /// The identity.
     pub(crate) fn id(&self) -> &Arc<str> {
-        &self.rest.id
+        &self.id
     }
 
     // The life of a call.
@@ -145,13 +129,13 @@ impl Slot {
     /// Whether it is looked at what the endpoint says of its load.
     #[inline]
     pub(crate) fn heeds_reports(&self) -> bool {
-        self.rest.shared.heeds_reports.load(Ordering::Relaxed)
+        self.shared.heeds_reports.load(Ordering::Relaxed)
     }
 
     /// The endpoint may say something of its load.
     #[cold]
     pub(crate) fn hear_report(&self, headers: &HeaderMap, now: Instant) {
-        self.rest.heard.hear(headers, now);
+        self.life().heard.hear(headers, now);
     }
 
     /// A call has ended.
@@ -245,23 +229,23 @@ impl Slot {
     }
 
     pub(crate) fn is_member(&self) -> bool {
-        self.rest.member.load(Ordering::Acquire)
+        self.member.load(Ordering::Acquire)
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
-        &self.rest.shared.ledger
+        &self.shared.ledger
     }
 
     pub(crate) fn rng(&self) -> &Rng {
-        &self.rest.shared.rng
+        &self.shared.rng
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.rest.shared.clock
+        &self.shared.clock
     }
 
     pub(crate) fn peers(&self) -> &Peers {
-        &self.rest.shared.peers
+        &self.shared.peers
     }
 
     /// What this endpoint adds to what the pool shows.
@@ -277,23 +261,42 @@ impl Slot {
     /// The utilisation that the endpoint has reported, and how long ago, if that is heeded and not expired.
     pub(crate) fn reported(&self, state: &State, now: Instant) -> Option<(f64, Duration)> {
         let expiry = state.config.reported_load?;
-        self.rest.heard.fresh(now, expiry)
+        self.life().heard.fresh(now, expiry)
     }
 
     /// How many reports of its load were not believed.
     pub(crate) fn reports_ignored(&self) -> u64 {
-        self.rest.heard.ignored()
+        self.life.get().map_or(0, |life| life.heard.ignored())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.rest
-            .inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let inner = self.life().inner.lock();
+        inner.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn life(&self) -> &Life {
+        let begin = || {
+            Box::new(Life {
+                heard: Heard::nothing(),
+                inner: Mutex::new(Inner::of(&self.blank)),
+            })
+        };
+        self.life.get_or_init(begin)
     }
 }
 
 impl Inner {
+    fn of(blank: &Blank) -> Self {
+        Self {
+            state: blank.state(),
+            shown: None,
+            left_until: blank.since,
+            recent: 0.0,
+            counted: 0,
+            counted_at: blank.since,
+        }
+    }
+
     fn count_picks(&mut self, in_flight: u32, now: Instant) {
         let picks = self.state.picks(in_flight);
         let passed = now.saturating_since(self.counted_at);

@@ -18,7 +18,7 @@ impl Slot {
     /// Brings up to date what a pick reads, unless somebody else is at it.
     #[cold]
     pub(super) fn refresh(self: &Arc<Self>, now: Instant) {
-        let mut inner = match self.rest.inner.try_lock() {
+        let mut inner = match self.life().inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
@@ -30,7 +30,7 @@ impl Slot {
         let event = self.conclude(&mut inner, before, decision, now);
         let look = (inner.state).second_look_due(now, self.silence(now), self.peers());
         if let Some(due) = look {
-            self.rest.shared.second_looks.ask(self, due);
+            self.shared.second_looks.ask(self, due);
         }
         drop(inner);
         self.publish(event);
@@ -101,7 +101,7 @@ impl Slot {
 
     fn event(&self, change: Change, verdict: Verdict, now: Instant) -> Event {
         Event {
-            pool: Arc::clone(&self.rest.shared.pool),
+            pool: Arc::clone(&self.shared.pool),
             endpoint: Arc::clone(self.id()),
             at: now,
             change,
@@ -111,7 +111,7 @@ impl Slot {
 
     fn publish(&self, event: Option<Event>) {
         if let Some(event) = event {
-            self.rest.shared.events.publish(|| event);
+            self.shared.events.publish(|| event);
         }
     }
 
@@ -119,20 +119,20 @@ impl Slot {
         self.show_gate(state);
         let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
         match state.due(now) {
-            Some(due) => self.rest.shared.ledger.set(self, due, by_hand),
-            None => self.rest.shared.ledger.remove(self),
+            Some(due) => self.shared.ledger.set(self, due, by_hand),
+            None => self.shared.ledger.remove(self),
         }
     }
 
     /// The pool has let go of the endpoint; calls in flight still settle here.
     pub(crate) fn leave(self: &Arc<Self>) {
-        self.rest.member.store(false, Ordering::Release);
-        self.rest.shared.ledger.remove(self);
+        self.member.store(false, Ordering::Release);
+        self.shared.ledger.remove(self);
     }
 
     /// The pool has the endpoint again, and goes on from what it knew of it.
     pub(crate) fn rejoin(self: &Arc<Self>, config: &Arc<Config>, now: Instant) {
-        self.rest.member.store(true, Ordering::Release);
+        self.member.store(true, Ordering::Release);
         self.change(now, |state| {
             state.reconfigure(config);
             state.rise(now);

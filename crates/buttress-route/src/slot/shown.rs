@@ -67,7 +67,7 @@ impl Slot {
     /// The share of its requests that it is given: 1 where it neither rises nor is relieved.
     #[cold]
     pub(crate) fn given(&self) -> f64 {
-        f32::from_bits(self.rest.given.load(Ordering::Relaxed)).into()
+        f32::from_bits(self.given.load(Ordering::Relaxed)).into()
     }
 
     /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
@@ -126,7 +126,7 @@ impl Slot {
     #[cold]
     fn show_rising(&self, state: &mut State, now: Instant) {
         state.rise_on(now);
-        (self.rest.given).store(share(state).to_bits(), Ordering::Relaxed);
+        (self.given).store(share(state).to_bits(), Ordering::Relaxed);
         self.show_gate(state);
     }
 
@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::shared::Shared;
+    use crate::slot::Blank;
     use crate::state::Call;
 
     #[test]
@@ -215,7 +216,8 @@ mod tests {
     fn endpoint(latency: Duration) -> Arc<Slot> {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
-        let slot = Arc::new(Slot::new("a".into(), &shared, &Arc::new(config), false));
+        let blank = Arc::new(Blank::new(Arc::new(config), &shared, false));
+        let slot = Arc::new(Slot::new("a".into(), &shared, &blank));
         (0..20).for_each(|_| call(&slot, Outcome::Success, latency));
         slot
     }

@@ -65,14 +65,15 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::shared::Shared;
-    use crate::slot::Slot;
+    use crate::slot::{Blank, Slot};
 
     fn endpoint() -> (Arc<Slot>, State) {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
         shared.ledger.resize(4, 0.5);
         let config = Arc::new(config);
-        let slot = Arc::new(Slot::new("a".into(), &shared, &config, false));
+        let blank = Arc::new(Blank::new(Arc::clone(&config), &shared, false));
+        let slot = Arc::new(Slot::new("a".into(), &shared, &blank));
         (slot, State::new(config, Instant::ORIGIN))
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -45,13 +45,15 @@ type Connection = SendRequest<Empty<Bytes>>;
 #[derive(Debug)]
 pub(super) struct Users {
     gateway: SocketAddr,
+    method: Method,
     free: Mutex<Vec<Connection>>,
 }
 
 impl Users {
-    pub(super) fn new(gateway: SocketAddr) -> Self {
+    pub(super) fn new(gateway: SocketAddr, method: Method) -> Self {
         Self {
             gateway,
+            method,
             free: Mutex::new(Vec::new()),
         }
     }
@@ -70,7 +72,8 @@ impl Users {
             None => self.connect().await?,
         };
         connection.ready().await?;
-        let request = Request::get("/")
+        let request = Request::builder()
+            .method(self.method.clone())
             .header("host", self.gateway.to_string())
             .body(Empty::new())?;
         let response = connection.send_request(request).await?;

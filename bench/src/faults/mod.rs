@@ -1,4 +1,5 @@
-//! `faults`: what users see of the gateway while one of its three origins is ill, and after.
+//! `faults`: what users see of the gateway while one of its three origins is ill, and after (or so many of so
+//! many, as options say).
 //!
 //! An open loop sends 500 requests a second, whatever becomes of those before. After a while one
 //! origin falls ill, stays so, and recovers; the others go on. A user gives up after two seconds. Times
@@ -7,6 +8,7 @@
 //! share again.
 
 mod ask;
+mod body;
 mod case;
 mod observed;
 mod origin;
@@ -33,10 +35,6 @@ use crate::gateway::cpu::{Cores, pin_to};
 use crate::gateway::process::{Process, free_address};
 use crate::gateway::subject::{self, ConfigFile};
 
-/// Origins behind the gateway; the last one falls ill.
-const ORIGINS: usize = 3;
-const ILL: usize = ORIGINS - 1;
-
 /// How to compare.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -49,6 +47,18 @@ pub(crate) struct Options {
     /// Requests a second
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=5000))]
     rate: u32,
+    /// Origins behind the gateway
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=50))]
+    origins: u16,
+    /// How many of them fall ill: the last ones
+    #[arg(long, default_value_t = 1)]
+    together: u16,
+    /// Milliseconds that an origin takes in health: from half to one and a half of this
+    #[arg(long, default_value_t = 0)]
+    takes: u64,
+    /// What users ask with
+    #[arg(long, default_value = "GET")]
+    method: http::Method,
     /// Seconds before the fault
     #[arg(long, default_value_t = 5)]
     before: u64,
@@ -96,8 +106,9 @@ async fn run(
     gateway: &PathBuf,
 ) -> Result<Observed, Error> {
     let mut origins = Vec::new();
-    for index in 0..ORIGINS {
-        origins.push(Origin::listen(index).await?);
+    for index in 0..options.origins {
+        let takes = Duration::from_millis(options.takes);
+        origins.push(Origin::listen(usize::from(index), takes).await?);
     }
     let listen = free_address().await?;
     let config = configure(case, options, listen, free_address().await?, &origins)?;
@@ -112,13 +123,16 @@ async fn run(
     let seconds = Duration::from_secs;
     let (before, ill) = (seconds(options.before), seconds(options.ill));
     let whole = before + ill + seconds(options.after);
-    let users = Arc::new(Users::new(listen));
+    let users = Arc::new(Users::new(listen, options.method.clone()));
     let begin = soon();
-    let schedule = script(case, origins, begin + before, begin + before + ill);
+    let ills = origins.split_off(origins.len().saturating_sub(options.together.into()));
+    let schedule = script(case, &ills, begin + before, begin + before + ill);
     let (exchanges, asked) = tokio::join!(open_loop(&users, begin, whole, options.rate), schedule);
     Ok(Observed {
         exchanges: exchanges?,
         asked,
+        origins: options.origins.into(),
+        ill: ills.len(),
         fell_ill: before,
         recovered: before + ill,
         rate: options.rate,
@@ -165,24 +179,20 @@ async fn open_loop(
     Ok(exchanges)
 }
 
-/// Makes the last origin ill and well again; tells when it was asked what while it was ill.
+/// Makes these origins ill and well again; tells when they were asked while they were ill.
 async fn script(
     case: &Case,
-    origins: Vec<Origin>,
+    ills: &[Origin],
     fall_ill: Instant,
     recover: Instant,
 ) -> Vec<Duration> {
     sleep_until(fall_ill).await;
-    if let Some(origin) = origins.get(ILL) {
+    for origin in ills {
         origin.turn(case.fault, fall_ill);
     }
     sleep_until(recover).await;
-    let Some(origin) = origins.get(ILL) else {
-        return Vec::new();
-    };
-    let asked = origin.asked();
-    origin.recover();
-    // The others and this one serve for as long as their tasks run, which is until the runtime ends.
+    let mut asked: Vec<_> = ills.iter().flat_map(Origin::recover).collect();
+    asked.sort_unstable();
     asked
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::ask::Answer;
-use super::{ILL, ORIGINS};
 
 /// A second passes before what the gateway does is judged.
 const REACTION: Duration = Duration::from_secs(1);
@@ -32,8 +31,11 @@ pub(super) struct Exchange {
 pub(super) struct Observed {
     /// In the order in which they were due
     pub(super) exchanges: Vec<Exchange>,
-    /// When the ill origin was asked, from its falling ill, until it recovered
+    /// When an ill origin was asked, from its falling ill, until it recovered
     pub(super) asked: Vec<Duration>,
+    /// Origins, and how many of them, the last ones, fell ill
+    pub(super) origins: usize,
+    pub(super) ill: usize,
     pub(super) fell_ill: Duration,
     pub(super) recovered: Duration,
     /// Requests a second
@@ -131,13 +133,18 @@ impl Observed {
         let width = usize::try_from(self.rate).ok()?;
         let from_ill: Vec<bool> = self
             .after()
-            .map(|exchange| exchange.answer.origin == Some(ILL) && exchange.answer.is_good())
+            .map(|exchange| self.is_of_an_ill_one(exchange.answer) && exchange.answer.is_good())
             .collect();
         let stretches = from_ill
             .windows(width)
             .map(|second| second.iter().filter(|&&ill| ill).count() as f64)
             .collect();
-        Some((stretches, width as f64 / ORIGINS as f64))
+        Some((stretches, (width * self.ill) as f64 / self.origins as f64))
+    }
+
+    fn is_of_an_ill_one(&self, answer: Answer) -> bool {
+        let well = self.origins - self.ill;
+        answer.origin.is_some_and(|origin| origin >= well)
     }
 
     fn after(&self) -> impl Iterator<Item = &Exchange> {
@@ -166,6 +173,8 @@ mod tests {
     use super::*;
 
     const RATE: u32 = 10;
+    const ORIGINS: usize = 3;
+    const ILL: usize = 2;
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -181,6 +190,8 @@ mod tests {
         Observed {
             exchanges: exchanges.collect(),
             asked: Vec::new(),
+            origins: ORIGINS,
+            ill: 1,
             fell_ill: seconds(10),
             recovered: seconds(20),
             rate: RATE,

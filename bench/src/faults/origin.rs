@@ -3,20 +3,20 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
+use super::body::{Halves, Rest};
 use super::case::Fault;
 use crate::Error;
 
@@ -33,7 +33,11 @@ pub(super) struct Origin {
 #[derive(Debug)]
 struct Health {
     index: usize,
+    takes: Duration,
+    answered: AtomicU32,
     illness: Mutex<Option<Illness>>,
+    /// Told when it falls ill and when it recovers.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -44,14 +48,17 @@ struct Illness {
 }
 
 impl Origin {
-    pub(super) async fn listen(index: usize) -> Result<Self, Error> {
+    pub(super) async fn listen(index: usize, takes: Duration) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let health = Arc::new(Health {
             index,
+            takes,
+            answered: AtomicU32::new(0),
             illness: Mutex::new(None),
+            changed: watch::Sender::new(()),
         });
-        tokio::spawn(accept(listener, Arc::clone(&health)));
+        tokio::spawn(listen(listener, address, Arc::clone(&health)));
         Ok(Self { address, health })
     }
 
@@ -62,19 +69,14 @@ impl Origin {
             since,
             asked: Vec::new(),
         });
+        self.health.changed.send_replace(());
     }
 
-    pub(super) fn recover(&self) {
-        *self.health.lock() = None;
-    }
-
-    /// When it was asked, since it fell ill.
-    pub(super) fn asked(&self) -> Vec<Duration> {
-        let illness = self.health.lock();
-        illness
-            .as_ref()
-            .map(|illness| illness.asked.clone())
-            .unwrap_or_default()
+    /// It is well again; when it was asked since it fell ill.
+    pub(super) fn recover(&self) -> Vec<Duration> {
+        let illness = self.health.lock().take();
+        self.health.changed.send_replace(());
+        illness.map(|illness| illness.asked).unwrap_or_default()
     }
 }
 
@@ -88,6 +90,22 @@ impl Health {
         self.lock().as_ref().map(|illness| illness.fault)
     }
 
+    /// Until it refuses connections, or does so no longer.
+    async fn refuses(&self, does: bool) {
+        let mut changed = self.changed.subscribe();
+        while (self.fault() == Some(Fault::Refuses)) != does {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// How long the next answer takes in health: the answers are spread evenly.
+    fn next_time(&self) -> Duration {
+        let step = self.answered.fetch_add(7, Ordering::Relaxed) % 16;
+        self.takes * (8 + step) / 16
+    }
+
     /// What becomes of this request, which is remembered.
     fn ask(&self) -> Option<Fault> {
         let mut illness = self.lock();
@@ -95,12 +113,34 @@ impl Health {
         illness.asked.push(illness.since.elapsed());
         match illness.fault {
             Fault::Grey(one_in) if !illness.asked.len().is_multiple_of(one_in as usize) => None,
+            Fault::Flaps(every) if is_up(illness.since.elapsed(), every) => None,
             fault => Some(fault),
         }
     }
 }
 
-async fn accept(listener: TcpListener, health: Arc<Health>) {
+/// Whether what falls ill and recovers every so often is well just then.
+fn is_up(since: Duration, every: Duration) -> bool {
+    (since.as_millis() / every.as_millis().max(1)) % 2 == 1
+}
+
+/// Listens, but not while it refuses.
+async fn listen(mut listener: TcpListener, address: SocketAddr, health: Arc<Health>) {
+    loop {
+        tokio::select! {
+            () = accept(&listener, &health) => {}
+            () = health.refuses(true) => {}
+        }
+        drop(listener);
+        health.refuses(false).await;
+        match TcpListener::bind(address).await {
+            Ok(again) => listener = again,
+            Err(_) => return,
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, health: &Arc<Health>) {
     while let Ok((stream, _)) = listener.accept().await {
         // What is dropped with a linger of zero is reset; an origin in health drops nothing.
         let set = stream.set_zero_linger().and(stream.set_nodelay(true));
@@ -111,7 +151,7 @@ async fn accept(listener: TcpListener, health: Arc<Health>) {
             health.ask();
             continue;
         }
-        tokio::spawn(serve(stream, Arc::clone(&health)));
+        tokio::spawn(serve(stream, Arc::clone(health)));
     }
 }
 
@@ -125,25 +165,28 @@ async fn serve(stream: TcpStream, health: Arc<Health>) {
         // A connection that breaks is the gateway's business.
         _ = connection => {}
         () = reset.notified() => {}
+        () = health.refuses(true) => {}
     }
 }
 
-async fn answer(
-    health: Arc<Health>,
-    reset: Arc<Notify>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut status = StatusCode::OK;
+async fn answer(health: Arc<Health>, reset: Arc<Notify>) -> Result<Response<Halves>, Infallible> {
+    sleep(health.next_time()).await;
+    let (mut status, mut then) = (StatusCode::OK, Rest::Whole);
     match health.ask() {
         None => {}
         Some(Fault::Slow(by)) => sleep(by).await,
-        Some(Fault::Fails | Fault::Grey(_)) => status = StatusCode::INTERNAL_SERVER_ERROR,
-        Some(Fault::Resets) => {
+        Some(Fault::Fails | Fault::Grey(_) | Fault::Flaps(_)) => {
+            status = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        Some(Fault::Stalls) => then = Rest::Nothing,
+        Some(Fault::Breaks) => then = Rest::Break,
+        Some(Fault::Resets | Fault::Refuses) => {
             reset.notify_one();
             pending::<()>().await;
         }
         Some(Fault::Hangs) => pending::<()>().await,
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(b"ok")));
+    let mut response = Response::new(Halves::then(then));
     *response.status_mut() = status;
     response
         .headers_mut()

@@ -29,6 +29,9 @@ pub trait Watch {
         let _ = bytes;
     }
 
+    /// The body has said how long it is, and nothing more of it is there yet.
+    fn awaited(&mut self) {}
+
     /// The body is about to be polled.
     fn enter(&mut self) {}
     /// The poll has returned.
@@ -167,12 +170,17 @@ impl<B: Body, W: Watch> Body for Watched<B, W> {
         watch.enter();
         let polled = inner.as_mut().poll_frame(cx);
         watch.leave();
-        if let Poll::Ready(frame) = &polled
-            && tell(watch, frame.as_ref(), this.remaining, || {
-                inner.is_end_stream()
-            })
-        {
-            *this.watch = None;
+        match &polled {
+            Poll::Ready(frame) => {
+                let ended = tell(watch, frame.as_ref(), this.remaining, || {
+                    inner.is_end_stream()
+                });
+                if ended {
+                    *this.watch = None;
+                }
+            }
+            Poll::Pending if *this.remaining != UNKNOWN => watch.awaited(),
+            Poll::Pending => {}
         }
         polled
     }

@@ -263,6 +263,10 @@ impl<C: ClassifyHttp<E>, S: Settle, E> Watch for Ending<C, S, E> {
         self.exchange.guard.data(bytes);
     }
 
+    fn awaited(&mut self) {
+        self.exchange.guard.awaited();
+    }
+
     fn enter(&mut self) {
         self.exchange.guard.enter();
     }

@@ -43,6 +43,10 @@ pub trait Settle {
         let _ = bytes;
     }
 
+    /// The answer's body has said how long it is, and whoever reads it found nothing more of it. Called for
+    /// each such poll, and not after [`Settle::settle`].
+    fn awaited(&mut self) {}
+
     /// The exchange fails, and the upstream asks to be left alone for this long. Called at most once,
     /// before [`Settle::settle`].
     fn asked(&mut self, wait: Duration) {
@@ -171,6 +175,14 @@ impl<S: Settle> Guard<S> {
     pub fn data(&mut self, bytes: u64) {
         if let Some(settle) = &mut self.settle {
             settle.data(bytes);
+        }
+    }
+
+    /// Tells what is guarded that more of the body is waited for.
+    #[inline]
+    pub fn awaited(&mut self) {
+        if let Some(settle) = &mut self.settle {
+            settle.awaited();
         }
     }
 

@@ -14,6 +14,11 @@ use http::header::RETRY_AFTER;
 use crate::slot::Slot;
 use crate::state::Call;
 
+/// [`Permit::silent_after`] of a body that comes, or has not said how long it is.
+const FLOWS: u32 = u32::MAX;
+/// A copy whose answer has been silent for so long says nothing good of the endpoint.
+const STALL: Duration = Duration::from_millis(500);
+
 /// A request's place at its endpoint. Given back with the outcome on every exit there is.
 ///
 /// Every layer outside moves it about with the response's body, so it is kept small.
@@ -28,6 +33,8 @@ pub struct Permit {
     picked_at: Instant,
     /// When the head of the answer came; [`Instant::NEVER`] if it has not.
     heard_at: Instant,
+    /// Milliseconds from then to when the body, which had said how long it is, fell silent; [`FLOWS`] if it has not.
+    silent_after: u32,
     /// Seconds for which the upstream asked to be left alone; mostly 0, which asks for nothing.
     asked: u32,
     called: bool,
@@ -46,6 +53,7 @@ impl Permit {
             ticket,
             picked_at,
             heard_at: Instant::NEVER,
+            silent_after: FLOWS,
             asked: 0,
             called: true,
             limited: false,
@@ -72,9 +80,11 @@ impl Permit {
     pub(crate) fn end(&self, outcome: Outcome) {
         let now = self.slot.clock().now();
         let heard = self.heard_at != Instant::NEVER;
+        let stalled = self.stalled(now);
+        let stalls = stalled.is_some_and(|silence| silence >= STALL);
         let outcome = match outcome {
             // Read as far as was wanted.
-            Outcome::Abandoned if self.copy && self.answered => Outcome::Success,
+            Outcome::Abandoned if self.copy && self.answered && !stalls => Outcome::Success,
             outcome => outcome,
         };
         let call = Call {
@@ -82,6 +92,7 @@ impl Permit {
             outcome,
             latency: heard.then(|| self.elapsed(self.heard_at)),
             took: self.elapsed(now),
+            stalled,
             called: self.called,
             limited: self.limited,
             copy: self.copy,
@@ -100,6 +111,13 @@ impl Permit {
         self.slot.clock()
     }
 
+    /// For how long more of the body has been waited for.
+    fn stalled(&self, now: Instant) -> Option<Duration> {
+        let after = Duration::from_millis(self.silent_after.into());
+        let since = self.heard_at.saturating_add(after);
+        (self.silent_after != FLOWS).then(|| now.saturating_since(since))
+    }
+
     fn elapsed(&self, now: Instant) -> Duration {
         now.saturating_since(self.picked_at)
     }
@@ -111,6 +129,19 @@ impl Settle for Permit {
         if self.ticket.is_probe() {
             self.slot
                 .probe_answered(&self.ticket, self.slot.clock().now());
+        }
+    }
+
+    #[inline]
+    fn data(&mut self, _: u64) {
+        self.silent_after = FLOWS;
+    }
+
+    fn awaited(&mut self) {
+        if self.silent_after == FLOWS {
+            let heard_for = self.slot.clock().now().saturating_since(self.heard_at);
+            let millis = u32::try_from(heard_for.as_millis()).unwrap_or(FLOWS);
+            self.silent_after = millis.saturating_add(1).min(FLOWS - 1);
         }
     }
 

@@ -266,8 +266,10 @@ impl State {
             }
             Outcome::Failure(_) => self.evidence.failure(now),
             Outcome::Ignored if call.limited => self.evidence.limited(now),
-            Outcome::Abandoned if call.latency.is_none() => {
-                self.evidence.waited(call.took, now, slot.peers().latency());
+            Outcome::Abandoned => {
+                if let Some(wait) = call.waited_in_vain() {
+                    self.evidence.waited(wait, now, slot.peers().latency());
+                }
             }
             _ => {}
         }

@@ -230,6 +230,7 @@ mod tests {
             outcome,
             latency: Some(took),
             took,
+            stalled: None,
             called: true,
             limited: false,
             copy: false,

@@ -14,6 +14,8 @@ pub(crate) struct Call<'a> {
     pub(crate) latency: Option<Duration>,
     /// From the pick to the end.
     pub(crate) took: Duration,
+    /// For how long more of the body was waited for at the end, of one that had said how long it is.
+    pub(crate) stalled: Option<Duration>,
     /// The service became ready and was called.
     pub(crate) called: bool,
     /// A limit of the upstream's was run into.
@@ -25,6 +27,15 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// How long whoever left had waited for the answer to begin, or to go on. A client that leaves a stream of no told
+    /// length has not waited for anything.
+    pub(crate) fn waited_in_vain(&self) -> Option<Duration> {
+        if self.latency.is_none() {
+            return Some(self.took);
+        }
+        self.stalled
+    }
+
     /// Nobody waited for it, and nothing came.
     pub(crate) fn was_given_up_copy(&self) -> bool {
         self.copy && self.outcome == Outcome::Abandoned

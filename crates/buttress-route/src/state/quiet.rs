@@ -104,6 +104,7 @@ mod tests {
                     outcome: outcome(kind),
                     latency: (kind != 1).then_some(took),
                     took,
+                    stalled: None,
                     called: true,
                     limited: kind == 3,
                     copy: false,

@@ -155,6 +155,7 @@ mod tests {
             outcome: Outcome::Success,
             latency: None,
             took: Duration::from_millis(1),
+            stalled: None,
             called: true,
             limited: false,
             copy: true,

@@ -135,10 +135,9 @@ impl<S: Service<Request<ReqB>>, ReqB, C> ResponseFuture<S, ReqB, C> {
         let mut guard = Guard::new(permit);
         guard.enter();
         let future = inner.service.call(request);
-        guard.leave();
         Self {
             state: State::Calling {
-                judged: Judge::guarded(future, classify, guard, method_is_head),
+                judged: Judge::guarded(future, classify, guard.take(), method_is_head),
                 explained,
             },
         }

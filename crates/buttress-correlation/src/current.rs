@@ -120,10 +120,12 @@ impl<F: Future> Scoped<F> {
             // As with any future, polling again after the end is the caller's error.
             None => Poll::Pending,
         });
-        if let Poll::Ready(output) = &mut polled {
-            inside(id, || this.future.set(None));
-            finish(output, id);
-        }
+        // What has not come, and may be large, is not moved.
+        let Poll::Ready(output) = &mut polled else {
+            return Poll::Pending;
+        };
+        inside(id, || this.future.set(None));
+        finish(output, id);
         polled
     }
 }

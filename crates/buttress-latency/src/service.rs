@@ -101,10 +101,9 @@ where
         let before = Guard::<Recording>::waits();
         guard.enter();
         let future = self.inner.call(request);
-        guard.leave();
         guard.tell_waits(before);
         ResponseFuture {
-            judge: Judge::guarded(future, classify, guard, method_is_head),
+            judge: Judge::guarded(future, classify, guard.take(), method_is_head),
         }
     }
 }

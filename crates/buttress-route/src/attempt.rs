@@ -61,8 +61,7 @@ where
     let method_is_head = is_head(request.method());
     guard.enter();
     let future = service.call(request);
-    guard.leave();
-    Judge::guarded(future, classify, guard, method_is_head)
+    Judge::guarded(future, classify, guard.take(), method_is_head)
 }
 
 impl<S, B, C> Attempt<S, B, C>

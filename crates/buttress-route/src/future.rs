@@ -77,9 +77,7 @@ where
         // Asked without a waker, because most are ready at once and the request is then not kept.
         // Whoever is not is asked again in the first poll.
         guard.enter();
-        let readied = service.poll_ready(&mut Context::from_waker(Waker::noop()));
-        guard.leave();
-        let failed = match readied {
+        let failed = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {
                 let judge = call(service, request, classify, guard);
                 return Self {
@@ -89,6 +87,7 @@ where
             Poll::Ready(Err(error)) => Some(error),
             Poll::Pending => None,
         };
+        guard.leave();
         let attempt = Box::new(Attempt {
             service,
             request,

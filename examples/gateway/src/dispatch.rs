@@ -141,23 +141,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            // A large response is moved but once, and looked at where it lies.
-            StateProj::Routed { called, hides_load } => match called.poll(cx) {
-                Poll::Ready(Ok(response)) if is_unexplained(&response) => {
-                    Poll::Ready(Ok(explained(response)))
-                }
-                mut polled => {
-                    if *hides_load && let Poll::Ready(Ok(response)) = &mut polled {
-                        response.headers_mut().remove(&ENDPOINT_LOAD_METRICS);
-                    }
-                    polled
-                }
-            },
+            StateProj::Routed { called, hides_load } => poll_routed(called, *hides_load, cx),
             StateProj::Refused { refused } => refused
                 .poll(cx)
                 .map_ok(|response| response.map(|timed| timed.map(B::unwatched))),
         }
     }
+}
+
+/// A large response is looked at, and changed, where it lies; and one that has not come is not moved.
+#[inline]
+fn poll_routed<F, B>(called: Pin<&mut F>, hides_load: bool, cx: &mut Context<'_>) -> Poll<F::Output>
+where
+    F: Future<Output = Result<Response<Timed<B>>, Infallible>>,
+    B: Wrapped,
+{
+    let mut polled = called.poll(cx);
+    let Poll::Ready(Ok(response)) = &mut polled else {
+        return Poll::Pending;
+    };
+    if is_unexplained(response) {
+        explain(response);
+    } else if hides_load {
+        response.headers_mut().remove(&ENDPOINT_LOAD_METRICS);
+    }
+    polled
 }
 
 /// Whether a layer refused: that is a status without a body.
@@ -171,12 +179,11 @@ fn is_unexplained<B>(response: &Response<B>) -> bool {
 
 /// The client is told of a layer's refusal in the words of all problems.
 #[cold]
-fn explained<B: Wrapped>(mut response: Response<Timed<B>>) -> Response<Timed<B>> {
+fn explain<B: Wrapped>(response: &mut Response<Timed<B>>) {
     let problem = CorrelationId::with_current(|id| {
         Problem::Unavailable.response(id.map(CorrelationId::as_str))
     });
     let (words, body) = problem.into_parts();
     response.headers_mut().extend(words.headers);
     *response.body_mut() = Timed::unwatched(B::unwatched(body));
-    response
 }

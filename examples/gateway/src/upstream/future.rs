@@ -81,11 +81,9 @@ impl Future for OriginFuture {
         let Some(mut sent) = self.project().sent.as_pin_mut() else {
             return Poll::Ready(Ok(answer_for(Cause::Lack(Lack::Origin))));
         };
-        let polled = sent.as_mut().poll_response(cx);
-        if polled.is_ready() {
-            sent.head.origin.times.record(sent.start);
-        }
-        polled
+        let answer = ready!(sent.as_mut().poll_response(cx));
+        sent.head.origin.times.record(sent.start);
+        Poll::Ready(answer)
     }
 }
 

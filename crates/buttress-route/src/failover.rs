@@ -45,7 +45,8 @@
 //!
 //! Up to [`Config::attempts`], never to an endpoint that has had the request while the router knows of
 //! another ([`Attempted`]), and none is begun later than [`Config::within`] after the request came or after
-//! its [`Deadline`]. [`Budget`] is shared by all clones: a share of the requests that were answered well,
+//! its [`Deadline`]. Where requests belong to endpoints by a key ([`Policy::ConsistentHash`]) the next attempt goes to whom
+//! the key belongs to without those. [`Budget`] is shared by all clones: a share of the requests that were answered well,
 //! and a few a second. In an outage nothing is answered well, so that what is sent beyond what clients
 //! send is a few a second and no more.
 //!
@@ -73,6 +74,7 @@
 //! [`Attempt`]: buttress_core::attempt::Attempt
 //! [`Attempted`]: crate::Attempted
 //! [`Deadline`]: buttress_core::deadline::Deadline
+//! [`Policy::ConsistentHash`]: crate::Policy::ConsistentHash
 //! [`Rejected`]: buttress_core::reject::Rejected
 //! [`Replayable`]: buttress_core::replay::Replayable
 //! [`Unsent`]: buttress_core::outcome::Unsent

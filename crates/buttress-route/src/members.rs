@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::levels::{self, Level, Levels};
 use crate::peers::{Medians, SAMPLE, Shows};
+use crate::policy::Picker;
 use crate::seat::{Seat, Told};
 use crate::shared::Shared;
 use crate::slot::{Gate, Slot};
@@ -98,24 +99,36 @@ impl<S> Members<S> {
         self.at(seat.or_else(|| self.last_resort(&all, |_| true))?)
     }
 
-    /// The endpoint for a request that has been to some: among the others, on the first level where one is open the
-    /// cheapest of a few, and if all are out the least bad.
+    /// The endpoint for a request that has been to some: among the others the one that its key belongs to, if it has one
+    /// and the policy heeds it; or else on the first level where one is open the cheapest of a few, and if all are out the
+    /// least bad.
     #[cold]
     pub(crate) fn pick_another(
         &self,
         now: Instant,
+        key: Option<u64>,
         shared: &Shared,
         attempted: &Attempted,
     ) -> Option<(&Seat, &S)> {
-        let all = self.view(now, None, shared);
+        let all = self.view(now, key, shared);
+        if let Some(seat) = self.next_owner(&all, attempted) {
+            return self.at(seat);
+        }
         let is_another = |seat: &Seat| !attempted.holds(seat.slot.number);
-        let on = |level: &Level| {
+        let on_level = |level: &Level| {
             let given = cheapest(level, &all, is_another, |index| all.bid(index));
             given.or_else(|| cheapest(level, &all, is_another, |index| all.bid_at_need(index)))
         };
-        let index = self.levels.list.iter().find_map(on);
+        let index = self.levels.list.iter().find_map(on_level);
         let seat = index.and_then(|index| self.seats.get(index));
         self.at(seat.or_else(|| self.last_resort(&all, is_another))?)
+    }
+
+    fn next_owner(&self, all: &View<'_>, attempted: &Attempted) -> Option<&Seat> {
+        all.key?;
+        let owner = |picker: &Picker, view: &View<'_>| picker.next_owner(view, attempted);
+        let index = self.on_a_level(all, |level| on(level, all, owner));
+        self.seats.get(index?)
     }
 
     #[inline]
@@ -132,16 +145,18 @@ impl<S> Members<S> {
         }
     }
 
-    /// On the level that is drawn by its share, or else on the first that has one who is open.
     #[inline(never)]
     fn pick_by_level(&self, all: &View<'_>) -> Option<usize> {
+        self.on_a_level(all, |level| on(level, all, Picker::pick))
+    }
+
+    /// On the level that is drawn by its share, or else on the first that has one who may be.
+    fn on_a_level(&self, all: &View<'_>, pick: impl Fn(&Level) -> Option<usize>) -> Option<usize> {
         let levels = &self.levels;
         let drawn = levels
             .draw(all.key, all.rng)
             .and_then(|it| levels.list.get(it));
-        drawn
-            .and_then(|level| pick_on(level, all))
-            .or_else(|| levels.list.iter().find_map(|level| pick_on(level, all)))
+        (drawn.and_then(&pick)).or_else(|| levels.list.iter().find_map(&pick))
     }
 
     fn at<'a>(&'a self, seat: &'a Seat) -> Option<(&'a Seat, &'a S)> {
@@ -199,14 +214,19 @@ impl<S> Members<S> {
 }
 
 /// The index among all of whoever is picked of a level.
-fn pick_on(level: &Level, all: &View<'_>) -> Option<usize> {
+fn on(
+    level: &Level,
+    all: &View<'_>,
+    pick: impl Fn(&Picker, &View<'_>) -> Option<usize>,
+) -> Option<usize> {
     let seats = all.seats.get(level.range.clone())?;
     let told = all.told.get(level.range.clone())?;
-    let index = level.picker.pick(&View {
+    let of_level = View {
         seats,
         told,
         ..*all
-    })?;
+    };
+    let index = pick(&level.picker, &of_level)?;
     Some(level.range.start + index)
 }
 

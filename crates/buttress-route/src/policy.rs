@@ -13,6 +13,7 @@ use buttress_core::config::ConfigError;
 use buttress_core::rng::Rng;
 
 use crate::alias::AliasTable;
+use crate::attempted::Attempted;
 use crate::bids::SCAN;
 use crate::seat::are_alike;
 use crate::view::View;
@@ -188,6 +189,16 @@ impl Picker {
         picked.or_else(|| self.least_cost(view))
     }
 
+    /// The endpoint that the request's key belongs to but for those that have had the request; `None` where the policy
+    /// heeds no key, or there is none.
+    #[cold]
+    pub(crate) fn next_owner(&self, view: &View<'_>, attempted: &Attempted) -> Option<usize> {
+        let Made::ConsistentHash { bound } = self.policy else {
+            return None;
+        };
+        consistent_hash::pick(view, bound, self.alike, |it| !it.is_among(attempted))
+    }
+
     #[inline(never)]
     fn pick_otherwise(&self, view: &View<'_>) -> Option<usize> {
         match &self.policy {
@@ -197,7 +208,9 @@ impl Picker {
             Made::WeightedRandom => random::by_weight(view, self.draws.as_ref()),
             Made::LeastRequest => two_choices::least_request(view, self.draws.as_ref()),
             Made::PeakEwma => two_choices::peak_ewma(view, self.draws.as_ref()),
-            Made::ConsistentHash { bound } => consistent_hash::pick(view, *bound, self.alike),
+            Made::ConsistentHash { bound } => {
+                consistent_hash::pick(view, *bound, self.alike, |_| true)
+            }
             Made::Custom(pick) => pick.pick(view),
         }
     }

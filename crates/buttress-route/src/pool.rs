@@ -297,14 +297,20 @@ impl<S> Pool<S> {
     }
 
     /// The endpoint that a request goes to which others have failed; `None` if it has been to all. Nothing
-    /// is probed by it.
+    /// is probed by it. `key` takes the request's own.
     #[cold]
-    pub(crate) fn pick_another(&self, now: Instant, attempted: &Attempted) -> Option<Pick<S>>
+    pub(crate) fn pick_another(
+        &self,
+        now: Instant,
+        attempted: &Attempted,
+        key: impl FnOnce(&Affinity) -> Option<u64>,
+    ) -> Option<Pick<S>>
     where
         S: Clone,
     {
         let members = self.members.load();
-        let (seat, service) = members.pick_another(now, &self.shared, attempted)?;
+        let key = members.config.affinity.as_ref().and_then(key);
+        let (seat, service) = members.pick_another(now, key, &self.shared, attempted)?;
         let chosen = (seat, seat.slot.ticket(), service.clone());
         Some(begin(&members.config, chosen, now))
     }

@@ -11,6 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::acquired::Acquired;
+use crate::affinity::Affinity;
 use crate::attempted;
 use crate::config::Config;
 use crate::endpoint::Endpoint;
@@ -170,7 +171,10 @@ where
                 let of = Of(&self.pool, now);
                 self.probing.pick(of, &classify, &request).0
             }
-            Some(attempted) => self.pool.pick_another(now, attempted),
+            Some(attempted) => {
+                let key = |affinity: &Affinity| affinity.key_of(&request);
+                self.pool.pick_another(now, attempted, key)
+            }
         };
         match pick {
             Some(pick) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 use buttress_core::rng::Rng;
 
+use crate::attempted::Attempted;
 use crate::endpoint::Metadata;
 use crate::ledger::Ledger;
 use crate::seat::{Seat, Told};
@@ -200,6 +201,11 @@ impl<'a> Candidate<'a> {
     #[inline]
     pub fn cost(&self) -> f64 {
         self.seat.cost(self.now, self.load)
+    }
+
+    /// Whether it is one of those that a request has been sent to.
+    pub(crate) fn is_among(&self, attempted: &Attempted) -> bool {
+        attempted.holds(self.seat.slot.number)
     }
 
     pub(crate) const fn hash(&self) -> u64 {

@@ -5,6 +5,7 @@
     clippy::disallowed_types
 )]
 
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -20,9 +21,9 @@ use buttress_core::reject::Rejected;
 use buttress_core::replay::Replay;
 use buttress_core::rng::Rng;
 use buttress_route::failover::{Budget, Config, Failover, FailoverHandle, FailoverLayer};
-use buttress_route::{Endpoint, HealthRouter, RouterHandle, Rules};
+use buttress_route::{Affinity, Endpoint, HealthRouter, Policy, RouterHandle, Rules};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio_test::task::{self, Spawn};
 use tokio_test::{assert_pending, assert_ready};
@@ -162,9 +163,11 @@ impl World {
             Endpoint::new(number.to_string(), host(number)).priority(priority)
         };
         let endpoints = (0..count).map(endpoint);
+        let user = Affinity::header(USER);
         let pool = buttress_route::Config::default()
             .rules(Rules::none())
             .ready_deadline(Duration::from_millis(100))
+            .affinity(user)
             .clock(time.clock())
             .rng(Rng::seeded(5));
         let router = HealthRouter::new(pool, endpoints).unwrap();
@@ -227,6 +230,15 @@ fn get() -> Request<Body> {
 }
 
 const OK: Says = Says::Status(200);
+
+/// Whose request it is, which a policy may heed.
+const USER: HeaderName = HeaderName::from_static("x-user");
+
+fn get_of(user: u32) -> Request<Body> {
+    let mut request = get();
+    request.headers_mut().insert(USER, user.into());
+    request
+}
 
 #[test]
 fn a_request_that_never_reached_an_endpoint_goes_to_another_whatever_its_method() {
@@ -485,4 +497,38 @@ fn its_services_and_futures_have_the_auto_traits_of_what_they_wrap() {
     is_send_and_sync(&world.stack);
     is_send_and_sync(&world.handle());
     is_send(&world.stack.call(get()));
+}
+
+#[test]
+fn whoever_belongs_to_an_endpoint_goes_to_the_one_that_is_next_for_its_key() {
+    for priorities in [[0; 6], [0, 0, 0, 1, 1, 1]] {
+        let mut world = World::over(&[OK; 6], &priorities, |config| config);
+        let policy = Policy::ConsistentHash { bound: 2.0 };
+        let config = world.pool().config().policy(policy);
+        world.pool().reconfigure(config).unwrap();
+        let mut nexts = BTreeSet::new();
+        for user in 0..40 {
+            let mut owners = Vec::new();
+            for _ in 0..3 {
+                let owner = world.ask(get_of(user)).unwrap().1;
+                assert!(world.pool().eject(&owner));
+                owners.push(owner);
+            }
+            for owner in &owners {
+                assert!(world.pool().restore(owner));
+            }
+            world.time.advance(Duration::from_secs(60));
+            world.took();
+            for owner in &owners[..2] {
+                world.says.lock().unwrap()[owner.parse::<usize>().unwrap()] = Says::Status(503);
+            }
+            let answer = world.ask(get_of(user)).unwrap();
+            assert_eq!(answer, (200, owners[2].clone()));
+            let asked: Vec<String> = world.took().iter().map(|it| it.by.to_string()).collect();
+            assert_eq!(asked, owners, "user {user}");
+            world.says.lock().unwrap().fill(OK);
+            nexts.insert(owners[1].clone());
+        }
+        assert!(nexts.len() > 2, "{nexts:?}");
+    }
 }

@@ -7,11 +7,17 @@
 use crate::affinity::{mix, unit};
 use crate::view::{Candidate, View};
 
-/// `alike`: no weight is other than the rest.
-pub(super) fn pick(view: &View<'_>, bound: f64, alike: bool) -> Option<usize> {
+/// `alike`: no weight is other than the rest. Of those that may be picked: without whom the key belonged to it belongs
+/// to the next.
+pub(super) fn pick(
+    view: &View<'_>,
+    bound: f64,
+    alike: bool,
+    may_be: impl Fn(&Candidate<'_>) -> bool + Copy,
+) -> Option<usize> {
     let key = mix(view.key()?);
     let room = Room::of(view, bound);
-    let open = || view.open();
+    let open = || view.open().filter(move |(_, candidate)| may_be(candidate));
     let with_room = open().filter(|(_, candidate)| room.has(candidate));
     // Where what is in flight changed meanwhile there may be no room for a moment.
     first(with_room, key, alike).or_else(|| first(open(), key, alike))

@@ -73,7 +73,7 @@ impl Levels {
             list.push(Level {
                 rank: rank(config, first),
                 range,
-                picker: Picker::new(&config.policy, &weights, &config.rng),
+                picker: Picker::new(&config.policy, of_one, &weights, &config.rng),
                 share: AtomicU64::new(0),
             });
         }

@@ -109,7 +109,7 @@
 //!
 //! A pick allocates nothing, but for the first of an endpoint, and takes no lock: five atomics for each endpoint that is
 //! looked at. Of the other policies round robin and random look at one endpoint, least request and peak EWMA at two,
-//! consistent hashing at all of them twice. Once a millisecond a pick brings the pool's median up to date, and once in ten
+//! consistent hashing at eight places of a ring ([`Policy::ConsistentHash`]). Once a millisecond a pick brings the pool's median up to date, and once in ten
 //! what an idle endpoint shows, in a hundred where nothing is the matter with it; in a pool of more than 16 only that of
 //! the one it has chosen, and the others by and by. The end of a request takes the lock of its endpoint for arithmetic.
 //! [`Config::picked`], if it is set, allocates.

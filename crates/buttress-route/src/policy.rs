@@ -3,6 +3,8 @@
 mod consistent_hash;
 mod expected_cost;
 mod random;
+mod ring;
+mod room;
 mod round_robin;
 mod two_choices;
 
@@ -15,9 +17,10 @@ use buttress_core::rng::Rng;
 use crate::alias::AliasTable;
 use crate::attempted::Attempted;
 use crate::bids::SCAN;
-use crate::seat::are_alike;
+use crate::seat::{Told, are_alike};
 use crate::view::View;
 
+use consistent_hash::ConsistentHash;
 use round_robin::RoundRobin;
 
 /// A policy of one's own: which of a pool's endpoints a request goes to. No I/O, no clock: all it may know is in the
@@ -84,10 +87,15 @@ pub enum Policy {
     /// The endpoint that the request's key belongs to ([`Config::affinity`](crate::Config::affinity)); without a key
     /// as [`Policy::ExpectedCost`].
     ///
-    /// Weighted rendezvous hashing (Thaler, Ravishankar 1998; Schindelhauer, Schomaker 2005) with bounded loads
-    /// (Mirrokni, Thorup, Zadimoghaddam 2018): of those with room, the one that the key likes best. When an
-    /// endpoint goes, its keys move and no other; when one comes, it takes its share and no other key moves. Looks at
-    /// every endpoint, twice.
+    /// Multi-probe consistent hashing (Appleton, O'Reilly 2015), by weight, with bounded loads (Mirrokni, Thorup,
+    /// Zadimoghaddam 2018): of those with room, the one that is nearest to the key on a ring. When an endpoint goes, its
+    /// keys move and no other; when one comes, it takes its share and no other key moves. A share is off its due by
+    /// some 4 %.
+    ///
+    /// A pick looks at eight places of the ring, however many endpoints there are, and counts what is in flight where
+    /// they are up to 32; of more, a sample of 128 says that once a millisecond. Where the nearest have no room some
+    /// hundred of those after them are looked at, and nobody goes without. The ring takes about 400 bytes an endpoint,
+    /// and an update sorts it: some milliseconds for ten thousand.
     ConsistentHash {
         /// How many times its share of what is in flight an endpoint may have before keys overflow to their next
         /// endpoint: 1 or more; infinite never overflows. 1.25 is a good one.
@@ -141,12 +149,12 @@ enum Made {
     WeightedRandom,
     LeastRequest,
     PeakEwma,
-    ConsistentHash { bound: f64 },
+    ConsistentHash(ConsistentHash),
     Custom(Arc<dyn Pick>),
 }
 
 impl Picker {
-    pub(crate) fn new(policy: &Policy, weights: &[u32], rng: &Rng) -> Self {
+    pub(crate) fn new(policy: &Policy, endpoints: &[Told], weights: &[u32], rng: &Rng) -> Self {
         let alike = are_alike(weights);
         let drawn = match policy {
             Policy::ExpectedCost | Policy::ConsistentHash { .. } | Policy::Custom(_) => {
@@ -162,7 +170,9 @@ impl Picker {
             Policy::WeightedRandom => Made::WeightedRandom,
             Policy::LeastRequest => Made::LeastRequest,
             Policy::PeakEwma => Made::PeakEwma,
-            Policy::ConsistentHash { bound } => Made::ConsistentHash { bound: *bound },
+            Policy::ConsistentHash { bound } => {
+                Made::ConsistentHash(ConsistentHash::new(endpoints, *bound))
+            }
             Policy::Custom(pick) => Made::Custom(Arc::clone(pick)),
         };
         Self {
@@ -182,7 +192,7 @@ impl Picker {
         let picked = self.pick_otherwise(view);
         let may_be = |&index: &usize| match self.policy {
             // A key stays with its endpoint.
-            Made::ConsistentHash { .. } => view.get(index).is_some(),
+            Made::ConsistentHash(_) => view.get(index).is_some(),
             _ => view.given(index).is_some(),
         };
         let picked = picked.filter(may_be);
@@ -193,10 +203,10 @@ impl Picker {
     /// heeds no key, or there is none.
     #[cold]
     pub(crate) fn next_owner(&self, view: &View<'_>, attempted: &Attempted) -> Option<usize> {
-        let Made::ConsistentHash { bound } = self.policy else {
+        let Made::ConsistentHash(ring) = &self.policy else {
             return None;
         };
-        consistent_hash::pick(view, bound, self.alike, |it| !it.is_among(attempted))
+        ring.pick(view, |index| !view.is_among(index, attempted))
     }
 
     #[inline(never)]
@@ -208,9 +218,7 @@ impl Picker {
             Made::WeightedRandom => random::by_weight(view, self.draws.as_ref()),
             Made::LeastRequest => two_choices::least_request(view, self.draws.as_ref()),
             Made::PeakEwma => two_choices::peak_ewma(view, self.draws.as_ref()),
-            Made::ConsistentHash { bound } => {
-                consistent_hash::pick(view, *bound, self.alike, |_| true)
-            }
+            Made::ConsistentHash(ring) => ring.pick(view, |_| true),
             Made::Custom(pick) => pick.pick(view),
         }
     }

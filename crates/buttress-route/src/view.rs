@@ -87,6 +87,25 @@ impl<'a> View<'a> {
         seat.is_some_and(|seat| seat.is_open(self.now))
     }
 
+    /// Whether it took traffic when that was last looked at.
+    #[inline]
+    pub(crate) fn was_open(&self, index: usize) -> bool {
+        self.seats.get(index).is_some_and(Seat::was_open)
+    }
+
+    /// Whether the endpoint at `index` is one of those that a request has been sent to.
+    pub(crate) fn is_among(&self, index: usize, attempted: &Attempted) -> bool {
+        let seat = self.seats.get(index);
+        seat.is_some_and(|seat| attempted.holds(seat.slot.number))
+    }
+
+    /// What the endpoint at `index` has in flight, and its weight.
+    #[inline]
+    pub(crate) fn bears(&self, index: usize) -> Option<(u32, u32)> {
+        let (seat, told) = (self.seats.get(index)?, self.told.get(index)?);
+        Some((seat.slot.in_flight(), told.weight))
+    }
+
     /// Those that take traffic, with their indices.
     pub fn open(&self) -> impl Iterator<Item = (usize, Candidate<'a>)> + '_ {
         (0..self.len()).filter_map(|index| Some((index, self.get(index)?)))
@@ -201,15 +220,6 @@ impl<'a> Candidate<'a> {
     #[inline]
     pub fn cost(&self) -> f64 {
         self.seat.cost(self.now, self.load)
-    }
-
-    /// Whether it is one of those that a request has been sent to.
-    pub(crate) fn is_among(&self, attempted: &Attempted) -> bool {
-        attempted.holds(self.seat.slot.number)
-    }
-
-    pub(crate) const fn hash(&self) -> u64 {
-        self.told.hash
     }
 }
 

@@ -1,71 +1,43 @@
-//! The endpoint that a key belongs to: weighted rendezvous hashing with bounded loads.
-//!
-//! Key and endpoint draw a number together, which has the distribution of the first event of a process as fast as
-//! the endpoint's weight. The first of all events decides: each endpoint wins its share of keys, and what one endpoint
-//! draws does not depend on who else is there.
+//! The endpoint that a key belongs to: the nearest on a [`Ring`], with bounded loads.
 
-use crate::affinity::{mix, unit};
-use crate::view::{Candidate, View};
+use super::ring::Ring;
+use super::room::{Room, has_room};
+use crate::affinity::mix;
+use crate::seat::Told;
+use crate::view::View;
 
-/// `alike`: no weight is other than the rest. Of those that may be picked: without whom the key belonged to it belongs
-/// to the next.
-pub(super) fn pick(
-    view: &View<'_>,
+#[derive(Debug)]
+pub(super) struct ConsistentHash {
+    ring: Ring,
+    room: Room,
     bound: f64,
-    alike: bool,
-    may_be: impl Fn(&Candidate<'_>) -> bool + Copy,
-) -> Option<usize> {
-    let key = mix(view.key()?);
-    let room = Room::of(view, bound);
-    let open = || view.open().filter(move |(_, candidate)| may_be(candidate));
-    let with_room = open().filter(|(_, candidate)| room.has(candidate));
-    // Where what is in flight changed meanwhile there may be no room for a moment.
-    first(with_room, key, alike).or_else(|| first(open(), key, alike))
 }
 
-fn first<'a>(
-    candidates: impl Iterator<Item = (usize, Candidate<'a>)>,
-    key: u64,
-    alike: bool,
-) -> Option<usize> {
-    let at = |(index, candidate): (usize, Candidate<'_>)| (at(key, &candidate, alike), index);
-    let earliest = candidates
-        .map(at)
-        .min_by(|one, other| one.0.total_cmp(&other.0));
-    earliest.map(|it| it.1)
-}
-
-/// When the endpoint's event is. With like weights the order is that of the numbers themselves.
-fn at(key: u64, candidate: &Candidate<'_>, alike: bool) -> f64 {
-    let unit = unit(mix(key ^ candidate.hash()));
-    if alike {
-        1.0 - unit
-    } else {
-        -unit.ln() / f64::from(candidate.weight())
-    }
-}
-
-/// How much each may have in flight.
-struct Room {
-    /// For each part of weight.
-    share: f64,
-}
-
-impl Room {
-    fn of(view: &View<'_>, bound: f64) -> Self {
-        let (mut in_flight, mut weight) = (1.0, 0.0);
-        for (_, candidate) in view.open() {
-            in_flight += f64::from(candidate.in_flight());
-            weight += f64::from(candidate.weight());
-        }
+impl ConsistentHash {
+    pub(super) fn new(endpoints: &[Told], bound: f64) -> Self {
         Self {
-            share: bound * in_flight / weight,
+            ring: Ring::new(endpoints),
+            room: Room::default(),
+            bound,
         }
     }
 
-    /// Whether there is room for one more.
-    fn has(&self, candidate: &Candidate<'_>) -> bool {
-        let most = (self.share * f64::from(candidate.weight())).ceil();
-        f64::from(candidate.in_flight()) + 1.0 <= most
+    /// Of those that `may_be`: without whom the key belonged to it belongs to the next.
+    pub(super) fn pick(&self, view: &View<'_>, may_be: impl Fn(usize) -> bool) -> Option<usize> {
+        let key = mix(view.key()?);
+        let share = self.room.share(view, self.bound);
+        let is_open = |index| may_be(index) && view.is_open(index);
+        let has_room = |index| {
+            let bears = view.bears(index);
+            let has_room = bears.is_some_and(|(load, weight)| has_room(share, load, weight));
+            has_room && is_open(index)
+        };
+        let home = self.ring.nearest(key, |_| true)?;
+        if has_room(home) {
+            return Some(home);
+        }
+        // Where what is in flight changed meanwhile there may be no room for a moment.
+        let with_room = self.ring.nearest(key, has_room);
+        with_room.or_else(|| self.ring.nearest(key, is_open))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use buttress::breaker;
 use buttress::core::verdict::{Action, By, Verdict};
-use buttress::route::{self, Change};
+use buttress::route::{self, Change, split};
 use buttress::telemetry::audit::{self, Audit, Kind, Record};
 use serde_json::json;
 
@@ -104,6 +104,13 @@ pub(crate) fn of_endpoint(event: &route::Event) -> Option<Record> {
         &event.verdict,
         (from.as_str(), to.as_str()),
     ))
+}
+
+/// The record of a change of a canary's share.
+pub(crate) fn of_split(event: &split::Event) -> Record {
+    let subject = format!("split {}", event.split);
+    let shares = (event.from.to_string(), event.to.to_string());
+    of_verdict(subject, &event.verdict, (&shares.0, &shares.1))
 }
 
 /// What was missed between two events.

@@ -45,7 +45,7 @@ struct Way<S> {
 type Refused = <Latency<Refuse> as Service<Request<RequestBody>>>::Future;
 
 /// The body of any answer: what is inside is timed.
-type Timed<B> = latency::ResponseBody<B, Infallible>;
+pub(crate) type Timed<B> = latency::ResponseBody<B, Infallible>;
 
 impl<S> Dispatch<S> {
     /// One service for each route, in the order of the configuration, and whether its clients are not told what its

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use buttress::core::events::{Received, Subscription};
 use buttress::core::metric::{Collect, Family, Kind, Value};
+use buttress::core::verdict::Action;
+use buttress::route::split;
 use buttress::telemetry::audit::{Audit, Record};
 use tokio::task::JoinSet;
 
 use crate::audit;
 use crate::rooms::Rooms;
 
-/// Listens to every breaker and pool from when it is made until it is dropped.
+/// Listens to every breaker, split and pool from when it is made until it is dropped.
 #[derive(Debug)]
 pub struct Journal {
     // Dropping the set ends the listeners.
@@ -48,6 +50,28 @@ impl Journal {
                 }
                 last.set(format!("breaker {}: {verdict}", event.name));
                 audit::of_breaker(event)
+            }));
+        }
+        let splits = rooms.routes.iter().filter_map(|route| route.split.as_ref());
+        for split in splits {
+            let (events, last) = (split.handle.subscribe(), last.clone());
+            let route = split.handle.snapshot().split;
+            let recorder = Recorder::new(audit, format!("split {route}"), &dropped);
+            listeners.spawn(listen(events, recorder, move |event: &split::Event| {
+                let split::Event {
+                    split,
+                    from,
+                    to,
+                    verdict,
+                    ..
+                } = event;
+                if verdict.action == Action::RolledBack {
+                    tracing::warn!(%split, from, to, %verdict, "canary rolled back");
+                } else {
+                    tracing::info!(%split, from, to, %verdict, "canary's share changed");
+                }
+                last.set(format!("split {split}: {verdict}"));
+                Some(audit::of_split(event))
             }));
         }
         for pool in rooms.pools.iter() {

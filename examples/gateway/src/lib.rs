@@ -24,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod dispatch;
+pub mod fork;
 pub mod gateway;
 pub mod headers;
 pub mod ingress;

@@ -66,6 +66,7 @@ pub fn service(shown: Shown<'_>, bound: SocketAddr) -> Result<AdminService, Conf
         .health(health)
         .status("routes", section(|rooms| status::routes(&rooms.latency)))
         .status("breakers", section(status::breakers))
+        .status("splits", section(status::splits))
         .status("pools", section(status::pools))
         .status("correlation", section(status::correlation));
     if !changes {
@@ -86,6 +87,9 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
         if let Some(mirror) = &route.mirror {
             metrics.register(Arc::new(mirror.clone()));
         }
+        if let Some(split) = &route.split {
+            metrics.register(Arc::new(split.handle.clone()));
+        }
     }
     for pool in rooms.pools.iter() {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
@@ -96,12 +100,12 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
 }
 
 /// One component per pool, by what its endpoints have shown, and one per route, by what its breaker
-/// says: the gateway is as well as the worst of them, shadows aside.
+/// says: the gateway is as well as the worst of them, what is spare aside.
 fn health(rooms: &Rooms, readiness: &Readiness) -> Result<HealthHandle, ConfigError> {
     let health = Health::new().readiness(readiness.clone());
     let health = rooms.pools.iter().fold(health, |health, pool| {
         let (name, finding) = (format!("pool {}", pool.name), of_pool(pool.clone()));
-        if pool.shadow {
+        if pool.spare {
             health.optional(name, finding)
         } else {
             health.critical(name, finding)

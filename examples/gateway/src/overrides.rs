@@ -1,4 +1,4 @@
-//! Breakers and endpoints, taken in hand while the gateway runs.
+//! Breakers, canaries and endpoints, taken in hand while the gateway runs.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use buttress::admin::{Admin, Change};
 use buttress::breaker::BreakerHandle;
 use buttress::core::circuit::State;
 use buttress::core::verdict::By;
+use buttress::route::split::{SplitHandle, Stage};
 
 use crate::rooms::{PoolView, Rooms};
 
@@ -36,8 +37,8 @@ impl Told {
     ];
 }
 
-/// Lets `admin` change each breaker, as `breaker.ROUTE`, and each endpoint, as `endpoint.POOL.ENDPOINT`. Whoever
-/// does so, and why, stands in the verdict, and so in the log and in the audit record.
+/// Lets `admin` change each breaker, as `breaker.ROUTE`, each canary's share, as `split.ROUTE`, and each endpoint, as
+/// `endpoint.POOL.ENDPOINT`. Whoever does so, and why, stands in the verdict, and so in the log and in the audit record.
 pub fn offered_by(rooms: &Rooms, admin: Admin) -> Admin {
     let admin = rooms.routes.iter().fold(admin, |admin, route| {
         let (read, write) = (route.breaker.clone(), route.breaker.clone());
@@ -45,6 +46,15 @@ pub fn offered_by(rooms: &Rooms, admin: Admin) -> Admin {
             format!("breaker.{}", route.name),
             move || read.snapshot().state.as_str().to_owned(),
             move |change| set_breaker(&write, change),
+        )
+    });
+    let splits = rooms.routes.iter().filter_map(|route| route.split.as_ref());
+    let admin = splits.fold(admin, |admin, split| {
+        let (read, write) = (split.handle.clone(), split.handle.clone());
+        admin.setting(
+            format!("split.{}", read.snapshot().split),
+            move || share(&read),
+            move |change| set_split(&write, change),
         )
     });
     let pools = rooms.pools.iter();
@@ -73,6 +83,41 @@ fn set_breaker(breaker: &BreakerHandle, change: &Change) -> Result<(), String> {
     };
     let set = breaker.on_behalf_of(by(change)).transition_to(to);
     set.map(|_changed| ()).map_err(|error| error.to_string())
+}
+
+/// What a canary can be told, beside a share.
+const CANARY: [&str; 3] = ["advance", "rolled_back", "restart"];
+
+fn share(split: &SplitHandle) -> String {
+    let now = split.snapshot();
+    match now.stage {
+        Stage::RolledBack => now.stage.as_str().to_owned(),
+        _ => now.share.to_string(),
+    }
+}
+
+fn set_split(split: &SplitHandle, change: &Change) -> Result<(), String> {
+    let split = split.on_behalf_of(by(change));
+    let changed = match change.value.as_str() {
+        "advance" => split.advance(),
+        "rolled_back" => split.roll_back(),
+        "restart" => split.restart(),
+        share => match share.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => split.set_share(share),
+            _ => {
+                return Err(format!(
+                    "{}, nor a share from 0 to 1",
+                    unknown(change, CANARY)
+                ));
+            }
+        },
+    };
+    // To be told what one is already is no mistake; to go on from the last step is.
+    if changed || change.value != "advance" {
+        Ok(())
+    } else {
+        Err("there is no step to go on to; write restart, or a share from 0 to 1".to_owned())
+    }
 }
 
 fn set_endpoint(pool: &dyn PoolView, id: &str, change: &Change) -> Result<(), String> {

@@ -12,6 +12,7 @@ use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
 use buttress::route::failover::FailoverHandle;
 use buttress::route::mirror::MirrorHandle;
+use buttress::route::split::SplitHandle;
 use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
 use crate::overrides::Told;
@@ -39,6 +40,17 @@ pub struct RouteRoom {
     pub breaker: BreakerHandle,
     /// What becomes of copies of its requests, if there are any.
     pub mirror: Option<MirrorHandle>,
+    /// Which share of its requests goes to a canary, if it has one.
+    pub split: Option<RouteSplit>,
+}
+
+/// A route's canary.
+#[derive(Clone, Debug)]
+pub struct RouteSplit {
+    /// The pool that is the canary.
+    pub canary: Arc<str>,
+    /// How far its rollout is, and a hand on it.
+    pub handle: SplitHandle,
 }
 
 /// One pool.
@@ -46,8 +58,8 @@ pub struct RouteRoom {
 pub struct PoolRoom {
     /// The pool's name.
     pub name: Arc<str>,
-    /// No route leads to it, and copies do: no client's answer depends on it.
-    pub shadow: bool,
+    /// No route leads to it of itself, only copies do or a canary's share: a gateway without it serves as well.
+    pub spare: bool,
     /// The pool.
     pub router: Arc<dyn PoolView>,
     /// What is sent again to another of its endpoints.

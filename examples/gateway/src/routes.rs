@@ -87,6 +87,7 @@ mod tests {
             pool: 0,
             breaker: RouteBreaker::DEFAULT,
             mirror: None,
+            split: None,
         };
         Routes::new(&table.iter().map(route).collect::<Vec<_>>())
     }

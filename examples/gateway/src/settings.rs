@@ -8,12 +8,12 @@ use buttress::core::config::ConfigError;
 use buttress::correlation;
 use buttress::route::check::{Checks, HttpCheck};
 use buttress::route::load::EXPIRY;
-use buttress::route::{self, Affinity, Policy, Rules, failover, mirror};
+use buttress::route::{self, Affinity, Policy, Rules, failover, mirror, split};
 
 use crate::body::RequestBody;
 use crate::config::{
     Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolFailover, PoolHealth, PoolPick,
-    Route, RouteBreaker, RouteMirror, Trust,
+    Route, RouteBreaker, RouteMirror, RouteSplit, Trust,
 };
 use crate::networks::FromWithin;
 
@@ -150,6 +150,24 @@ pub fn mirror(route: &Route) -> mirror::Config {
             .share(share)
             .max_in_flight(max_in_flight)
             .timeout(timeout),
+    }
+}
+
+/// How a canary is let in where nothing is said.
+pub fn split_by_default() -> split::Config {
+    split::Config::default()
+}
+
+/// Which share of the requests of the route `name` goes to its canary.
+pub fn split(name: &str, split: &RouteSplit) -> split::Config {
+    let config = split::Config::new(name)
+        .steps(split.steps.iter().copied())
+        .hold(split.step_for)
+        .min_calls(split.min_calls)
+        .window(split.window);
+    match &split.key {
+        Some(key) => config.affinity(affinity(key)),
+        None => config,
     }
 }
 

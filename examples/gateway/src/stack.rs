@@ -10,6 +10,7 @@
 //!   Latency        what the client sees, to the end of the body
 //!   Breaker        the pool as a whole
 //!   Mirror         copies of some requests to another pool, if the route's file says so
+//!   Split          some requests to a canary, if the route has one
 //!   Failover       another endpoint where one failed, if the pool's file says so
 //!   HealthRouter   one endpoint of it
 //!     TracePropagate a span of its own for the attempt, and its headers (likewise)
@@ -20,9 +21,11 @@
 //! belongs to its route. What is not
 //! configured is not in the stack: a request does not carry the room for spans nobody records.
 
+mod route;
+
 use std::sync::Arc;
 
-use buttress::breaker::{Breaker, BreakerService};
+use buttress::breaker::BreakerService;
 use buttress::core::classify::HttpStatus;
 use buttress::core::clock::Clock;
 use buttress::core::config::ConfigError;
@@ -30,9 +33,10 @@ use buttress::core::protocol::Http;
 use buttress::core::rng::Rng;
 use buttress::core::spawn::Spawn;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Hosts};
-use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
+use buttress::latency::{self, Latency, LatencyHandle};
 use buttress::route::failover::{Failover, FailoverLayer};
-use buttress::route::mirror::{Mirror, MirrorLayer};
+use buttress::route::mirror::Mirror;
+use buttress::route::split::Split;
 use buttress::route::{ByCopies, HealthRouter};
 use buttress::telemetry::LogHandle;
 use buttress::telemetry::access::{AccessLog, AccessLogLayer};
@@ -46,6 +50,7 @@ use tower_layer::Layer;
 use crate::checks::Client;
 use crate::config::{Config, Endpoint as PoolEndpoint, HostPolicy, Pool, Route};
 use crate::dispatch::Dispatch;
+use crate::fork::Fork;
 use crate::ingress::Ingress;
 use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom};
@@ -59,7 +64,9 @@ use crate::upstream::{Origin, OriginConfig};
 type PoolStack<O> = Failover<HealthRouter<O, HttpStatus, ByCopies>>;
 /// What serves one route, over clients `O` of its endpoints. What they send is the request that came in,
 /// which carries its ID: there is nothing to propagate to.
-type RouteStack<O> = Latency<BreakerService<Mirror<PoolStack<O>, PoolStack<O>>, Http>, Http>;
+type RouteStack<O> = Fork<Guarded<PoolStack<O>, O>, Guarded<Split<PoolStack<O>>, O>>;
+/// The same, over `P`: one pool, or two.
+type Guarded<P, O> = Latency<BreakerService<Mirror<P, PoolStack<O>>, Http>, Http>;
 /// The stack where spans or access lines are configured.
 pub type Observed = Ingress<
     Correlation<ServerSpan<AccessLog<Dispatch<Named<RouteStack<TracePropagate<Origin>>>>>>>,
@@ -176,8 +183,14 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
 
 /// Of each route, whether what its endpoints report of their load is for the gateway alone.
 fn hides_load(config: &Config) -> impl Iterator<Item = bool> {
-    let pool = |route: &Route| config.pools.get(route.pool);
-    (config.routes.iter()).map(move |route| pool(route).is_some_and(|it| it.reported_load))
+    let hides = |pool: usize| config.pools.get(pool).is_some_and(|it| it.reported_load);
+    (config.routes.iter()).map(move |route| {
+        hides(route.pool)
+            || route
+                .split
+                .as_ref()
+                .is_some_and(|split| hides(split.canary))
+    })
 }
 
 /// A span for each attempt, which says where it went.
@@ -188,10 +201,12 @@ fn traced(origin: Origin, pool: &Pool, endpoint: &PoolEndpoint) -> TracePropagat
         .layer(origin)
 }
 
-/// Whether no route leads to the pool of this index, and copies do.
-fn is_shadow(routes: &[Route], pool: usize) -> bool {
+/// Whether no route leads to the pool of this index of itself, and copies or a canary's share do.
+fn is_spare(routes: &[Route], pool: usize) -> bool {
     let copied = |route: &Route| route.mirror.is_some_and(|mirror| mirror.pool == pool);
-    routes.iter().any(copied) && routes.iter().all(|route| route.pool != pool)
+    let canary = |route: &Route| route.split.as_ref().is_some_and(|it| it.canary == pool);
+    routes.iter().any(|route| copied(route) || canary(route))
+        && routes.iter().all(|route| route.pool != pool)
 }
 
 /// What all pools and routes are built from.
@@ -247,9 +262,9 @@ impl Build {
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
         let (stacks, mut pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
         for (index, pool) in pools.iter_mut().enumerate() {
-            pool.shadow = is_shadow(&config.routes, index);
+            pool.spare = is_spare(&config.routes, index);
         }
-        let routes = config.routes.iter().map(|route| self.route(route, &stacks));
+        let routes = (config.routes.iter()).map(|route| self.route(route, &config.pools, &stacks));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         let (services, routes) = routes.into_iter().unzip();
         Ok(Stacks {
@@ -297,7 +312,7 @@ impl Build {
         let name = pool.name.as_str().into();
         let room = PoolRoom {
             name,
-            shadow: false,
+            spare: false,
             router: Arc::new(router.handle()),
             failover: failover.handle(),
             times: times.into(),
@@ -313,36 +328,6 @@ impl Build {
             .path_and_query("/");
         uri.build().is_ok_and(|uri| self.told.contain(&uri))
     }
-
-    fn route<O>(
-        &self,
-        route: &Route,
-        pools: &[PoolStack<O>],
-    ) -> Result<(RouteStack<O>, RouteRoom), ConfigError> {
-        let pool = pools.get(route.pool);
-        let pool = pool.ok_or_else(|| ConfigError::new("route.pool", "there is no such pool"))?;
-        let config = settings::breaker(&route.breaker)
-            .explained(self.observed)
-            .clock(self.clock.clone())
-            .rng(self.rng.clone());
-        let breaker = Breaker::new(route.name.as_str(), config)?;
-        let shadow = route.mirror.and_then(|mirror| pools.get(mirror.pool));
-        let mirror = settings::mirror(route)
-            .clock(self.clock.clone())
-            .rng(self.rng.clone());
-        // Without one nothing is copied, and that is all it costs to ask.
-        let mirror = MirrorLayer::new(mirror, shadow.unwrap_or(pool).clone(), self.spawn.clone())?;
-        let guarded = breaker.layer().layer(mirror.layer(pool.clone()));
-        let timed = LatencyLayer::new(self.latency.clone())
-            .route(&route.name)
-            .layer(guarded);
-        let room = RouteRoom {
-            name: Arc::clone(breaker.name()),
-            breaker: breaker.handle(),
-            mirror: shadow.map(|_| mirror.handle()),
-        };
-        Ok((timed, room))
-    }
 }
 
 #[cfg(test)]
@@ -350,19 +335,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_pool_that_copies_alone_lead_to_is_a_shadow() {
+    async fn a_pool_that_only_copies_or_canaries_lead_to_is_spare() {
         let pool = |name| format!("[[pool]]\nname = \"{name}\"\nendpoints = [\"127.0.0.1:1\"]\n");
         let config = format!(
-            "{}{}{}[[route]]\nname = \"r\"\npool = \"a\"\nmirror = {{ pool = \"b\" }}\n\
-             [[route]]\nname = \"s\"\npath_prefix = \"/s\"\npool = \"c\"\nmirror = {{ pool = \"a\" }}\n",
+            "{}{}{}{}[[route]]\nname = \"r\"\npool = \"a\"\nmirror = {{ pool = \"b\" }}\n\
+             [[route]]\nname = \"s\"\npath_prefix = \"/s\"\npool = \"c\"\nmirror = {{ pool = \"a\" }}\n\
+             split = {{ canary = \"d\" }}\n",
             pool("a"),
             pool("b"),
-            pool("c")
+            pool("c"),
+            pool("d")
         );
         let config = Config::parse("test.toml", &config).unwrap();
         let (_, rooms) = build(&config, Seams::default()).unwrap();
-        let shadows: Vec<_> = rooms.pools.iter().map(|pool| pool.shadow).collect();
-        assert_eq!(shadows, [false, true, false]);
+        let spare: Vec<_> = rooms.pools.iter().map(|pool| pool.spare).collect();
+        assert_eq!(spare, [false, true, false, true]);
         assert!(rooms.routes.iter().all(|route| route.mirror.is_some()));
     }
 }

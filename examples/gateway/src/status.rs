@@ -7,10 +7,11 @@ use buttress::core::clock::Instant;
 use buttress::core::verdict::Action;
 use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
 use buttress::route::failover::FailoverSnapshot;
+use buttress::route::split::{ArmSnapshot, Stage};
 use buttress::route::{Change, EndpointSnapshot, Judged, LevelSnapshot};
 use serde_json::{Value, json};
 
-use crate::rooms::{PoolRoom, Rooms};
+use crate::rooms::{PoolRoom, Rooms, RouteSplit};
 
 /// The routes: their percentiles by window, and what is under way.
 pub fn routes(latency: &LatencyHandle) -> Value {
@@ -24,6 +25,12 @@ pub fn breakers(rooms: &Rooms) -> Value {
         .iter()
         .map(|route| breaker(&route.breaker))
         .collect()
+}
+
+/// The canaries: how far each is let in, how it does beside the stable pool, and why it is where it is.
+pub fn splits(rooms: &Rooms) -> Value {
+    let splits = rooms.routes.iter().filter_map(|route| route.split.as_ref());
+    splits.map(split).collect()
 }
 
 /// The pools: every endpoint with its state, its evidence and its last verdict.
@@ -99,6 +106,37 @@ fn breaker(handle: &BreakerHandle) -> Value {
         "stale": now.stale,
         "rejected": now.rejected,
         "verdict": now.verdict.map(|verdict| verdict.to_string()),
+    })
+}
+
+fn split(split: &RouteSplit) -> Value {
+    let now = split.handle.snapshot();
+    let step = match now.stage {
+        // As people count.
+        Stage::Step(index) => json!(index + 1),
+        _ => Value::Null,
+    };
+    json!({
+        "route": &*now.split,
+        "canary": &*split.canary,
+        "stage": now.stage.as_str(),
+        "step": step,
+        "share": now.share,
+        "for_seconds": now.at.saturating_since(now.since).as_secs_f64(),
+        "stable_calls": arm(&now.stable),
+        "canary_calls": arm(&now.canary),
+        "verdict": now.last_verdict.map(|verdict| verdict.to_string()),
+    })
+}
+
+fn arm(arm: &ArmSnapshot) -> Value {
+    let [success, failure, other] = arm.totals;
+    json!({
+        "recent": arm.calls,
+        "recent_failures": arm.failures,
+        "success": success,
+        "failure": failure,
+        "other": other,
     })
 }
 

@@ -386,12 +386,50 @@ fn a_route_leads_somewhere_and_differs_from_the_others() {
             "route.s.mirror.pool",
             "no pool \"q\"",
         ),
+        (
+            "name = \"s\"\npool = \"p\"\nsplit = { steps = [1.0] }",
+            11,
+            "route.s.split.canary",
+            "needs a pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nsplit = { canary = \"p\" }",
+            11,
+            "route.s.split.canary",
+            "another pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\n[route.split]\ncanary = \"q\"",
+            12,
+            "route.s.split.canary",
+            "no pool \"q\"",
+        ),
     ];
     for (text, line, key, word) in table {
         let text = format!("{POOL}{ROUTE}path_prefix = \"/r\"\n[[route]]\n{text}\n");
         let (at, of, message) = problem(&text);
         assert_eq!((at, of.as_str()), (Some(line), key), "{text}: {message}");
         assert!(message.contains(word), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_split_that_makes_no_sense_is_refused_by_its_key() {
+    let second = POOL.replace("\"p\"", "\"q\"");
+    for (keys, key, word) in [
+        ("steps = [0.5, 0.1]", "steps", "rise"),
+        ("steps = []", "steps", "shares"),
+        ("steps = [1.5]", "steps", "shares"),
+        ("key = \"session\"", "key", "cookie:NAME"),
+        ("step_for = \"soon\"", "step_for", "duration"),
+        ("min_calls = 0", "min_calls", "count"),
+        ("window = \"5ms\"", "window", "1s or more"),
+        ("until = 3", "until", "unknown field"),
+    ] {
+        let text = format!("{POOL}{second}{ROUTE}[route.split]\ncanary = \"q\"\n{keys}\n");
+        let (line, of, message) = problem(&text);
+        assert!(of.ends_with(&format!("split.{key}")), "{of}: {message}");
+        assert!(line.is_some() && message.contains(word), "{of}: {message}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 use buttress_core::events::Subscription;
-use buttress_core::verdict::Verdict;
+use buttress_core::verdict::{By, Verdict};
 
 use super::arms::Arm;
 use super::config::Config;
@@ -17,6 +17,7 @@ use super::shared::Shared;
 #[derive(Clone, Debug)]
 pub struct SplitHandle {
     shared: Arc<Shared>,
+    by: Option<Arc<By>>,
 }
 
 /// The canary's share has changed.
@@ -71,7 +72,16 @@ pub struct ArmSnapshot {
 
 impl SplitHandle {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, by: None }
+    }
+
+    /// A handle whose verdicts say of every change by hand that `by` made it, and why.
+    #[must_use]
+    pub fn on_behalf_of(&self, by: By) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            by: Some(Arc::new(by)),
+        }
     }
 
     /// How far the rollout is.
@@ -112,24 +122,28 @@ impl SplitHandle {
 
     /// Goes on to the next step, whatever this one has shown. `false` if there is none, or the canary is rolled back.
     pub fn advance(&self) -> bool {
-        self.shared.by_hand(Rollout::next)
+        self.by_hand(Rollout::next)
     }
 
     /// Gives the canary this share of the requests, at most all of them, until somebody goes on by hand. It is rolled
     /// back all the same where it does worse. `false` if that changes nothing.
     pub fn set_share(&self, share: f64) -> bool {
         let share = if share > 0.0 { share.min(1.0) } else { 0.0 };
-        self.shared.by_hand(|_, _| Some(Stage::ByHand(share)))
+        self.by_hand(|_, _| Some(Stage::ByHand(share)))
     }
 
     /// Sends nothing more to the canary. `false` if nothing was sent.
     pub fn roll_back(&self) -> bool {
-        self.shared.by_hand(|_, _| Some(Stage::RolledBack))
+        self.by_hand(|_, _| Some(Stage::RolledBack))
     }
 
     /// Begins with the first step. `false` if that is where the rollout is.
     pub fn restart(&self) -> bool {
-        self.shared.by_hand(|_, _| Some(Stage::Step(0)))
+        self.by_hand(|_, _| Some(Stage::Step(0)))
+    }
+
+    fn by_hand(&self, stage: impl FnOnce(&Rollout, &Config) -> Option<Stage>) -> bool {
+        self.shared.by_hand(stage, self.by.clone())
     }
 
     /// Replaces the configuration. The rollout stays in its step; name, clock and generator stay as they were.

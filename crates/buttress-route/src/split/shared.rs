@@ -10,7 +10,7 @@ use buttress_core::config::ConfigError;
 use buttress_core::events::Events;
 use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
-use buttress_core::verdict::{Action, Verdict};
+use buttress_core::verdict::{Action, By, Verdict};
 
 use super::arms::{Arm, Arms};
 use super::config::Config;
@@ -190,12 +190,16 @@ impl Shared {
     }
 
     /// Somebody says where the rollout goes; `None` leaves it where it is.
-    pub(super) fn by_hand(&self, stage: impl FnOnce(&Rollout, &Config) -> Option<Stage>) -> bool {
+    pub(super) fn by_hand(
+        &self,
+        stage: impl FnOnce(&Rollout, &Config) -> Option<Stage>,
+        by: Option<Arc<By>>,
+    ) -> bool {
         let config = self.config();
         let inner = self.lock();
         let stage = stage(&inner.rollout, &config).filter(|it| *it != inner.rollout.stage);
         let Some(stage) = stage else { return false };
-        let verdict = Verdict::new("by_hand", Action::Forced);
+        let verdict = Verdict::new("by_hand", Action::Forced).by(by);
         self.enter(inner, &config, stage, verdict, self.clock.now());
         true
     }

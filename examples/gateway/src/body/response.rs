@@ -19,7 +19,9 @@ pub struct ResponseBody {
     source: Source,
 }
 
-#[derive(Debug)]
+/// A body on the heap, with all that layers have put round it.
+type Layered = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
+
 enum Source {
     Own(Option<Bytes>),
     Upstream {
@@ -27,6 +29,17 @@ enum Source {
         idle: Duration,
         timer: IdleTimer,
     },
+    Layered(Layered),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own(_) => "Own",
+            Self::Upstream { .. } => "Upstream",
+            Self::Layered(_) => "Layered",
+        })
+    }
 }
 
 impl ResponseBody {
@@ -46,6 +59,15 @@ impl ResponseBody {
                 idle,
                 timer,
             },
+        }
+    }
+
+    /// What other layers than most requests pass have made of a body: one of the same type as all others.
+    pub(crate) fn layered(
+        body: impl Body<Data = Bytes, Error = BodyError> + Send + 'static,
+    ) -> Self {
+        Self {
+            source: Source::Layered(Box::pin(body)),
         }
     }
 }
@@ -73,6 +95,7 @@ impl Body for ResponseBody {
                 idle,
                 timer,
             } => (incoming, idle, timer),
+            Source::Layered(body) => return body.as_mut().poll_frame(cx),
         };
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
@@ -90,6 +113,7 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
             Source::Upstream { incoming, .. } => incoming.is_end_stream(),
+            Source::Layered(body) => body.is_end_stream(),
         }
     }
 
@@ -99,6 +123,7 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Upstream { incoming, .. } => incoming.size_hint(),
+            Source::Layered(body) => body.size_hint(),
         }
     }
 }

@@ -190,6 +190,7 @@ pub(super) struct Route {
     pub(super) pool: Text,
     pub(super) breaker: Breaker,
     pub(super) mirror: Option<Spanned<Mirror>>,
+    pub(super) split: Option<Spanned<Split>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +200,17 @@ pub(super) struct Mirror {
     pub(super) share: Real,
     pub(super) max_in_flight: Number,
     pub(super) timeout: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Split {
+    pub(super) canary: Text,
+    pub(super) key: Text,
+    pub(super) steps: Option<Spanned<Vec<f64>>>,
+    pub(super) step_for: Text,
+    pub(super) min_calls: Number,
+    pub(super) window: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::PoolAffinity;
+
 /// `[[route]]`: which requests go to which pool, and the breaker that guards them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
@@ -18,6 +20,25 @@ pub struct Route {
     pub breaker: RouteBreaker,
     /// Where copies of some requests go, if anywhere.
     pub mirror: Option<RouteMirror>,
+    /// Which share of its requests goes to another pool, if any does.
+    pub split: Option<RouteSplit>,
+}
+
+/// A canary: a pool that takes a share of a route's requests, more of them by and by, and none if it does worse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteSplit {
+    /// Index into [`pools`](super::Config::pools); not the route's own.
+    pub canary: usize,
+    /// What ties a request to one of the two; without it chance decides.
+    pub key: Option<PoolAffinity>,
+    /// The canary's share in each step: above 0, at most 1, rising.
+    pub steps: Vec<f64>,
+    /// A step lasts at least as long,
+    pub step_for: Duration,
+    /// and until so many of its calls to the canary have ended.
+    pub min_calls: u64,
+    /// Both pools are held against each other over this time.
+    pub window: Duration,
 }
 
 /// Where copies of a route's requests go, whose answers are thrown away.

@@ -4,6 +4,7 @@ mod checks;
 mod observed;
 mod pools;
 mod routes;
+mod split;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;

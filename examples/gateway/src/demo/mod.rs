@@ -141,5 +141,6 @@ fn route() -> Route {
         pool: 0,
         breaker: RouteBreaker::DEFAULT,
         mirror: None,
+        split: None,
     }
 }

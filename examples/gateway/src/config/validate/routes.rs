@@ -5,7 +5,7 @@ use serde_spanned::Spanned;
 
 use super::super::report::Report;
 use super::super::{FailureRate, Route, RouteBreaker, RouteMirror, raw};
-use super::{count, duration, named, ratio};
+use super::{count, duration, named, ratio, split};
 use crate::settings;
 use crate::target;
 
@@ -82,7 +82,7 @@ fn route(
     let raw = raw.get_ref();
     let (name, key) = named("route", index, raw.name.as_ref(), place.clone(), report);
     let pool = if let Some(written) = &raw.pool {
-        pool_index(written, pools, &key, report)
+        pool_index(written, pools, &format!("{key}.pool"), report)
     } else {
         let message = "a route needs a pool; add pool = \"…\"";
         report.add(place, &format!("{key}.pool"), message);
@@ -98,6 +98,10 @@ fn route(
             .mirror
             .as_ref()
             .map(|written| mirror(written, raw, pools, &key, report)),
+        split: raw
+            .split
+            .as_ref()
+            .map(|written| split::check(written, raw, pools, &key, report)),
     }
 }
 
@@ -109,24 +113,18 @@ fn mirror(
     report: &mut Report<'_>,
 ) -> RouteMirror {
     let (key, raw) = (format!("{key}.mirror"), written.get_ref());
-    let same = |pool: &&Spanned<String>| {
-        route
-            .pool
-            .as_ref()
-            .is_some_and(|own| own.get_ref() == pool.get_ref())
-    };
     let pool = match &raw.pool {
         None => {
             let message = "a mirror needs a pool; add pool = \"…\"";
             report.add(written.span(), &format!("{key}.pool"), message);
             0
         }
-        Some(pool) if same(&pool) => {
+        Some(pool) if is_own(pool, route) => {
             let message = "copies would go where the requests go; name another pool";
             report.add(pool.span(), &format!("{key}.pool"), message);
             0
         }
-        Some(pool) => pool_index(pool, pools, &key, report),
+        Some(pool) => pool_index(pool, pools, &format!("{key}.pool"), report),
     };
     let defaults = mirror::Config::default();
     let most = count(
@@ -144,7 +142,13 @@ fn mirror(
     }
 }
 
-fn pool_index(
+/// Whether that is the name of the route's own pool.
+pub(super) fn is_own(pool: &Spanned<String>, route: &raw::Route) -> bool {
+    let own = route.pool.as_ref();
+    own.is_some_and(|own| own.get_ref() == pool.get_ref())
+}
+
+pub(super) fn pool_index(
     written: &Spanned<String>,
     pools: &[Spanned<raw::Pool>],
     key: &str,
@@ -170,7 +174,7 @@ fn pool_index(
             "there is no pool \"{}\"; there are: {known}",
             written.get_ref()
         );
-        report.add(written.span(), &format!("{key}.pool"), message);
+        report.add(written.span(), key, message);
         0
     })
 }

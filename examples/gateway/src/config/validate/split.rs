@@ -1,0 +1,76 @@
+//! `[route.split]`: a canary that is another pool, and steps that rise.
+
+use serde_spanned::Spanned;
+
+use super::super::report::Report;
+use super::super::{RouteSplit, raw, values};
+use super::routes::{is_own, pool_index};
+use super::{count, duration};
+use crate::settings;
+
+pub(super) fn check(
+    written: &Spanned<raw::Split>,
+    route: &raw::Route,
+    pools: &[Spanned<raw::Pool>],
+    route_key: &str,
+    report: &mut Report<'_>,
+) -> RouteSplit {
+    let (raw, before) = (written.get_ref(), report.len());
+    let key = |what: &str| format!("{route_key}.split.{what}");
+    let default = settings::split_by_default();
+    let split = RouteSplit {
+        canary: canary(written, route, pools, &key("canary"), report),
+        key: tie(raw.key.as_ref(), &key("key"), report),
+        steps: raw
+            .steps
+            .as_ref()
+            .map_or(default.steps, |steps| steps.get_ref().clone()),
+        step_for: duration(raw.step_for.as_ref(), &key("step_for"), report).unwrap_or(default.hold),
+        min_calls: count(raw.min_calls.as_ref(), &key("min_calls"), report)
+            .map_or(default.min_calls, |calls| calls.get().into()),
+        window: duration(raw.window.as_ref(), &key("window"), report).unwrap_or(default.window),
+    };
+    // What is wrong already is not told twice.
+    let refused = settings::split("route", &split).validate().err();
+    if let Some(refused) = refused.filter(|_| report.len() == before) {
+        let steps = raw.steps.as_ref().map(Spanned::span);
+        let place = steps
+            .filter(|_| refused.field() == "steps")
+            .unwrap_or(written.span());
+        report.add(place, &key(refused.field()), refused.problem());
+    }
+    split
+}
+
+fn canary(
+    written: &Spanned<raw::Split>,
+    route: &raw::Route,
+    pools: &[Spanned<raw::Pool>],
+    key: &str,
+    report: &mut Report<'_>,
+) -> usize {
+    match &written.get_ref().canary {
+        None => {
+            let message = "a split needs a pool for its canary; add canary = \"…\"";
+            report.add(written.span(), key, message);
+            0
+        }
+        Some(pool) if is_own(pool, route) => {
+            let message = "the canary would be the pool that it is held against; name another pool";
+            report.add(pool.span(), key, message);
+            0
+        }
+        Some(pool) => pool_index(pool, pools, key, report),
+    }
+}
+
+fn tie(
+    text: Option<&Spanned<String>>,
+    key: &str,
+    report: &mut Report<'_>,
+) -> Option<super::super::PoolAffinity> {
+    let text = text?;
+    values::affinity(text.get_ref())
+        .map_err(|message| report.add(text.span(), key, message))
+        .ok()
+}

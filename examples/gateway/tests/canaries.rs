@@ -1,0 +1,215 @@
+//! A route whose file says that a share of its requests goes to a canary; on real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use buttress::core::clock::ManualClock;
+use buttress_gateway::config::Config;
+use buttress_gateway::gateway::Gateway;
+use buttress_gateway::rooms::Rooms;
+use buttress_gateway::server::Drain;
+use buttress_gateway::stack::Seams;
+use serde_json::Value;
+use support::{Upstream, bounded, exchange};
+
+const BROKEN: &str =
+    "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// A gateway before a stable pool and a canary.
+struct Split {
+    address: SocketAddr,
+    admin: SocketAddr,
+    rooms: Rooms,
+    last: buttress_gateway::journal::LastVerdict,
+    time: ManualClock,
+}
+
+impl Split {
+    async fn between(stable: &Upstream, canary: &Upstream, split: &str) -> Self {
+        // Time stands still, and nobody is thrown out, so that only the split decides.
+        let patient = "probe_by_copies = false\nconsecutive_failures = 1000000";
+        let pool = |name: &str, upstream: &Upstream| {
+            let address = upstream.address;
+            format!(
+                "[[pool]]\nname = \"{name}\"\nendpoints = [\"{address}\"]\n[pool.health]\n{patient}\n"
+            )
+        };
+        let config = format!(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n{}{}\
+             [[route]]\nname = \"r\"\npool = \"v1\"\n[route.breaker]\nconsecutive_failures = 1000000\n\
+             [route.split]\ncanary = \"v2\"\n{split}\n",
+            pool("v1", stable),
+            pool("v2", canary),
+        );
+        let config = Config::parse("test.toml", &config).unwrap();
+        let time = ManualClock::new();
+        let seams = Seams {
+            clock: time.clock(),
+            ..Seams::default()
+        };
+        let gateway = Box::pin(Gateway::bind_with(&config, Drain::new(), seams));
+        let gateway = gateway.await.unwrap();
+        let split = Self {
+            address: gateway.address(),
+            admin: gateway.admin_address(),
+            rooms: gateway.rooms().clone(),
+            last: gateway.last_verdict(),
+            time,
+        };
+        tokio::spawn(gateway.run());
+        split
+    }
+
+    async fn ask(&self, user: usize) -> String {
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: a\r\ncookie: user={user}\r\nconnection: close\r\n\r\n"
+        );
+        Box::pin(exchange(self.address, request)).await
+    }
+
+    async fn put(&self, value: &str) -> String {
+        let request = format!(
+            "PUT /settings/split.r?value={value}&why=ticket+7 HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.admin
+        );
+        exchange(self.admin, request).await
+    }
+
+    async fn status(&self) -> Value {
+        let request = format!(
+            "GET /status HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.admin
+        );
+        let page = exchange(self.admin, request).await;
+        let (_, body) = page.split_once("\r\n\r\n").unwrap();
+        let status: Value = serde_json::from_str(body).unwrap();
+        status["splits"][0].clone()
+    }
+
+    fn share(&self) -> f64 {
+        let split = self.rooms.route("r").unwrap().split.as_ref();
+        split.unwrap().handle.snapshot().share
+    }
+}
+
+#[tokio::test]
+async fn users_stay_with_the_canary_they_were_given_while_its_share_rises() {
+    let (stable, canary) = (Upstream::well().await, Upstream::well().await);
+    let keys = "key = \"cookie:user\"\nsteps = [0.3, 0.7, 1.0]\nstep_for = \"1m\"\nmin_calls = 5";
+    let split = Split::between(&stable, &canary, keys).await;
+    let mut with_canary = Vec::new();
+    for share in [0.3, 0.7, 1.0] {
+        let mut now = Vec::new();
+        for user in 0..60 {
+            let before = canary.heads().len();
+            let answer = split.ask(user).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            if canary.heads().len() > before {
+                now.push(user);
+            }
+        }
+        assert!(with_canary.iter().all(|user| now.contains(user)));
+        let found = now.len() as f64 / 60.0;
+        assert!((found - share).abs() < 0.2, "{found} of {share}");
+        with_canary = now;
+        split.time.advance(Duration::from_secs(61));
+        // The next request sees that the step is over.
+        split.ask(0).await;
+    }
+    let status = split.status().await;
+    assert_eq!(status["canary"], "v2");
+    assert_eq!(
+        (&status["stage"], &status["step"]),
+        (&"step".into(), &3.into())
+    );
+    assert_eq!(status["canary_calls"]["failure"], 0);
+}
+
+#[tokio::test]
+async fn a_canary_that_fails_is_rolled_back_and_it_is_said_why() {
+    let (stable, canary) = (Upstream::well().await, Upstream::answering(BROKEN).await);
+    let split = Split::between(&stable, &canary, "steps = [0.5, 1.0]").await;
+    let mut harmed = 0;
+    bounded("the canary is rolled back", async {
+        while split.share() > 0.0 {
+            harmed += usize::from(split.ask(0).await.contains("500"));
+        }
+    })
+    .await;
+    assert!((5..60).contains(&harmed), "{harmed}");
+    let before = canary.heads().len();
+    for _ in 0..20 {
+        assert!(split.ask(0).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(canary.heads().len(), before, "nothing more goes there");
+    let status = split.status().await;
+    assert_eq!(status["stage"], "rolled_back");
+    let verdict = status["verdict"].as_str().unwrap();
+    assert!(verdict.contains("two_proportions"), "{verdict}");
+    bounded("the journal says so", async {
+        while !split.last.to_string().starts_with("split r: ") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_sets_the_share_rolls_back_and_begins_anew() {
+    let (stable, canary) = (Upstream::well().await, Upstream::well().await);
+    let split = Split::between(&stable, &canary, "steps = [0.1, 0.5]").await;
+    for (value, share) in [
+        ("0.25", 0.25),
+        ("advance", 0.5),
+        ("rolled_back", 0.0),
+        ("restart", 0.1),
+    ] {
+        let answer = split.put(value).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{value}: {answer}");
+        assert!((split.share() - share).abs() < 1e-9, "{value}");
+    }
+    let verdict = split.status().await["verdict"].as_str().unwrap().to_owned();
+    assert!(verdict.contains("ticket 7"), "{verdict}");
+    for refused in ["2", "half", "-0.1"] {
+        let answer = split.put(refused).await;
+        assert!(answer.starts_with("HTTP/1.1 422 "), "{refused}: {answer}");
+    }
+    split.put("0.5").await;
+    let answer = split.put("advance").await;
+    assert!(answer.contains("no step"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_long_answer_of_either_passes_whole_and_the_gateway_is_well_without_the_canary() {
+    const LONG: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
+                        5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    let (stable, canary) = (
+        Upstream::answering(LONG).await,
+        Upstream::answering(LONG).await,
+    );
+    let split = Split::between(&stable, &canary, "steps = [0.5]").await;
+    while stable.heads().is_empty() || canary.heads().is_empty() {
+        let answer = split.ask(0).await;
+        assert!(
+            answer.contains("hello") && answer.contains(" world"),
+            "{answer}"
+        );
+    }
+    bounded("nothing is in flight", async {
+        while split
+            .rooms
+            .latency
+            .snapshot()
+            .routes
+            .iter()
+            .any(|it| it.in_flight > 0)
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(split.rooms.pool("v2").unwrap().spare);
+}

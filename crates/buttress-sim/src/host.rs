@@ -65,8 +65,7 @@ impl Condition {
     }
 
     /// How long a good answer takes here, in units of a healthy host's time; `None` if there is none.
-    /// For whoever knows everything.
-    pub(crate) fn slowdown(&self) -> Option<f64> {
+    fn slowdown(&self) -> Option<f64> {
         match *self {
             Self::Working { slowdown, .. } => Some(slowdown),
             Self::FailingFast { .. } | Self::Limiting { .. } => Some(1.0),
@@ -75,7 +74,7 @@ impl Condition {
     }
 
     /// The share of requests that get no good answer.
-    pub(crate) fn failing(&self) -> f64 {
+    fn failing(&self) -> f64 {
         match *self {
             Self::Working { errors, .. } => errors,
             Self::FailingFast { share, .. } | Self::Limiting { share } => share,
@@ -180,6 +179,13 @@ impl<C> Host<C> {
         }
         self.busy -= 1;
         None
+    }
+
+    /// The share of requests that fail here, and how long one takes that does not, were nobody else here.
+    /// For whoever knows everything.
+    pub(crate) fn idle_cost(&self) -> (f64, f64) {
+        let slowdown = self.condition.slowdown().unwrap_or(f64::INFINITY);
+        (self.condition.failing(), slowdown / self.capacity)
     }
 
     /// How many rounds of work are ahead of whoever comes now: 0 while a worker is free.

@@ -16,6 +16,8 @@ pub struct Measure {
     scenario: Scenario,
     /// How long clients who came in the measured time waited, in microseconds.
     waits: Vec<u32>,
+    /// The same of those who came before the end of the fault.
+    waits_meanwhile: Vec<u32>,
     good: u64,
     late: Late,
     refused: u64,
@@ -43,6 +45,7 @@ impl Measure {
         Self {
             scenario: scenario.clone(),
             waits: Vec::new(),
+            waits_meanwhile: Vec::new(),
             good: 0,
             late: Late::default(),
             refused: 0,
@@ -84,8 +87,11 @@ impl Measure {
         if at < fault.from {
             return;
         }
-        self.waits
-            .push(u32::try_from(wait.as_micros()).unwrap_or(u32::MAX));
+        let micros = u32::try_from(wait.as_micros()).unwrap_or(u32::MAX);
+        self.waits.push(micros);
+        if at < fault.until {
+            self.waits_meanwhile.push(micros);
+        }
         self.good += u64::from(good);
         if at >= fault.from + Duration::from_secs(1) && at < fault.until {
             self.late.all += 1;
@@ -95,6 +101,7 @@ impl Measure {
 
     pub(crate) fn finish(mut self, ejections: u64) -> Self {
         self.waits.sort_unstable();
+        self.waits_meanwhile.sort_unstable();
         self.ejections = ejections;
         self
     }
@@ -112,15 +119,12 @@ impl Measure {
     /// The wait that a share `quantile` of the clients did not exceed, in milliseconds; whoever was
     /// not served waited until they were told.
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
-        let last = self.waits.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a count is between 0 and the count"
-        )]
-        let place = (self.waits.len() as f64 * quantile) as usize;
-        let micros = self.waits.get(place.min(last)).copied().unwrap_or_default();
-        f64::from(micros) / 1e3
+        quantile_ms(&self.waits, quantile)
+    }
+
+    /// The same of those who came while the fault lasted.
+    pub fn quantile_meanwhile_ms(&self, quantile: f64) -> f64 {
+        quantile_ms(&self.waits_meanwhile, quantile)
     }
 
     /// The mean of all waits, in milliseconds.
@@ -141,7 +145,8 @@ impl Measure {
         self.shares.recover().map(|it| it.as_secs_f64())
     }
 
-    /// The most that a host which is back got in any second, in units of its fair share.
+    /// The most that a host which is back got in any second, in units of its fair share; where none was
+    /// away, the most that chance gave any, in the middle of all.
     pub fn peak_over_fair(&self) -> Option<f64> {
         self.shares.peak_over_fair()
     }
@@ -181,6 +186,19 @@ impl Measure {
     pub fn faulty_share_by_second(&self) -> Vec<f64> {
         self.shares.faulty_share_by_second()
     }
+}
+
+/// Of waits in their order.
+fn quantile_ms(waits: &[u32], quantile: f64) -> f64 {
+    let last = waits.len().saturating_sub(1);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a count is between 0 and the count"
+    )]
+    let place = (waits.len() as f64 * quantile) as usize;
+    let micros = waits.get(place.min(last)).copied().unwrap_or_default();
+    f64::from(micros) / 1e3
 }
 
 fn share(part: u64, whole: u64) -> f64 {

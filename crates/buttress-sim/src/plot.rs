@@ -11,10 +11,10 @@ const LEFT: f64 = 56.0;
 const TOP: f64 = 34.0;
 const RIGHT: f64 = 170.0;
 const BOTTOM: f64 = 36.0;
-/// Colours that differ to every eye (Okabe and Ito 2008; two of Tol 2021).
-const COLOURS: [&str; 10] = [
+/// Colours that differ to every eye (Okabe and Ito 2008; three of Tol 2021).
+const COLOURS: [&str; 11] = [
     "#0072b2", "#56b4e9", "#332288", "#88ccee", "#999999", "#009e73", "#e69f00", "#cc79a7",
-    "#d55e00", "#000000",
+    "#d55e00", "#661100", "#000000",
 ];
 
 /// The picture of `scenario`: a line for each policy.

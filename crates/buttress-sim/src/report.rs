@@ -34,6 +34,10 @@ pub struct Row {
     pub p99_ms: f64,
     /// 999 in 1,000 waited no longer.
     pub p999_ms: f64,
+    /// Of those who came while the fault lasted, 99 in 100 waited no longer.
+    pub fault_p99_ms: f64,
+    /// Of those, 999 in 1,000 waited no longer.
+    pub fault_p999_ms: f64,
     /// Until the faulty hosts had less than a quarter of their share.
     pub divert_s: Option<f64>,
     /// Until they had nine tenths of it again.
@@ -66,6 +70,8 @@ impl Row {
             p50_ms: seen.quantile_ms(0.5),
             p99_ms: seen.quantile_ms(0.99),
             p999_ms: seen.quantile_ms(0.999),
+            fault_p99_ms: seen.quantile_meanwhile_ms(0.99),
+            fault_p999_ms: seen.quantile_meanwhile_ms(0.999),
             divert_s: seen.divert(),
             recover_s: seen.recover(),
             peak_over_fair: seen.peak_over_fair(),
@@ -79,7 +85,7 @@ impl Row {
 
     /// The names of the columns of [`Row::csv`].
     pub const CSV_HEAD: &'static str = "scenario,n,routers,load,policy,seed,success,late_success,p50_ms,p99_ms,\
-        p999_ms,divert_s,recover_s,peak_over_fair,wedged,ejections,amplification,copies,clients";
+        p999_ms,fault_p99_ms,fault_p999_ms,divert_s,recover_s,peak_over_fair,wedged,ejections,amplification,copies,clients";
 
     /// The row as a line of comma-separated values; what there is none of is empty.
     pub fn csv(&self) -> String {
@@ -99,6 +105,8 @@ impl Row {
             p50_ms,
             p99_ms,
             p999_ms,
+            fault_p99_ms,
+            fault_p999_ms,
             wedged,
             ejections,
             amplification,
@@ -110,7 +118,7 @@ impl Row {
         let peak = or_empty(self.peak_over_fair);
         format!(
             "{scenario},{n},{routers},{load},{policy},{seed},{success:.6},{late_success:.6},\
-             {p50_ms:.3},{p99_ms:.3},{p999_ms:.3},{divert},{recover},{peak},{wedged},{ejections},\
+             {p50_ms:.3},{p99_ms:.3},{p999_ms:.3},{fault_p99_ms:.3},{fault_p999_ms:.3},{divert},{recover},{peak},{wedged},{ejections},\
              {amplification:.4},{copies:.4},{clients}"
         )
     }

@@ -3,6 +3,7 @@
 mod buttress;
 mod copies;
 mod envoy;
+mod informed;
 mod least_request;
 mod linkerd;
 mod oracle;
@@ -112,13 +113,15 @@ pub enum Policy {
     Envoy,
     /// Peak EWMA of two, with the consecutive-failures breaker of Linkerd on each endpoint.
     Linkerd,
+    /// Knows every host's condition: round robin over the best.
+    Informed,
     /// Knows every host's condition and queue: what nobody can know.
     Oracle,
 }
 
 impl Policy {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Buttress,
         Self::ButtressUsers,
         Self::ButtressFailover,
@@ -128,6 +131,7 @@ impl Policy {
         Self::TowerPeakEwma,
         Self::Envoy,
         Self::Linkerd,
+        Self::Informed,
         Self::Oracle,
     ];
 
@@ -143,6 +147,7 @@ impl Policy {
             Self::TowerPeakEwma => "tower-p2c-peak-ewma",
             Self::Envoy => "envoy-model",
             Self::Linkerd => "linkerd-model",
+            Self::Informed => "knows-the-faults",
             Self::Oracle => "oracle",
         }
     }
@@ -165,6 +170,7 @@ impl Policy {
             Self::TowerPeakEwma => Box::new(tower::TowerBalance::new(members, rng)),
             Self::Envoy => Box::new(envoy::Envoy::new(rng)),
             Self::Linkerd => Box::new(linkerd::Linkerd::new(rng)),
+            Self::Informed => Box::new(informed::Informed::new(&rng)),
             Self::Oracle => Box::new(oracle::Oracle::new(rng)),
         }
     }

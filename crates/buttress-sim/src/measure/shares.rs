@@ -11,7 +11,8 @@ pub(super) struct Shares {
     bins: Vec<Vec<u32>>,
     /// The bin in which each host was last sent what somebody waited for.
     last_asked: Vec<Option<usize>>,
-    hosts: usize,
+    /// Of all hosts.
+    totals: Vec<u32>,
     faulty: Vec<usize>,
     /// The share of a faulty host when nothing is wrong.
     fair: f64,
@@ -24,6 +25,8 @@ pub(super) struct Shares {
 const DIVERTED: usize = 5;
 /// A host is back when this long it had nine tenths of its share.
 const SECOND: usize = 20;
+/// Forty seconds.
+const CALM: usize = 800;
 
 impl Shares {
     pub(super) fn new(scenario: &Scenario) -> Self {
@@ -40,7 +43,7 @@ impl Shares {
         Self {
             bins: vec![vec![0; scenario.capacities.len()]; bin(scenario.length) + 1],
             last_asked: vec![None; scenario.capacities.len()],
-            hosts: scenario.capacities.len(),
+            totals: vec![0; bin(scenario.length) + 1],
             fair: own / total / faulty.len().max(1) as f64,
             faulty,
             from: bin(scenario.fault.from),
@@ -60,6 +63,9 @@ impl Shares {
         if let Some(count) = self.bins.get_mut(bin(at)).and_then(|it| it.get_mut(host)) {
             *count += 1;
         }
+        if let Some(total) = self.totals.get_mut(bin(at)) {
+            *total += 1;
+        }
     }
 
     pub(super) fn divert(&self) -> Option<Duration> {
@@ -78,12 +84,22 @@ impl Shares {
 
     pub(super) fn peak_over_fair(&self) -> Option<f64> {
         let last = self.bins.len().checked_sub(SECOND)?;
-        let peak = |host: &usize| {
-            let share = |first| self.share(&[*host], first, SECOND);
-            (self.until..=last).map(share).fold(0.0, f64::max)
+        let share = |host, first| self.share(&[host], first, SECOND);
+        let peak = |from: usize, host: usize| {
+            let shares = (from..=last).map(|first| share(host, first));
+            shares.fold(0.0, f64::max)
         };
-        let highest = self.faulty.iter().map(peak).fold(0.0, f64::max);
-        (!self.faulty.is_empty() && self.until < last).then_some(highest / self.fair)
+        if self.faulty.is_empty() {
+            // As long as hosts that are back are looked at.
+            let from = last.saturating_sub(CALM);
+            let members = self.members_at_end.iter();
+            let mut peaks: Vec<f64> = members.map(|&host| peak(from, host)).collect();
+            peaks.sort_by(f64::total_cmp);
+            let middle = peaks.get(peaks.len() / 2)?;
+            return Some(middle * self.members_at_end.len() as f64);
+        }
+        let peaks = self.faulty.iter().map(|&host| peak(self.until, host));
+        (self.until < last).then(|| peaks.fold(0.0, f64::max) / self.fair)
     }
 
     /// How many members got nothing but copies in the `last` stretch of the run.
@@ -111,8 +127,8 @@ impl Shares {
     }
 
     fn share(&self, hosts: &[usize], first: usize, bins: usize) -> f64 {
-        let all: Vec<usize> = (0..self.hosts).collect();
-        let total = self.count(&all, first, bins);
+        let totals = self.totals.iter().skip(first).take(bins);
+        let total: u32 = totals.sum();
         f64::from(self.count(hosts, first, bins)) / f64::from(total.max(1))
     }
 

@@ -20,11 +20,8 @@ impl Oracle {
     }
 
     fn cost<C>(host: &Host<C>) -> (f64, f64) {
-        let slowdown = host.condition.slowdown().unwrap_or(f64::INFINITY);
-        (
-            host.condition.failing(),
-            slowdown / host.capacity * (1.0 + host.queue_ahead()),
-        )
+        let (failing, alone) = host.idle_cost();
+        (failing, alone * (1.0 + host.queue_ahead()))
     }
 }
 

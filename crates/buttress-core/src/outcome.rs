@@ -26,9 +26,7 @@ pub enum FailureKind {
     Answer,
     /// The upstream answered that it has too much to do (503 with `Retry-After`).
     Overloaded,
-    /// No connection was made, or the upstream refused the stream: the request never reached it.
-    Connect,
-    /// The connection broke before the head of the response.
+    /// The connection could not be made, or broke before the head of the response.
     Transport,
     /// A deadline passed.
     Deadline,
@@ -87,7 +85,7 @@ impl FailureKind {
     pub const fn attribution(self) -> Attribution {
         match self {
             Self::Answer | Self::Overloaded => Attribution::Upstream,
-            Self::Connect | Self::Transport | Self::Body => Attribution::Transport,
+            Self::Transport | Self::Body => Attribution::Transport,
             Self::Deadline => Attribution::Deadline,
             Self::Panic => Attribution::Local,
         }
@@ -98,7 +96,6 @@ impl FailureKind {
         match self {
             Self::Answer => "answer",
             Self::Overloaded => "overloaded",
-            Self::Connect => "connect",
             Self::Transport => "transport",
             Self::Deadline => "deadline",
             Self::Body => "body",

@@ -21,13 +21,27 @@ pub struct Rng(Source);
 enum Source {
     #[default]
     Thread,
-    Seeded(Arc<AtomicU64>),
+    Seeded(Arc<Seeded>),
 }
 
+#[derive(Debug)]
+struct Seeded {
+    state: AtomicU64,
+    turns: AtomicU64,
+}
+
+/// 2⁶⁴ over the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+/// So many sequences of turns a thread keeps apart.
+const TURNS: usize = 64;
 
 thread_local! {
-    static THREAD: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
+    static THREAD: Cell<u64> = Cell::new(entropy());
+    static THREADS_TURNS: [Cell<u64>; TURNS] = std::array::from_fn(|_| Cell::new(entropy()));
+}
+
+fn entropy() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl Rng {
@@ -38,7 +52,10 @@ impl Rng {
 
     /// The sequence that `seed` names, shared by all clones.
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seeded(Arc::new(AtomicU64::new(seed))))
+        Self(Source::Seeded(Arc::new(Seeded {
+            state: AtomicU64::new(seed),
+            turns: AtomicU64::new(mix(seed)),
+        })))
     }
 
     /// The next 64 bits.
@@ -50,7 +67,9 @@ impl Rng {
                 state.set(next);
                 next
             }),
-            Source::Seeded(state) => state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP),
+            Source::Seeded(seeded) => (seeded.state)
+                .fetch_add(STEP, Ordering::Relaxed)
+                .wrapping_add(STEP),
         };
         mix(state)
     }
@@ -58,15 +77,57 @@ impl Rng {
     /// A number below `bound`, each as likely to within 2⁻³² of its share; 0 if `bound` is 0.
     #[inline]
     pub fn below(&self, bound: usize) -> usize {
-        let wide = u128::from(self.next_u64()) * (bound as u128);
-        usize::try_from(wide >> 64).unwrap_or(0)
+        below(self.next_u64(), bound)
+    }
+
+    /// A number below `bound`, each in its turn, or nearly so: of a stretch of any length each has its share to
+    /// within two or three, where chance would be off by the root of it. 0 if `bound` is 0.
+    ///
+    /// Turns are the multiples of the golden ratio, which fall into each part of the unit interval as evenly as can be
+    /// (Sós 1958; Knuth, The Art of Computer Programming 3, §6.4), and in which nothing that comes at regular intervals
+    /// meets the same number each time. Whoever takes turns names its sequence by `of`, of which the last six bits
+    /// count, so that others of the same thread take none of them; a seeded source has one sequence for all.
+    #[inline]
+    pub fn turn(&self, of: usize, bound: usize) -> usize {
+        below(self.next_turn(of), bound)
+    }
+
+    /// The same as a number in `0.0..1.0`.
+    #[inline]
+    pub fn turn_unit(&self, of: usize) -> f64 {
+        unit(self.next_turn(of))
+    }
+
+    #[inline]
+    fn next_turn(&self, of: usize) -> u64 {
+        match &self.0 {
+            Source::Thread => THREADS_TURNS.with(|turns| {
+                #[expect(clippy::indexing_slicing, reason = "a remainder by their number")]
+                let turns = &turns[of % TURNS];
+                let next = turns.get().wrapping_add(STEP);
+                turns.set(next);
+                next
+            }),
+            Source::Seeded(seeded) => seeded.turns.fetch_add(STEP, Ordering::Relaxed),
+        }
     }
 
     /// A number in `0.0..1.0`.
     #[inline]
     pub fn unit(&self) -> f64 {
-        (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+        unit(self.next_u64())
     }
+}
+
+#[inline]
+fn below(bits: u64, bound: usize) -> usize {
+    let wide = u128::from(bits) * (bound as u128);
+    usize::try_from(wide >> 64).unwrap_or(0)
+}
+
+#[inline]
+fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
 #[inline]
@@ -98,6 +159,35 @@ mod tests {
         }
         assert!(seen.iter().all(|&n| (800..1_200).contains(&n)), "{seen:?}");
         assert_eq!(rng.below(0), 0);
+    }
+
+    #[test]
+    fn of_any_stretch_of_turns_each_number_has_its_share() {
+        for rng in [Rng::seeded(7), Rng::from_entropy()] {
+            for bound in [1, 2, 3, 5, 10, 50] {
+                let turns: Vec<usize> = (0..2_000).map(|_| rng.turn(1, bound)).collect();
+                for length in [1, bound, 7 * bound, 500] {
+                    for stretch in turns.windows(length) {
+                        let share = length as f64 / bound as f64;
+                        let count = stretch.iter().filter(|it| **it == bound / 2).count();
+                        let off = (count as f64 - share).abs();
+                        assert!(off < 3.0, "{count} of {length} below {bound}");
+                    }
+                }
+            }
+        }
+        assert_eq!(Rng::seeded(1).turn(0, 0), 0);
+    }
+
+    #[test]
+    fn sequences_of_turns_do_not_disturb_each_other() {
+        let rng = Rng::from_entropy();
+        let first = rng.turn_unit(1);
+        for _ in 0..1_000 {
+            let _ = rng.turn_unit(2);
+        }
+        let step = (rng.turn_unit(1) - first).rem_euclid(1.0);
+        assert!((step - 0.618_034).abs() < 1e-6, "{step}");
     }
 
     #[test]

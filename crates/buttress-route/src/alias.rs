@@ -31,7 +31,12 @@ impl AliasTable {
     /// An index.
     #[inline]
     pub(crate) fn draw(&self, rng: &Rng) -> usize {
-        let index = rng.below(self.0.len());
+        self.draw_at(rng.below(self.0.len()), rng)
+    }
+
+    /// The index that is drawn at this place: itself, or its alias.
+    #[inline]
+    pub(crate) fn draw_at(&self, index: usize, rng: &Rng) -> usize {
         match self.0.get(index) {
             Some(place) if rng.unit() >= place.keeps => place.alias,
             _ => index,

@@ -1,19 +1,18 @@
 //! Which of some bids is taken.
 //!
-//! The cheapest, and chance among all that are as cheap to within the noise band. Without the band
-//! every client of a healthy pool would run after the same endpoint for a difference that is none;
-//! with it a healthy pool is balanced as by least requests.
+//! The cheapest, and among all that are as cheap to within the noise band each in its turn. Without the
+//! band every client of a healthy pool would run after the same endpoint for a difference that is none; with it a healthy
+//! pool is balanced as by least requests. Turns, and not chance: what one router of many has in flight shows it little
+//! of how busy an endpoint is, and chance would now and then send one more than the others.
 //!
 //! The cost of a bid is the time to a good answer times its load, where the load is
 //! `1 + in flight × mean weight / weight`: the weights shape how much each bears, and by the
-//! weighted draw also where nothing is in flight.
+//! turns by weight also where nothing is in flight.
 
 use buttress_core::rng::Rng;
 
 /// Pools up to this size are looked at whole.
 pub(crate) const SCAN: usize = 16;
-/// How often is drawn among all bids, before those that are tied are counted.
-const DRAWS: usize = 2;
 
 /// What a request would cost at each of a few endpoints, by their place among these. Without an allocation, and
 /// without a branch for who is cheaper than whom, which nobody could foretell.
@@ -49,18 +48,21 @@ impl<'a, const N: usize> Bids<'a, N> {
         self.cheapest = smaller(self.cheapest, cost);
     }
 
-    /// The place whose bid is taken, if there is any; each that is tied is as likely.
+    /// The place whose bid is taken, if there is any: that of `first` if it is tied, or else any that is, each as
+    /// likely.
     ///
-    /// Mostly all are tied, and whichever is drawn first will do: it is as likely as any that is tied, whatever was drawn
-    /// before it.
+    /// Mostly all are tied. Where those that are drawn first are spread evenly, so are then all.
     #[inline]
-    pub(crate) fn choose(&self, noise_band: f64, rng: &Rng) -> Option<usize> {
+    pub(crate) fn choose(&self, first: usize, noise_band: f64, rng: &Rng) -> Option<usize> {
         let limit = self.limit(noise_band);
-        for _ in 0..DRAWS {
-            let place = rng.below(self.places);
-            if self.costs.get(place).is_some_and(|cost| *cost <= limit) {
-                return Some(place);
-            }
+        let is_tied = |place: usize| self.costs.get(place).is_some_and(|cost| *cost <= limit);
+        if is_tied(first) {
+            return Some(first);
+        }
+        // As likely as any that is tied, whatever was drawn before.
+        let second = rng.below(self.places);
+        if is_tied(second) {
+            return Some(second);
         }
         self.choose_of_all(limit, rng)
     }
@@ -76,18 +78,19 @@ impl<'a, const N: usize> Bids<'a, N> {
         places.position(|left| left < 0)
     }
 
-    /// The same, where each that is tied is as likely as it has `weight`.
+    /// The same, where the weights of those that are tied are laid one after the other, and `at` is where in all of
+    /// them, 0 to 1.
     #[inline]
     pub(crate) fn choose_by(
         &self,
         weight: impl Fn(usize) -> f64,
         noise_band: f64,
-        rng: &Rng,
+        at: f64,
     ) -> Option<usize> {
         let limit = self.limit(noise_band);
         let bids = || self.costs.iter().enumerate();
         let tied = || bids().filter_map(|(place, cost)| (*cost <= limit).then_some(place));
-        let mut left = rng.unit() * tied().map(&weight).sum::<f64>();
+        let mut left = at * tied().map(&weight).sum::<f64>();
         let mut chosen = None;
         for place in tied() {
             chosen = Some(place);
@@ -141,9 +144,19 @@ mod tests {
     fn chance_decides_among_the_equally_good_and_starves_none() {
         let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.0, f64::INFINITY, 1.2, 1.1]);
-        let shares = shares(30_000, |rng| bids.choose(BAND, rng));
+        let shares = shares(30_000, |rng| bids.choose(rng.below(SCAN), BAND, rng));
         for place in [0, 2, 3] {
             assert!((shares[place] - 1.0 / 3.0).abs() < 0.02, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_its_turn_has_it_if_it_is_tied() {
+        let room = &mut { Bids::NONE };
+        let (bids, rng) = (bids(room, &[1.0, 2.0, 1.1]), Rng::seeded(1));
+        for _ in 0..100 {
+            assert_eq!(bids.choose(2, BAND, &rng), Some(2));
+            assert_ne!(bids.choose(1, BAND, &rng), Some(1));
         }
     }
 
@@ -152,7 +165,7 @@ mod tests {
         let weights = [3.0, 100.0, 0.0, 1.0];
         let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.0, 1.3, 1.1, 1.0]);
-        let choose = |rng: &Rng| bids.choose_by(|place| weights[place], BAND, rng);
+        let choose = |rng: &Rng| bids.choose_by(|place| weights[place], BAND, rng.unit());
         let shares = shares(30_000, choose);
         assert!((shares[0] - 0.75).abs() < 0.02, "{shares:?}");
         assert!((shares[3] - 0.25).abs() < 0.02, "{shares:?}");
@@ -162,7 +175,7 @@ mod tests {
     fn one_that_is_dearer_than_the_band_is_never_taken() {
         let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.3, 1.0]);
-        assert!(shares(10_000, |rng| bids.choose(BAND, rng))[0] == 0.0);
+        assert!(shares(10_000, |rng| bids.choose(rng.below(SCAN), BAND, rng))[0] == 0.0);
     }
 
     #[test]
@@ -170,8 +183,8 @@ mod tests {
         for nobody in [&[][..], &[f64::INFINITY; 2], &[f64::NAN]] {
             let room = &mut { Bids::<SCAN>::NONE };
             let (bids, rng) = (bids(room, nobody), Rng::seeded(1));
-            assert_eq!(bids.choose(BAND, &rng), None);
-            assert_eq!(bids.choose_by(|_| 1.0, BAND, &rng), None);
+            assert_eq!(bids.choose(0, BAND, &rng), None);
+            assert_eq!(bids.choose_by(|_| 1.0, BAND, 0.5), None);
         }
     }
 
@@ -187,8 +200,8 @@ mod tests {
             let (bids, rng) = (bids(room, &costs), Rng::seeded(seed));
             let cheapest = costs.iter().copied().fold(f64::INFINITY, f64::min);
             for chosen in [
-                bids.choose(band, &rng),
-                bids.choose_by(|place| weights[place], band, &rng),
+                bids.choose(rng.below(costs.len()), band, &rng),
+                bids.choose_by(|place| weights[place], band, rng.unit()),
             ] {
                 prop_assert!(costs[chosen.unwrap()] <= cheapest * (1.0 + band));
             }

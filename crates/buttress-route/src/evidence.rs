@@ -6,13 +6,13 @@
 //!
 //! The estimate is a plain decayed mean and not a peak: one late answer among many says little, and
 //! a peak of a long-tailed endpoint is noise that herds traffic. What a mean is too slow for, a
-//! **run** shows: three answers in a row above the mean, or five failures in a row, count at once. A
+//! **run** shows: three answers in a row above the mean, or more failures in a row than are chance, count at once. A
 //! run is believed for a tenth of the time that a mean is, so that a false alarm among mixed requests
 //! is over soon.
 //!
-//! A few failures stay inside the noise band: whether an endpoint simply fails is for the rules to
-//! say, with a verdict, and an endpoint that is shunned for its first failure would never show them
-//! a second. The cost is for what rules miss: the endpoint that fails now and then, and the one that
+//! Where nobody looks at who is shunned a few failures stay inside the noise band: whether an endpoint simply fails is
+//! for the rules to say, with a verdict, and an endpoint that is shunned for its first failure would never show them
+//! a second. Where copies do, one failure is enough in a pool that has shown none else. The cost is for what rules miss: the endpoint that fails now and then, and the one that
 //! the budget keeps in the pool.
 
 use std::time::Duration;
@@ -21,8 +21,6 @@ use buttress_core::clock::Instant;
 
 /// How many late answers in a row are more than chance.
 const RUN: usize = 3;
-/// How many failures in a row are.
-const FAILURES: f64 = 5.0;
 /// A run fades this many times as fast as everything else.
 const RUN_FADES: i32 = 10;
 /// Calls that an endpoint is credited with as successes before it has shown anything.
@@ -31,7 +29,7 @@ const RUN_FADES: i32 = 10;
 /// history stay inside the band: `5 / 200 × 10 = 0.25`.
 const PRIOR_CALLS: f64 = 200.0;
 /// Successes that weigh against a run of failures.
-const PRIOR_RUN: f64 = 2.0;
+const PRIOR_RUN: f64 = 5.0;
 /// Answers after which an endpoint's own latency weighs as much as the pool's.
 const PRIOR_ANSWERS: f64 = 1.0;
 /// Answers beyond these make nobody surer.
@@ -51,6 +49,9 @@ pub(crate) const INDISTINCT: f64 = 1e6;
 /// An answer is late by at least so many times the mean: what is less is inside the noise band, and shows
 /// when the score is made next.
 const LATE: f64 = 1.25;
+/// Up to so many times the median, or as much less, endpoints that are alike differ by how busy they have been of late.
+/// By the time that shows it is over, and many routers that all ran from the same difference would make the next one.
+const USUAL: f64 = 1.25;
 /// Fading in smaller steps than this buys nothing.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -70,7 +71,7 @@ pub(crate) struct Pool {
     pub(crate) latency: f64,
     /// The median share of failures.
     pub(crate) failing: f64,
-    /// So many failures in a row say nothing where all fail as often as they do of late.
+    /// So many failures in a row are more than chance: from 1 up.
     pub(crate) unlikely_run: f64,
 }
 
@@ -113,10 +114,16 @@ impl Evidence {
 
     /// A good answer came after `latency`.
     pub(crate) fn success(&mut self, latency: Duration, now: Instant) {
+        self.success_of_copy(latency, now);
+        self.failures_in_a_row = 0;
+    }
+
+    /// The same to a copy that nobody waited for: whether what failed before is over is for many of them to say
+    /// ([`Evidence::pardon`]).
+    pub(crate) fn success_of_copy(&mut self, latency: Duration, now: Instant) {
         let kept = self.fade(now);
         self.calls += 1.0;
         self.successes += 1.0;
-        self.failures_in_a_row = 0;
         self.answered(nanos(latency), kept);
     }
 
@@ -235,7 +242,7 @@ impl Evidence {
         let believed = sureness / (sureness + PRIOR_ANSWERS);
         // Between the two on a scale of ratios: a wait of a thousand times the median fades in little
         // more time than one of ten times.
-        reference * ((mean + rise) / reference).powf(believed)
+        reference * beyond_the_usual(((mean + rise) / reference).powf(believed))
     }
 
     fn penalty(&self, kept: f64, run_kept: f64, pool: &Pool) -> f64 {
@@ -243,8 +250,7 @@ impl Evidence {
         let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
         // What fails everywhere is no reason to go elsewhere.
         let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
-        let in_a_row =
-            (f64::from(self.failures_in_a_row) + 1.0 - FAILURES.max(pool.unlikely_run)).max(0.0);
+        let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - pool.unlikely_run).max(0.0);
         let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * run_kept));
         (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * (pool.latency + INDISTINCT)
     }
@@ -309,6 +315,18 @@ pub(crate) fn left_after(passed: Duration, decay: f64) -> f64 {
     1.0 - age * (1.0 - age / 2.0 * (1.0 - age / 3.0))
 }
 
+/// A ratio of latencies, where those that mean nothing are 1, and larger ones soon are what they are: see [`USUAL`].
+fn beyond_the_usual(ratio: f64) -> f64 {
+    let (longer, shorter) = (ratio / USUAL, ratio * USUAL);
+    if longer > 1.0 {
+        ratio.min(longer * longer)
+    } else if shorter < 1.0 {
+        ratio.max(shorter * shorter)
+    } else {
+        1.0
+    }
+}
+
 fn nanos(duration: Duration) -> f64 {
     let (seconds, rest) = (duration.as_secs(), duration.subsec_nanos());
     (seconds as f64 * 1e9 + f64::from(rest)).max(SHORTEST)
@@ -322,7 +340,7 @@ mod tests {
     const POOL: Pool = Pool {
         latency: 10.0 * MS,
         failing: 0.0,
-        unlikely_run: 0.0,
+        unlikely_run: 5.0,
     };
     const START: Instant = Instant::from_nanos(3_600_000_000_000);
 
@@ -372,6 +390,40 @@ mod tests {
             assert!(next > last, "{next} after {last}");
             last = next;
         }
+    }
+
+    #[test]
+    fn differences_of_busyness_are_held_for_none_and_others_for_what_they_are() {
+        for (ratio, counted) in [
+            (1.0, 1.0),
+            (1.25, 1.0),
+            (0.8, 1.0),
+            (1.4, 1.2544),
+            (1.6, 1.6),
+            (10.0, 10.0),
+            (0.5, 0.5),
+        ] {
+            let shown = beyond_the_usual(ratio);
+            assert!((shown - counted).abs() < 1e-9, "{ratio}: {shown}");
+        }
+    }
+
+    #[test]
+    fn where_one_failure_is_no_chance_it_shows_and_copies_that_went_well_do_not_hide_it() {
+        let pool = Pool {
+            unlikely_run: 1.0,
+            ..POOL
+        };
+        let mut evidence = steady(100);
+        let penalty = |evidence: &Evidence| f64::from(evidence.score(START, &pool).penalty);
+        assert!(penalty(&evidence) < MS);
+        evidence.failure(START);
+        let failed = penalty(&evidence);
+        assert!(failed > 10.0 * MS);
+        evidence.success_of_copy(ms(10), START);
+        assert!(penalty(&evidence) > 0.9 * failed);
+        evidence.success(ms(10), START);
+        assert!(penalty(&evidence) < MS);
     }
 
     #[test]
@@ -490,7 +542,7 @@ mod tests {
         (0..4).for_each(|_| evidence.failure(START));
         assert!(cost(&evidence, START) < 12.5 * MS);
         evidence.failure(START);
-        assert!(cost(&evidence, START) > 40.0 * MS);
+        assert!(cost(&evidence, START) > 25.0 * MS);
     }
 
     #[test]

@@ -37,7 +37,7 @@
 //!
 //! Every endpoint has a cost, the expected time to a good answer: its latency, known from successes
 //! alone, and the time that its failures waste, times the load that is on it. The cheapest is taken,
-//! and chance decides among all within a noise band of it, by weight. Up to 16 endpoints are looked
+//! and each within a noise band of it in its turn, by weight. Up to 16 endpoints are looked
 //! at whole; of more, five are drawn. An endpoint that has been sent requests and answers nothing is
 //! as slow as its silence is long. What is in flight counts until the body has ended; the latency is
 //! that from the pick to the head.
@@ -71,8 +71,8 @@
 //!
 //! - Whatever the policy, weights are respected ([`Policy::Random`] knows none), nobody who takes traffic is starved,
 //!   and nobody who takes none is picked; a key moves only with its endpoint: `tests/policies.rs`.
-//! - What a priority or locality cannot bear goes to the next, while any endpoint lives somebody is asked, and what one
-//!   of them has lost takes nothing of the budget of another: `tests/levels.rs`.
+//! - What a priority or locality cannot bear goes to the next, and while any endpoint lives somebody is asked:
+//!   `tests/levels.rs`.
 //! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
 //!   16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
@@ -150,7 +150,6 @@ mod attempt;
 mod attempted;
 mod background;
 mod bids;
-mod budget;
 pub mod check;
 mod config;
 mod copied;
@@ -192,7 +191,7 @@ pub use acquired::Acquired;
 pub use affinity::{Affinity, RequestHead};
 pub use attempted::Attempted;
 pub use buttress_core::decision::Picked;
-pub use config::{Config, FailureRate, Rules, Weights};
+pub use config::{Config, FailureRate, Rules};
 pub use endpoint::{Endpoint, Metadata};
 pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;

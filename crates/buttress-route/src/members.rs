@@ -142,6 +142,7 @@ impl<S> Members<S> {
             key,
             ledger: &shared.ledger,
             rng: &shared.rng,
+            turns: shared.number,
         }
     }
 
@@ -224,6 +225,7 @@ fn on(
     let of_level = View {
         seats,
         told,
+        turns: all.turns + level.range.start,
         ..*all
     };
     let index = pick(&level.picker, &of_level)?;
@@ -254,5 +256,5 @@ fn cheapest(
         let told = index(place).and_then(|index| all.told.get(index));
         told.map_or(0.0, |told: &Told| f64::from(told.weight))
     };
-    index(bids.choose_by(weight, all.noise_band, all.rng)?)
+    index(bids.choose_by(weight, all.noise_band, all.rng.unit())?)
 }

@@ -4,7 +4,7 @@
 //! Each figure is a median over endpoints, which two bad ones in five cannot move. It is brought up to
 //! date at most once a millisecond, by a pick.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
@@ -15,6 +15,12 @@ use crate::evidence::Pool;
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
 /// The figures are at most so many nanoseconds old when a request is sent.
 const REFRESH: u64 = 1_000_000;
+/// Failures in a row that are more than chance in a pool of which nothing is known. With fewer the rules would not see
+/// what they wait for.
+const FEWEST: f64 = 5.0;
+/// The share of an endpoint's time for which chance may have it shunned, in units of how long that lasts, two seconds,
+/// for each decay's time of ten: a twenty-fifth.
+const LOST: f64 = 0.2;
 /// So many endpoints are looked at.
 pub(crate) const SAMPLE: usize = 31;
 
@@ -24,10 +30,14 @@ pub(crate) struct Peers {
     latency: Figure,
     failing: Figure,
     failing_now: Figure,
+    /// So many failures in a row are more than chance.
+    chance_run: Figure,
     load: Figure,
     /// No number where fewer than two report one.
     utilization: Figure,
     seen_at: AtomicU64,
+    /// Copies of requests look at whoever is shunned.
+    looked_at: AtomicBool,
 }
 
 /// The medians of one moment. `None` where no endpoint has shown anything.
@@ -39,6 +49,8 @@ pub(crate) struct Medians {
     pub(crate) failing: f64,
     /// The share of failures among each one's last few outcomes.
     pub(crate) failing_now: f64,
+    /// So many failures in a row are more than chance.
+    pub(crate) chance_run: f64,
     /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another.
     pub(crate) load: f64,
     /// What they report of their utilisation, if two do or more.
@@ -62,9 +74,11 @@ impl Peers {
             latency: Figure::new(DEFAULT_LATENCY.as_secs_f64() * 1e9),
             failing: Figure::new(0.0),
             failing_now: Figure::new(0.0),
+            chance_run: Figure::new(FEWEST),
             load: Figure::new(0.0),
             utilization: Figure::new(f64::NAN),
             seen_at: AtomicU64::new(0),
+            looked_at: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +99,7 @@ impl Peers {
         }
         self.failing.set(medians.failing);
         self.failing_now.set(medians.failing_now);
+        self.chance_run.set(medians.chance_run);
         self.load.set(medians.load);
         self.utilization
             .set(medians.utilization.unwrap_or(f64::NAN));
@@ -112,12 +127,27 @@ impl Peers {
         unlikely_run(self.failing_now())
     }
 
+    /// Copies of requests look at whoever is shunned from now on.
+    pub(crate) fn are_looked_at(&self) {
+        self.looked_at.store(true, Ordering::Relaxed);
+    }
+
+    /// After how many failures in a row an endpoint is shunned. Where no copy looks at it, it would never show the rules
+    /// another.
+    fn shunned_after(&self) -> f64 {
+        if self.looked_at.load(Ordering::Relaxed) {
+            self.chance_run.get()
+        } else {
+            FEWEST
+        }
+    }
+
     /// What an endpoint's evidence is held against.
     pub(crate) fn pool(&self) -> Pool {
         Pool {
             latency: self.latency(),
             failing: self.failing(),
-            unlikely_run: self.unlikely_run(),
+            unlikely_run: self.unlikely_run().max(self.shunned_after()),
         }
     }
 
@@ -147,6 +177,7 @@ impl Medians {
             latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
+            chance_run: chance_run(all),
             load: load / all.len().max(1) as f64,
             utilization: middle_utilization(all),
         }
@@ -215,6 +246,27 @@ fn unlikely_run(failing: f64) -> f64 {
     (UNLIKELY.ln() / failing.min(1.0).ln()).abs().ceil()
 }
 
+/// So many failures in a row that an endpoint of `all` is shunned by chance for at most [`LOST`] of the time.
+///
+/// What all but the worst have failed is the share that chance gives, with one failure more, for nothing is known to
+/// never fail. A run of `k` comes `rate × share^k` times a second, and whoever is shunned is so for about two seconds.
+fn chance_run(all: &[Shows]) -> f64 {
+    let failures = |it: &Shows| it.failing.0 * it.failing.1;
+    let worst = all
+        .iter()
+        .max_by(|one, other| failures(one).total_cmp(&failures(other)));
+    let (worst, of) = worst.map_or((0.0, 0.0), |it| (failures(it), it.failing.1));
+    let calls: f64 = all.iter().map(|it| it.failing.1).sum();
+    if calls < 1.0 {
+        return FEWEST;
+    }
+    let failed = all.iter().map(failures).sum::<f64>() - worst;
+    let share = ((failed + 1.0) / (calls - of + 1.0)).min(1.0);
+    let bearable = (LOST * all.len() as f64 / calls).min(1.0);
+    // At a share of 1 every run is likely, and the limit infinite.
+    (bearable.ln() / share.ln()).abs().max(1.0).ceil()
+}
+
 /// A number that one thread writes now and then and many read.
 #[derive(Debug)]
 struct Figure(AtomicU64);
@@ -279,6 +331,25 @@ mod tests {
         };
         let all: Vec<Shows> = pool.iter().map(shows).collect();
         Medians::of(&all).failing_now
+    }
+
+    #[test]
+    fn the_more_others_fail_the_more_failures_in_a_row_are_chance() {
+        // Ten endpoints of so many calls, and what the others of one that fails have failed of them.
+        let run = |calls: f64, failed: f64| {
+            let mut all = [Shows {
+                failing: (failed / 9.0 / calls, calls),
+                ..Shows::default()
+            }; 10];
+            all[0].failing = (1.0, calls);
+            chance_run(&all)
+        };
+        assert!(run(600.0, 0.0) <= 1.0, "nobody else has failed");
+        assert!((run(600.0, 5.4) - 2.0).abs() < 0.1, "one in a thousand");
+        assert!((run(600.0, 540.0) - 4.0).abs() < 0.1, "one in ten");
+        assert!(run(600.0, 5_400.0) > 1e3, "all of them");
+        assert!(run(30.0, 0.0) <= 1.0, "of few calls as well");
+        assert!((chance_run(&[Shows::default(); 10]) - FEWEST).abs() < 0.1);
     }
 
     #[test]

@@ -62,8 +62,8 @@ pub trait Pick: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Policy {
-    /// The least expected time to a good answer, and chance within [`Config::noise_band`](crate::Config::noise_band)
-    /// of it: all endpoints of up to 16, five drawn by weight of more. See the crate's documentation.
+    /// The least expected time to a good answer, and each in its turn within
+    /// [`Config::noise_band`](crate::Config::noise_band) of it: all endpoints of up to 16, five drawn by weight of more. See the crate's documentation.
     #[default]
     ExpectedCost,
     /// Each in its turn and as often as its weight says, spread evenly (the turn that is due first is next): no
@@ -236,4 +236,11 @@ fn draw(view: &View<'_>, draws: Option<&AliasTable>) -> usize {
         Some(draws) => draws.draw(view.rng),
         None => view.rng.below(view.len()),
     }
+}
+
+/// The same, each in its turn.
+#[inline]
+fn turn(view: &View<'_>, draws: Option<&AliasTable>) -> usize {
+    let turn = view.rng.turn(view.turns, view.len());
+    draws.map_or(turn, |draws| draws.draw_at(turn, view.rng))
 }

@@ -66,7 +66,10 @@ impl<S, C, P> HealthRouter<S, C, P> {
     /// Where a request is safe (GET, HEAD, OPTIONS, TRACE), without a body and no handshake, its copy is the probe, and the
     /// request itself goes to an endpoint that is well: no user pays for finding out. A copy looks as well at an
     /// endpoint that is in and takes no traffic because it was slow: after a second in which nothing was heard of it once, and where that
-    /// went well until as many looks have as probes are needed, which pardons it.
+    /// went well until as many looks have as probes are needed, which pardons it, or until it costs no more than these show.
+    ///
+    /// So an endpoint may be shunned on little evidence. Where no other of the pool has failed of late, or as seldom as chance
+    /// has it, one failure is enough; copies see 50 ms later whether it fails on, and the rules are told by them.
     ///
     /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an
     /// endpoint. A copy that is not answered is given up after 5 s, one that
@@ -86,6 +89,9 @@ impl<S, C, P> HealthRouter<S, C, P> {
     ///
     /// One more comparison per pick; the copied head of a request and a task for each probe.
     pub fn hedged(self, spawn: Spawn) -> HealthRouter<S, C, ByCopies> {
+        if !spawn.is_off() {
+            self.pool.shared.peers.are_looked_at();
+        }
         HealthRouter {
             pool: self.pool,
             classify: self.classify,

@@ -1,7 +1,7 @@
 //! What the endpoints of a pool share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use buttress_core::clock::Clock;
 use buttress_core::events::Events;
@@ -17,6 +17,8 @@ use crate::snapshot::Event;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) pool: Arc<str>,
+    /// Of the pools of this process, to take its own turns by.
+    pub(crate) number: usize,
     pub(crate) clock: Clock,
     /// Whether it is looked at what endpoints report of their load. Beside the clock, which each answer reads.
     pub(crate) heeds_reports: AtomicBool,
@@ -29,12 +31,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: &Config) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         Self {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             pool: Arc::clone(&config.pool),
             clock: config.clock.clone(),
             heeds_reports: AtomicBool::new(config.reported_load.is_some()),
             rng: config.rng.clone(),
-            ledger: Ledger::new(),
+            ledger: Ledger::new(config.max_ejected),
             second_looks: SecondLooks::new(),
             events: Events::new(),
             peers: Peers::new(),

@@ -8,7 +8,6 @@ mod quiet;
 mod recent;
 mod rising;
 mod rules;
-mod run;
 mod second_look;
 mod signals;
 
@@ -36,7 +35,6 @@ use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
 use rising::Rising;
-use run::Run;
 use second_look::SecondLook;
 pub(crate) use second_look::lasts;
 
@@ -59,7 +57,7 @@ pub(crate) struct State {
     checked: Checked,
     pub(crate) since: Instant,
     pub(crate) verdicts: Verdicts,
-    run: Run,
+    consecutive: u32,
     recent: Recent,
     look: SecondLook,
     /// It is back, and not all of its traffic is.
@@ -99,7 +97,7 @@ impl State {
             checked: Checked::default(),
             since: now,
             verdicts: Verdicts::default(),
-            run: Run::default(),
+            consecutive: 0,
             recent: Recent::default(),
             look: SecondLook::new(now),
             rising: None,
@@ -263,10 +261,20 @@ impl State {
         self.tally.outcome(call.outcome);
         match call.outcome {
             Outcome::Success | Outcome::Slow => {
-                self.evidence
-                    .success(call.latency.unwrap_or(call.took), now);
+                let latency = call.latency.unwrap_or(call.took);
+                if call.copy && !call.ticket.is_probe() {
+                    self.evidence.success_of_copy(latency, now);
+                } else {
+                    self.evidence.success(latency, now);
+                }
             }
-            Outcome::Failure(_) => self.evidence.failure(now),
+            Outcome::Failure(kind) => {
+                self.evidence.failure(now);
+                // Whoever waited until a deadline has seen how slow it is at least.
+                if kind == FailureKind::Deadline && call.called {
+                    self.evidence.waited(call.took, now, slot.peers().latency());
+                }
+            }
             Outcome::Ignored if call.limited => self.evidence.limited(now),
             Outcome::Abandoned => {
                 if let Some(wait) = call.waited_in_vain() {
@@ -279,24 +287,19 @@ impl State {
 
     /// Shows an outcome of the present generation to the rules.
     fn count(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        let weight = match call.outcome {
-            Outcome::Success | Outcome::Slow => None,
-            Outcome::Failure(kind) => match self.config.rules.weights.of(kind) {
-                // No rule sees it.
-                0 => return None,
-                weight => Some(weight),
-            },
+        let failed = match call.outcome {
+            Outcome::Success | Outcome::Slow => false,
+            Outcome::Failure(_) => true,
             _ => return None,
         };
-        let failed = weight.is_some();
         self.recent.record(failed);
-        if let Some(weight) = weight {
-            self.run.goes_on(weight);
+        self.consecutive = if failed {
+            self.consecutive.saturating_add(1)
         } else {
             self.spared = false;
             self.succeeded_rising();
-            self.run = Run::default();
-        }
+            0
+        };
         // Not becoming ready while others are answered is saturation. Only where nothing is
         // answered in between does it say that the endpoint is bad.
         let saturated = !call.called && call.outcome == Outcome::Failure(FailureKind::Deadline);
@@ -355,7 +358,7 @@ impl State {
     }
 
     fn forget_rules(&mut self) {
-        self.run = Run::default();
+        self.consecutive = 0;
         if let Some(window) = &mut self.window {
             window.clear();
         }

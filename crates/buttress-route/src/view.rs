@@ -27,6 +27,8 @@ pub struct View<'a> {
     pub(crate) key: Option<u64>,
     pub(crate) ledger: &'a Ledger,
     pub(crate) rng: &'a Rng,
+    /// Whose turns these are: [`Rng::turn`].
+    pub(crate) turns: usize,
 }
 
 impl<'a> View<'a> {

@@ -27,6 +27,28 @@ fn a_healthy_pool_is_shared_evenly_one_by_one_and_under_load() {
 }
 
 #[test]
+fn in_a_healthy_pool_each_has_its_turn_drawn_from_or_looked_at_whole() {
+    for (endpoints, most) in [(4_u32, 4), (10, 4), (40, 12)] {
+        let mut world = World::new(&vec![ok_after(10); endpoints as usize]);
+        world.one_by_one(10 * endpoints);
+        let picks = |world: &World| -> Vec<u64> {
+            let pool = world.handle().snapshot();
+            pool.endpoints.iter().map(|it| it.picks).collect()
+        };
+        let before = picks(&world);
+        world.one_by_one(20 * endpoints);
+        let taken = picks(&world)
+            .iter()
+            .zip(before)
+            .map(|(now, before)| now - before)
+            .collect::<Vec<_>>();
+        // By chance some of forty would be nine or more off.
+        let off = taken.iter().map(|taken| taken.abs_diff(20)).max().unwrap();
+        assert!(off < most, "{endpoints}: {taken:?}");
+    }
+}
+
+#[test]
 fn weights_are_honoured_one_by_one_and_under_load_and_in_pools_that_are_drawn_from() {
     for peers in [2, 40] {
         let mut world = World::new(&vec![ok_after(10); peers]);

@@ -169,7 +169,7 @@ impl World {
             .ready_deadline(Duration::from_millis(100))
             .affinity(user)
             .clock(time.clock())
-            .rng(Rng::seeded(5));
+            .rng(Rng::seeded(3));
         let router = HealthRouter::new(pool, endpoints).unwrap();
         let config = configure(Config::default().clock(time.clock()));
         let stack = FailoverLayer::new(config).unwrap().layer(router);

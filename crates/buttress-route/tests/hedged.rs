@@ -171,6 +171,20 @@ fn who_is_out_is_probed_by_copies_and_no_user_hears_of_it() {
 }
 
 #[test]
+fn users_hear_of_two_or_three_failures_and_copies_of_the_rest() {
+    let mut world = World::new(16);
+    world.load(5.0);
+    world.backends[0].set(fails_after(1));
+    let failed = world.load(1.0);
+    assert!(failed <= 3, "{failed}");
+    assert_ne!(
+        world.state(),
+        EndpointState::Active,
+        "the rules were told by copies"
+    );
+}
+
+#[test]
 fn who_is_well_again_is_back_within_five_seconds() {
     let mut world = World::new(16);
     world.load(1.0);

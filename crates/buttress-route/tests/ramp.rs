@@ -98,7 +98,7 @@ fn who_is_seldom_asked_is_not_held_up_for_ever() {
     let mut world = world(Policy::ExpectedCost);
     world.handle().eject("0");
     world.handle().restore("0");
-    for _ in 0..60 {
+    for _ in 0..200 {
         world.one_by_one(1);
         world.pass(STEP / 2);
     }

@@ -1,10 +1,10 @@
-//! The least expected cost, and chance among all within the noise band of it.
+//! The least expected cost, and each in its turn of all within the noise band of it.
 //!
 //! Of those that are drawn only the one that is chosen is brought up to date: in a large pool hardly any has been
 //! looked at of late, and each would have to be fetched from memory. The others are by and by, when the pool is looked
 //! at as a whole.
 
-use super::draw;
+use super::{draw, turn};
 use crate::alias::AliasTable;
 use crate::bids::{Bids, SCAN};
 use crate::seat::Told;
@@ -50,21 +50,28 @@ fn cheapest(view: &View<'_>, alike: bool, bid: impl Fn(usize) -> Option<f64>) ->
             .map_or(0.0, |told: &Told| f64::from(told.weight))
     };
     if alike {
-        bids.choose(view.noise_band, view.rng)
+        let turn = view.rng.turn(view.turns, view.len());
+        bids.choose(turn, view.noise_band, view.rng)
     } else {
-        bids.choose_by(weight, view.noise_band, view.rng)
+        bids.choose_by(weight, view.noise_band, view.rng.turn_unit(view.turns))
     }
 }
 
 fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
-    let draw_once = || best(view, [(); DRAWN].map(|()| Some(draw(view, draws))));
+    let draw_once = || {
+        let mut drawn = [(); DRAWN].map(|()| Some(draw(view, draws)));
+        if let Some(first) = drawn.first_mut() {
+            *first = Some(turn(view, draws));
+        }
+        best(view, drawn)
+    };
     (0..DRAWS)
         .find_map(|_| draw_once())
         .or_else(|| first_open(view))
         .or_else(|| view.any_by_weight())
 }
 
-/// The draw has gone by weight already.
+/// The draw has gone by weight already, and who was drawn first has its turn.
 #[inline]
 fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
     let mut costs = Bids::<DRAWN>::NONE;
@@ -74,7 +81,7 @@ fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
             bids.set(place, cost);
         }
     }
-    let chosen = bids.choose(view.noise_band, view.rng)?;
+    let chosen = bids.choose(0, view.noise_band, view.rng)?;
     let chosen = drawn.get(chosen).copied().flatten();
     chosen.filter(|&index| view.is_open(index))
 }

@@ -4,7 +4,6 @@ use buttress_core::circuit;
 use buttress_core::clock::Instant;
 use buttress_core::outcome::Outcome;
 
-use super::run::Run;
 use super::{Call, State};
 use crate::evidence::Score;
 use crate::peers::Peers;
@@ -23,7 +22,7 @@ impl State {
             self.tally.outcome(call.outcome);
             let latency = call.latency.unwrap_or(call.took);
             self.evidence.success(latency, now);
-            self.run = Run::default();
+            self.consecutive = 0;
             self.recent.record(false);
             if let Some(window) = &mut self.window {
                 window.record(now, false);
@@ -64,16 +63,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::budget::Budget;
     use crate::config::Config;
-    use crate::levels::Rank;
     use crate::shared::Shared;
     use crate::slot::{Blank, Slot};
 
     fn endpoint() -> (Arc<Slot>, State) {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
-        (shared.ledger).resize(Budget::new([Rank::default(); 4].into_iter(), 0.5));
+        shared.ledger.resize(4, 0.5);
         let config = Arc::new(config);
         let blank = Arc::new(Blank::new(Arc::clone(&config), &shared, false));
         let slot = Arc::new(Slot::new("a".into(), &shared, &blank));

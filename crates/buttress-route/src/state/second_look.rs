@@ -15,9 +15,14 @@ use crate::tally::ProbeResult;
 
 /// A look went well if it took less than so many times what the pool does.
 const WELL: f64 = 2.0;
+/// An endpoint that costs so many times what its peers do is shunned, and will be for long. Whoever is just outside
+/// the noise band is back in it before a look has said anything, and copies for each of them would load a healthy pool.
+const SHUNNED: f64 = 2.0;
 /// An endpoint of which nothing new has been heard for so long is looked at again, and after each look
 /// that went ill once more.
 const QUIET: Duration = Duration::from_secs(1);
+/// The same of one that failed what it was asked last: the rules wait for more, and nobody but copies shows it.
+const QUIET_IF_FAILING: Duration = Duration::from_millis(50);
 /// So many times what its peers take a copy may last.
 const LASTS: f64 = 20.0;
 /// Looks that went well are followed by the next ones for so long.
@@ -30,17 +35,24 @@ pub(super) struct SecondLook {
     next: Instant,
     /// How many went well in a row.
     well: u32,
+    /// How long the last of these took, in nanoseconds.
+    took: f64,
 }
 
 impl SecondLook {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { next: now, well: 0 }
+        Self {
+            next: now,
+            well: 0,
+            took: 0.0,
+        }
     }
 
-    /// Whoever has shown that it is well is looked at until it is pardoned: what it costs falls with each look, and
-    /// the middle of a pool may be what was slow. Unless the last look is long ago.
-    fn goes_on(&self, now: Instant) -> bool {
-        self.well > 0 && now.saturating_since(self.next) < GOES_ON
+    /// Whoever has shown that it is well is looked at until it is pardoned, or costs no more than what the looks
+    /// show: the middle of a pool may be what was slow. Unless the last look is long ago.
+    fn goes_on(&self, now: Instant, cost: f64, noise_band: f64) -> bool {
+        let news = cost > (1.0 + noise_band) * (self.took + INDISTINCT);
+        self.well > 0 && news && now.saturating_since(self.next) < GOES_ON
     }
 }
 
@@ -49,6 +61,14 @@ pub(crate) fn lasts(at_least: Duration, config: &Config, peers: &Peers) -> Durat
     let usual = Duration::from_secs_f64(peers.latency() / 1e9);
     let lasts = at_least.max(usual.mul_f64(LASTS));
     lasts.min(config.circuit.probe_deadline)
+}
+
+fn cost(score: Score, silence: f64) -> f64 {
+    f64::from(score.latency).max(silence) + f64::from(score.penalty)
+}
+
+fn is_shunned(cost: f64, peers: &Peers) -> bool {
+    cost >= SHUNNED * (peers.latency() + INDISTINCT)
 }
 
 impl State {
@@ -63,24 +83,27 @@ impl State {
         if self.warned || self.endpoint_state() != EndpointState::Active {
             return None;
         }
-        if self.look.goes_on(now) {
+        let cost = cost(self.score(now, peers), silence);
+        if self.look.goes_on(now, cost, self.config.noise_band) {
             return Some(self.look.next);
         }
-        let quiet_until = self.evidence.as_of().saturating_add(QUIET);
-        self.is_shunned(self.score(now, peers), silence, peers)
-            .then(|| self.look.next.max(quiet_until))
+        let quiet_until = self.evidence.as_of().saturating_add(self.quiet());
+        is_shunned(cost, peers).then(|| self.look.next.max(quiet_until))
+    }
+
+    /// For how long nothing has to be heard before a look.
+    const fn quiet(&self) -> Duration {
+        if self.consecutive > 0 {
+            QUIET_IF_FAILING
+        } else {
+            QUIET
+        }
     }
 
     /// Whether copies look at the endpoint, which shows this `score`, or should.
     pub(super) fn is_looked_at(&self, score: Score, peers: &Peers, now: Instant) -> bool {
-        self.look.goes_on(now) || self.is_shunned(score, 0.0, peers)
-    }
-
-    fn is_shunned(&self, score: Score, silence: f64, peers: &Peers) -> bool {
-        let cost = f64::from(score.latency).max(silence) + f64::from(score.penalty);
-        // Within the band it is sent its share, and beyond it next to nothing.
-        let band = 1.0 + self.config.noise_band;
-        cost >= band * (peers.latency() + INDISTINCT)
+        let cost = cost(score, 0.0);
+        self.look.goes_on(now, cost, self.config.noise_band) || is_shunned(cost, peers)
     }
 
     /// A copy goes and looks, if it still should; for how long it may.
@@ -117,10 +140,12 @@ impl State {
             ProbeResult::Failure
         });
         if !well {
-            self.look = SecondLook::new(now.saturating_add(QUIET));
+            let failed = matches!(call.outcome, Outcome::Failure(_));
+            let quiet = if failed { QUIET_IF_FAILING } else { QUIET };
+            self.look = SecondLook::new(now.saturating_add(quiet));
             return;
         }
-        self.look.next = now;
+        (self.look.next, self.look.took) = (now, latency);
         self.look.well += 1;
         if self.look.well >= self.config.circuit.probing.needed() {
             self.look = SecondLook::new(now);

@@ -13,6 +13,7 @@ impl<S: Send + Sync> Collect for RouterHandle<S> {
         into.push(states(&pool));
         into.extend(gauges(&pool));
         into.push(picks(&pool));
+        into.push(calls(&pool));
         // Where nobody asks the endpoints there are no checks to count.
         let decisions = decisions(&pool);
         into.extend(decisions.into_iter().filter(|it| !it.points.is_empty()));
@@ -46,6 +47,22 @@ fn picks(pool: &PoolSnapshot) -> Family {
         "Requests sent to the endpoint, probes among them.",
     );
     one_each(pool, family, |endpoint| Value::Counter(endpoint.picks))
+}
+
+fn calls(pool: &PoolSnapshot) -> Family {
+    let mut family = Family::new(
+        "buttress_endpoint_calls",
+        Kind::Counter,
+        "Requests sent to the endpoint that have ended, by their outcome.",
+    );
+    for endpoint in &pool.endpoints {
+        for (outcome, count) in endpoint.outcomes.named() {
+            let mut labels = labels(pool, endpoint);
+            labels.push(("outcome", Cow::Borrowed(outcome)));
+            family.push(labels, Value::Counter(count));
+        }
+    }
+    family
 }
 
 fn decisions(pool: &PoolSnapshot) -> [Family; 4] {

@@ -247,14 +247,19 @@ pub struct Outcomes {
 impl Outcomes {
     /// All of them.
     pub(crate) fn total(&self) -> u64 {
-        let all = [
-            self.success,
-            self.failure,
-            self.slow,
-            self.ignored,
-            self.abandoned,
-        ];
-        all.into_iter().fold(0, u64::saturating_add)
+        let all = self.named().into_iter();
+        all.fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
+    /// Each by its name.
+    pub(crate) const fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("success", self.success),
+            ("failure", self.failure),
+            ("slow", self.slow),
+            ("ignored", self.ignored),
+            ("abandoned", self.abandoned),
+        ]
     }
 }
 

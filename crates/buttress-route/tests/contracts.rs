@@ -146,6 +146,7 @@ fn metrics_show_every_endpoint_from_birth_and_what_was_done_with_it() {
             "buttress_endpoint_weight",
             "buttress_endpoint_in_flight",
             "buttress_endpoint_picks",
+            "buttress_endpoint_calls",
             "buttress_endpoint_ejections",
             "buttress_endpoint_ejections_suppressed",
             "buttress_endpoint_probes",
@@ -159,7 +160,10 @@ fn metrics_show_every_endpoint_from_birth_and_what_was_done_with_it() {
     let later = families(&world);
     let ejected = EndpointState::Ejected.index();
     assert!(matches!(later[0].points[0].value, Value::State { current, .. } if current == ejected));
-    let by_rule = &later[4].points[0];
+    let failed = &later[4].points[1];
+    assert_eq!(failed.labels[2], ("outcome", "failure".into()));
+    assert!(matches!(failed.value, Value::Counter(5..)));
+    let by_rule = &later[5].points[0];
     assert_eq!(by_rule.labels[2], ("rule", "consecutive_failures".into()));
     assert_eq!(by_rule.value, Value::Counter(1));
 }

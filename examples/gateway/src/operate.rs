@@ -94,6 +94,7 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
     for pool in rooms.pools.iter() {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
         metrics.register(Arc::new(pool.failover.clone()));
+        metrics.register(Arc::new(pool.clone()));
     }
     metrics.register(Arc::new(ProcessMetrics::new()));
     metrics.register(Arc::new(RuntimeMetrics::of(&Handle::current())));

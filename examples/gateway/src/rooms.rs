@@ -1,12 +1,13 @@
 //! The handles of all that a gateway runs: for metrics, health, status, the table, and whoever takes it in hand.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use buttress::breaker::BreakerHandle;
 use buttress::core::events::Subscription;
 use buttress::core::health::HealthStatus;
-use buttress::core::metric::Collect;
+use buttress::core::metric::{Collect, Family, Histogram, Kind, Value};
 use buttress::core::verdict::By;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
@@ -100,6 +101,26 @@ impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
             Told::ForcedOut => handle.eject(id),
             Told::Draining => handle.drain(id),
         }
+    }
+}
+
+/// What the endpoints take to answer.
+impl Collect for PoolRoom {
+    fn collect(&self, into: &mut Vec<Family>) {
+        let mut family = Family::new(
+            "buttress_endpoint_head_duration_seconds",
+            Kind::Histogram,
+            "From when a request is sent to the endpoint until the head of its answer, or until there will be none.",
+        );
+        for (endpoint, times) in self.times.iter() {
+            let labels = vec![
+                ("pool", Cow::Owned(self.name.to_string())),
+                ("endpoint", Cow::Owned(endpoint.to_string())),
+            ];
+            let histogram = Histogram::from(&times.total());
+            family.push(labels, Value::Histogram(histogram));
+        }
+        into.push(family);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an endpoint takes to answer, for the status page and the table.
+//! What an endpoint takes to answer, for the status page, the table and one histogram of each endpoint.
 //!
 //! Lighter than a latency layer: no series, no body, no service, one recorder for each endpoint. What
 //! clients see is measured further out, to the end of the body.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buttress::core::clock::{Clock, Instant};
-use buttress::latency::{RollingRecorder, WindowSnapshot, Windows};
+use buttress::latency::{RollingRecorder, Snapshot, WindowSnapshot, Windows};
 
 /// The time that one endpoint takes to the heads of its responses; clones record into one.
 #[derive(Clone, Debug)]
@@ -29,6 +29,11 @@ impl HeadTimes {
     /// The rolling windows at this moment, the shortest first.
     pub fn windows(&self) -> Vec<WindowSnapshot> {
         self.0.recorder.windows(self.0.clock.now())
+    }
+
+    /// All that was recorded.
+    pub fn total(&self) -> Snapshot {
+        self.0.recorder.total()
     }
 
     /// The moment at which a request is sent.
@@ -64,5 +69,6 @@ mod tests {
         let windows = times.windows();
         assert!(windows.iter().all(|window| window.counts.count() == 1));
         assert!(windows[0].counts.sum() >= Duration::from_millis(20));
+        assert_eq!(times.total().count(), 1);
     }
 }

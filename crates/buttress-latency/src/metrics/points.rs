@@ -88,16 +88,25 @@ fn push_quantiles(family: &mut Family, labels: &[Label], window: &WindowSnapshot
 }
 
 pub(super) fn histogram(snapshot: &Snapshot, exemplars: Vec<Exemplar>) -> Histogram {
-    let mut histogram = Histogram::default();
-    histogram.classic = snapshot.classic().collect();
-    histogram.native = snapshot.native();
-    histogram.count = snapshot.count();
-    histogram.below = snapshot.below();
-    histogram.above = snapshot.above();
-    histogram.sum = snapshot.sum().as_secs_f64();
-    let seconds =
-        |(shortest, longest): (Duration, Duration)| (shortest.as_secs_f64(), longest.as_secs_f64());
-    histogram.extremes = snapshot.extremes().map(seconds);
+    let mut histogram = Histogram::from(snapshot);
     histogram.exemplars = exemplars;
     histogram
+}
+
+/// In seconds, for a family of one's own.
+impl From<&Snapshot> for Histogram {
+    fn from(snapshot: &Snapshot) -> Self {
+        let mut histogram = Self::default();
+        histogram.classic = snapshot.classic().collect();
+        histogram.native = snapshot.native();
+        histogram.count = snapshot.count();
+        histogram.below = snapshot.below();
+        histogram.above = snapshot.above();
+        histogram.sum = snapshot.sum().as_secs_f64();
+        let seconds = |(shortest, longest): (Duration, Duration)| {
+            (shortest.as_secs_f64(), longest.as_secs_f64())
+        };
+        histogram.extremes = snapshot.extremes().map(seconds);
+        histogram
+    }
 }

@@ -218,6 +218,11 @@ impl<C, S: Settle> Exchange<C, S> {
     where
         C: ClassifyHttp<E>,
     {
+        if let Some(trailers) = trailers {
+            self.guard.enter();
+            self.guard.trailers(trailers);
+            self.guard.leave();
+        }
         let outcome = self.outcome(trailers, self.unsaid);
         self.guard.settle(outcome);
     }

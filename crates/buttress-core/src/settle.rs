@@ -64,6 +64,13 @@ pub trait Settle {
     fn head(&mut self, head: &crate::classify::Head<'_>) {
         let _ = head;
     }
+
+    /// The body of an HTTP response ends with these trailers. Called at most once, before [`Settle::settle`], and not
+    /// where the outcome was told earlier.
+    #[cfg(feature = "http")]
+    fn trailers(&mut self, trailers: &http::HeaderMap) {
+        let _ = trailers;
+    }
 }
 
 /// Settles what it holds on every exit: by [`Guard::settle`], or when it is dropped.
@@ -200,6 +207,14 @@ impl<S: Settle> Guard<S> {
     pub fn head(&mut self, head: &crate::classify::Head<'_>) {
         if let Some(settle) = &mut self.settle {
             settle.head(head);
+        }
+    }
+
+    /// Passes the trailers of a response on to what is guarded.
+    #[cfg(feature = "http")]
+    pub fn trailers(&mut self, trailers: &http::HeaderMap) {
+        if let Some(settle) = &mut self.settle {
+            settle.trailers(trailers);
         }
     }
 }

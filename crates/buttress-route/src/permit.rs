@@ -8,8 +8,8 @@ use buttress_core::classify::Head;
 use buttress_core::clock::{Clock, Instant};
 use buttress_core::outcome::Outcome;
 use buttress_core::settle::Settle;
-use http::StatusCode;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 
 use crate::slot::Slot;
 use crate::state::Call;
@@ -160,6 +160,13 @@ impl Settle for Permit {
             let seconds = seconds.and_then(|it| it.trim().parse().ok());
             let seconds = seconds.map(|seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX));
             self.asked = seconds.unwrap_or(0);
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if self.slot.heeds_reports() {
+            let now = self.slot.clock().now();
+            self.slot.hear_report(trailers, now);
         }
     }
 

@@ -16,12 +16,14 @@ use std::time::Duration;
 use buttress_core::clock::ManualClock;
 use buttress_core::rng::Rng;
 use buttress_route::load::{
-    ENDPOINT_LOAD_METRICS, EXPIRY, LoadReporter, ReportLoad, ReportLoadLayer,
+    ENDPOINT_LOAD_METRICS, ENDPOINT_LOAD_METRICS_BIN, EXPIRY, LoadReporter, ReportLoad,
+    ReportLoadLayer,
 };
 use buttress_route::{Config, Endpoint, EndpointSnapshot, HealthRouter, Policy};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tokio_test::{assert_ready_ok, task};
 use tower_layer::Layer;
@@ -161,6 +163,36 @@ fn whatever_picks_heeds_it_but_for_a_key() {
         let share = world.load(8_000)[0];
         assert!(share < 0.215, "{policy:?}: {share}");
         assert!(share > 0.1, "{policy:?}: {share}");
+    }
+}
+
+#[test]
+fn a_grpc_answer_may_say_it_in_its_trailers() {
+    let answer = |_: Request<()>| {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        // 0.3 of the CPU.
+        let report = HeaderValue::from_static("CTMzMzMzM9M/");
+        trailers.insert(&ENDPOINT_LOAD_METRICS_BIN, report);
+        let body = Full::<Bytes>::from("message").with_trailers(ready(Some(Ok(trailers))));
+        let mut response = Response::new(body);
+        let grpc = HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(CONTENT_TYPE, grpc);
+        ready(Ok::<_, Infallible>(response))
+    };
+    for (heeds, expected) in [(true, Some(0.3)), (false, None)] {
+        let config = Config::new("p").reported_load(heeds.then_some(EXPIRY));
+        let server = [Endpoint::new("a", tower::service_fn(answer))];
+        let mut router = HealthRouter::new(config, server).unwrap();
+        let mut call = task::spawn(router.call(Request::new(())));
+        let body = assert_ready_ok!(call.poll()).into_body();
+        let reported = || {
+            let shown = router.handle().snapshot().endpoints[0].reported;
+            shown.map(|it| it.utilization)
+        };
+        assert_eq!(reported(), None, "not before it is said");
+        assert_ready_ok!(task::spawn(body.collect()).poll());
+        assert_eq!(reported(), expected);
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use buttress::core::reject::Rejected;
 use buttress::correlation::CorrelationId;
 use buttress::latency::{self, Latency, LatencyHandle, LatencyLayer};
-use buttress::route::load::ENDPOINT_LOAD_METRICS;
+use buttress::route::load::{ENDPOINT_LOAD_METRICS, ENDPOINT_LOAD_METRICS_BIN};
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -164,6 +164,7 @@ where
         explain(response);
     } else if hides_load {
         response.headers_mut().remove(&ENDPOINT_LOAD_METRICS);
+        response.headers_mut().remove(&ENDPOINT_LOAD_METRICS_BIN);
     }
     polled
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 use http::HeaderMap;
 
-use super::{ENDPOINT_LOAD_METRICS, LoadReport};
+use super::{ENDPOINT_LOAD_METRICS, ENDPOINT_LOAD_METRICS_BIN, LoadReport};
 
 /// The last report of one endpoint. Written by whoever hears it, read by whoever shows the endpoint.
 ///
@@ -28,12 +28,16 @@ impl Heard {
         }
     }
 
-    /// Hears what an answer's headers say, if they do.
+    /// Hears what an answer's headers or trailers say, if they do.
     pub(crate) fn hear(&self, headers: &HeaderMap, now: Instant) {
-        let Some(value) = headers.get(&ENDPOINT_LOAD_METRICS) else {
-            return;
+        let report = match headers.get(&ENDPOINT_LOAD_METRICS) {
+            Some(value) => LoadReport::parse(value.as_bytes()),
+            None => match headers.get(&ENDPOINT_LOAD_METRICS_BIN) {
+                Some(value) => LoadReport::parse_binary(value.as_bytes()),
+                None => return,
+            },
         };
-        match LoadReport::parse(value.as_bytes()).map(|report| report.utilization()) {
+        match report.map(|report| report.utilization()) {
             Ok(Some(utilization)) => {
                 let bits = utilization.to_bits();
                 self.utilization.store(bits, Ordering::Relaxed);

@@ -1,14 +1,16 @@
-//! What an endpoint says of its own load, in a header of its answers: read by the router, sent by a layer.
+//! What an endpoint says of its own load, in a header or trailer of its answers: read by the router, sent by a layer.
 //!
 //! The header is `endpoint-load-metrics`, the report that of ORCA (Open Request Cost Aggregation, `OrcaLoadReport` of
-//! xDS), in one of two forms:
+//! xDS), in one of two forms, or `endpoint-load-metrics-bin` with the report in protobuf and base64, as gRPC sends it:
 //!
 //! ```text
 //! endpoint-load-metrics: TEXT cpu_utilization=0.3,application_utilization=0.5,rps_fractional=120
 //! endpoint-load-metrics: JSON {"cpu_utilization": 0.3, "named_metrics": {"queue": 7}}
+//! endpoint-load-metrics-bin: CTMzMzMzM9M/
 //! ```
 //!
-//! The binary form is not read, nor is a report in trailers.
+//! Each of them is read in the head of an answer, and in the trailers of one whose outcome is known there, as that of
+//! gRPC is. The layer sends `TEXT` in the head, which any client may read.
 //!
 //! # What the router makes of it
 //!
@@ -46,6 +48,7 @@
 //! Where it is off, one test of a flag for each answer, and 32 bytes an endpoint. Where it is on, a look-up of the header
 //! and a pass over its bytes, of which 4096 are read at most; no allocation, no lock.
 
+mod binary;
 mod heard;
 mod json;
 mod layer;
@@ -67,6 +70,10 @@ use http::HeaderName;
 
 /// The header that carries a report.
 pub static ENDPOINT_LOAD_METRICS: HeaderName = HeaderName::from_static("endpoint-load-metrics");
+
+/// The header or trailer that carries a report in protobuf, in base64.
+pub static ENDPOINT_LOAD_METRICS_BIN: HeaderName =
+    HeaderName::from_static("endpoint-load-metrics-bin");
 
 /// For how long a report may well be believed: 10 s.
 pub const EXPIRY: Duration = Duration::from_secs(10);

@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{json, text};
+use super::{binary, json, text};
 
 /// A longer header is not read.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 /// A utilisation beyond a hundred times what there is says nothing.
 const MOST_UTILIZATION: f64 = 100.0;
 /// Nobody takes more requests a second.
@@ -51,7 +51,7 @@ impl fmt::Display for Malformed {
             Self::TooLong => "the load report is longer than 4096 bytes",
             Self::Form => "the load report has to begin with TEXT or JSON",
             Self::Syntax => {
-                "the load report has to be name=value, by commas, or a flat JSON object"
+                "the load report has to be name=value, by commas, a flat JSON object, or protobuf in base64"
             }
             Self::Value => "a metric of the load report is no number within its bounds",
             Self::Repeated => "a metric is in the load report twice",
@@ -115,6 +115,14 @@ impl LoadReport {
             "JSON" => json::read(metrics.trim()),
             _ => Err(Malformed::Form),
         }
+    }
+
+    /// Reads the value of `endpoint-load-metrics-bin`, whole or not at all: `OrcaLoadReport` in protobuf, in base64.
+    pub fn parse_binary(value: &[u8]) -> Result<Self, Malformed> {
+        if value.len() > LONGEST {
+            return Err(Malformed::TooLong);
+        }
+        binary::read(value)
     }
 
     /// How busy the endpoint is: the application's measure if it has one that says anything, else the CPU's.

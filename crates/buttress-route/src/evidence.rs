@@ -64,6 +64,20 @@ pub(crate) struct Score {
     pub(crate) penalty: f32,
 }
 
+impl Score {
+    /// That of an endpoint which has shown nothing, in a pool of this median latency.
+    pub(crate) fn unknown(reference: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "24 bits are more than is known"
+        )]
+        Self {
+            latency: (reference + INDISTINCT) as f32,
+            penalty: 0.0,
+        }
+    }
+}
+
 /// What the evidence is held against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
@@ -368,6 +382,19 @@ mod tests {
     #[test]
     fn an_endpoint_that_has_shown_nothing_costs_what_the_pool_does() {
         assert!((cost(&evidence(), START) - 10.0 * MS).abs() < 1.0);
+    }
+
+    #[test]
+    fn who_has_shown_nothing_has_the_score_of_nobody_whatever_the_pool_shows() {
+        for (latency, failing) in [(1e3, 0.0), (10.0 * MS, 0.3), (1e12, 1.0)] {
+            let unlikely_run = 7.0;
+            let pool = Pool {
+                latency,
+                failing,
+                unlikely_run,
+            };
+            assert_eq!(evidence().score(START, &pool), Score::unknown(latency));
+        }
     }
 
     #[test]

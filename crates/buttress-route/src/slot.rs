@@ -251,6 +251,12 @@ impl Slot {
     /// What this endpoint adds to what the pool shows.
     pub(crate) fn shows(&self, now: Instant) -> Shows {
         let load = f64::from(self.in_flight());
+        if self.is_blank() {
+            return Shows {
+                load,
+                ..Shows::default()
+            };
+        }
         self.with_state(|state| Shows {
             load,
             utilization: self.reported(state, now).map(|it| it.0),

@@ -3,15 +3,15 @@
 use std::hint::black_box;
 
 use super::MANY;
-use super::buttress::{NAME, router};
+use super::buttress::{NAME, used};
 use crate::Error;
 use crate::report::{Memory, Row};
 
 pub(super) fn row() -> Result<Row, Error> {
     // What a program holds once is not counted.
-    drop(router(1)?);
+    drop(used(1)?);
     let mut kept = None;
-    let seen = mockalloc::record_allocs(|| kept = Some(router(MANY)));
+    let seen = mockalloc::record_allocs(|| kept = Some(used(MANY)));
     let router = kept.ok_or("nothing was made")??;
     // What comes with the first answers.
     let first = mockalloc::record_allocs(|| {

@@ -3,7 +3,7 @@
 use buttress_core::outcome::Outcome;
 
 use super::SIZES;
-use super::buttress::{NAME, router};
+use super::buttress::{NAME, used};
 use crate::Error;
 use crate::cores::{Meter, pin_to};
 use crate::measure::Measured;
@@ -33,8 +33,7 @@ struct Lane {
 
 impl Lane {
     fn new(bench: &'static str, size: usize) -> Result<Self, Error> {
-        let router = router(size)?;
-        // Every endpoint has answered before.
+        let router = used(size)?;
         for _ in 0..size.max(PICKS) * 20 {
             let picked = router.try_acquire().ok_or("nothing to pick")?;
             picked.record(Outcome::Success);

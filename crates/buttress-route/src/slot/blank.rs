@@ -35,7 +35,7 @@ impl Blank {
             rises,
             gate: Gate::of(&state),
             given: share(&state),
-            score: state.score(since, &shared.peers),
+            score: Score::unknown(shared.peers.latency()),
             config,
         }
     }
@@ -56,6 +56,7 @@ fn state(config: &Arc<Config>, rises: bool, since: Instant) -> State {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
+    use std::time::Duration;
 
     use buttress_core::circuit::Ramp;
     use buttress_core::clock::ManualClock;
@@ -79,8 +80,16 @@ mod tests {
             let before = shows();
             assert!(slot.is_blank() && before.0 == gate);
             slot.refresh(blank.since);
+            assert!(slot.is_blank(), "a pick gives it no memory");
+            assert_eq!(shows(), before);
+            slot.with_state(|_| ());
+            slot.refresh(blank.since);
             assert!(!slot.is_blank());
             assert_eq!(shows(), before);
+            let new = Arc::new(Slot::new("b".into(), &shared, &blank));
+            new.begin(blank.since);
+            new.refresh(blank.since.saturating_add(Duration::from_secs(1)));
+            assert!(!new.is_blank(), "a silence is something");
         }
     }
 }

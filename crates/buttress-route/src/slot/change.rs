@@ -18,6 +18,9 @@ impl Slot {
     /// Brings up to date what a pick reads, unless somebody else is at it.
     #[cold]
     pub(super) fn refresh(self: &Arc<Self>, now: Instant) {
+        if self.is_blank() && self.show_blank(now) {
+            return;
+        }
         let mut inner = match self.life().inner.try_lock() {
             Ok(inner) => inner,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

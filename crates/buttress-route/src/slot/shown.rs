@@ -101,6 +101,19 @@ impl Slot {
         Ticket::ordinary(self.gate.load(Ordering::Acquire) >> GATE_BITS)
     }
 
+    /// Shows what the pool does, of which nothing is known of this endpoint; `false` where it has been silent for so long
+    /// that this is something. A pick gives it no memory: the end of a request does.
+    pub(super) fn show_blank(&self, now: Instant) -> bool {
+        let score = Score::unknown(self.peers().latency());
+        let is_so = self.silence(now) <= score.latency.into();
+        if is_so {
+            self.score.store(pack(score), Ordering::Relaxed);
+            let until = now.saturating_add(REFRESH).as_nanos();
+            self.shown_until.store(until, Ordering::Relaxed);
+        }
+        is_so
+    }
+
     /// Shows what is so at `now`.
     pub(super) fn show(&self, inner: &mut Inner, now: Instant) {
         let state = &mut inner.state;

@@ -14,7 +14,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, TRAILER};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::deadline::DeadlineExceeded;
-use crate::outcome::{FailureKind, Outcome, TransportFailure};
+use crate::outcome::{FailureKind, Outcome, TransportFailure, Unsent};
 use crate::reject::{Rejected, is_grpc_type, starts_with};
 use crate::settle::outcome_of_error;
 
@@ -142,7 +142,7 @@ pub trait ClassifyHttp<E> {
 /// | seen | outcome |
 /// |---|---|
 /// | [`Rejected`] in the extensions: our own refusal | `Ignored` |
-/// | [`DeadlineExceeded`], [`TransportFailure`] in the extensions | that failure |
+/// | [`DeadlineExceeded`], [`Unsent`], [`TransportFailure`] in the extensions | that failure |
 /// | 501, 505: the client asked for what is not there | `Success` |
 /// | 503 with `Retry-After` | `Failure(Overloaded)` |
 /// | any other 5xx | `Failure(Answer)` |
@@ -203,9 +203,13 @@ fn marked(extensions: &Extensions) -> Option<Outcome> {
     if extensions.get::<DeadlineExceeded>().is_some() {
         return Some(Outcome::Failure(FailureKind::Deadline));
     }
-    extensions
-        .get::<TransportFailure>()
-        .map(|_| Outcome::Failure(FailureKind::Transport))
+    let failure = match extensions.get::<Unsent>() {
+        Some(_) => FailureKind::Connect,
+        None => extensions
+            .get::<TransportFailure>()
+            .map(|_| FailureKind::Transport)?,
+    };
+    Some(Outcome::Failure(failure))
 }
 
 /// What the head of a gRPC response says that its status as one of HTTP does not.

@@ -26,7 +26,9 @@ pub enum FailureKind {
     Answer,
     /// The upstream answered that it has too much to do (503 with `Retry-After`).
     Overloaded,
-    /// The connection could not be made, or broke before the head of the response.
+    /// No connection was made, or the upstream refused the stream: the request never reached it.
+    Connect,
+    /// The connection broke before the head of the response.
     Transport,
     /// A deadline passed.
     Deadline,
@@ -85,7 +87,7 @@ impl FailureKind {
     pub const fn attribution(self) -> Attribution {
         match self {
             Self::Answer | Self::Overloaded => Attribution::Upstream,
-            Self::Transport | Self::Body => Attribution::Transport,
+            Self::Connect | Self::Transport | Self::Body => Attribution::Transport,
             Self::Deadline => Attribution::Deadline,
             Self::Panic => Attribution::Local,
         }
@@ -96,6 +98,7 @@ impl FailureKind {
         match self {
             Self::Answer => "answer",
             Self::Overloaded => "overloaded",
+            Self::Connect => "connect",
             Self::Transport => "transport",
             Self::Deadline => "deadline",
             Self::Body => "body",

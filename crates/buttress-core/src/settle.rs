@@ -231,7 +231,8 @@ impl<S: Settle> Drop for Guard<S> {
 
 /// The outcome that an error of any type stands for, by what its source chain carries.
 ///
-/// [`DeadlineExceeded`] is a failure by deadline, [`Rejected`] (buttress's own refusal) is ignored,
+/// [`DeadlineExceeded`] is a failure by deadline, [`Rejected`] (buttress's own refusal) is ignored, [`Unsent`] and
+/// a refused connection are failures to connect,
 /// [`TransportFailure`] and [`std::io::Error`] are failures of the transport, all else is a failed
 /// answer. The chain can be followed through [`BoxError`] and through the types named here.
 pub fn outcome_of_error<E: 'static>(error: &E) -> Outcome {
@@ -244,6 +245,9 @@ pub fn outcome_of_error<E: 'static>(error: &E) -> Outcome {
     }
     if any.is::<Rejected>() {
         return Outcome::Ignored;
+    }
+    if is_unsent(error) {
+        return Outcome::Failure(FailureKind::Connect);
     }
     if any.is::<TransportFailure>() || any.is::<std::io::Error>() {
         return Outcome::Failure(FailureKind::Transport);
@@ -285,6 +289,9 @@ pub(crate) fn outcome_of_chain(error: &(dyn Error + 'static)) -> Outcome {
         }
         if error.is::<Rejected>() {
             return Outcome::Ignored;
+        }
+        if is_chain_unsent(error) {
+            return Outcome::Failure(FailureKind::Connect);
         }
         if error.is::<TransportFailure>() || error.is::<std::io::Error>() {
             return Outcome::Failure(FailureKind::Transport);
@@ -362,6 +369,15 @@ mod tests {
             outcome_of_error(&boxed),
             Outcome::Failure(FailureKind::Deadline)
         );
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let boxed_too: BoxError = Box::new(refused());
+        for outcome in [
+            outcome_of_error(&refused()),
+            outcome_of_error(&Unsent::new()),
+            outcome_of_error(&boxed_too),
+        ] {
+            assert_eq!(outcome, Outcome::Failure(FailureKind::Connect));
+        }
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert_eq!(
             outcome_of_error(&reset),

@@ -12,6 +12,12 @@ use buttress_core::rng::Rng;
 use crate::affinity::Affinity;
 use crate::policy::Policy;
 
+mod rules;
+mod weights;
+
+pub use rules::{FailureRate, Rules};
+pub use weights::Weights;
+
 /// What a pool of endpoints is set to. Every field has a default that suits a gateway.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -66,106 +72,6 @@ pub struct Config {
     pub clock: Clock,
     /// Breaks ties and spreads backoffs. Fixed when the pool is made.
     pub rng: Rng,
-}
-
-/// When an endpoint is ejected. A rule that is `None` never fires.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Rules {
-    /// After this many failures with no success in between. Default 5.
-    pub consecutive_failures: Option<NonZeroU32>,
-    /// At this rate of failures. Default: half of at least 20 calls in 10 s.
-    pub failure_rate: Option<FailureRate>,
-}
-
-/// The rate of failures over a window of time at which an endpoint is ejected.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct FailureRate {
-    /// The rate, above 0 and at most 1.
-    pub threshold: f64,
-    /// The stretch of time that is looked at.
-    pub window: Duration,
-    /// The rule waits for as many calls in the window.
-    pub min_calls: NonZeroU32,
-    /// An endpoint that fails surely by this share more than the median of its peers is ejected as
-    /// well, at whatever rate; and none that is not, at the threshold. From 0 to 1; at 1 the rule is off. Default
-    /// 0.03.
-    pub above_peers: f64,
-}
-
-impl FailureRate {
-    /// At `threshold` failures per call, over `window`, given `min_calls`.
-    pub const fn new(threshold: f64, window: Duration, min_calls: NonZeroU32) -> Self {
-        Self {
-            threshold,
-            window,
-            min_calls,
-            above_peers: 0.03,
-        }
-    }
-
-    /// By how much more than its peers an endpoint may fail.
-    #[must_use]
-    pub const fn above_peers(mut self, share: f64) -> Self {
-        self.above_peers = share;
-        self
-    }
-
-    fn validate(&self) -> Result<(), ConfigError> {
-        let rate = self.threshold;
-        require(
-            rate > 0.0 && rate <= 1.0,
-            "rules.failure_rate.threshold",
-            || format!("{rate} is no rate; use more than 0 and at most 1"),
-        )?;
-        require_share("rules.failure_rate.above_peers", self.above_peers)?;
-        require(
-            !self.window.is_zero(),
-            "rules.failure_rate.window",
-            || "a window of 0 holds no call; use some seconds",
-        )
-    }
-}
-
-impl Default for FailureRate {
-    fn default() -> Self {
-        const MIN_CALLS: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
-        Self::new(0.5, Duration::from_secs(10), MIN_CALLS)
-    }
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            consecutive_failures: Some(NonZeroU32::MIN.saturating_add(4)),
-            failure_rate: Some(FailureRate::default()),
-        }
-    }
-}
-
-impl Rules {
-    /// No rule: an endpoint is ejected by hand or by a health signal alone.
-    pub const fn none() -> Self {
-        Self {
-            consecutive_failures: None,
-            failure_rate: None,
-        }
-    }
-
-    /// Ejects after `failures` with no success in between.
-    #[must_use]
-    pub const fn consecutive_failures(mut self, failures: NonZeroU32) -> Self {
-        self.consecutive_failures = Some(failures);
-        self
-    }
-
-    /// Ejects at this rate of failures.
-    #[must_use]
-    pub const fn failure_rate(mut self, rate: FailureRate) -> Self {
-        self.failure_rate = Some(rate);
-        self
-    }
 }
 
 /// A probe costs one request now and then, and an endpoint that is away costs its peers its load: it is
@@ -363,9 +269,7 @@ impl Config {
             || "0 never waits; use at least the time a connection takes",
         )?;
         self.policy.validate()?;
-        if let Some(rate) = &self.rules.failure_rate {
-            rate.validate()?;
-        }
+        self.rules.validate()?;
         self.circuit.validate()
     }
 }
@@ -409,6 +313,10 @@ mod tests {
                 "rules.failure_rate.threshold",
             ),
             (Config::default().circuit(forfeit), "probe_deadline"),
+            (
+                Config::default().rules(Rules::none().weights(Weights::default().connect(101))),
+                "rules.weights.connect",
+            ),
             (bounded(0.99), "policy.bound"),
             (bounded(f64::NAN), "policy.bound"),
         ];

@@ -191,7 +191,7 @@ pub use acquired::Acquired;
 pub use affinity::{Affinity, RequestHead};
 pub use attempted::Attempted;
 pub use buttress_core::decision::Picked;
-pub use config::{Config, FailureRate, Rules};
+pub use config::{Config, FailureRate, Rules, Weights};
 pub use endpoint::{Endpoint, Metadata};
 pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;

@@ -8,6 +8,7 @@ mod quiet;
 mod recent;
 mod rising;
 mod rules;
+mod run;
 mod second_look;
 mod signals;
 
@@ -35,6 +36,7 @@ use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
 use rising::Rising;
+use run::Run;
 use second_look::SecondLook;
 pub(crate) use second_look::lasts;
 
@@ -57,7 +59,7 @@ pub(crate) struct State {
     checked: Checked,
     pub(crate) since: Instant,
     pub(crate) verdicts: Verdicts,
-    consecutive: u32,
+    run: Run,
     recent: Recent,
     look: SecondLook,
     /// It is back, and not all of its traffic is.
@@ -97,7 +99,7 @@ impl State {
             checked: Checked::default(),
             since: now,
             verdicts: Verdicts::default(),
-            consecutive: 0,
+            run: Run::default(),
             recent: Recent::default(),
             look: SecondLook::new(now),
             rising: None,
@@ -287,19 +289,24 @@ impl State {
 
     /// Shows an outcome of the present generation to the rules.
     fn count(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        let failed = match call.outcome {
-            Outcome::Success | Outcome::Slow => false,
-            Outcome::Failure(_) => true,
+        let weight = match call.outcome {
+            Outcome::Success | Outcome::Slow => None,
+            Outcome::Failure(kind) => match self.config.rules.weights.of(kind) {
+                // No rule sees it.
+                0 => return None,
+                weight => Some(weight),
+            },
             _ => return None,
         };
+        let failed = weight.is_some();
         self.recent.record(failed);
-        self.consecutive = if failed {
-            self.consecutive.saturating_add(1)
+        if let Some(weight) = weight {
+            self.run.goes_on(weight);
         } else {
             self.spared = false;
             self.succeeded_rising();
-            0
-        };
+            self.run = Run::default();
+        }
         // Not becoming ready while others are answered is saturation. Only where nothing is
         // answered in between does it say that the endpoint is bad.
         let saturated = !call.called && call.outcome == Outcome::Failure(FailureKind::Deadline);
@@ -358,7 +365,7 @@ impl State {
     }
 
     fn forget_rules(&mut self) {
-        self.consecutive = 0;
+        self.run = Run::default();
         if let Some(window) = &mut self.window {
             window.clear();
         }

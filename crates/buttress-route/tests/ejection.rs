@@ -16,7 +16,7 @@ use buttress_core::circuit::{Backoff, Settings};
 use buttress_core::events::Received;
 use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_core::verdict::Action;
-use buttress_route::{Change, EndpointState, FailureRate, Rules};
+use buttress_route::{Change, EndpointState, FailureRate, Policy, Rules, Weights};
 use common::{Mode, World, endpoint, fails_after, ok_after};
 
 fn backoff(seconds: u64) -> Settings {
@@ -37,6 +37,23 @@ fn a_failing_endpoint_is_thrown_out_within_five_failures_and_traffic_moves() {
     world.backends[2].set(fails_after(0));
     let ended = world.load(1, Duration::from_secs(2));
     assert_eq!(ended.total_bad(), 0, "{ended:?}");
+}
+
+#[test]
+fn a_failure_counts_for_what_its_kind_weighs_and_for_nothing_where_that_is_0() {
+    for (weight, most) in [(0, 10), (1, 5), (2, 3), (5, 1)] {
+        let rules = Rules::default().weights(Weights::default().transport(weight));
+        let mut world = World::with(&[Mode::Refuse, ok_after(5), ok_after(5)], |config| {
+            config
+                .rules(rules)
+                .policy(Policy::RoundRobin)
+                .circuit(backoff(60))
+        });
+        let ended = world.one_by_one(30);
+        assert_eq!(ended.errors, most, "{weight}");
+        let out = weight > 0;
+        assert_eq!(state(&world, "0") == EndpointState::Ejected, out);
+    }
 }
 
 #[test]

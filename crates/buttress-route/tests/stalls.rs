@@ -1,5 +1,5 @@
 //! A body that has said how long it is and does not come is a hang, as a head that does not come is one.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod common;
 

@@ -8,6 +8,7 @@ use buttress_core::clock::Instant;
 use buttress_core::outcome::Outcome;
 use buttress_core::verdict::{Action, Verdict};
 
+use super::run::Run;
 use super::{Decision, State};
 use crate::slot::Slot;
 use crate::tally::{ProbeResult, Rule};
@@ -50,7 +51,7 @@ impl State {
         self.rise(now);
         // On trial: if the first outcome is a failure, nobody waits for four more.
         let limit = self.config.rules.consecutive_failures;
-        self.consecutive = limit.map_or(0, |limit| limit.get() - 1);
+        self.run = limit.map_or_else(Run::default, |limit| Run::just_below(limit.get()));
         let needed = self.config.circuit.probing.needed();
         let (seen, samples) = (f64::from(needed), u64::from(needed));
         let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);

@@ -4,6 +4,7 @@ use buttress_core::circuit;
 use buttress_core::clock::Instant;
 use buttress_core::outcome::Outcome;
 
+use super::run::Run;
 use super::{Call, State};
 use crate::evidence::Score;
 use crate::peers::Peers;
@@ -22,7 +23,7 @@ impl State {
             self.tally.outcome(call.outcome);
             let latency = call.latency.unwrap_or(call.took);
             self.evidence.success(latency, now);
-            self.consecutive = 0;
+            self.run = Run::default();
             self.recent.record(false);
             if let Some(window) = &mut self.window {
                 window.record(now, false);

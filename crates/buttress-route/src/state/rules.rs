@@ -20,11 +20,13 @@ impl State {
     fn too_many_in_a_row(&self, peers: &Peers) -> Option<(Rule, Verdict)> {
         let limit = self.config.rules.consecutive_failures?.get();
         let failing = peers.failing_now();
-        let limit = f64::from(limit).max(peers.unlikely_run());
+        let (run, unlikely) = (self.run, peers.unlikely_run());
         let rule = Rule::ConsecutiveFailures;
-        (f64::from(self.consecutive) >= limit).then(|| {
-            let samples = u64::from(self.consecutive);
-            let seen = f64::from(self.consecutive);
+        // Weights say how bad it is, and not how unlikely.
+        let fires = run.weight() >= limit && f64::from(run.failures()) >= unlikely;
+        fires.then(|| {
+            let samples = u64::from(run.failures());
+            let (seen, limit) = (f64::from(run.weight()), f64::from(limit).max(unlikely));
             let verdict = Verdict::new(rule.name(), Action::Closed);
             (
                 rule,
@@ -62,7 +64,7 @@ impl State {
     /// A run of failures that would throw the endpoint out, were it not that its peers have such runs.
     pub(super) fn spare_for_its_peers(&mut self, peers: &Peers) -> Option<Decision> {
         let limit = self.config.rules.consecutive_failures?.get();
-        if self.consecutive != limit {
+        if !self.run.has_just_reached(limit) {
             return None;
         }
         self.spared = true;

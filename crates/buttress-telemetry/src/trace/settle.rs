@@ -46,7 +46,7 @@ impl SpanEnd {
         let by_status = || self.status.filter(|&status| status >= from);
         let named = match outcome {
             Outcome::Failure(FailureKind::Deadline) => "timeout",
-            Outcome::Failure(FailureKind::Transport) => "connection",
+            Outcome::Failure(FailureKind::Connect | FailureKind::Transport) => "connection",
             Outcome::Failure(FailureKind::Body) => "body",
             Outcome::Failure(FailureKind::Panic) => "panic",
             // The caller's own choice is no error of what it called.

@@ -34,7 +34,8 @@ pub struct Config {
     /// all at once. What the ramp says of trouble and a limit of half-open are not heeded: the pool weighs what is back.
     pub circuit: Settings,
     /// The largest share of the pool that may be out at once. Where there are two endpoints or more
-    /// one may always be ejected unless this is 0, and one always stays. Default 0.5.
+    /// one may always be ejected unless this is 0, and one always stays. Of each level (a priority, and of one priority a
+    /// distance) the same share may be out whatever other levels have lost. Default 0.5.
     pub max_ejected: f64,
     /// The time constant with which evidence fades. Default 10 s.
     pub decay: Duration,

@@ -9,11 +9,10 @@ use std::sync::{Arc, PoisonError, Weak};
 
 use buttress_core::clock::Instant;
 
+use crate::budget::Budget;
+use crate::levels::Rank;
 use crate::slot::Slot;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
-
-/// Where the middle of the pool fails this share, nobody is thrown out for failing.
-const ALL_IN_TROUBLE: f64 = 0.2;
 
 /// The endpoints that are out.
 #[derive(Debug)]
@@ -29,8 +28,7 @@ pub(crate) struct Ledger {
 
 #[derive(Debug)]
 struct Inner {
-    members: usize,
-    max_ejected: f64,
+    budget: Budget,
     /// The share of failures in the middle of the pool.
     trouble: f64,
     out: Vec<Out>,
@@ -39,6 +37,7 @@ struct Inner {
 #[derive(Debug)]
 struct Out {
     slot: Weak<Slot>,
+    rank: Rank,
     /// When a pick should look after it: to probe it, or to ask its signals again.
     due: Instant,
     by_hand: bool,
@@ -51,11 +50,10 @@ impl Out {
 }
 
 impl Ledger {
-    pub(crate) fn new(max_ejected: f64) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
-                members: 0,
-                max_ejected,
+                budget: Budget::default(),
                 trouble: 0.0,
                 out: Vec::new(),
             }),
@@ -71,14 +69,13 @@ impl Ledger {
         if inner.position(slot).is_some() || !slot.is_member() {
             return Ok(());
         }
-        let out = inner.out.len() + 1;
-        if out >= inner.members {
+        if inner.out.len() + 1 >= inner.budget.members() {
             return Err("last_endpoint");
         }
-        if out > allowed(inner.members, inner.max_ejected) {
+        if !inner.bears(slot.rank(), 0.0) {
             return Err("max_ejected");
         }
-        if out > inner.allowed() {
+        if !inner.bears(slot.rank(), inner.trouble) {
             return Err("peers_fail");
         }
         inner.set(slot, Instant::NEVER, false);
@@ -128,10 +125,15 @@ impl Ledger {
         slot
     }
 
-    /// The pool has as many members and this budget from now on.
-    pub(crate) fn resize(&self, members: usize, max_ejected: f64) {
+    /// The pool has this budget from now on. Who is out may be of another rank than before.
+    pub(crate) fn resize(&self, budget: Budget) {
         let mut inner = self.lock();
-        (inner.members, inner.max_ejected) = (members, max_ejected);
+        inner.budget = budget;
+        for out in &mut inner.out {
+            if let Some(slot) = out.slot.upgrade() {
+                out.rank = slot.rank();
+            }
+        }
     }
 
     /// The pool fails as much as this: what is out may have to come back, and is told by
@@ -151,11 +153,10 @@ impl Ledger {
     pub(crate) fn overdrawn(&self) -> Option<Arc<Slot>> {
         let inner = self.lock();
         let by_rule = || inner.out.iter().filter(|out| !out.by_hand);
-        if by_rule().count() <= inner.allowed() {
-            return None;
-        }
-        by_rule()
-            .min_by_key(|out| out.due)
+        let ranks = by_rule().map(|out| out.rank);
+        let beyond = inner.budget.overdrawn_by(ranks, inner.trouble);
+        let back = by_rule().filter(|out| beyond.contains(&out.rank));
+        back.min_by_key(|out| out.due)
             .and_then(|out| out.slot.upgrade())
     }
 
@@ -189,7 +190,13 @@ impl Ledger {
 
 impl Inner {
     fn allowed(&self) -> usize {
-        yielding(allowed(self.members, self.max_ejected), self.trouble)
+        self.budget.allowed(self.trouble)
+    }
+
+    /// Whether one more of this rank may be out where so much is in trouble.
+    fn bears(&self, rank: Rank, trouble: f64) -> bool {
+        let out = self.out.iter().map(|out| out.rank);
+        self.budget.bears_one_more(rank, out, trouble)
     }
 
     fn position(&self, slot: &Arc<Slot>) -> Option<usize> {
@@ -199,6 +206,7 @@ impl Inner {
     fn set(&mut self, slot: &Arc<Slot>, due: Instant, by_hand: bool) {
         let entry = Out {
             slot: Arc::downgrade(slot),
+            rank: slot.rank(),
             due,
             by_hand,
         };
@@ -206,69 +214,5 @@ impl Inner {
             Some(out) => *out = entry,
             None => self.out.push(entry),
         }
-    }
-}
-
-/// How many of `members` may be out at once: the share of them, at least one where another stays,
-/// never all. A share of 0 means none.
-pub(crate) fn allowed(members: usize, share: f64) -> usize {
-    let others = members.saturating_sub(1);
-    if share <= 0.0 {
-        return 0;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a count is between 0 and the count"
-    )]
-    let bearable = (members as f64 * share) as usize;
-    bearable.max(1).min(others)
-}
-
-/// What is left of a budget in a pool whose middle fails this share.
-///
-/// Who is thrown out leaves their load to the others. Where these are in trouble themselves, that makes
-/// it worse, and there is nobody better: the budget yields with the trouble, and nobody falls off a
-/// cliff.
-fn yielding(budget: usize, trouble: f64) -> usize {
-    let left = (1.0 - trouble / ALL_IN_TROUBLE).clamp(0.0, 1.0);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a count is between 0 and the count"
-    )]
-    let budget = (budget as f64 * left).ceil() as usize;
-    budget
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_budget_is_a_share_with_one_always_ejectable_and_one_always_left() {
-        let table = [
-            (0, 0.5, 0),
-            (1, 1.0, 0),
-            (2, 0.5, 1),
-            (3, 0.1, 1),
-            (3, 1.0, 2),
-            (10, 0.5, 5),
-            (10, 0.0, 0),
-        ];
-        for (members, share, expected) in table {
-            assert_eq!(allowed(members, share), expected, "{members} × {share}");
-        }
-    }
-
-    #[test]
-    fn the_budget_yields_bit_by_bit_to_the_trouble_of_the_pool() {
-        let left = [0.0, 0.05, 0.1, 0.15, 0.19, 0.2, 1.0].map(|trouble| yielding(5, trouble));
-        assert_eq!(left, [5, 4, 3, 2, 1, 0, 0]);
-        assert_eq!(
-            yielding(1, 0.1),
-            1,
-            "a small pool can throw one out all the same"
-        );
     }
 }

@@ -19,11 +19,22 @@ use crate::seat::{Seat, Told, level};
 const NEVER: u64 = u64::MAX;
 
 /// The order of levels: priority, then how far away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(crate) priority: u8,
     /// Parts of the pool's own locality that the endpoint does not share.
     pub(crate) distance: u8,
+}
+
+impl Rank {
+    pub(crate) const fn to_bits(self) -> u16 {
+        u16::from_be_bytes([self.priority, self.distance])
+    }
+
+    pub(crate) const fn from_bits(bits: u16) -> Self {
+        let [priority, distance] = bits.to_be_bytes();
+        Self { priority, distance }
+    }
 }
 
 /// Endpoints of one rank.
@@ -136,7 +147,8 @@ pub(crate) fn order(config: &Config, list: &mut [(Seat, Told)]) {
     list.sort_by_cached_key(|(seat, told)| (rank(config, told), seat.place));
 }
 
-fn rank(config: &Config, told: &Told) -> Rank {
+/// The rank of an endpoint of which this is told.
+pub(crate) fn rank(config: &Config, told: &Told) -> Rank {
     let (own, other) = (config.locality.as_deref(), told.about.locality.as_deref());
     Rank {
         priority: told.about.priority,

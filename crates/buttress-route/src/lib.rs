@@ -71,8 +71,8 @@
 //!
 //! - Whatever the policy, weights are respected ([`Policy::Random`] knows none), nobody who takes traffic is starved,
 //!   and nobody who takes none is picked; a key moves only with its endpoint: `tests/policies.rs`.
-//! - What a priority or locality cannot bear goes to the next, and while any endpoint lives somebody is asked:
-//!   `tests/levels.rs`.
+//! - What a priority or locality cannot bear goes to the next, while any endpoint lives somebody is asked, and what one
+//!   of them has lost takes nothing of the budget of another: `tests/levels.rs`.
 //! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
 //!   16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
@@ -150,6 +150,7 @@ mod attempt;
 mod attempted;
 mod background;
 mod bids;
+mod budget;
 pub mod check;
 mod config;
 mod copied;

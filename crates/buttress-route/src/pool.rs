@@ -14,10 +14,12 @@ use buttress_core::health::HealthSignal;
 use crate::affinity::Affinity;
 use crate::attempted::Attempted;
 use crate::background::Post;
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::departed::Departed;
 use crate::endpoint::Endpoint;
 use crate::known::Known;
+use crate::levels;
 use crate::members::Members;
 use crate::permit::Permit;
 use crate::seat::{Seat, Told};
@@ -102,9 +104,12 @@ impl<S> Pool<S> {
         let slots: Vec<_> = endpoints.iter().zip(&hashes).map(slot).collect();
         let list = endpoints.into_iter().zip(hashes).zip(slots);
         let list: Vec<_> = list
-            .map(|((endpoint, hash), slot)| self.member(endpoint, hash, slot))
+            .map(|((endpoint, hash), slot)| self.member(endpoint, hash, slot, &config))
             .collect();
-        self.shared.ledger.resize(list.len(), config.max_ejected);
+        let ranks = list.iter().map(|(seat, ..)| seat.slot.rank());
+        self.shared
+            .ledger
+            .resize(Budget::new(ranks, config.max_ejected));
         for (hash, slot) in known.rest() {
             slot.leave();
             departed.keep(hash, Arc::clone(slot), now);
@@ -121,7 +126,13 @@ impl<S> Pool<S> {
         Ok(())
     }
 
-    fn member(&self, endpoint: Endpoint<S>, hash: u64, slot: Arc<Slot>) -> (Seat, Told, S) {
+    fn member(
+        &self,
+        endpoint: Endpoint<S>,
+        hash: u64,
+        slot: Arc<Slot>,
+        config: &Config,
+    ) -> (Seat, Told, S) {
         let Endpoint {
             id: _,
             service,
@@ -140,6 +151,7 @@ impl<S> Pool<S> {
             hash,
             about,
         };
+        seat.slot.set_rank(levels::rank(config, &told));
         (seat, told, service)
     }
 
@@ -172,13 +184,17 @@ impl<S> Pool<S> {
         config.clock = old.config.clock.clone();
         config.rng = old.config.rng.clone();
         let config = Arc::new(config);
-        for slot in old.slots() {
+        for (Seat { slot, .. }, told) in old.seats() {
             slot.with_state(|state| state.reconfigure(&config));
             slot.show_anew();
+            slot.set_rank(levels::rank(&config, told));
         }
         let heeds_reports = config.reported_load.is_some();
         (self.shared.heeds_reports).store(heeds_reports, Ordering::Relaxed);
-        self.shared.ledger.resize(old.len(), config.max_ejected);
+        let ranks = old.slots().map(|slot| slot.rank());
+        self.shared
+            .ledger
+            .resize(Budget::new(ranks, config.max_ejected));
         self.members.store(Arc::new(old.with_config(config)));
         self.keep_to_budget();
         Ok(())

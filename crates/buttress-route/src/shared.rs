@@ -38,7 +38,7 @@ impl Shared {
             clock: config.clock.clone(),
             heeds_reports: AtomicBool::new(config.reported_load.is_some()),
             rng: config.rng.clone(),
-            ledger: Ledger::new(config.max_ejected),
+            ledger: Ledger::new(),
             second_looks: SecondLooks::new(),
             events: Events::new(),
             peers: Peers::new(),

@@ -17,12 +17,13 @@ use http::HeaderMap;
 use crate::attempted;
 use crate::evidence::left_after;
 use crate::ledger::Ledger;
+use crate::levels::Rank;
 use crate::load::Heard;
 use crate::peers::{Peers, Shows};
 use crate::shared::Shared;
 use crate::snapshot::EndpointState;
 use crate::state::{Call, CheckEnded, Checker, State};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Mutex, MutexGuard};
 use shown::pack;
 
 pub(crate) use blank::Blank;
@@ -48,6 +49,8 @@ pub(crate) struct Slot {
     /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
     given: AtomicU32,
     member: AtomicBool,
+    /// The bits of its [`Rank`].
+    rank: AtomicU16,
     id: Arc<str>,
     shared: Arc<Shared>,
     blank: Arc<Blank>,
@@ -89,6 +92,7 @@ impl Slot {
             number: attempted::number(),
             given: AtomicU32::new(blank.given.to_bits()),
             member: AtomicBool::new(true),
+            rank: AtomicU16::new(0),
             id,
             shared: Arc::clone(shared),
             blank: Arc::clone(blank),
@@ -226,6 +230,16 @@ impl Slot {
 
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The level that it is on.
+    pub(crate) fn rank(&self) -> Rank {
+        Rank::from_bits(self.rank.load(Ordering::Relaxed))
+    }
+
+    /// To be told the ledger by whoever has said it of all ([`Ledger::resize`]).
+    pub(crate) fn set_rank(&self, rank: Rank) {
+        self.rank.store(rank.to_bits(), Ordering::Relaxed);
     }
 
     pub(crate) fn is_member(&self) -> bool {

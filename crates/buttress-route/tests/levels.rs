@@ -4,15 +4,18 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     missing_docs
 )]
 
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
+use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
-use buttress_route::{Config, Endpoint, HealthRouter, Policy};
+use buttress_route::{Config, Endpoint, EndpointState, HealthRouter, Policy};
 use proptest::prelude::*;
 
 struct Pool {
@@ -185,8 +188,50 @@ fn localities_can_be_changed_while_requests_are_under_way() {
     assert!(snapshot.endpoints.iter().all(|it| it.in_flight == 0));
 }
 
+/// How many of `priority` there are that are so.
+fn of_priority(priorities: &[u8], priority: u8, is: impl Fn(usize) -> bool) -> usize {
+    let all = priorities.iter().enumerate();
+    all.filter(|(index, it)| **it == priority && is(*index))
+        .count()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Of whichever levels, in whatever order they fall ill.
+    #[test]
+    fn a_level_can_always_lose_its_own_share_and_the_pool_no_more_than_its(
+        priorities in proptest::collection::vec(0..3_u8, 3..16),
+        order in proptest::collection::vec(0..16_usize, 1..16),
+        share in 0.1..1.0_f64,
+    ) {
+        let endpoints: Vec<_> = priorities.iter().map(|priority| (*priority, "")).collect();
+        let pool = Pool::new(&endpoints, |config| config.max_ejected(share));
+        let signals: Vec<_> = priorities.iter().map(|_| HealthSignal::new()).collect();
+        let endpoint = |(index, priority): (usize, &u8)| {
+            let endpoint = Endpoint::new(index.to_string(), ()).priority(*priority);
+            endpoint.signal(signals[index].clone())
+        };
+        let all = priorities.iter().enumerate().map(endpoint);
+        pool.router.handle().update(all).unwrap();
+        let ill: Vec<usize> = order.into_iter().filter(|it| *it < priorities.len()).collect();
+        for &index in &ill {
+            signals[index].publish(HealthStatus::Unhealthy);
+            pool.time.advance(Duration::from_millis(50));
+            pool.router.try_acquire().unwrap().record(Outcome::Success);
+        }
+        let seen = pool.router.handle().snapshot();
+        let is_out = |index: usize| seen.endpoints[index].state == EndpointState::Held;
+        let out = (0..priorities.len()).filter(|it| is_out(*it)).count();
+        prop_assert!(out <= seen.max_ejected);
+        for priority in 0..3 {
+            let of = |is: &dyn Fn(usize) -> bool| of_priority(&priorities, priority, is);
+            let own = (of(&|_| true) as f64 * share).floor() as usize;
+            let due = of(&|index| ill.contains(&index)).min(own);
+            let only_one_is_left = out + 1 >= priorities.len();
+            prop_assert!(of(&is_out) >= due || only_one_is_left, "{}: {:?}", priority, seen);
+        }
+    }
 
     #[test]
     fn whatever_is_out_a_request_goes_to_somebody_who_is_not_if_there_is_anybody(

@@ -64,14 +64,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::budget::Budget;
     use crate::config::Config;
+    use crate::levels::Rank;
     use crate::shared::Shared;
     use crate::slot::{Blank, Slot};
 
     fn endpoint() -> (Arc<Slot>, State) {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
-        shared.ledger.resize(4, 0.5);
+        (shared.ledger).resize(Budget::new([Rank::default(); 4].into_iter(), 0.5));
         let config = Arc::new(config);
         let blank = Arc::new(Blank::new(Arc::clone(&config), &shared, false));
         let slot = Arc::new(Slot::new("a".into(), &shared, &blank));

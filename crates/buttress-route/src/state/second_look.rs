@@ -93,7 +93,7 @@ impl State {
 
     /// For how long nothing has to be heard before a look.
     const fn quiet(&self) -> Duration {
-        if self.consecutive > 0 {
+        if self.run.failures() > 0 {
             QUIET_IF_FAILING
         } else {
             QUIET

@@ -15,6 +15,7 @@ use crate::settings::{Change, Setting};
 
 pub(crate) type Metrics = Box<dyn Fn(&HeaderMap) -> (&'static str, Bytes) + Send + Sync>;
 pub(crate) type Section = Box<dyn Fn() -> Value + Send + Sync>;
+pub(crate) type Listed = Box<dyn Fn() -> Vec<Setting> + Send + Sync>;
 
 /// Gathers what the admin service shows.
 #[must_use = "nothing is served before `build`"]
@@ -22,7 +23,8 @@ pub struct Admin {
     pub(crate) metrics: Option<Metrics>,
     pub(crate) health: Option<HealthHandle>,
     pub(crate) sections: Vec<(String, Section)>,
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Vec<Arc<Setting>>,
+    pub(crate) listed: Vec<Listed>,
     pub(crate) hosts: Hosts,
 }
 
@@ -34,6 +36,7 @@ impl Admin {
             health: None,
             sections: Vec::new(),
             settings: Vec::new(),
+            listed: Vec::new(),
             hosts: Hosts::default(),
         }
     }
@@ -75,11 +78,18 @@ impl Admin {
         R: Fn() -> String + Send + Sync + 'static,
         W: Fn(&Change) -> Result<(), String> + Send + Sync + 'static,
     {
-        self.settings.push(Setting {
-            name: name.into(),
-            read: Box::new(read),
-            write: Box::new(write),
-        });
+        self.settings
+            .push(Arc::new(Setting::new(name, read, write)));
+        self
+    }
+
+    /// Lets those be read and changed that `list` gives: it is asked at each request for a setting, for what comes and
+    /// goes. Of two of one name one given to [`Admin::setting`] counts.
+    pub fn settings<F>(mut self, list: F) -> Self
+    where
+        F: Fn() -> Vec<Setting> + Send + Sync + 'static,
+    {
+        self.listed.push(Box::new(list));
         self
     }
 
@@ -123,6 +133,7 @@ impl fmt::Debug for Admin {
             .field("health", &self.health)
             .field("sections", &sections)
             .field("settings", &self.settings)
+            .field("listed", &self.listed.len())
             .field("hosts", &self.hosts)
             .finish()
     }

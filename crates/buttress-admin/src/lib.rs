@@ -31,7 +31,7 @@
 //! | `/health/ready` | `200` while traffic should come, else `503` |
 //! | `/health` | the report by component; `503` if the service cannot do its work |
 //! | `/status` | an object of the sections given to [`Admin::status`] |
-//! | `/settings` | an object of the settings given to [`Admin::setting`] |
+//! | `/settings` | an object of the settings given to [`Admin::setting`] and [`Admin::settings`] |
 //! | `/settings/NAME` | one of them; `PUT /settings/NAME?value=…&why=…` changes it |
 //!
 //! A path whose source was not given is `404`, as any other; a method but GET and HEAD is `405`, and of a
@@ -69,4 +69,4 @@ mod settings;
 
 pub use builder::Admin;
 pub use service::AdminService;
-pub use settings::Change;
+pub use settings::{Change, Setting};

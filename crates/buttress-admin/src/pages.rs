@@ -75,7 +75,7 @@ impl Admin {
             "/metrics" => self.metrics.is_some(),
             "/health" | "/health/live" | "/health/ready" => self.health.is_some(),
             "/status" => !self.sections.is_empty(),
-            settings::PATH => !self.settings.is_empty(),
+            settings::PATH => !(self.settings.is_empty() && self.listed.is_empty()),
             _ => false,
         }
     }

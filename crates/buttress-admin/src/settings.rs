@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::header::{HeaderName, ORIGIN};
 use http::request::Parts;
@@ -32,10 +33,11 @@ pub struct Change {
 /// Changes a setting, or says why it does not.
 pub(crate) type Write = Box<dyn Fn(&Change) -> Result<(), String> + Send + Sync>;
 
-pub(crate) struct Setting {
-    pub(crate) name: String,
-    pub(crate) read: Box<dyn Fn() -> String + Send + Sync>,
-    pub(crate) write: Write,
+/// What can be read and changed under a name.
+pub struct Setting {
+    name: String,
+    read: Box<dyn Fn() -> String + Send + Sync>,
+    write: Write,
 }
 
 impl fmt::Debug for Setting {
@@ -46,25 +48,50 @@ impl fmt::Debug for Setting {
 
 impl Admin {
     /// The setting at `path`.
-    pub(crate) fn setting_at(&self, path: &str) -> Option<&Setting> {
+    pub(crate) fn setting_at(&self, path: &str) -> Option<Arc<Setting>> {
         let name = path.strip_prefix(PATH_OF_ONE)?;
         // Of two of one name the later counts.
-        self.settings.iter().rev().find(|it| it.name == name)
+        let fixed = self.settings.iter().rev().find(|it| it.name == name);
+        let listed = || self.listed().find(|it| it.name == name).map(Arc::new);
+        fixed.map(Arc::clone).or_else(listed)
+    }
+
+    /// What is listed at this moment; nothing of a list that panics.
+    fn listed(&self) -> impl Iterator<Item = Setting> {
+        let lists = self.listed.iter();
+        lists.flat_map(|list| caught(list).unwrap_or_default())
     }
 
     /// All of them, with what they are now.
     pub(crate) fn settings_page(&self) -> Page {
-        let settings = self.settings.iter().map(|it| {
-            let value =
-                caught(&it.read).map_or_else(|problem| json!({ "error": problem }), Value::from);
-            (it.name.clone(), value)
-        });
-        let settings = settings.collect::<Map<_, _>>();
+        let listed = self.listed().map(|it| it.shown()).collect::<Vec<_>>();
+        let fixed = self.settings.iter().map(|it| it.shown());
+        let settings = listed.into_iter().chain(fixed).collect::<Map<_, _>>();
         Page::object(StatusCode::OK, &Value::Object(settings))
     }
 }
 
 impl Setting {
+    /// One called `name`: `read` says what it is, `write` changes it, or says why it does not and leaves it as it is.
+    pub fn new<R, W>(name: impl Into<String>, read: R, write: W) -> Self
+    where
+        R: Fn() -> String + Send + Sync + 'static,
+        W: Fn(&Change) -> Result<(), String> + Send + Sync + 'static,
+    {
+        Self {
+            name: name.into(),
+            read: Box::new(read),
+            write: Box::new(write),
+        }
+    }
+
+    /// Its name, and what it is now.
+    fn shown(&self) -> (String, Value) {
+        let value = caught(&self.read);
+        let value = value.map_or_else(|problem| json!({ "error": problem }), Value::from);
+        (self.name.clone(), value)
+    }
+
     /// Answers a request for this one.
     pub(crate) fn answer(&self, request: &Parts, peer: Option<SocketAddr>) -> Page {
         match request.method {

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use buttress_admin::{Admin, AdminService, Change};
+use buttress_admin::{Admin, AdminService, Change, Setting};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower_service::Service;
@@ -134,4 +134,23 @@ async fn no_web_page_changes_a_setting() {
         StatusCode::MISDIRECTED_REQUEST
     );
     assert_eq!(level.0.lock().unwrap().0, "");
+}
+
+#[tokio::test]
+async fn what_is_listed_comes_and_goes_and_a_list_that_panics_hides_no_other() {
+    let names = Arc::new(Mutex::new(vec!["a", "log.filter"]));
+    let listed = Arc::clone(&names);
+    let one = |name: &'static str| Setting::new(name, move || name.to_owned(), |_| Ok(()));
+    let admin = Admin::new()
+        .setting("log.filter", || "fixed".to_owned(), |_| Ok(()))
+        .settings(|| panic!("in the list"))
+        .settings(move || listed.lock().unwrap().iter().copied().map(one).collect())
+        .build();
+    let (_, all) = send(&admin, Request::get("/settings")).await;
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    assert_eq!(all, serde_json::json!({ "a": "a", "log.filter": "fixed" }));
+    let put = || Request::put("/settings/a?value=x");
+    assert_eq!(send(&admin, put()).await.0, StatusCode::OK);
+    names.lock().unwrap().remove(0);
+    assert_eq!(send(&admin, put()).await.0, StatusCode::NOT_FOUND);
 }

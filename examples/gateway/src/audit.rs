@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use buttress::breaker;
 use buttress::core::verdict::{Action, By, Verdict};
+use buttress::route::discover::{DiscoveryChange, DiscoveryEvent};
 use buttress::route::{self, Change, split};
 use buttress::telemetry::audit::{self, Audit, Kind, Record};
 use serde_json::json;
@@ -111,6 +112,27 @@ pub(crate) fn of_split(event: &split::Event) -> Record {
     let subject = format!("split {}", event.split);
     let shares = (event.from.to_string(), event.to.to_string());
     of_verdict(subject, &event.verdict, (&shares.0, &shares.1))
+}
+
+/// The record of a change of a pool's endpoints, if it is one.
+pub(crate) fn of_discovery(event: &DiscoveryEvent) -> Option<Record> {
+    let DiscoveryChange::Updated {
+        joined,
+        left,
+        endpoints,
+    } = event.change
+    else {
+        return None;
+    };
+    let before = (endpoints + left).saturating_sub(joined);
+    let record = Record::new(
+        Kind::Configuration,
+        format!("endpoints of pool {}", event.pool),
+    );
+    let record = record
+        .who(format!("source {}", event.source))
+        .why(format!("{joined} joined, {left} left"));
+    Some(record.change(before, endpoints))
 }
 
 /// What was missed between two events.

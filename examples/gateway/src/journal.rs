@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use buttress::core::events::{Received, Subscription};
 use buttress::core::metric::{Collect, Family, Kind, Value};
 use buttress::core::verdict::Action;
+use buttress::route::discover::{DiscoveryChange, DiscoveryEvent};
 use buttress::route::split;
 use buttress::telemetry::audit::{Audit, Record};
 use tokio::task::JoinSet;
@@ -84,6 +85,22 @@ impl Journal {
                 audit::of_endpoint(event)
             }));
         }
+        let sources = rooms
+            .pools
+            .iter()
+            .filter_map(|pool| pool.discovery.as_ref());
+        for source in sources {
+            let pool = source.snapshot().pool;
+            let recorder = Recorder::new(audit, format!("endpoints of pool {pool}"), &dropped);
+            listeners.spawn(listen(
+                source.subscribe(),
+                recorder,
+                |event: &DiscoveryEvent| {
+                    log_discovery(event);
+                    audit::of_discovery(event)
+                },
+            ));
+        }
         Self {
             _listeners: listeners,
             last,
@@ -122,6 +139,23 @@ impl Collect for Dropped {
         let labels = vec![("subscriber", "journal".into())];
         let family = Family::new("buttress_events_dropped", Kind::Counter, help);
         into.push(family.with(labels, Value::Counter(self.0.load(Relaxed))));
+    }
+}
+
+fn log_discovery(event: &DiscoveryEvent) {
+    let (pool, source) = (&event.pool, event.source);
+    match &event.change {
+        DiscoveryChange::Updated {
+            joined,
+            left,
+            endpoints,
+        } => {
+            tracing::info!(%pool, source, joined, left, endpoints, "endpoints changed");
+        }
+        DiscoveryChange::Refused(problem) => {
+            tracing::warn!(%pool, source, %problem, "endpoints stay as they were");
+        }
+        _ => tracing::info!(%pool, source, "endpoints are believed again"),
     }
 }
 

@@ -12,6 +12,8 @@
 //! - No hop-by-hop header passes in either direction, whatever `Connection` says, and no client
 //!   erases what a layer added: `headers::tests`, `tests/proxying.rs`.
 //! - The authority that is connected to is never a client's: `upstream::tests`.
+//! - A canary takes the share of its step, keeps its users, and is rolled back when it does worse: `tests/canaries.rs`.
+//! - Endpoints that a file names come and go in mid-traffic without a lost request: `tests/discovering.rs`.
 //! - Every wait has an end, towards clients and towards upstreams: `tests/slow_clients.rs`,
 //!   `tests/slow_upstreams.rs`.
 //! - Answers of the gateway's own say nothing about what is behind it: `problem::tests`.
@@ -23,6 +25,7 @@ mod checks;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod discovery;
 pub mod dispatch;
 pub mod fork;
 pub mod gateway;

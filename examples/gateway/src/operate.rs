@@ -95,6 +95,9 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);
         metrics.register(Arc::new(pool.failover.clone()));
         metrics.register(Arc::new(pool.clone()));
+        if let Some(discovery) = &pool.discovery {
+            metrics.register(Arc::new(discovery.clone()));
+        }
     }
     metrics.register(Arc::new(ProcessMetrics::new()));
     metrics.register(Arc::new(RuntimeMetrics::of(&Handle::current())));

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use buttress::admin::{Admin, Change};
+use buttress::admin::{Admin, Change, Setting};
 use buttress::breaker::BreakerHandle;
 use buttress::core::circuit::State;
 use buttress::core::verdict::By;
 use buttress::route::split::{SplitHandle, Stage};
 
-use crate::rooms::{PoolView, Rooms};
+use crate::rooms::{PoolRoom, PoolView, Rooms};
 
 /// What a breaker can be told to be: closed again, or held in a state until then.
 const BREAKER: [State; 4] = [
@@ -57,23 +57,28 @@ pub fn offered_by(rooms: &Rooms, admin: Admin) -> Admin {
             move |change| set_split(&write, change),
         )
     });
-    let pools = rooms.pools.iter();
-    let endpoints = pools.flat_map(|pool| {
-        let all = pool.router.snapshot().endpoints.into_iter();
-        all.map(move |endpoint| (pool, endpoint.id))
-    });
-    endpoints.fold(admin, |admin, (pool, id)| {
-        let (read, write) = (Arc::clone(&pool.router), Arc::clone(&pool.router));
-        let (read_id, name) = (Arc::clone(&id), format!("endpoint.{}.{id}", pool.name));
-        admin.setting(
-            name,
-            move || {
-                let state = read.state(&read_id);
-                state.map_or_else(String::new, |state| state.as_str().to_owned())
-            },
-            move |change| set_endpoint(&*write, &id, change),
-        )
-    })
+    let pools = Arc::clone(&rooms.pools);
+    // Endpoints come and go.
+    admin.settings(move || pools.iter().flat_map(endpoints).collect())
+}
+
+fn endpoints(pool: &PoolRoom) -> Vec<Setting> {
+    let all = pool.router.snapshot().endpoints.into_iter();
+    all.map(|endpoint| self::endpoint(pool, endpoint.id))
+        .collect()
+}
+
+fn endpoint(pool: &PoolRoom, id: Arc<str>) -> Setting {
+    let (read, write) = (Arc::clone(&pool.router), Arc::clone(&pool.router));
+    let (read_id, name) = (Arc::clone(&id), format!("endpoint.{}.{id}", pool.name));
+    Setting::new(
+        name,
+        move || {
+            let state = read.state(&read_id);
+            state.map_or_else(String::new, |state| state.as_str().to_owned())
+        },
+        move |change| set_endpoint(&*write, &id, change),
+    )
 }
 
 fn set_breaker(breaker: &BreakerHandle, change: &Change) -> Result<(), String> {

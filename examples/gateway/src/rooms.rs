@@ -11,13 +11,14 @@ use buttress::core::metric::{Collect, Family, Histogram, Kind, Value};
 use buttress::core::verdict::By;
 use buttress::correlation::CorrelationHandle;
 use buttress::latency::{LatencyHandle, WindowSnapshot};
+use buttress::route::discover::Discovery;
 use buttress::route::failover::FailoverHandle;
 use buttress::route::mirror::MirrorHandle;
 use buttress::route::split::SplitHandle;
 use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
 use crate::overrides::Told;
-use crate::timed::HeadTimes;
+use crate::timed::PoolTimes;
 
 /// The rooms of one gateway. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -65,8 +66,10 @@ pub struct PoolRoom {
     pub router: Arc<dyn PoolView>,
     /// What is sent again to another of its endpoints.
     pub failover: FailoverHandle,
-    /// What each endpoint takes, by its identity.
-    pub times: Arc<[(Arc<str>, HeadTimes)]>,
+    /// What each endpoint takes.
+    pub times: PoolTimes,
+    /// Who says which endpoints there are, if anybody does.
+    pub discovery: Option<Discovery>,
 }
 
 /// What is read of a pool and done to it, whatever its endpoints are served by.
@@ -112,10 +115,13 @@ impl Collect for PoolRoom {
             Kind::Histogram,
             "From when a request is sent to the endpoint until the head of its answer, or until there will be none.",
         );
-        for (endpoint, times) in self.times.iter() {
+        for endpoint in self.router.snapshot().endpoints {
+            let Some(times) = self.times.get(&endpoint.id) else {
+                continue;
+            };
             let labels = vec![
                 ("pool", Cow::Owned(self.name.to_string())),
-                ("endpoint", Cow::Owned(endpoint.to_string())),
+                ("endpoint", Cow::Owned(endpoint.id.to_string())),
             ];
             let histogram = Histogram::from(&times.total());
             family.push(labels, Value::Histogram(histogram));
@@ -127,8 +133,8 @@ impl Collect for PoolRoom {
 impl PoolRoom {
     /// The rolling windows of what the endpoint `id` takes, the shortest first.
     pub fn windows(&self, id: &str) -> Vec<WindowSnapshot> {
-        let times = self.times.iter().find(|(of, _)| &**of == id);
-        times.map_or_else(Vec::new, |(_, times)| times.windows())
+        let times = self.times.get(id);
+        times.map_or_else(Vec::new, |times| times.windows())
     }
 }
 

@@ -117,7 +117,7 @@ pub fn failover(pool: &Pool) -> failover::Config {
     let config = failover::Config::new(pool.name.as_str());
     let budget = failover::Budget::new(budget, config.budget.per_second);
     // Where there is no other endpoint no request is kept for one.
-    let has_another = pool.endpoints.len() > 1;
+    let has_another = pool.endpoints.len() > 1 || pool.discover.is_some();
     config
         .enabled(enabled && has_another)
         .attempts(attempts.get())

@@ -21,9 +21,8 @@
 //! belongs to its route. What is not
 //! configured is not in the stack: a request does not carry the room for spans nobody records.
 
+mod pool;
 mod route;
-
-use std::sync::Arc;
 
 use buttress::breaker::BreakerService;
 use buttress::core::classify::HttpStatus;
@@ -34,7 +33,7 @@ use buttress::core::rng::Rng;
 use buttress::core::spawn::Spawn;
 use buttress::correlation::{self, Correlation, CorrelationLayer, Hosts};
 use buttress::latency::{self, Latency, LatencyHandle};
-use buttress::route::failover::{Failover, FailoverLayer};
+use buttress::route::failover::Failover;
 use buttress::route::mirror::Mirror;
 use buttress::route::split::Split;
 use buttress::route::{ByCopies, HealthRouter};
@@ -43,8 +42,7 @@ use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
     ServerSpan, ServerSpanLayer, TracePropagate, TracePropagateLayer,
 };
-use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use tower_layer::Layer;
 
 use crate::checks::Client;
@@ -56,9 +54,8 @@ use crate::named::Named;
 use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
 use crate::telemetry;
-use crate::timed::HeadTimes;
 use crate::untraced::Untraced;
-use crate::upstream::{Origin, OriginConfig};
+use crate::upstream::Origin;
 
 /// What serves one pool.
 type PoolStack<O> = Failover<HealthRouter<O, HttpStatus, ByCopies>>;
@@ -253,12 +250,12 @@ impl Build {
     fn stacks<O>(
         &self,
         config: &Config,
-        client: impl Fn(Origin, &Pool, &PoolEndpoint) -> O,
+        client: fn(Origin, &Pool, &PoolEndpoint) -> O,
     ) -> Result<Stacks<O>, ConfigError>
     where
         O: Client,
     {
-        let pools = config.pools.iter().map(|pool| self.pool(pool, &client));
+        let pools = config.pools.iter().map(|pool| self.pool(pool, client));
         let pools = pools.collect::<Result<Vec<_>, _>>()?;
         let (stacks, mut pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
         for (index, pool) in pools.iter_mut().enumerate() {
@@ -272,61 +269,6 @@ impl Build {
             routes,
             pools,
         })
-    }
-
-    fn pool<O>(
-        &self,
-        pool: &Pool,
-        client: &impl Fn(Origin, &Pool, &PoolEndpoint) -> O,
-    ) -> Result<(PoolStack<O>, PoolRoom), ConfigError>
-    where
-        O: Client,
-    {
-        let config = settings::router(pool)
-            .picked(self.observed)
-            .clock(self.clock.clone())
-            .rng(self.rng.clone());
-        let of_pool = OriginConfig::of(pool, self.host);
-        let (mut endpoints, mut times) = (Vec::new(), Vec::new());
-        for each in &pool.endpoints {
-            let taken = HeadTimes::new(self.clock.clone());
-            let how = OriginConfig {
-                told: self.is_told(&each.authority),
-                ..of_pool
-            };
-            let origin = Origin::new(&each.authority, how, taken.clone());
-            endpoints.push(settings::endpoint(each, client(origin, pool, each)));
-            times.push((each.address.as_str().into(), taken));
-        }
-        let copies = if pool.health.probe_by_copies {
-            self.spawn.clone()
-        } else {
-            nothing()
-        };
-        let router = HealthRouter::new(config, endpoints)?.hedged(copies);
-        if let Some(check) = &pool.check {
-            O::check(&router.handle(), check, &self.spawn)?;
-        }
-        let failover = settings::failover(pool).clock(self.clock.clone());
-        let failover = FailoverLayer::new(failover)?;
-        let name = pool.name.as_str().into();
-        let room = PoolRoom {
-            name,
-            spare: false,
-            router: Arc::new(router.handle()),
-            failover: failover.handle(),
-            times: times.into(),
-        };
-        Ok((failover.layer(router), room))
-    }
-
-    /// Whether an endpoint is told IDs and traces. Asked once: a request names it only at the end.
-    fn is_told(&self, endpoint: &Authority) -> bool {
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(endpoint.clone())
-            .path_and_query("/");
-        uri.build().is_ok_and(|uri| self.told.contain(&uri))
     }
 }
 

@@ -6,6 +6,7 @@ use buttress::breaker::BreakerHandle;
 use buttress::core::clock::Instant;
 use buttress::core::verdict::Action;
 use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
+use buttress::route::discover::DiscoverySnapshot;
 use buttress::route::failover::FailoverSnapshot;
 use buttress::route::split::{ArmSnapshot, Stage};
 use buttress::route::{Change, EndpointSnapshot, Judged, LevelSnapshot};
@@ -152,7 +153,23 @@ fn pool(pool: &PoolRoom) -> Value {
         "levels": now.levels.iter().map(level).collect::<Value>(),
         "max_ejected": now.max_ejected,
         "failover": failover(&pool.failover.snapshot()),
+        "discovery": pool.discovery.as_ref().map(|it| discovery(now.at, &it.snapshot())),
         "endpoints": endpoints.collect::<Value>(),
+    })
+}
+
+fn discovery(at: Instant, now: &DiscoverySnapshot) -> Value {
+    let learned = now.learned_at.map(|learned| at.saturating_since(learned));
+    json!({
+        "source": now.source,
+        "endpoints": now.endpoints,
+        "learned_seconds_ago": learned.map(|ago| ago.as_secs_f64()),
+        "answers": {
+            "changed": now.changed,
+            "unchanged": now.unchanged,
+            "refused": now.refused,
+        },
+        "problem": now.problem.as_ref().map(ToString::to_string),
     })
 }
 

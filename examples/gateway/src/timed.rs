@@ -3,7 +3,8 @@
 //! Lighter than a latency layer: no series, no body, no service, one recorder for each endpoint. What
 //! clients see is measured further out, to the end of the body.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use buttress::core::clock::{Clock, Instant};
@@ -12,6 +13,30 @@ use buttress::latency::{RollingRecorder, Snapshot, WindowSnapshot, Windows};
 /// The time that one endpoint takes to the heads of its responses; clones record into one.
 #[derive(Clone, Debug)]
 pub struct HeadTimes(Arc<Shared>);
+
+/// The times of each endpoint of a pool, for as long as anybody sends it requests.
+#[derive(Clone, Debug, Default)]
+pub struct PoolTimes(Arc<Mutex<BTreeMap<Arc<str>, Weak<Shared>>>>);
+
+impl PoolTimes {
+    /// Those of the endpoint `id`, which go on where they were if it is there already. Who is gone is forgotten.
+    pub fn of(&self, id: &str, clock: &Clock) -> HeadTimes {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = known.get(id).and_then(Weak::upgrade) {
+            return HeadTimes(times);
+        }
+        known.retain(|_, times| times.strong_count() > 0);
+        let times = HeadTimes::new(clock.clone());
+        known.insert(id.into(), Arc::downgrade(&times.0));
+        times
+    }
+
+    /// Those of the endpoint `id`, unless it is gone.
+    pub fn get(&self, id: &str) -> Option<HeadTimes> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(id).and_then(Weak::upgrade).map(HeadTimes)
+    }
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -58,6 +83,22 @@ mod tests {
     use buttress::core::clock::ManualClock;
 
     use super::*;
+
+    #[test]
+    fn an_endpoint_that_stays_keeps_its_times_and_one_that_is_gone_leaves_nothing() {
+        let (pool, clock) = (PoolTimes::default(), ManualClock::new().clock());
+        let stays = pool.of("a", &clock);
+        stays.record(stays.start());
+        for id in ["b", "c"] {
+            drop(pool.of(id, &clock));
+        }
+        assert_eq!(pool.0.lock().unwrap().len(), 2);
+        assert!(pool.get("c").is_none());
+        let again = pool.of("a", &clock);
+        drop(stays);
+        assert_eq!(again.windows()[0].counts.count(), 1);
+        assert_eq!(pool.get("a").unwrap().total().count(), 1);
+    }
 
     #[test]
     fn the_time_to_the_head_is_recorded() {

@@ -1,7 +1,8 @@
 //! The bodies that pass through the gateway: streamed both ways, each with an end to every wait.
 //!
 //! Neither is boxed per request: a request without a body is a marker, a response is hyper's own
-//! body beside a timer that is made when it first pauses.
+//! body beside a timer that is made when it first pauses. Only where a route has a canary the
+//! response's is ([`crate::fork`]).
 
 mod idle;
 mod pace;

@@ -40,8 +40,8 @@ use http::HeaderName;
 use crate::networks::Networks;
 
 pub use pool::{
-    Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolFailover, PoolHealth, PoolPick,
-    Protocol,
+    Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolDiscovery, PoolFailover,
+    PoolHealth, PoolPick, Protocol,
 };
 pub use route::{FailureRate, Route, RouteBreaker, RouteMirror, RouteSplit};
 

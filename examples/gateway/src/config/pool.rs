@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::values;
+
+use http::uri::Authority;
 use http::{HeaderName, StatusCode};
 
 /// `[[pool]]`: endpoints that can stand in for each other.
@@ -29,8 +33,10 @@ pub struct Pool {
     pub locality: Option<String>,
     /// Whether it is heeded what endpoints report of their own load, and kept from clients.
     pub reported_load: bool,
-    /// At least one; no address twice.
+    /// At least one, unless DNS says who is there; no address twice.
     pub endpoints: Vec<Endpoint>,
+    /// Who says which endpoints there are from then on, if anybody does.
+    pub discover: Option<PoolDiscovery>,
     /// When an endpoint is thrown out.
     pub health: PoolHealth,
     /// How endpoints are asked how they are, if they are.
@@ -68,6 +74,30 @@ pub enum PoolPick {
     ConsistentHash,
 }
 
+/// Who says which endpoints a pool has, while the gateway runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolDiscovery {
+    /// A file of `host:port` lines, in the form of [`buttress::route::discover::lines`], looked at again and again.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// The pause between two looks.
+        every: Duration,
+    },
+    /// The addresses (A and AAAA) of a name.
+    Addresses {
+        /// The name.
+        host: String,
+        /// The port at each address.
+        port: u16,
+    },
+    /// The records of a service (SRV).
+    Services {
+        /// Its name.
+        name: String,
+    },
+}
+
 /// What ties a request to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PoolAffinity {
@@ -85,7 +115,7 @@ pub struct Endpoint {
     /// `host:port`, as written.
     pub address: String,
     /// The same, as part of a URI.
-    pub authority: http::uri::Authority,
+    pub authority: Authority,
     /// What it resolved to when the file was read; new connections resolve afresh.
     pub resolved: Vec<SocketAddr>,
     /// Share of traffic, relative to the others of the pool; 0 takes none.
@@ -94,6 +124,38 @@ pub struct Endpoint {
     pub priority: u8,
     /// Where it stands, as the pool's.
     pub locality: Option<String>,
+}
+
+impl Endpoint {
+    /// The endpoint at `address`, of which nothing else is said; it is not resolved. All that it can be is a host and a
+    /// port.
+    pub fn at(address: &str) -> Result<Self, String> {
+        let (_, port) = values::host_port(address)?;
+        if port == 0 {
+            return Err(
+                "port 0 cannot be connected to; write the port the upstream listens on".into(),
+            );
+        }
+        let authority = address
+            .parse()
+            .map_err(|_| format!("\"{address}\" is not an address; write host:port"))?;
+        Ok(Self {
+            authority,
+            ..Self::nowhere(address)
+        })
+    }
+
+    /// An endpoint of this name that nothing can be connected to.
+    pub(crate) fn nowhere(name: &str) -> Self {
+        Self {
+            address: name.to_owned(),
+            authority: Authority::from_static("nowhere.invalid:1"),
+            resolved: Vec::new(),
+            weight: 1,
+            priority: 0,
+            locality: None,
+        }
+    }
 }
 
 /// When an endpoint is thrown out of its pool, and how many may be out at once.

@@ -115,9 +115,20 @@ pub(super) struct Pool {
     pub(super) locality: Text,
     pub(super) reported_load: Option<bool>,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
+    pub(super) discover: Option<Spanned<Discover>>,
     pub(super) health: Health,
     pub(super) check: Option<Spanned<Check>>,
     pub(super) failover: Failover,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Discover {
+    pub(super) file: Text,
+    pub(super) every: Text,
+    pub(super) dns: Text,
+    pub(super) port: Number,
+    pub(super) srv: Text,
 }
 
 /// An endpoint is an address alone, or a table where it needs more.

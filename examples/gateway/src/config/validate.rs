@@ -1,6 +1,8 @@
 //! From the file as written to a [`Config`] that cannot be wrong, with every problem noted.
 
 mod checks;
+mod discover;
+mod endpoints;
 mod observed;
 mod pools;
 mod routes;

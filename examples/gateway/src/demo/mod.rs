@@ -119,6 +119,7 @@ fn pool() -> Pool {
         locality: None,
         reported_load: false,
         endpoints: Vec::new(),
+        discover: None,
         // A cycle is short; what was seen in the one before should not rule the next.
         health: PoolHealth {
             decay: Duration::from_secs(2),

@@ -1,16 +1,13 @@
 //! `[[pool]]`: names that differ, endpoints that exist.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_spanned::Spanned;
 
 use super::super::report::Report;
-use super::super::{
-    Endpoint, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values,
-};
-use super::{checks, choice, count, duration, named, ratio, resolve};
+use super::super::{Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values};
+use super::{checks, choice, count, discover, duration, named, ratio};
 use crate::settings;
 
 pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Vec<Pool> {
@@ -77,6 +74,7 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         report,
     );
     let (pick, affinity) = pick(raw, &key, report);
+    let (endpoints, discover) = discover::check(raw, &key, place, report);
     let mut wait = |text: &Option<Spanned<String>>, what: &str, default: u64| {
         duration(text.as_ref(), &format!("{key}.{what}"), report)
             .unwrap_or(Duration::from_secs(default))
@@ -92,7 +90,8 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         affinity,
         locality: raw.locality.as_ref().map(|it| it.get_ref().clone()),
         reported_load: raw.reported_load.unwrap_or(false),
-        endpoints: endpoints(raw.endpoints.as_ref(), &key, place, report),
+        endpoints,
+        discover,
         health: health(&raw.health, &key, report),
         check: raw
             .check
@@ -211,68 +210,4 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
             .map_or(default.overprovisioning, |it| *it.get_ref()),
         fail_closed: raw.fail_closed.unwrap_or(default.fail_closed),
     }
-}
-
-fn endpoints(
-    list: Option<&Spanned<Vec<Spanned<raw::Endpoint>>>>,
-    pool: &str,
-    place: Range<usize>,
-    report: &mut Report<'_>,
-) -> Vec<Endpoint> {
-    let key = format!("{pool}.endpoints");
-    let entries = list
-        .map(|list| list.get_ref().as_slice())
-        .unwrap_or_default();
-    if entries.is_empty() {
-        let place = list.map_or(place, Spanned::span);
-        let message = "the pool is empty; give it an endpoint, such as [\"127.0.0.1:9001\"]";
-        report.add(place, &key, message);
-    }
-    let mut found: Vec<Endpoint> = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
-        let key = format!("{key}[{index}]");
-        let endpoint = endpoint(entry.get_ref()).and_then(|endpoint| {
-            let twice = found.iter().any(|other| other.address == endpoint.address);
-            let message = || {
-                format!(
-                    "\"{}\" is in the pool already; remove one",
-                    endpoint.address
-                )
-            };
-            if twice { Err(message()) } else { Ok(endpoint) }
-        });
-        match endpoint {
-            Ok(endpoint) => found.push(endpoint),
-            Err(message) => report.add(entry.span(), &key, message),
-        }
-    }
-    found
-}
-
-fn endpoint(raw: &raw::Endpoint) -> Result<Endpoint, String> {
-    let (address, said) = match raw {
-        raw::Endpoint::Address(address) => (address, None),
-        raw::Endpoint::Weighted(endpoint) => (&endpoint.address, Some(endpoint)),
-    };
-    let weight = said.and_then(|it| it.weight).unwrap_or(1);
-    let priority = said.and_then(|it| it.priority).unwrap_or(0);
-    let priority = u8::try_from(priority)
-        .map_err(|_| format!("priority {priority} is none; write a number from 0 to 255"))?;
-    let weight = u32::try_from(weight)
-        .map_err(|_| format!("weight {weight} is not a count; write a number from 0 up"))?;
-    let (_, port) = values::host_port(address)?;
-    if port == 0 {
-        return Err("port 0 cannot be connected to; write the port the upstream listens on".into());
-    }
-    let authority = address
-        .parse()
-        .map_err(|_| format!("\"{address}\" is not an address; write host:port"))?;
-    Ok(Endpoint {
-        address: address.clone(),
-        authority,
-        resolved: resolve(address)?,
-        weight,
-        priority,
-        locality: said.and_then(|it| it.locality.clone()),
-    })
 }

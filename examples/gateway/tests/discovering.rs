@@ -1,0 +1,270 @@
+//! A pool whose endpoints are named by a file that changes while the gateway runs; on real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use buttress::core::clock::ManualClock;
+use buttress_gateway::config::Config;
+use buttress_gateway::gateway::Gateway;
+use buttress_gateway::rooms::Rooms;
+use buttress_gateway::server::Drain;
+use buttress_gateway::stack::Seams;
+use support::{Upstream, bounded, exchange};
+
+/// A file that is gone with the test.
+struct Named(PathBuf);
+
+impl Named {
+    fn new(test: &str, text: &str) -> Self {
+        let file = format!("buttress-{test}-{}", std::process::id());
+        let named = Self(std::env::temp_dir().join(file));
+        named.say(text);
+        named
+    }
+
+    /// Replaces what it says, so that nobody reads half of it.
+    fn say(&self, text: &str) {
+        let next = self.0.with_extension("next");
+        fs::write(&next, text).unwrap();
+        fs::rename(next, &self.0).unwrap();
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+fn config(file: &Path) -> String {
+    format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [[pool]]\nname = \"p\"\ndiscover = {{ file = \"{}\" }}\n\
+         [[route]]\nname = \"r\"\npool = \"p\"\n",
+        file.display()
+    )
+}
+
+/// A gateway before whoever a file names.
+struct Through {
+    address: SocketAddr,
+    admin: SocketAddr,
+    rooms: Rooms,
+    time: ManualClock,
+}
+
+impl Through {
+    async fn whom(file: &Path) -> Self {
+        let config = Config::parse("test.toml", &config(file)).unwrap();
+        let time = ManualClock::new();
+        let seams = Seams {
+            clock: time.clock(),
+            ..Seams::default()
+        };
+        let gateway = Box::pin(Gateway::bind_with(&config, Drain::new(), seams));
+        let gateway = gateway.await.unwrap();
+        let through = Self {
+            address: gateway.address(),
+            admin: gateway.admin_address(),
+            rooms: gateway.rooms().clone(),
+            time,
+        };
+        tokio::spawn(gateway.run());
+        through
+    }
+
+    fn names(&self) -> Vec<String> {
+        let pool = self.rooms.pools[0].router.snapshot();
+        let mut names: Vec<_> = pool.endpoints.iter().map(|it| it.id.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    /// Lets time pass until the file has been looked at and `seen` is so.
+    async fn until(&self, what: &str, seen: impl Fn() -> bool) {
+        Box::pin(bounded(what, async {
+            while !seen() {
+                self.time.advance(Duration::from_millis(10));
+                tokio::task::yield_now().await;
+            }
+        }))
+        .await;
+    }
+
+    fn discovery(&self) -> buttress::route::discover::DiscoverySnapshot {
+        self.rooms.pools[0].discovery.as_ref().unwrap().snapshot()
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.admin
+        );
+        Box::pin(exchange(self.admin, request)).await
+    }
+}
+
+fn sorted(upstreams: &[&Upstream]) -> Vec<String> {
+    let mut names: Vec<_> = upstreams.iter().map(|it| it.address.to_string()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_file_that_is_rewritten_in_mid_traffic_moves_the_traffic_and_loses_no_request() {
+    let [old, stays, new] = [
+        Upstream::well().await,
+        Upstream::well().await,
+        Upstream::well().await,
+    ];
+    let file = Named::new("moves", &sorted(&[&old, &stays]).join("\n"));
+    let through = Through::whom(&file.0).await;
+    assert_eq!(through.names(), sorted(&[&old, &stays]), "from the start");
+    let (asked, ends) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let traffic = tokio::spawn({
+        let (asked, ends, address) = (Arc::clone(&asked), Arc::clone(&ends), through.address);
+        async move {
+            while !ends.load(Ordering::Relaxed) {
+                let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+                let answer = Box::pin(exchange(address, request)).await;
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let goes_on = |more: usize| {
+        let from = asked.load(Ordering::Relaxed);
+        let asked = &asked;
+        move || asked.load(Ordering::Relaxed) >= from + more
+    };
+    through.until("some requests", goes_on(20)).await;
+    file.say(&sorted(&[&stays, &new]).join(" weight=1 # here\n"));
+    let there = sorted(&[&stays, &new]);
+    through
+        .until("the pool has changed", || through.names() == there)
+        .await;
+    let gone = old.heads().len();
+    through
+        .until("the new one is asked", || !new.heads().is_empty())
+        .await;
+    through.until("more requests", goes_on(20)).await;
+    assert!(old.heads().len() <= gone + 1, "what was on its way at most");
+    let status = through.page("/status").await;
+    let metrics = through.page("/metrics").await;
+    let settings = through.page("/settings").await;
+    for (page, what) in [
+        (&status, "status"),
+        (&metrics, "metrics"),
+        (&settings, "settings"),
+    ] {
+        assert!(page.contains(&new.address.to_string()), "{what}: {page}");
+        assert!(!page.contains(&old.address.to_string()), "{what}: {page}");
+    }
+    let times = &through.rooms.pools[0];
+    assert!(!times.windows(&new.address.to_string()).is_empty());
+    ends.store(true, Ordering::Relaxed);
+    traffic.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_names_anything_but_a_host_and_a_port_changes_nothing_and_is_told() {
+    let upstream = Upstream::well().await;
+    let whole = sorted(&[&upstream]);
+    let file = Named::new("nonsense", &whole.join("\n"));
+    let through = Through::whom(&file.0).await;
+    for nonsense in [
+        "http://127.0.0.1:1",
+        "127.0.0.1",
+        "127.0.0.1:1 wieght=2",
+        "",
+    ] {
+        let before = through.discovery().refused;
+        file.say(nonsense);
+        through
+            .until(nonsense, || through.discovery().refused > before)
+            .await;
+        assert_eq!(through.names(), whole, "{nonsense}");
+    }
+    let page = through.page("/status").await;
+    let (_, status) = page.split_once("\r\n\r\n").unwrap();
+    let status: serde_json::Value = serde_json::from_str(status).unwrap();
+    let problem = &status["pools"][0]["discovery"]["problem"];
+    assert!(problem.as_str().unwrap().contains("nobody"), "{problem}");
+    file.say(&whole.join("\n"));
+    through
+        .until("it is believed again", || {
+            through.discovery().problem.is_none()
+        })
+        .await;
+}
+
+#[test]
+fn where_endpoints_come_from_makes_sense_or_is_refused_by_its_key() {
+    let good = Named::new("good", "127.0.0.1:9001\n");
+    let bad = Named::new("bad", "127.0.0.1:9001\n127.0.0.1:x\n");
+    let (good, bad) = (good.0.display(), bad.0.display());
+    let text = |pool: &str| {
+        format!("[[pool]]\nname = \"p\"\n{pool}\n[[route]]\nname = \"r\"\npool = \"p\"\n")
+    };
+    for (pool, key, word) in [
+        ("discover = {}".to_owned(), "discover", "write one of"),
+        (
+            "discover = { file = \"/nowhere/at/all\" }".to_owned(),
+            "discover.file",
+            "cannot be read",
+        ),
+        (
+            format!("discover = {{ file = \"{bad}\" }}"),
+            "discover.file",
+            "\"x\" is not a port",
+        ),
+        (
+            format!("discover = {{ file = \"{good}\" }}\nendpoints = [\"127.0.0.1:1\"]"),
+            "endpoints",
+            "remove one",
+        ),
+        (
+            format!("discover = {{ file = \"{good}\", port = 1 }}"),
+            "discover.port",
+            "only dns",
+        ),
+        (
+            "discover = { dns = \"orders.internal\" }".to_owned(),
+            "discover.port",
+            "port = 9001",
+        ),
+        (
+            "discover = { dns = \"http://orders\", port = 1 }".to_owned(),
+            "discover.dns",
+            "is not a name",
+        ),
+        (
+            "discover = { srv = \"_http._tcp.orders.\", port = 1 }".to_owned(),
+            "discover.port",
+            "srv never",
+        ),
+    ] {
+        let error = Config::parse("g.toml", &text(&pool)).unwrap_err();
+        let problem = &error.problems()[0];
+        assert_eq!(problem.key, format!("pool.p.{key}"), "{problem:?}");
+        assert!(problem.message.contains(word), "{problem:?}");
+        assert!(problem.line.is_some(), "{problem:?}");
+    }
+    for pool in [
+        "discover = { dns = \"orders.internal.\", port = 9001 }",
+        "discover = { srv = \"_http._tcp.orders.internal\" }\nendpoints = [\"127.0.0.1:1\"]",
+    ] {
+        let config = Config::parse("g.toml", &text(pool)).unwrap();
+        assert!(config.pools[0].discover.is_some());
+    }
+}

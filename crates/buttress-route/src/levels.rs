@@ -5,7 +5,7 @@
 //! Envoy's: a level whose endpoints are well to a share `h` can bear `min(1, 1.4 × h)` of the requests.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use buttress_core::rng::Rng;
 
@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::policy::Picker;
 use crate::seat::{Seat, Told, level};
+use crate::sync::{AtomicU64, fence};
 
 /// No change of a ledger has this number.
 const NEVER: u64 = u64::MAX;
@@ -99,10 +100,15 @@ impl Levels {
     }
 
     /// Until nothing has changed meanwhile: what was seen earlier may otherwise be told later.
+    ///
+    /// The fences are between what is told and the look at the ledger, on both sides of two that tell at once: without
+    /// them the one that has seen less could look before it is heard, and have the last word.
     #[cold]
     fn spread_anew(&self, seats: &[Seat], told: &[Told], ledger: &Ledger, mut change: u64) {
         loop {
+            fence(Ordering::SeqCst);
             self.tell(seats, told);
+            fence(Ordering::SeqCst);
             let now = ledger.changes();
             if now == change {
                 return;

@@ -47,6 +47,15 @@ fn endpoints(count: u8) -> impl Iterator<Item = Endpoint<()>> {
 
 /// Endpoints that are thrown out at the first failure, as far as the budget goes, and let back by `needed` probes.
 fn pool(time: &ManualClock, count: u8, max_ejected: f64, needed: u32) -> Router {
+    pool_of(time, endpoints(count), max_ejected, needed)
+}
+
+fn pool_of(
+    time: &ManualClock,
+    endpoints: impl Iterator<Item = Endpoint<()>>,
+    max_ejected: f64,
+    needed: u32,
+) -> Router {
     let circuit = Settings::default()
         .open_for(Backoff::constant(OPEN_FOR))
         .probing(Probing::Successes(NonZeroU32::new(needed).unwrap()))
@@ -59,7 +68,7 @@ fn pool(time: &ManualClock, count: u8, max_ejected: f64, needed: u32) -> Router 
         .circuit(circuit)
         .clock(time.clock())
         .rng(Rng::seeded(1));
-    HealthRouter::new(config, endpoints(count)).unwrap()
+    HealthRouter::new(config, endpoints).unwrap()
 }
 
 /// A pool of three whose first endpoint is due a probe.
@@ -276,5 +285,31 @@ fn an_endpoint_thrown_out_by_hand_as_it_fails_stays_out_for_the_hand() {
         time.advance(OPEN_FOR);
         assert_eq!(probes([&any(&router)]), 0);
         assert_at_rest(&router);
+    });
+}
+
+/// Brings the shares of the levels up to date, as a pick does.
+fn spread(router: &Router) {
+    let pool = Arc::clone(router.handle().pool());
+    pool.members().spread(&pool.shared.ledger);
+}
+
+#[test]
+fn of_two_that_tell_the_levels_their_shares_the_one_that_has_seen_less_has_not_the_last_word() {
+    explore(|| {
+        let time = ManualClock::new();
+        let of_two = (0..2).zip(endpoints(2));
+        let of_two = of_two.map(|(priority, endpoint)| endpoint.priority(priority));
+        let router = pool_of(&time, of_two, 0.5, 1);
+        let eject = |router: &Router| {
+            assert!(router.handle().eject("0"));
+            spread(router);
+        };
+        race(&router, eject, spread);
+        // Who looked at that moment may have seen less, and somebody else looks a millisecond later.
+        spread(&router);
+        let levels = snapshot(&router).levels;
+        let shares: Vec<f64> = levels.iter().map(|it| it.share).collect();
+        assert_eq!(shares, [0.0, 1.0]);
     });
 }

@@ -87,7 +87,7 @@ fn no_user_pays_for_a_host_that_crashes_and_it_has_its_share_again() {
 
 #[test]
 fn users_who_leave_a_host_that_hangs_wedge_nothing() {
-    let run = Run::new(1, 40).with_users_who_leave();
+    let run = Run::new(1, 40).copied().with_users_who_leave();
     let seen = run.play(&[(5_000, Hold(0)), (15_000, Release(0))]);
     assert_eq!(seen.ended(&End::Failed, 0, 40_000), 0);
     let left = seen.ended(&End::Left, 0, 40_000);

@@ -49,20 +49,19 @@ impl Users {
         let all = Arc::new(self);
         let mut asking = tokio::task::JoinSet::new();
         let mut times = tokio::time::interval(EVERY);
-        for nth in 0..duration.as_millis() / EVERY.as_millis() {
+        for _ in 0..duration.as_millis() / EVERY.as_millis() {
             times.tick().await;
             let all = Arc::clone(&all);
-            let leaves = all.leave && nth % 10 < 3;
-            asking.spawn_local(async move { all.ask(begun, leaves).await });
+            asking.spawn_local(async move { all.ask(begun).await });
         }
         while let Some(ended) = asking.join_next().await {
             ended.unwrap();
         }
     }
 
-    async fn ask(&self, begun: Instant, leaves: bool) {
+    async fn ask(&self, begun: Instant) {
         let asked = self.clock.now();
-        let end = if leaves {
+        let end = if self.leave {
             let asking = tokio::time::timeout(PATIENCE, self.exchange());
             asking.await.unwrap_or(End::Left)
         } else {

@@ -95,7 +95,7 @@ impl Run {
         self
     }
 
-    /// Three users in ten leave before an attempt has timed out.
+    /// Users leave before an attempt has timed out.
     pub const fn with_users_who_leave(mut self) -> Self {
         self.leave = true;
         self

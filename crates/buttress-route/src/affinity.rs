@@ -42,8 +42,8 @@ pub struct Affinity(Arc<KeyOf>);
 type KeyOf = dyn Fn(&RequestHead<'_>) -> Option<u64> + Send + Sync;
 
 impl Affinity {
-    /// The key that `key_of` says. It is called once for each request, and once for each further attempt at it, under no lock; a panic of it is that
-    /// request's alone. [`Affinity::hash`] makes a key of bytes.
+    /// The key that `key_of` says. It is called once for each request, and once for each further attempt at it, under
+    /// no lock; a panic of it is that request's alone. [`Affinity::hash`] makes a key of bytes.
     pub fn by(key_of: impl Fn(&RequestHead<'_>) -> Option<u64> + Send + Sync + 'static) -> Self {
         Self(Arc::new(key_of))
     }

@@ -107,21 +107,21 @@
 //!
 //! # What it costs
 //!
-//! A pick allocates nothing, but for the first of an endpoint, and takes no lock: five atomics for each endpoint that is
-//! looked at. Of the other policies round robin and random look at one endpoint, least request and peak EWMA at two,
-//! consistent hashing at eight places of a ring ([`Policy::ConsistentHash`]). Once a millisecond a pick brings the pool's median up to date, and once in ten
-//! what an idle endpoint shows, in a hundred where nothing is the matter with it; in a pool of more than 16 only that of
-//! the one it has chosen, and the others by and by. The end of a request takes the lock of its endpoint for arithmetic.
-//! [`Config::picked`], if it is set, allocates.
+//! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at. Of the other policies
+//! round robin and random look at one endpoint, least request and peak EWMA at two, consistent hashing at eight places of
+//! a ring ([`Policy::ConsistentHash`]). Once a millisecond a pick brings the pool's median up to date, and once in ten what
+//! an idle endpoint shows, in a hundred where nothing is the matter with it; in a pool of more than 16 only that of the
+//! one it has chosen, and the others by and by. The end of a request takes the lock of its endpoint for arithmetic; that
+//! of an endpoint's first one allocates, as does [`Config::picked`], if it is set.
 //!
 //! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.5 KiB from its first request on, a tenth
 //! of that before, and its verdicts take none before the first.
 //!
-//! `cargo compare route`, on two cores of a Xeon that others shared, said: a pick of 10 endpoints 100 ns (97 at best), of
-//! 10,000 about 174 (159), clock and randomness included; a request through the service 214 ns of 10 and 1.1 µs of 10,000,
-//! where tower's balancer over a peak EWMA took 477 and 1,500 and that over requests in flight 188 and 820; 10,000
-//! endpoints replaced by the same 2.5 ms, by others 16 ms (9.3 at best); 1,608 bytes an endpoint. Where there are thousands
-//! most of that is waiting for memory.
+//! `cargo compare route`, on two cores of a Xeon that others shared, said: a pick of 10 endpoints 80 ns (78 at best), of
+//! 10,000 about 168 (154), clock and randomness included, by key 166 (161) and 452 (393); a request through the service
+//! 187 ns of 10 and 1.3 µs of 10,000, where tower's balancer over a peak EWMA took 486 and 1,560 and that over requests in
+//! flight 191 and 830; 10,000 endpoints replaced by the same 2.3 ms, by others 6.7 ms (3.4 at best); 1,592 bytes an
+//! endpoint that has answered. Where there are thousands most of that is waiting for memory.
 //!
 //! # Where in the stack
 //!

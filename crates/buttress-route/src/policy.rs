@@ -93,8 +93,8 @@ pub enum Policy {
     /// some 4 %.
     ///
     /// A pick looks at eight places of the ring, however many endpoints there are, and counts what is in flight where
-    /// they are up to 32; of more, a sample of 128 says that once a millisecond. Where the nearest have no room some
-    /// hundred of those after them are looked at, and nobody goes without. The ring takes about 400 bytes an endpoint,
+    /// they are up to 32; of more, a sample of 128 says that once a millisecond. Where the nearest have no room up
+    /// to a thousand places after each are looked at, and nobody goes without. The ring takes about 400 bytes an endpoint,
     /// and an update sorts it: some milliseconds for ten thousand.
     ConsistentHash {
         /// How many times its share of what is in flight an endpoint may have before keys overflow to their next

@@ -4,6 +4,7 @@
 //! | bench | what happens |
 //! |---|---|
 //! | `pick/…` | an endpoint is picked and its place taken, clock and randomness included; the place is given back outside of what is measured |
+//! | `key/…` | the same by consistent hashing, each time of another key |
 //! | `call/…` | the same, and the end of the call |
 //! | `request/…` | a request through the service, to the end of its answer |
 //! | `update/kept` | 10,000 endpoints are replaced by as many, all of them known |

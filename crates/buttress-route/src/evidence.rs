@@ -23,6 +23,14 @@ use buttress_core::clock::Instant;
 const RUN: usize = 3;
 /// A run fades this many times as fast as everything else.
 const RUN_FADES: i32 = 10;
+/// One of failures so many times.
+const FAILURES_FADE: i32 = 5;
+/// Answers that took so many times the mean, so many in a row, are of another time: what was before counts no more than
+/// they do. A mean of thousands would not be moved by them; where one request in ten is as heavy, chance has such a run once
+/// in a hundred thousand.
+const OBSOLETE: f64 = 4.0;
+/// See [`OBSOLETE`].
+const OBSOLETE_RUN: u32 = 5;
 /// Calls that an endpoint is credited with as successes before it has shown anything.
 ///
 /// With a failure's cost of 10 and a noise band of a quarter, five failures of an endpoint without a
@@ -107,6 +115,8 @@ pub(crate) struct Evidence {
     /// The last latencies, newest last.
     run: [f64; RUN],
     failures_in_a_row: u32,
+    /// Answers that took [`OBSOLETE`] times the mean or more.
+    much_later_in_a_row: u32,
 }
 
 impl Evidence {
@@ -123,6 +133,7 @@ impl Evidence {
             sureness: 0.0,
             run: [0.0; RUN],
             failures_in_a_row: 0,
+            much_later_in_a_row: 0,
         }
     }
 
@@ -174,10 +185,16 @@ impl Evidence {
         self.run = [0.0; RUN];
         (self.answers, self.latency_sum, self.sureness) = (0.0, 0.0, 0.0);
         self.peak = 0.0;
+        self.much_later_in_a_row = 0;
     }
 
     pub(crate) fn set_decay(&mut self, decay: Duration) {
         self.decay = decay.as_secs_f64();
+    }
+
+    /// Whether a failure was the last that was heard, but for what copies saw.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failures_in_a_row > 0
     }
 
     /// When something was last learnt.
@@ -232,7 +249,7 @@ impl Evidence {
         )]
         Score {
             latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
-            penalty: self.penalty(kept, run_kept, pool) as f32,
+            penalty: self.penalty(kept, pool) as f32,
         }
     }
 
@@ -259,13 +276,13 @@ impl Evidence {
         reference * beyond_the_usual(((mean + rise) / reference).powf(believed))
     }
 
-    fn penalty(&self, kept: f64, run_kept: f64, pool: &Pool) -> f64 {
+    fn penalty(&self, kept: f64, pool: &Pool) -> f64 {
         let calls = (self.calls + self.limited) * kept;
         let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
         // What fails everywhere is no reason to go elsewhere.
         let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
         let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - pool.unlikely_run).max(0.0);
-        let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * run_kept));
+        let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * kept.powi(FAILURES_FADE)));
         (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * (pool.latency + INDISTINCT)
     }
 
@@ -278,6 +295,23 @@ impl Evidence {
         self.run.rotate_left(1);
         if let Some(last) = self.run.last_mut() {
             *last = nanos;
+        }
+        if nanos * self.answers > OBSOLETE * self.latency_sum {
+            self.much_later();
+        } else {
+            self.much_later_in_a_row = 0;
+        }
+    }
+
+    #[cold]
+    fn much_later(&mut self) {
+        self.much_later_in_a_row += 1;
+        let weight = RUN as f64;
+        if self.much_later_in_a_row >= OBSOLETE_RUN && self.answers > 2.0 * weight {
+            let before = self.latency_sum / self.answers;
+            self.latency_sum = weight * before + self.run.iter().sum::<f64>();
+            self.answers = 2.0 * weight;
+            self.much_later_in_a_row = 0;
         }
     }
 
@@ -433,6 +467,23 @@ mod tests {
             let shown = beyond_the_usual(ratio);
             assert!((shown - counted).abs() < 1e-9, "{ratio}: {shown}");
         }
+    }
+
+    #[test]
+    fn a_run_of_another_time_outweighs_a_long_history() {
+        let mut evidence = steady(10_000);
+        (0..4).for_each(|_| evidence.success(ms(100), START));
+        assert!(evidence.mean().unwrap() < 11.0 * MS, "four may be chance");
+        evidence.success(ms(100), START);
+        assert!(evidence.mean().unwrap() > 50.0 * MS);
+        // Not where others come in between, nor where the run is not beyond all that was.
+        let mut evidence = steady(10_000);
+        for _ in 0..10 {
+            (0..4).for_each(|_| evidence.success(ms(100), START));
+            evidence.success(ms(10), START);
+        }
+        (0..5).for_each(|_| evidence.success(ms(30), START));
+        assert!(evidence.mean().unwrap() < 11.0 * MS);
     }
 
     #[test]

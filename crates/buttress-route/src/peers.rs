@@ -18,8 +18,8 @@ const REFRESH: u64 = 1_000_000;
 /// Failures in a row that are more than chance in a pool of which nothing is known. With fewer the rules would not see
 /// what they wait for.
 const FEWEST: f64 = 5.0;
-/// The share of an endpoint's time for which chance may have it shunned, in units of how long that lasts, two seconds,
-/// for each decay's time of ten: a twenty-fifth.
+/// How often chance may have an endpoint shunned in the time in which evidence fades. It is then for a few seconds: less
+/// than a tenth of its time.
 const LOST: f64 = 0.2;
 /// So many endpoints are looked at.
 pub(crate) const SAMPLE: usize = 31;
@@ -246,10 +246,10 @@ fn unlikely_run(failing: f64) -> f64 {
     (UNLIKELY.ln() / failing.min(1.0).ln()).abs().ceil()
 }
 
-/// So many failures in a row that an endpoint of `all` is shunned by chance for at most [`LOST`] of the time.
+/// So many failures in a row that chance gives an endpoint of `all` no more often than [`LOST`].
 ///
 /// What all but the worst have failed is the share that chance gives, with one failure more, for nothing is known to
-/// never fail. A run of `k` comes `rate × share^k` times a second, and whoever is shunned is so for about two seconds.
+/// never fail. A run of `k` comes once in `share^-k` calls.
 fn chance_run(all: &[Shows]) -> f64 {
     let failures = |it: &Shows| it.failing.0 * it.failing.1;
     let worst = all

@@ -23,6 +23,8 @@ const SHUNNED: f64 = 2.0;
 const QUIET: Duration = Duration::from_secs(1);
 /// The same of one that failed what it was asked last: the rules wait for more, and nobody but copies shows it.
 const QUIET_IF_FAILING: Duration = Duration::from_millis(50);
+/// The next look at one that failed, after one that went well.
+const PAUSE: Duration = Duration::from_millis(100);
 /// So many times what its peers take a copy may last.
 const LASTS: f64 = 20.0;
 /// Looks that went well are followed by the next ones for so long.
@@ -93,7 +95,7 @@ impl State {
 
     /// For how long nothing has to be heard before a look.
     const fn quiet(&self) -> Duration {
-        if self.run.failures() > 0 {
+        if self.evidence.has_failed() {
             QUIET_IF_FAILING
         } else {
             QUIET
@@ -145,7 +147,13 @@ impl State {
             self.look = SecondLook::new(now.saturating_add(quiet));
             return;
         }
-        (self.look.next, self.look.took) = (now, latency);
+        // Who failed has to go well for a while, and not only often.
+        let pause = if self.evidence.has_failed() {
+            PAUSE
+        } else {
+            Duration::ZERO
+        };
+        (self.look.next, self.look.took) = (now.saturating_add(pause), latency);
         self.look.well += 1;
         if self.look.well >= self.config.circuit.probing.needed() {
             self.look = SecondLook::new(now);

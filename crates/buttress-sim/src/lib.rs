@@ -34,6 +34,7 @@ pub mod agenda;
 pub mod distribution;
 pub mod grid;
 pub mod host;
+pub mod judge;
 pub mod measure;
 pub mod plot;
 pub mod report;

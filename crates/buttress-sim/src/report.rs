@@ -215,7 +215,7 @@ fn block(
 }
 
 /// `S2` comes before `S10`.
-fn order(name: &str) -> (u32, &str) {
+pub(crate) fn order(name: &str) -> (u32, &str) {
     let digits: String = name
         .trim_start_matches('S')
         .chars()

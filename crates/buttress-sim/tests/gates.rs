@@ -24,9 +24,8 @@ fn a_healthy_pool_is_served_as_well_as_by_round_robin() {
         let theirs = seen("S0", Policy::RoundRobin, routers);
         assert_eq!(ours.ejections(), 0);
         let (ours, theirs) = (ours.quantile_ms(0.99), theirs.quantile_ms(0.99));
-        // The bar is 1.05 at the median of five seeds; many routers are not there yet.
         assert!(
-            ours <= 1.12 * theirs,
+            ours <= 1.05 * theirs,
             "{routers} routers: {ours} for {theirs} ms"
         );
     }
@@ -58,14 +57,15 @@ fn more_load_than_what_is_left_can_bear_is_served_as_well_as_by_round_robin() {
 }
 
 #[test]
-fn a_host_that_fails_fast_hangs_or_refuses_costs_less_than_one_request_in_a_thousand_and_comes_back()
+fn of_a_host_that_fails_fast_hangs_or_refuses_next_to_nobody_hears_after_a_second_and_it_comes_back()
  {
     for name in ["S3", "S4", "S5", "S16a", "S16b"] {
         let seen = seen(name, Policy::Buttress, 1);
-        assert!(seen.success() > 0.999, "{name}: {}", seen.success());
+        let served = seen.late_success();
+        assert!(served >= 0.9995, "{name}: {served}");
         assert!(seen.divert().is_some(), "{name}");
         assert!(
-            seen.recover().is_some_and(|after| after < 20.0),
+            seen.recover().is_some_and(|after| after < 10.0),
             "{name}: {:?}",
             seen.recover()
         );
@@ -93,10 +93,18 @@ fn a_host_that_fails_one_in_ten_keeps_a_fraction_of_its_errors_and_one_in_a_hund
     );
     let errors = |seen: &Measure| 1.0 - seen.late_success();
     assert!(
-        errors(&ours) < errors(&theirs) / 4.0,
+        errors(&ours) < errors(&theirs) / 8.0,
         "{} for {}",
         errors(&ours),
         errors(&theirs)
     );
     assert_eq!(seen("S6-1", Policy::Buttress, 1).ejections(), 0);
+}
+
+#[test]
+fn of_many_routers_each_pays_for_a_host_that_fails_fast_once_or_twice() {
+    let seen = seen("S5", Policy::Buttress, 20);
+    assert!(seen.late_success() >= 0.9995, "{}", seen.late_success());
+    let peak = seen.peak_over_fair().unwrap();
+    assert!(peak <= 1.2, "who is back is overrun: {peak}");
 }

@@ -8,7 +8,7 @@ use crate::host::Condition;
 
 /// The published settings.
 pub fn named() -> Vec<Scenario> {
-    vec![linkerd(), tower(), brpc()]
+    vec![linkerd(), tower(), brpc(), healthy_brpc()]
 }
 
 const fn s(seconds: u64) -> Duration {
@@ -91,7 +91,7 @@ fn brpc() -> Scenario {
         sigma: 0.2,
     };
     let about = "brpc: two of four take 5 ms more";
-    let mut scenario = roomy("brpc-two-of-four", about, vec![1.0; 4], service);
+    let mut scenario = roomy("brpc", about, vec![1.0; 4], service);
     scenario.rate = 4_000.0;
     scenario.steps = vec![(s(10), Step::Set(vec![0, 1], Condition::slow(21.0)))];
     scenario.fault = Fault {
@@ -99,5 +99,15 @@ fn brpc() -> Scenario {
         from: s(10),
         until: s(60),
     };
+    scenario
+}
+
+/// The same four, all well.
+fn healthy_brpc() -> Scenario {
+    let mut scenario = brpc();
+    "brpc-healthy".clone_into(&mut scenario.name);
+    scenario.about = "brpc: four that are well";
+    scenario.steps.clear();
+    scenario.fault.hosts.clear();
     scenario
 }

@@ -97,6 +97,17 @@ fn users_who_leave_a_host_that_hangs_wedge_nothing() {
 }
 
 #[test]
+fn users_who_are_probes_and_leave_wedge_nothing() {
+    let run = Run::new(1, 80).with_users_who_leave();
+    let seen = run.play(&[(5_000, Hold(0)), (15_000, Release(0))]);
+    assert_eq!(seen.ended(&End::Failed, 0, 80_000), 0);
+    let left = seen.ended(&End::Left, 0, 80_000);
+    assert!((1..10).contains(&left), "{left}");
+    seen.assert_all_serve(0.2, 75_000, 80_000);
+    assert_eq!(seen.in_flight(), 0);
+}
+
+#[test]
 fn a_host_behind_a_slow_link_is_left_alone_and_has_its_share_when_that_is_quick_again() {
     let run = Run::new(1, 40).copied();
     let seen = run.play(&[(5_000, Slow(0, 200)), (15_000, Quick(0))]);

@@ -219,6 +219,10 @@ impl Collect for Discovery {
         let help = "Endpoints of the pool, as its source says.";
         let mut endpoints = Family::new("buttress_discovery_endpoints", Kind::Gauge, help);
         endpoints.push(labels(), Value::Gauge(now.endpoints as f64));
-        into.extend([answers, endpoints]);
+        let help = "Whether something is wrong with what the source said last: 1 or 0.";
+        let mut failing = Family::new("buttress_discovery_failing", Kind::Gauge, help);
+        let wrong = f64::from(u8::from(now.problem.is_some()));
+        failing.push(labels(), Value::Gauge(wrong));
+        into.extend([answers, endpoints, failing]);
     }
 }

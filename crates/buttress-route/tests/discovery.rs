@@ -189,6 +189,19 @@ fn a_file_that_changes_changes_the_pool_and_a_bad_one_is_told_once() {
 }
 
 #[test]
+fn a_weight_that_is_no_longer_said_counts_no_longer() {
+    let file = File::new("drained", "a weight=0\nb\n");
+    let mut pool = Discovered::from(WatchedFile::new(&file.0));
+    let weight = |pool: &Discovered| pool.world.handle().snapshot().endpoints[0].weight;
+    assert_eq!(weight(&pool), 0);
+    file.write("a\nb\n");
+    pool.pass(3);
+    assert_eq!((pool.made().len(), weight(&pool)), (2, 1));
+    let answered = pool.world.load(2, Duration::from_secs(1));
+    assert!(answered.ok.contains_key("a"));
+}
+
+#[test]
 fn who_stays_is_not_made_anew_and_keeps_its_statistics() {
     let mut pool = Discovered::from(Script::new(&["a", "a b", "b a", "a"]));
     pool.world.one_by_one(10);

@@ -68,9 +68,9 @@ impl Node {
 /// Makes an endpoint of what a source says: the service by which it is reached, the signals that speak
 /// of it.
 ///
-/// Called once for an endpoint that joins, and not for one that stays. The identity is always that of
-/// the node, and so are weight and priority if the source says one. It must not block: everybody else who joins
-/// waits for it. Any `Fn(&Node) -> Endpoint<S>` is one.
+/// Called once for an endpoint that joins, and not for one that stays, so it is shown the identity alone: weight and
+/// priority are those that the source says at the time, and those given here while it says none. It must not block:
+/// everybody else who joins waits for it. Any `Fn(&Node) -> Endpoint<S>` is one.
 pub trait MakeEndpoint<S>: Send + Sync + 'static {
     /// The endpoint of `node`.
     fn make(&self, node: &Node) -> Endpoint<S>;

@@ -11,9 +11,17 @@ use crate::endpoint::Endpoint;
 /// A set of more nodes is a mistake, and is refused.
 const MOST: usize = 1_000_000;
 
-/// The endpoints that were made, by identity.
+/// The endpoints that there are, by identity.
 #[derive(Debug)]
-pub(super) struct Roster<S>(BTreeMap<Arc<str>, Endpoint<S>>);
+pub(super) struct Roster<S>(BTreeMap<Arc<str>, Known<S>>);
+
+#[derive(Debug)]
+struct Known<S> {
+    /// As it was made, before anything was said of it: what is said no longer counts no longer.
+    made: Endpoint<S>,
+    /// The weight and the priority that the pool was told.
+    told: (u32, u8),
+}
 
 /// What an answer comes to.
 #[derive(Debug)]
@@ -68,12 +76,11 @@ impl<S: Clone> Roster<S> {
             if next.contains_key(node.id()) {
                 continue;
             }
-            let Some(endpoint) = self.endpoint(node, make, &mut learned) else {
+            let Some(known) = self.know(node, make, &mut learned) else {
                 learned.unmade.get_or_insert_with(|| Arc::clone(node.id()));
                 continue;
             };
-            learned.endpoints.push(endpoint.clone());
-            next.insert(Arc::clone(node.id()), endpoint);
+            next.insert(Arc::clone(node.id()), known);
         }
         if next.is_empty() {
             return Err(SourceError::new(
@@ -86,22 +93,27 @@ impl<S: Clone> Roster<S> {
         Ok(learned)
     }
 
-    fn endpoint(
+    fn know(
         &self,
         node: &Node,
         make: &impl MakeEndpoint<S>,
         learned: &mut Learned<S>,
-    ) -> Option<Endpoint<S>> {
-        if let Some(known) = self.0.get(node.id()) {
-            let endpoint = node.describe(known.clone());
-            learned.altered |=
-                endpoint.weight != known.weight || endpoint.about.priority != known.about.priority;
-            return Some(endpoint);
-        }
-        // Somebody else's code.
-        let made = catch_unwind(AssertUnwindSafe(|| make.make(node))).ok()?;
-        learned.joined += 1;
-        Some(node.describe(made))
+    ) -> Option<Known<S>> {
+        let before = self.0.get(node.id());
+        let made = if let Some(known) = before {
+            known.made.clone()
+        } else {
+            let bare = Node::new(Arc::clone(node.id()));
+            // Somebody else's code.
+            let made = catch_unwind(AssertUnwindSafe(|| make.make(&bare))).ok()?;
+            learned.joined += 1;
+            made
+        };
+        let endpoint = node.describe(made.clone());
+        let told = (endpoint.weight, endpoint.about.priority);
+        learned.altered |= before.is_some_and(|known| known.told != told);
+        learned.endpoints.push(endpoint);
+        Some(Known { made, told })
     }
 }
 

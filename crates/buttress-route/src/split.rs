@@ -49,7 +49,8 @@
 //!
 //! - Shares, steps and keys are kept to, and whoever is not worse is not rolled back; whoever is, soon:
 //!   `tests/split.rs`.
-//! - What an arm refuses itself (a pool without endpoints) is a failure of it here: no client was answered.
+//! - What an arm refuses itself, as a pool without endpoints or an open breaker does, is a failure of it here: no client
+//!   was answered. What anybody else refuses, for the client's sake or for want of descriptors, is not.
 //! - A canary that is not ready costs nobody a wait: its request goes to the stable.
 //! - An outcome from an earlier step changes nothing.
 //!

@@ -36,7 +36,8 @@ const CANARY: usize = 1;
 enum Does {
     /// So many of a thousand fail.
     Fails(u64),
-    Refuses,
+    /// By whom, and why.
+    Refuses(&'static str, &'static str),
     IsNotReady,
     Breaks,
 }
@@ -75,11 +76,9 @@ impl Service<Request<()>> for Host {
             Does::Fails(share) if (self.rng.below(1_000) as u64) < share => {
                 *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
             }
-            Does::Refuses => drop(
-                response
-                    .extensions_mut()
-                    .insert(Rejected::new("route", "no_endpoint")),
-            ),
+            Does::Refuses(by, why) => {
+                response.extensions_mut().insert(Rejected::new(by, why));
+            }
             _ => {}
         }
         ready(Ok(response))
@@ -228,7 +227,8 @@ fn a_step_is_over_when_it_has_lasted_and_enough_calls_have_ended() {
 fn a_canary_that_fails_is_rolled_back_and_the_verdict_says_why() {
     for (does, most) in [
         (Does::Fails(1_000), 6),
-        (Does::Refuses, 6),
+        (Does::Refuses("route", "no_endpoint"), 6),
+        (Does::Refuses("breaker", "circuit_open"), 6),
         (Does::Breaks, 6),
         (Does::Fails(200), 80),
     ] {
@@ -254,6 +254,18 @@ fn a_canary_that_fails_is_rolled_back_and_the_verdict_says_why() {
         assert_eq!(world.send(1_000)[CANARY], 0, "until somebody says so");
         assert!(world.handle().restart());
         assert_eq!(world.stage(), Stage::Step(0));
+    }
+}
+
+#[test]
+fn what_is_refused_for_the_clients_or_the_hosts_sake_is_not_held_against_the_canary() {
+    for why in ["upload_broken", "no_descriptors"] {
+        let mut world = World::new(3, |config| config);
+        world.send(1_000);
+        world.set(CANARY, Does::Refuses("gateway", why));
+        assert_eq!(world.until_rolled_back(2_000), None, "{why}");
+        let [_, failed, other] = world.handle().snapshot().canary.totals;
+        assert!(failed == 0 && other > 50, "{failed} and {other}");
     }
 }
 

@@ -13,7 +13,9 @@ use buttress_gateway::rooms::Rooms;
 use buttress_gateway::server::Drain;
 use buttress_gateway::stack::Seams;
 use serde_json::Value;
-use support::{Upstream, bounded, exchange};
+use support::{Upstream, bounded, exchange, read_to_end, read_until};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const BROKEN: &str =
     "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -68,6 +70,36 @@ impl Split {
             "GET / HTTP/1.1\r\nhost: a\r\ncookie: user={user}\r\nconnection: close\r\n\r\n"
         );
         Box::pin(exchange(self.address, request)).await
+    }
+
+    /// Sends an upload that breaks if the canary takes it, and says whether it did.
+    async fn break_upload(&self, canary: &Upstream) -> bool {
+        let before = canary.heads().len();
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n";
+        client.write_all(head.as_bytes()).await.unwrap();
+        let answered = async {
+            let answer = read_until(&mut client, "\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        };
+        let taken = async {
+            while canary.heads().len() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        let taken = bounded("one of both takes it", async {
+            tokio::select! {
+                () = answered => false,
+                () = taken => true,
+            }
+        });
+        let taken = taken.await;
+        if taken {
+            client.write_all(b"no chunk\r\n").await.unwrap();
+            let answer = read_to_end(&mut client).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        }
+        taken
     }
 
     async fn put(&self, value: &str) -> String {
@@ -155,6 +187,23 @@ async fn a_canary_that_fails_is_rolled_back_and_it_is_said_why() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn uploads_that_clients_break_off_are_not_held_against_the_canary() {
+    let (stable, canary) = (Upstream::well().await, Upstream::answering("").await);
+    let split = Split::between(&stable, &canary, "steps = [0.5, 1.0]").await;
+    let mut broken = 0;
+    for _ in 0..60 {
+        broken += usize::from(split.break_upload(&canary).await);
+    }
+    assert!(broken > 10, "{broken}");
+    let status = split.status().await;
+    assert_eq!(
+        (&status["stage"], &status["step"]),
+        (&"step".into(), &1.into())
+    );
+    assert_eq!(status["canary_calls"]["failure"], 0);
 }
 
 #[tokio::test]

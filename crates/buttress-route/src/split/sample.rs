@@ -21,9 +21,14 @@ pub struct Sample {
     pub(super) refused: bool,
 }
 
+/// Whose refusal is the arm's own doing: it has no endpoint that serves, or its breaker is open. Any other may be
+/// brought on by the client (an upload that failed) or by who serves both arms (no descriptors left).
+const OF_THE_ARM: [&str; 2] = ["route", "breaker"];
+
 impl Settle for Sample {
     fn head(&mut self, head: &Head<'_>) {
-        self.refused = head.extensions.get::<Rejected>().is_some();
+        let rejected = head.extensions.get::<Rejected>();
+        self.refused = rejected.is_some_and(|it| OF_THE_ARM.contains(&it.by));
     }
 
     fn settle(self, outcome: Outcome) {

@@ -23,12 +23,15 @@ use crate::background::caught;
 use crate::copied::{self, read};
 use crate::future::ResponseFuture;
 use crate::pool::{Pick, Pool};
+use crate::shared::Shared;
 
 /// An answer to a copy is read for so long at most: a stream of events ends some day, or never.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 /// For so long endpoints that are due a probe wait for a request that can be copied, before one that
 /// cannot is the probe.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For so long whoever is shunned waits for a copy, before users' requests are to show whether it fails on.
+const HOPE: Duration = Duration::from_secs(1);
 
 /// How a router finds out whether an endpoint is well again: [`ByUsers`] or [`ByCopies`]. Sealed.
 pub trait Probing<S, C, B>: sealed::Sealed {
@@ -55,24 +58,42 @@ pub struct ByCopies(Arc<Copies>);
 
 struct Copies {
     spawn: Spawn,
+    shared: Arc<Shared>,
     /// Its end is that of all copies under way.
     ends: watch::Sender<()>,
-    /// Since when none came that could be copied, while somebody was due; 0 if the last could.
+    /// Since when none came that could be copied, as seen first while somebody was due; 0 if the last could.
     none_since: AtomicU64,
     /// A copy was dropped before it was run.
     lost: Arc<AtomicBool>,
 }
 
-/// Tells of a copy that is dropped before it is run.
+impl Drop for Copies {
+    fn drop(&mut self) {
+        if !self.spawn.is_off() {
+            self.shared.peers.set_looked_at(false);
+        }
+    }
+}
+
+/// Tells whether a copy is run, or dropped before.
 struct Fate {
     lost: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     has_begun: bool,
+}
+
+impl Fate {
+    fn begins(&mut self) {
+        self.has_begun = true;
+        self.shared.peers.set_looked_at(true);
+    }
 }
 
 impl Drop for Fate {
     fn drop(&mut self) {
         if !self.has_begun {
             self.lost.store(true, Ordering::Relaxed);
+            self.shared.peers.set_looked_at(false);
         }
     }
 }
@@ -86,10 +107,16 @@ enum Sent {
 }
 
 impl ByCopies {
-    pub(crate) fn on(spawn: Spawn) -> Self {
+    /// Of the pool that shares this.
+    pub(crate) fn on(spawn: Spawn, shared: Arc<Shared>) -> Self {
         let ends = watch::Sender::new(());
+        if !spawn.is_off() {
+            // Until it shows that they do not.
+            shared.peers.set_looked_at(true);
+        }
         Self(Arc::new(Copies {
             spawn,
+            shared,
             ends,
             none_since: AtomicU64::new(0),
             lost: Arc::default(),
@@ -126,6 +153,7 @@ where
         let probe = if pool.is_copy_due(now) {
             self.look_after(pool, now, classify, request)
         } else {
+            self.0.heed(request);
             None
         };
         let ordinary = || pool.pick_ordinary(now, |affinity| affinity.key_of(request));
@@ -152,7 +180,11 @@ impl ByCopies {
         ResBody: Body + Send + 'static,
     {
         if !can_be_copied(request) {
-            let in_vain = self.0.waited_in_vain(now);
+            let waited = self.0.waited(now);
+            if waited >= HOPE {
+                self.0.shared.peers.set_looked_at(false);
+            }
+            let in_vain = waited >= PATIENCE;
             return in_vain.then(|| pool.pick_probe(now)).flatten();
         }
         self.0.none_since.store(0, Ordering::Relaxed);
@@ -200,6 +232,7 @@ impl ByCopies {
         let call = ResponseFuture::send_when_polled(pick, copy, classify);
         let fate = Fate {
             lost: Arc::clone(&self.0.lost),
+            shared: Arc::clone(&self.0.shared),
             has_begun: false,
         };
         // A copy that is not run gives its lease back.
@@ -211,11 +244,20 @@ impl ByCopies {
 }
 
 impl Copies {
-    /// Whether none has come for long that could be copied, and none is now.
-    fn waited_in_vain(&self, now: Instant) -> bool {
+    /// A request that can be copied ends the wait for one, whether or not somebody is due.
+    #[inline]
+    fn heed<B: Replayable>(&self, request: &Request<B>) {
+        if self.none_since.load(Ordering::Relaxed) != 0 && can_be_copied(request) {
+            self.none_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// For how long none has come that can be copied. None is now.
+    fn waited(&self, now: Instant) -> Duration {
         let order = Ordering::Relaxed;
         let first = (self.none_since).compare_exchange(0, now.as_nanos().max(1), order, order);
-        first.is_err_and(|since| now.saturating_since(Instant::from_nanos(since)) >= PATIENCE)
+        let since = first.map_or_else(Instant::from_nanos, |_| now);
+        now.saturating_since(since)
     }
 }
 
@@ -231,7 +273,11 @@ async fn run<S, B, C, ResBody>(
     C: ClassifyHttp<S::Error>,
     ResBody: Body,
 {
-    fate.has_begun = true;
+    // Of the last router's copies nothing is to be expected any more.
+    if ends.has_changed().is_err() {
+        return;
+    }
+    fate.begins();
     let mut work = pin!(caught(answered(call, &clock)));
     let (mut over, mut late) = (pin!(ends.changed()), pin!(clock.sleep(lasts)));
     poll_fn(|cx| {

@@ -127,9 +127,12 @@ impl Peers {
         unlikely_run(self.failing_now())
     }
 
-    /// Copies of requests look at whoever is shunned from now on.
-    pub(crate) fn are_looked_at(&self) {
-        self.looked_at.store(true, Ordering::Relaxed);
+    /// Copies of requests look at whoever is shunned from now on, or do not.
+    pub(crate) fn set_looked_at(&self, looked_at: bool) {
+        // It is read for each answer, and seldom another.
+        if self.looked_at.load(Ordering::Relaxed) != looked_at {
+            self.looked_at.store(looked_at, Ordering::Relaxed);
+        }
     }
 
     /// After how many failures in a row an endpoint is shunned. Where no copy looks at it, it would never show the rules

@@ -69,7 +69,9 @@ impl<S, C, P> HealthRouter<S, C, P> {
     /// went well until as many looks have as probes are needed, which pardons it, or until it costs no more than these show.
     ///
     /// So an endpoint may be shunned on little evidence. Where no other of the pool has failed of late, or as seldom as chance
-    /// has it, one failure is enough; copies see 50 ms later whether it fails on, and the rules are told by them.
+    /// has it, one failure is enough; copies see 50 ms later whether it fails on, and the rules are told by them. Where no
+    /// copies do, because for 1 s none came that can be copied, `spawn` is full or drops what it is given, or the last clone of
+    /// this router is gone, it takes five, as without this, until a copy is run again.
     ///
     /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an
     /// endpoint. A copy that is not answered is given up after 5 s, one that
@@ -87,15 +89,13 @@ impl<S, C, P> HealthRouter<S, C, P> {
     ///
     /// # Cost
     ///
-    /// One more comparison per pick; the copied head of a request and a task for each probe.
+    /// Two more comparisons per pick; the copied head of a request and a task for each probe.
     pub fn hedged(self, spawn: Spawn) -> HealthRouter<S, C, ByCopies> {
-        if !spawn.is_off() {
-            self.pool.shared.peers.are_looked_at();
-        }
+        let probing = ByCopies::on(spawn, Arc::clone(&self.pool.shared));
         HealthRouter {
             pool: self.pool,
             classify: self.classify,
-            probing: ByCopies::on(spawn),
+            probing,
         }
     }
 

@@ -30,6 +30,9 @@ struct World {
     time: ManualClock,
     backends: Vec<Backend>,
     router: Router,
+    /// Of the same pool, without copies.
+    plain: HealthRouter<Backend>,
+    by_plain: bool,
     handle: RouterHandle<Backend>,
     tasks: Arc<Mutex<Vec<Task>>>,
     spawned: Arc<Mutex<u64>>,
@@ -86,12 +89,15 @@ impl World {
             }
         });
         let spawn = spawn.cap(cap);
-        let router = HealthRouter::new(config, endpoints).unwrap().hedged(spawn);
+        let plain = HealthRouter::new(config, endpoints).unwrap();
+        let router = plain.clone().hedged(spawn);
         Self {
             time,
             backends,
             handle: router.handle(),
             router,
+            plain,
+            by_plain: false,
             tasks,
             spawned,
             calls: Vec::new(),
@@ -112,7 +118,12 @@ impl World {
             request
                 .extensions_mut()
                 .insert(Extension { copies, panics });
-            let call = task::spawn(self.router.call(request));
+            let call = if self.by_plain {
+                self.plain.call(request)
+            } else {
+                self.router.call(request)
+            };
+            let call = task::spawn(call);
             self.calls.push((self.time.now(), call));
             self.poll();
             self.time.advance(Duration::from_millis(1));
@@ -399,4 +410,85 @@ fn an_endpoint_that_leaves_while_a_copy_is_there_comes_back_all_the_same() {
     // Of a copy that hangs nobody waits for the lease of a request to run out.
     assert_eq!(world.load(8.0), 0);
     assert_eq!(world.state(), EndpointState::Active);
+}
+
+/// How long users have to hear of failures, and of how many, until the rules throw the first endpoint out.
+fn until_it_is_out(world: &mut World) -> (u64, u64) {
+    world.backends[0].set(fails_after(1));
+    let (mut failed, mut millis) = (0, 0);
+    while world.state() == EndpointState::Active && millis < 20_000 {
+        failed += world.load(0.001);
+        millis += 1;
+    }
+    (failed, millis)
+}
+
+#[test]
+fn where_nothing_can_be_copied_the_rules_are_told_by_users_and_soon() {
+    let mut world = World::new(16);
+    world.method = Method::POST;
+    world.load(5.0);
+    let (failed, millis) = until_it_is_out(&mut world);
+    assert!(failed <= 6 && millis < 2_000, "{failed} in {millis} ms");
+    world.backends[0].set(ok_after(5));
+    world.load(30.0);
+    assert_eq!(world.state(), EndpointState::Active);
+    // It is known by now that no copy comes.
+    let (failed, millis) = until_it_is_out(&mut world);
+    assert!(failed <= 6 && millis < 100, "{failed} in {millis} ms");
+
+    // Copies may come again, and are told by the first that does.
+    world.method = Method::GET;
+    world.load(5.0);
+    world.backends[0].set(ok_after(5));
+    world.load(30.0);
+    assert_eq!(world.state(), EndpointState::Active);
+    let (failed, _) = until_it_is_out(&mut world);
+    assert!(failed <= 3, "{failed}");
+}
+
+#[test]
+fn where_copies_are_not_run_any_more_the_rules_are_told_by_users_and_soon() {
+    let mut world = World::on(16, |_| false);
+    world.load(5.0);
+    let (failed, millis) = until_it_is_out(&mut world);
+    assert!(failed <= 6 && millis < 500, "{failed} in {millis} ms");
+
+    // Clones that send none are all that is left.
+    let mut world = World::new(16);
+    world.load(5.0);
+    let empty = HealthRouter::new(Config::default(), []).unwrap();
+    world.router = empty.hedged(Spawn::new(drop));
+    world.by_plain = true;
+    let (failed, millis) = until_it_is_out(&mut world);
+    assert!(failed <= 6 && millis < 500, "{failed} in {millis} ms");
+}
+
+#[test]
+fn a_wait_for_a_copy_is_over_with_the_first_request_that_can_be_copied() {
+    let mut world = World::new(16);
+    world.load(1.0);
+    world.backends[0].set(fails_after(1));
+    world.load(1.0);
+    world.backends[0].set(ok_after(5));
+    // Users probe it until it is back.
+    world.method = Method::POST;
+    world.load(40.0);
+    assert_eq!(world.state(), EndpointState::Active);
+    // Nobody is due a copy in the meantime, though many could be copied.
+    world.method = Method::GET;
+    world.load(60.0);
+    world.method = Method::POST;
+    until_it_is_out(&mut world);
+    assert_ne!(world.state(), EndpointState::Active);
+    world.load(0.1);
+    let asked = world.backends[0].calls();
+    world.load(4.0);
+    assert_eq!(
+        world.backends[0].calls(),
+        asked,
+        "a user's request was the probe"
+    );
+    world.load(4.0);
+    assert!(world.backends[0].calls() > asked, "nobody asked");
 }

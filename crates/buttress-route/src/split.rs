@@ -45,18 +45,23 @@
 //! upstream of both is away, both fail, and the canary stays. Then all requests go to the stable until somebody says
 //! [`SplitHandle::restart`]; the verdict is in the event and the snapshot.
 //!
+//! A client that leaves before the head of its answer says nothing of the canary, as long as it has not waited for
+//! [`Config::hung_after`]. Whoever has shows a hang, and hangs are held against the stable's by the same test, apart from
+//! failures: clients that leave both alike are no reason.
+//!
 //! # What it promises
 //!
 //! - Shares, steps and keys are kept to, and whoever is not worse is not rolled back; whoever is, soon:
 //!   `tests/split.rs`.
 //! - What an arm refuses itself, as a pool without endpoints or an open breaker does, is a failure of it here: no client
 //!   was answered. What anybody else refuses, for the client's sake or for want of descriptors, is not.
+//! - A canary that hangs is rolled back although none of its clients waits for the deadline.
 //! - A canary that is not ready costs nobody a wait: its request goes to the stable.
 //! - An outcome from an earlier step changes nothing.
 //!
 //! # What it costs
 //!
-//! One read of the clock and a few counters; no allocation, and no lock but where the canary fails. The response's body is
+//! One read of the clock, another where a client leaves, and a few counters; no allocation, and no lock but where the canary fails or hangs. The response's body is
 //! watched to its end.
 //!
 //! # Where in the stack

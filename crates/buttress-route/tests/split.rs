@@ -8,6 +8,7 @@
 
 use std::future::{Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,6 +41,7 @@ enum Does {
     Refuses(&'static str, &'static str),
     IsNotReady,
     Breaks,
+    Hangs,
 }
 
 #[derive(Clone)]
@@ -56,10 +58,24 @@ impl Host {
     }
 }
 
+/// What a host answers, if it does.
+struct Answer(Option<Ready<Result<Response<Full<Bytes>>, BoxError>>>);
+
+impl Future for Answer {
+    type Output = Result<Response<Full<Bytes>>, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Some(answer) => Pin::new(answer).poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
 impl Service<Request<()>> for Host {
     type Response = Response<Full<Bytes>>;
     type Error = BoxError;
-    type Future = Ready<Result<Self::Response, BoxError>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self.does() {
@@ -79,9 +95,10 @@ impl Service<Request<()>> for Host {
             Does::Refuses(by, why) => {
                 response.extensions_mut().insert(Rejected::new(by, why));
             }
+            Does::Hangs => return Answer(None),
             _ => {}
         }
-        ready(Ok(response))
+        Answer(Some(ready(Ok(response))))
     }
 }
 
@@ -90,6 +107,8 @@ struct World {
     does: Arc<Mutex<[Does; 2]>>,
     taken: Arc<Mutex<[u64; 2]>>,
     split: Split<Host>,
+    /// After which whoever has no answer leaves.
+    patience: Duration,
 }
 
 impl World {
@@ -110,6 +129,7 @@ impl World {
             time,
             does,
             taken,
+            patience: Duration::from_secs(2),
         }
     }
 
@@ -131,7 +151,11 @@ impl World {
             .split
             .poll_ready(&mut Context::from_waker(std::task::Waker::noop()))
             .map(drop);
-        assert_ready!(task::spawn(self.split.call(request)).poll()).unwrap();
+        let mut call = task::spawn(self.split.call(request));
+        match call.poll() {
+            Poll::Ready(answer) => drop(answer.unwrap()),
+            Poll::Pending => self.time.advance(self.patience),
+        }
     }
 
     /// So many requests, a millisecond apart; returns how many went to each arm.
@@ -255,6 +279,36 @@ fn a_canary_that_fails_is_rolled_back_and_the_verdict_says_why() {
         assert!(world.handle().restart());
         assert_eq!(world.stage(), Stage::Step(0));
     }
+}
+
+#[test]
+fn a_canary_that_hangs_is_rolled_back_although_its_clients_leave() {
+    let mut world = World::new(3, |config| config);
+    world.send(1_000);
+    world.set(CANARY, Does::Hangs);
+    assert!(world.until_rolled_back(1_000).is_some());
+    let snapshot = world.handle().snapshot();
+    let [_, failed, left] = snapshot.canary.totals;
+    assert!(failed == 0 && left <= 6, "{failed} and {left}");
+    let verdict = snapshot.last_verdict.unwrap();
+    assert_eq!(verdict.rule, "two_proportions");
+    assert_eq!(verdict.peers, Some(0.0));
+}
+
+#[test]
+fn clients_that_leave_both_alike_or_at_once_are_not_held_against_the_canary() {
+    let mut world = World::new(3, |config| config.steps([0.5]));
+    world.send(100);
+    world.set(STABLE, Does::Hangs);
+    world.set(CANARY, Does::Hangs);
+    assert_eq!(world.until_rolled_back(1_000), None, "they leave both");
+    let mut world = World::new(3, |config| config);
+    world.patience = Duration::from_millis(900);
+    world.send(1_000);
+    world.set(CANARY, Does::Hangs);
+    assert_eq!(world.until_rolled_back(1_000), None, "they hardly wait");
+    let [_, failed, left] = world.handle().snapshot().canary.totals;
+    assert!(failed == 0 && left > 20, "{failed} and {left}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(super) enum Arm {
     Canary,
 }
 
-/// Calls that ended well or badly.
+/// Calls that were looked at, and those of them that count against who took them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) calls: u64,
@@ -65,8 +65,11 @@ struct Half {
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Those that ended well or badly.
     calls: AtomicU64,
     failures: AtomicU64,
+    /// Those whose client waited long and left without an answer.
+    hung: AtomicU64,
 }
 
 impl Arms {
@@ -76,6 +79,27 @@ impl Arms {
             let counts = half.of(arm);
             counts.calls.fetch_add(1, Ordering::Relaxed);
             counts.failures.fetch_add(failed.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// A client of `arm` has waited long and left without an answer.
+    pub(super) fn hung(&self, arm: Arm) {
+        let current = self.current.load(Ordering::Relaxed);
+        if let Some(half) = self.halves.get(current & 1) {
+            half.of(arm).hung.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Of the clients of `arm` within the window that had an answer or waited long for one, those that had none.
+    pub(super) fn waits(&self, arm: Arm) -> Seen {
+        let counts = self.halves.each_ref().map(|half| half.of(arm));
+        let hung = counts
+            .map(|it| it.hung.load(Ordering::Relaxed))
+            .iter()
+            .sum();
+        Seen {
+            calls: self.seen(arm).calls + hung,
+            failures: hung,
         }
     }
 
@@ -117,6 +141,7 @@ impl Half {
         for counts in [&self.stable, &self.canary] {
             counts.failures.store(0, Ordering::Relaxed);
             counts.calls.store(0, Ordering::Relaxed);
+            counts.hung.store(0, Ordering::Relaxed);
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct Config {
     pub above: f64,
     /// And how often at least. 1 or more; default 5.
     pub min_failures: u64,
+    /// A client that leaves before the head of its answer, and has waited at least as long, shows a hang. Whose clients
+    /// hang significantly more often is rolled back as if it failed more often. Default 1 s.
+    pub hung_after: Duration,
     /// Both are held against each other over this time, or the last half of it. Default 5 min.
     pub window: Duration,
     /// What ties a request to one of the two. Default: nothing, and chance decides.
@@ -48,6 +51,7 @@ impl Default for Config {
             significance: 4.5,
             above: 0.01,
             min_failures: 5,
+            hung_after: Duration::from_secs(1),
             window: Duration::from_secs(300),
             affinity: None,
             clock: Clock::default(),
@@ -104,6 +108,13 @@ impl Config {
     #[must_use]
     pub fn min_failures(mut self, failures: u64) -> Self {
         self.min_failures = failures;
+        self
+    }
+
+    /// How long a client has waited at least whose leaving shows a hang.
+    #[must_use]
+    pub fn hung_after(mut self, wait: Duration) -> Self {
+        self.hung_after = wait;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use buttress_core::classify::Head;
+use buttress_core::clock::Instant;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::reject::Rejected;
 use buttress_core::settle::Settle;
@@ -17,6 +18,9 @@ pub struct Sample {
     pub(super) arm: Arm,
     /// That of the step in which it began.
     pub(super) generation: u64,
+    pub(super) began: Instant,
+    /// Its head has come.
+    pub(super) answered: bool,
     /// The arm itself has refused it.
     pub(super) refused: bool,
 }
@@ -27,11 +31,16 @@ const OF_THE_ARM: [&str; 2] = ["route", "breaker"];
 
 impl Settle for Sample {
     fn head(&mut self, head: &Head<'_>) {
+        self.answered = true;
         let rejected = head.extensions.get::<Rejected>();
         self.refused = rejected.is_some_and(|it| OF_THE_ARM.contains(&it.by));
     }
 
     fn settle(self, outcome: Outcome) {
+        if outcome == Outcome::Abandoned && !self.answered {
+            self.shared.left(self.arm, self.generation, self.began);
+            return;
+        }
         // No upstream's fault, and no answer: the client would have had one from the other arm.
         let outcome = if self.refused && outcome == Outcome::Ignored {
             Outcome::Failure(FailureKind::Answer)

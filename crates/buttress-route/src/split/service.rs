@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use buttress_core::body::is_head;
 use buttress_core::classify::{ClassifyHttp, HttpStatus};
+use buttress_core::clock::Instant;
 use buttress_core::config::ConfigError;
 use buttress_core::judge::{Judge, JudgedBody};
 use buttress_core::outcome::Outcome;
@@ -91,11 +92,13 @@ impl<S, C> Split<S, C> {
         (&self.stable, &self.canary)
     }
 
-    fn sample(&self, arm: Arm) -> Guard<Sample> {
+    fn sample(&self, arm: Arm, began: Instant) -> Guard<Sample> {
         Guard::new(Sample {
             shared: Arc::clone(&self.shared),
             arm,
             generation: self.shared.generation(),
+            began,
+            answered: false,
             refused: false,
         })
     }
@@ -117,7 +120,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.shared.look(self.shared.clock.now());
+        let now = self.shared.clock.now();
+        self.shared.look(now);
         // The user's code, before there is anything to settle.
         let classify = self.classify.clone();
         let config = self.shared.config();
@@ -125,7 +129,7 @@ where
         let key = key.and_then(|affinity| affinity.key_of(&request));
         drop(config);
         if self.shared.draw(key) == Arm::Canary {
-            let mut guard = self.sample(Arm::Canary);
+            let mut guard = self.sample(Arm::Canary, now);
             guard.enter();
             let readied = self
                 .canary
@@ -138,7 +142,7 @@ where
                 Poll::Pending => guard.settle(Outcome::Ignored),
             }
         }
-        let guard = self.sample(Arm::Stable);
+        let guard = self.sample(Arm::Stable, now);
         send(&mut self.stable, request, classify, guard)
     }
 }

@@ -12,7 +12,7 @@ use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
 use buttress_core::verdict::{Action, By, Verdict};
 
-use super::arms::{Arm, Arms};
+use super::arms::{Arm, Arms, Seen};
 use super::config::Config;
 use super::handle::Event;
 use super::rollout::{Rollout, Stage};
@@ -174,16 +174,31 @@ impl Shared {
         if arm == Arm::Canary {
             self.ended_here.fetch_add(1, Ordering::Relaxed);
             if failed {
-                self.judge();
+                self.judge(Arms::seen);
             }
         }
     }
 
+    /// Its client has left before there was an answer. Whoever had waited long may have left for that.
     #[cold]
-    fn judge(&self) {
+    pub(super) fn left(&self, arm: Arm, generation: u64, began: Instant) {
+        self.totals.count(arm, None);
+        let waited = self.clock.now().saturating_since(began);
+        if generation != self.generation() || waited < self.config().hung_after {
+            return;
+        }
+        self.arms.hung(arm);
+        if arm == Arm::Canary {
+            self.judge(Arms::waits);
+        }
+    }
+
+    /// Holds the canary against the stable, by what is `seen` of each.
+    #[cold]
+    fn judge(&self, seen: fn(&Arms, Arm) -> Seen) {
         let config = self.config();
         let inner = self.lock();
-        let (stable, canary) = (self.arms.seen(Arm::Stable), self.arms.seen(Arm::Canary));
+        let [stable, canary] = [Arm::Stable, Arm::Canary].map(|arm| seen(&self.arms, arm));
         if let Some(verdict) = inner.rollout.roll_back(&config, stable, canary) {
             self.enter(inner, &config, Stage::RolledBack, verdict, self.clock.now());
         }

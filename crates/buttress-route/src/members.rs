@@ -8,6 +8,7 @@ use buttress_core::rng::Rng;
 use crate::attempted::Attempted;
 use crate::bids::{Bids, SCAN};
 use crate::config::Config;
+use crate::endpoint::Endpoint;
 use crate::ledger::Ledger;
 use crate::levels::{self, Level, Levels};
 use crate::peers::{Medians, SAMPLE, Shows};
@@ -80,6 +81,22 @@ impl<S> Members<S> {
         let mut seats: Vec<_> = self.seats().collect();
         seats.sort_unstable_by_key(|(seat, _)| seat.place);
         seats
+    }
+
+    /// The endpoints, as they were given.
+    pub(crate) fn endpoints(&self) -> Vec<Endpoint<S>>
+    where
+        S: Clone,
+    {
+        let seats = self.as_given().into_iter();
+        let endpoint = |((Seat { slot, .. }, told), service): ((&Seat, &Told), &S)| Endpoint {
+            id: Arc::clone(slot.id()),
+            service: service.clone(),
+            weight: told.weight,
+            about: told.about.clone(),
+            signals: slot.signals(),
+        };
+        seats.zip(self.services.iter()).map(endpoint).collect()
     }
 
     /// The endpoint that an ordinary request goes to; `None` if there is none that is not draining.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::{Clock, Instant};
+use buttress_core::health::HealthSignal;
 use buttress_core::rng::Rng;
 use http::HeaderMap;
 
@@ -219,6 +220,14 @@ impl Slot {
 
     pub(crate) fn with_state<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
         read(&mut self.lock().state)
+    }
+
+    /// The outside words on its health.
+    pub(crate) fn signals(&self) -> Vec<HealthSignal> {
+        if self.is_blank() {
+            return Vec::new();
+        }
+        self.with_state(|state| state.signals.clone())
     }
 
     /// The decayed number of picks.

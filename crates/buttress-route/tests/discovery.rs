@@ -202,6 +202,27 @@ fn a_weight_that_is_no_longer_said_counts_no_longer() {
 }
 
 #[test]
+fn who_is_in_the_pool_before_the_source_speaks_is_kept_and_counted_as_one_who_stays() {
+    let world = World::new(&[ok_after(1), ok_after(1)]);
+    let mut pool = Discovered::with(world, Script::new(&["0 1", "1 2"]));
+    assert!(pool.told().is_empty(), "the source says what is so");
+    pool.pass(1);
+    assert_eq!((pool.ids(), pool.made()), (ids_of("1 2"), ids_of("2")));
+    let updated = DiscoveryChange::Updated {
+        joined: 1,
+        left: 1,
+        endpoints: 2,
+    };
+    assert_eq!(pool.told(), [updated]);
+    let told = pool.discovery.snapshot();
+    assert_eq!((told.changed, told.unchanged), (1, 1));
+}
+
+fn ids_of(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
 fn who_stays_is_not_made_anew_and_keeps_its_statistics() {
     let mut pool = Discovered::from(Script::new(&["a", "a b", "b a", "a"]));
     pool.world.one_by_one(10);
@@ -336,7 +357,9 @@ fn what_a_source_answers_is_counted_in_the_metrics() {
         .map(|point| point.value.clone())
         .collect();
     let one = Value::Counter(1);
-    assert_eq!(points, [one.clone(), one.clone(), one, Value::Gauge(2.0)]);
+    let (endpoints, failing) = (Value::Gauge(2.0), Value::Gauge(1.0));
+    let all = [one.clone(), one.clone(), one, endpoints, failing];
+    assert_eq!(points, all);
 }
 
 #[cfg(feature = "tower")]

@@ -177,6 +177,31 @@ async fn a_file_that_is_rewritten_in_mid_traffic_moves_the_traffic_and_loses_no_
 }
 
 #[tokio::test]
+async fn who_is_drained_from_the_start_comes_back_when_the_file_no_longer_says_so() {
+    let (one, other) = (Upstream::well().await, Upstream::well().await);
+    let lines = [one.address.to_string(), other.address.to_string()];
+    let file = Named::new("drained", &lines.join(" weight=0\n"));
+    let through = Through::whom(&file.0).await;
+    let weights = || {
+        let pool = through.rooms.pools[0].router.snapshot();
+        pool.endpoints
+            .iter()
+            .map(|it| it.weight)
+            .collect::<Vec<_>>()
+    };
+    through
+        .until("the first look", || {
+            through.discovery().learned_at.is_some()
+        })
+        .await;
+    assert_eq!(through.discovery().changed, 0, "all is as it was");
+    assert_eq!(weights(), [0, 1]);
+    file.say(&lines.join("\n"));
+    through.until("it is back", || weights() == [1, 1]).await;
+    assert_eq!(through.discovery().changed, 1);
+}
+
+#[tokio::test]
 async fn a_file_that_names_anything_but_a_host_and_a_port_changes_nothing_and_is_told() {
     let upstream = Upstream::well().await;
     let whole = sorted(&[&upstream]);

@@ -9,7 +9,7 @@ use buttress_core::spawn::{Refused, Spawn};
 
 use super::discovery::{Discovery, Record};
 use super::node::{MakeEndpoint, Node};
-use super::roster::Roster;
+use super::roster::{Learned, Roster};
 use super::source::{Source, SourceError};
 use crate::background::{Term, caught};
 use crate::handle::RouterHandle;
@@ -22,7 +22,8 @@ impl<S: Clone + Send + Sync + 'static> RouterHandle<S> {
     /// Takes the pool's endpoints from `source` from now on, each made by `make`, in a task on `spawn`.
     /// Another source that was at work for the pool ends.
     ///
-    /// The task ends with the last router, handle and request of the pool. What is given by
+    /// An endpoint that the pool has before is kept and not made ([`MakeEndpoint::adopt`]), if the source says that it is
+    /// there. The task ends with the last router, handle and request of the pool. What is given by
     /// [`RouterHandle::update`] stays until the source says something new. Refused if `spawn` runs no
     /// more tasks.
     pub fn discover(
@@ -37,7 +38,7 @@ impl<S: Clone + Send + Sync + 'static> RouterHandle<S> {
         let driver = Driver {
             pool: Arc::downgrade(pool),
             record: Arc::clone(&discovery.0),
-            roster: Roster::new(),
+            roster: None,
             make,
         };
         let term = pool.discovered.begin();
@@ -49,7 +50,8 @@ impl<S: Clone + Send + Sync + 'static> RouterHandle<S> {
 struct Driver<S, M> {
     pool: Weak<Pool<S>>,
     record: Arc<Record>,
-    roster: Roster<S>,
+    /// `None` until something that was said is believed.
+    roster: Option<Roster<S>>,
     make: M,
 }
 
@@ -83,8 +85,7 @@ impl<S: Clone, M: MakeEndpoint<S>> Driver<S, M> {
         let Some(pool) = self.pool.upgrade() else {
             return;
         };
-        let learned = answer.and_then(|nodes| self.roster.learn(&nodes, &self.make));
-        let learned = match learned {
+        let learned = match answer.and_then(|nodes| self.learn(&pool, &nodes)) {
             Ok(learned) => learned,
             Err(problem) => return self.record.refused(problem),
         };
@@ -103,5 +104,16 @@ impl<S: Clone, M: MakeEndpoint<S>> Driver<S, M> {
             ))
         });
         self.record.learned(change, count, unmade.or(problem));
+    }
+
+    /// What the answer comes to, beside what was said before or, if nothing was, beside the endpoints of the pool.
+    fn learn(&mut self, pool: &Pool<S>, nodes: &[Node]) -> Result<Learned<S>, SourceError> {
+        let known = self.roster.take();
+        let is_first = known.is_none();
+        let mut roster =
+            known.unwrap_or_else(|| Roster::of(pool.members().endpoints(), &self.make));
+        let learned = roster.learn(nodes, &self.make);
+        self.roster = (!is_first || learned.is_ok()).then_some(roster);
+        learned
     }
 }

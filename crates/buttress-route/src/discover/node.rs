@@ -74,6 +74,12 @@ impl Node {
 pub trait MakeEndpoint<S>: Send + Sync + 'static {
     /// The endpoint of `node`.
     fn make(&self, node: &Node) -> Endpoint<S>;
+
+    /// An endpoint that the pool has before the source first says something that is believed, and that it then says is
+    /// there: by default as it is, with its connections. Its weight and priority count while the source says none.
+    fn adopt(&self, known: Endpoint<S>) -> Endpoint<S> {
+        known
+    }
 }
 
 impl<S, F> MakeEndpoint<S> for F

@@ -44,8 +44,17 @@ impl<S> Learned<S> {
 }
 
 impl<S: Clone> Roster<S> {
-    pub(super) const fn new() -> Self {
-        Self(BTreeMap::new())
+    /// The roster of a pool that has these, before its source has said anything. One whose adoption panics is made when
+    /// it is said to be there.
+    pub(super) fn of(endpoints: Vec<Endpoint<S>>, make: &impl MakeEndpoint<S>) -> Self {
+        let adopted = endpoints.into_iter().filter_map(|endpoint| {
+            let id = Arc::clone(endpoint.id());
+            let told = (endpoint.weight, endpoint.about.priority);
+            // Somebody else's code.
+            let made = catch_unwind(AssertUnwindSafe(|| make.adopt(endpoint))).ok()?;
+            Some((id, Known { made, told }))
+        });
+        Self(adopted.collect())
     }
 
     /// Takes `nodes` for all there are. An answer that would leave nobody is refused, and nothing
@@ -141,7 +150,7 @@ mod tests {
                 into.lock().unwrap().push(node.id().to_string());
                 node.endpoint(())
             };
-            let mut roster = Roster::new();
+            let mut roster = Roster(BTreeMap::new());
             let mut model = BTreeSet::new();
             for answer in answers {
                 made.lock().unwrap().clear();
@@ -171,7 +180,7 @@ mod tests {
             assert_eq!(node.said_weight(), None, "it was made before");
             node.endpoint(())
         };
-        let mut roster = Roster::new();
+        let mut roster = Roster(BTreeMap::new());
         roster.learn(&[Node::new("a")], &make).unwrap();
         let learned = roster.learn(&[Node::new("a").weight(2)], &make).unwrap();
         assert!(learned.is_news() && learned.joined == 0);
@@ -187,7 +196,7 @@ mod tests {
             assert!(!(broken && &**node.id() == "b"));
             node.endpoint(())
         };
-        let mut roster = Roster::new();
+        let mut roster = Roster(BTreeMap::new());
         assert!(roster.learn(&[Node::new("b")], &make).is_err());
         let both = [Node::new("a"), Node::new("b")];
         let learned = roster.learn(&both, &make).unwrap();

@@ -108,4 +108,9 @@ impl<O: Client> MakeEndpoint<O> for Clients<O> {
     fn make(&self, node: &Node) -> route::Endpoint<O> {
         self.endpoint(&discovery::endpoint(node))
     }
+
+    /// What the configuration or the file said at the start counts no longer.
+    fn adopt(&self, known: route::Endpoint<O>) -> route::Endpoint<O> {
+        known.weight(1).priority(0)
+    }
 }

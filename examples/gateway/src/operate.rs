@@ -7,6 +7,7 @@ use std::sync::Arc;
 use buttress::admin::{Admin, AdminService};
 use buttress::breaker::BreakerHandle;
 use buttress::core::config::ConfigError;
+use buttress::core::health::HealthStatus;
 use buttress::core::metric::Collect;
 use buttress::health::{Finding, Health, HealthHandle, Readiness};
 use buttress::route::EndpointSnapshot;
@@ -16,7 +17,7 @@ use tokio::runtime::Handle;
 use crate::journal::Journal;
 use crate::log_level::LogLevel;
 use crate::overrides;
-use crate::rooms::{PoolRoom, Rooms, health_of, serves};
+use crate::rooms::{PoolRoom, Rooms, RouteRoom, health_of, serves};
 use crate::status;
 
 /// What the admin listener shows, and lets be changed.
@@ -108,7 +109,10 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
 fn health(rooms: &Rooms, readiness: &Readiness) -> Result<HealthHandle, ConfigError> {
     let health = Health::new().readiness(readiness.clone());
     let health = rooms.pools.iter().fold(health, |health, pool| {
-        let (name, finding) = (format!("pool {}", pool.name), of_pool(pool.clone()));
+        let (name, finding) = (
+            format!("pool {}", pool.name),
+            of_pool(pool.clone(), Arc::clone(&rooms.routes)),
+        );
         if pool.spare {
             health.optional(name, finding)
         } else {
@@ -124,21 +128,36 @@ fn health(rooms: &Rooms, readiness: &Readiness) -> Result<HealthHandle, ConfigEr
     health.build()
 }
 
-fn of_pool(pool: PoolRoom) -> impl Fn() -> Finding + Send + Sync + 'static {
+/// A pool that bears less of each route, 0 to 1, only degrades the gateway where it is lost: a gateway that is given up for
+/// it would take along what it still serves.
+const MOST: f64 = 0.5;
+
+fn of_pool(
+    pool: PoolRoom,
+    routes: Arc<[RouteRoom]>,
+) -> impl Fn() -> Finding + Send + Sync + 'static {
+    let bears = move |pool: &str| routes.iter().any(|route| route.share_of(pool) >= MOST);
     move || {
         let now = pool.router.snapshot();
         let (all, out) = (
             now.endpoints.len(),
             now.endpoints.iter().filter(|each| !serves(each)).count(),
         );
-        let finding = now
-            .endpoints
-            .iter()
-            .fold(Finding::new(health_of(&now)), |finding, each| {
-                finding.detail(each.id.to_string(), words(each))
-            });
+        let status = health_of(&now);
+        let spared = status == HealthStatus::Unhealthy && !pool.spare && !bears(&pool.name);
+        let status = if spared {
+            HealthStatus::Degraded
+        } else {
+            status
+        };
+        let finding = (now.endpoints.iter()).fold(Finding::new(status), |finding, each| {
+            finding.detail(each.id.to_string(), words(each))
+        });
         match out {
             0 => finding,
+            out if spared => finding.because(format!(
+                "{out} of {all} endpoints do not serve, and less than half of any route goes there"
+            )),
             out => finding.because(format!("{out} of {all} endpoints do not serve")),
         }
     }

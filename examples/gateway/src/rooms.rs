@@ -38,6 +38,8 @@ pub struct Rooms {
 pub struct RouteRoom {
     /// The route's name, which is also its breaker's.
     pub name: Arc<str>,
+    /// The pool that takes what goes to no canary.
+    pub pool: Arc<str>,
     /// The breaker over its pool.
     pub breaker: BreakerHandle,
     /// What becomes of copies of its requests, if there are any.
@@ -60,7 +62,7 @@ pub struct RouteSplit {
 pub struct PoolRoom {
     /// The pool's name.
     pub name: Arc<str>,
-    /// No route leads to it of itself, only copies do or a canary's share: a gateway without it serves as well.
+    /// Only copies lead to it: a gateway without it serves as well.
     pub spare: bool,
     /// The pool.
     pub router: Arc<dyn PoolView>,
@@ -127,6 +129,19 @@ impl Collect for PoolRoom {
             family.push(labels, Value::Histogram(histogram));
         }
         into.push(family);
+    }
+}
+
+impl RouteRoom {
+    /// What share of the route's requests goes to `pool` at this moment, 0 to 1.
+    pub fn share_of(&self, pool: &str) -> f64 {
+        let split = self.split.as_ref();
+        let canary = split.map_or(0.0, |it| it.handle.snapshot().share);
+        match split {
+            Some(split) if *split.canary == *pool => canary,
+            _ if *self.pool == *pool => 1.0 - canary,
+            _ => 0.0,
+        }
     }
 }
 

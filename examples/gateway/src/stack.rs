@@ -198,12 +198,12 @@ fn traced(origin: Origin, pool: &Pool, endpoint: &PoolEndpoint) -> TracePropagat
         .layer(origin)
 }
 
-/// Whether no route leads to the pool of this index of itself, and copies or a canary's share do.
+/// Whether copies lead to the pool of this index, and nothing else does.
 fn is_spare(routes: &[Route], pool: usize) -> bool {
     let copied = |route: &Route| route.mirror.is_some_and(|mirror| mirror.pool == pool);
     let canary = |route: &Route| route.split.as_ref().is_some_and(|it| it.canary == pool);
-    routes.iter().any(|route| copied(route) || canary(route))
-        && routes.iter().all(|route| route.pool != pool)
+    let led_to = |route: &Route| route.pool == pool || canary(route);
+    routes.iter().any(copied) && !routes.iter().any(led_to)
 }
 
 /// What all pools and routes are built from.
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_pool_that_only_copies_or_canaries_lead_to_is_spare() {
+    async fn a_pool_that_only_copies_lead_to_is_spare() {
         let pool = |name| format!("[[pool]]\nname = \"{name}\"\nendpoints = [\"127.0.0.1:1\"]\n");
         let config = format!(
             "{}{}{}{}[[route]]\nname = \"r\"\npool = \"a\"\nmirror = {{ pool = \"b\" }}\n\
@@ -291,7 +291,7 @@ mod tests {
         let config = Config::parse("test.toml", &config).unwrap();
         let (_, rooms) = build(&config, Seams::default()).unwrap();
         let spare: Vec<_> = rooms.pools.iter().map(|pool| pool.spare).collect();
-        assert_eq!(spare, [false, true, false, true]);
+        assert_eq!(spare, [false, true, false, false]);
         assert!(rooms.routes.iter().all(|route| route.mirror.is_some()));
     }
 }

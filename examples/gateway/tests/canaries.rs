@@ -103,8 +103,27 @@ impl Split {
     }
 
     async fn put(&self, value: &str) -> String {
+        self.tell("split.r", value).await
+    }
+
+    /// The status line of `/health` where one of the pools does not serve.
+    async fn health_without(&self, pool: &str, upstream: &Upstream) -> String {
+        let endpoint = format!("endpoint.{pool}.{}", upstream.address);
+        let answer = self.tell(&endpoint, "forced_out").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         let request = format!(
-            "PUT /settings/split.r?value={value}&why=ticket+7 HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            "GET /health HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.admin
+        );
+        let page = exchange(self.admin, request).await;
+        self.tell(&endpoint, "active").await;
+        let words: Vec<_> = page.split(' ').collect();
+        words[1].to_owned()
+    }
+
+    async fn tell(&self, setting: &str, value: &str) -> String {
+        let request = format!(
+            "PUT /settings/{setting}?value={value}&why=ticket+7 HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
             self.admin
         );
         exchange(self.admin, request).await
@@ -232,7 +251,7 @@ async fn an_operator_sets_the_share_rolls_back_and_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_long_answer_of_either_passes_whole_and_the_gateway_is_well_without_the_canary() {
+async fn a_long_answer_of_either_passes_whole() {
     const LONG: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
                         5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     let (stable, canary) = (
@@ -260,5 +279,22 @@ async fn a_long_answer_of_either_passes_whole_and_the_gateway_is_well_without_th
         }
     })
     .await;
-    assert!(split.rooms.pool("v2").unwrap().spare);
+}
+
+#[tokio::test]
+async fn the_gateway_is_as_well_as_the_pool_that_bears_most_of_a_route() {
+    let (stable, canary) = (Upstream::well().await, Upstream::well().await);
+    let split = Split::between(&stable, &canary, "steps = [0.1, 1.0]").await;
+    for (told, without_stable, without_canary) in [
+        ("0.2", "503", "200"),
+        ("0.5", "503", "503"),
+        ("1.0", "200", "503"),
+        ("rolled_back", "503", "200"),
+    ] {
+        split.put(told).await;
+        let health = split.health_without("v1", &stable).await;
+        assert_eq!(health, without_stable, "without the stable, {told}");
+        let health = split.health_without("v2", &canary).await;
+        assert_eq!(health, without_canary, "without the canary, {told}");
+    }
 }

@@ -54,6 +54,7 @@ impl Build {
         };
         let room = RouteRoom {
             name: Arc::clone(breaker.name()),
+            pool: (named.get(route.pool)).map_or_else(Arc::default, |it| it.name.as_str().into()),
             breaker: breaker.handle(),
             mirror: shadow.map(|_| mirror.handle()),
             split,

@@ -1,19 +1,25 @@
 //! A file that says who is there, looked at now and then.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
+use tokio::task::JoinHandle;
 
 use super::node::Node;
 use super::source::{Source, SourceError};
 
 /// The shortest pause between two looks.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// A look that takes longer is refused, and is not followed by another until it has ended.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// A longer file is refused.
 const LONGEST_FILE: u64 = 16 << 20;
 
@@ -21,8 +27,8 @@ type Parse = Arc<dyn Fn(&str) -> Result<Vec<Node>, SourceError> + Send + Sync>;
 
 /// A file that says who is there, read anew every few seconds.
 ///
-/// A file is believed whole or not at all: one that cannot be read, is longer than 16 MiB or has a line
-/// that makes no sense is refused and told once, and the endpoints stay as they were. Replace it by
+/// A file is believed whole or not at all: one that cannot be read within 10 s, is no regular file, is longer than 16 MiB
+/// or has a line that makes no sense is refused and told once, and the endpoints stay as they were. Replace it by
 /// renaming another over it, so that nobody reads half of it. What counts is what is in it: a time stamp
 /// says nothing of a mount that was exchanged.
 #[derive(Clone)]
@@ -30,7 +36,8 @@ pub struct WatchedFile {
     path: PathBuf,
     every: Duration,
     parse: Parse,
-    seen: Option<Result<Vec<u8>, String>>,
+    seen: Option<Shown>,
+    look: Look,
 }
 
 impl WatchedFile {
@@ -41,6 +48,7 @@ impl WatchedFile {
             every: Duration::from_secs(2),
             parse: Arc::new(lines),
             seen: None,
+            look: Look::default(),
         }
     }
 
@@ -62,7 +70,7 @@ impl WatchedFile {
     }
 
     /// What a look at the file has shown; `None` if that is what the last one did.
-    fn see(&mut self, shown: Result<Vec<u8>, String>) -> Option<Result<Vec<Node>, SourceError>> {
+    fn see(&mut self, shown: Shown) -> Option<Result<Vec<Node>, SourceError>> {
         if self.seen.as_ref() == Some(&shown) {
             return None;
         }
@@ -95,7 +103,7 @@ impl Source for WatchedFile {
             if self.seen.is_some() {
                 clock.sleep(self.every.max(SHORTEST)).await;
             }
-            let shown = look(self.path.clone()).await;
+            let shown = self.look.at(&self.path, clock).await;
             if let Some(news) = self.see(shown) {
                 return news;
             }
@@ -103,19 +111,48 @@ impl Source for WatchedFile {
     }
 }
 
-/// Reads the file where that may block, if there is such a place.
-async fn look(path: PathBuf) -> Result<Vec<u8>, String> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => {
-            let read = runtime.spawn_blocking(move || read(&path));
-            read.await.unwrap_or_else(|error| Err(error.to_string()))
-        }
-        Err(_) => read(&path),
+/// A look that may be under way, where it may block. A clone has none.
+#[derive(Debug, Default)]
+struct Look(Option<JoinHandle<Shown>>);
+
+type Shown = Result<Vec<u8>, String>;
+
+impl Clone for Look {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+impl Look {
+    /// What the file shows; where it does not do so in time, the next call goes on waiting for the same.
+    async fn at(&mut self, path: &Path, clock: &Clock) -> Shown {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return read(path);
+        };
+        let path = path.to_owned();
+        let look = self
+            .0
+            .get_or_insert_with(|| runtime.spawn_blocking(move || read(&path)));
+        let mut late = pin!(clock.sleep(LONGEST_LOOK));
+        let shown = poll_fn(|cx| match Pin::new(&mut *look).poll(cx) {
+            Poll::Ready(shown) => Poll::Ready(Some(shown)),
+            Poll::Pending => late.as_mut().poll(cx).map(|()| None),
+        });
+        let Some(shown) = shown.await else {
+            let seconds = LONGEST_LOOK.as_secs();
+            return Err(format!("it was not read within {seconds} s"));
+        };
+        self.0 = None;
+        shown.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+fn read(path: &Path) -> Shown {
     let problem = |error: std::io::Error| format!("it cannot be read: {error}");
+    // Whoever opens a pipe waits for its other end.
+    if !std::fs::metadata(path).map_err(problem)?.is_file() {
+        return Err("it is no regular file; name one".to_owned());
+    }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(problem)?;
     let mut some = file.take(LONGEST_FILE + 1);
@@ -186,6 +223,8 @@ impl fmt::Debug for WatchedFile {
 
 #[cfg(test)]
 mod tests {
+    use buttress_core::clock::ManualClock;
+
     use super::*;
 
     #[test]
@@ -218,6 +257,41 @@ mod tests {
         let mut file = WatchedFile::new("f").parse_with(|_| panic!("in the parser"));
         let error = file.see(Ok(b"a".to_vec())).unwrap().unwrap_err();
         assert!(error.to_string().contains("panicked"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_unopened() {
+        for path in [std::env::temp_dir(), "/dev/zero".into()] {
+            let Some(problem) = path.exists().then(|| read(&path).unwrap_err()) else {
+                continue;
+            };
+            assert!(problem.contains("no regular file"), "{problem}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_is_refused_in_time_and_not_begun_again_until_it_ends() {
+        let time = ManualClock::new();
+        let (end, held) = std::sync::mpsc::channel::<()>();
+        let hangs = move || {
+            let _ = held.recv();
+            Ok(b"late".to_vec())
+        };
+        let mut look = Look(Some(tokio::task::spawn_blocking(hangs)));
+        let (path, clock) = (PathBuf::from("/nowhere/at/all"), time.clock());
+        for _ in 0..2 {
+            let mut at = tokio_test::task::spawn(look.at(&path, &clock));
+            assert!(at.poll().is_pending());
+            time.advance(LONGEST_LOOK);
+            let polled = at.poll();
+            let Poll::Ready(Err(problem)) = polled else {
+                panic!("it is still waited for: {polled:?}");
+            };
+            assert!(problem.contains("within 10 s"), "{problem}");
+        }
+        end.send(()).unwrap();
+        assert_eq!(look.at(&path, &clock).await, Ok(b"late".to_vec()));
+        assert!(look.at(&path, &clock).await.is_err(), "a look of its own");
     }
 
     proptest::proptest! {

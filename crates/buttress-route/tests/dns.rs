@@ -376,6 +376,49 @@ async fn a_target_that_fails_takes_none_of_the_others_along() {
 }
 
 #[tokio::test]
+async fn a_target_of_which_nobody_answers_takes_none_of_the_others_along() {
+    let names = NameServer::start().await;
+    let hosts: Vec<String> = (0..12).map(|n| format!("h{n:02}.test.")).collect();
+    let targets: Vec<_> = hosts.iter().map(|it| (0, 1, 80, &**it)).collect();
+    names.service(SERVICE, 5, &targets);
+    for (n, host) in hosts.iter().enumerate() {
+        names.host(host, 5, &[&*format!("10.0.0.{n}")]);
+    }
+    let patience = Duration::from_secs(5);
+    let mut named = Named::by(names, |it| it.services(SERVICE).patience(patience)).await;
+    assert_eq!(named.ids().len(), 12);
+    named.told();
+    // Both families of three.
+    for host in &hosts[..3] {
+        named.names.say(host, RecordType::A, Said::Silence);
+        named.names.say(host, RecordType::AAAA, Said::Silence);
+    }
+    named.names.host("h11.test.", 5, &["10.0.1.11"]);
+    let is_learned = |it: &Named| it.ids().contains(&"10.0.1.11:80".to_owned());
+    named.pass_until(120, is_learned).await;
+    assert_eq!(named.ids().len(), 12, "who is silent stays");
+    let problem = named.problem();
+    assert!(
+        problem.contains("h00.test. A: no answer within 5s"),
+        "{problem}"
+    );
+    let told = named.told();
+    assert!(
+        told.iter()
+            .any(|it| matches!(it, DiscoveryChange::Refused(_))),
+        "{told:?}"
+    );
+
+    // At the first answer nothing is known of who is silent.
+    let names = host(5, &["10.0.0.1"]).await;
+    names.say(HOST, RecordType::AAAA, Said::Silence);
+    let named = Named::unasked(names, |it| it.addresses(HOST, 80).patience(patience));
+    named
+        .pass_until(120, |it| it.ids() == ["10.0.0.1:80"])
+        .await;
+}
+
+#[tokio::test]
 async fn targets_are_endpoints_by_their_names_whatever_their_addresses_are() {
     let names = NameServer::start().await;
     names.service(SERVICE, 5, &[(0, 2, 80, "A.test."), (0, 1, 81, "b.test.")]);

@@ -14,7 +14,7 @@ use super::node::Node;
 use super::source::{Source, SourceError};
 use answer::{Answer, Question};
 use pace::Pace;
-use several::in_time;
+use resolver::Limits;
 
 pub use resolver::{Families, Resolver};
 
@@ -38,7 +38,7 @@ const MOST: usize = 1_024;
 ///   which nobody is change nothing: the last endpoints stay, the refusal is told
 ///   ([`Discovery`](super::Discovery)), and it is asked again after 1 s, then after twice that and so on up to
 ///   [`Dns::longest`], each up to a half later by chance. Where only some of what is needed fails (one family of
-///   addresses, one target of a service), of that the last answer counts, which is told as well.
+///   addresses, one target of a service) or has not come in time, of that the last answer counts, which is told as well.
 /// - The identity of an endpoint is its `address:port`, or its `target:port` by [`Resolver::targets`]: who is named again
 ///   keeps service, connections and statistics, in whatever order.
 /// - More than [`Dns::most`] endpoints are refused. Addresses at which nobody can be (unspecified, multicast, broadcast)
@@ -117,7 +117,8 @@ impl Dns {
         self
     }
 
-    /// Waits as long for an answer, all that it needs included. Default 20 s; no less than 1 s.
+    /// Waits as long for an answer, all that it needs included; what has not come by then has failed, and the rest
+    /// counts. Default 20 s; no less than 1 s.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience.max(Duration::from_secs(1));
@@ -146,13 +147,12 @@ impl Dns {
     }
 
     async fn ask(&mut self, clock: &Clock) -> Result<Answer, SourceError> {
-        let asked = self.resolver.ask(&self.question, self.families, self.most);
-        let answer = in_time(asked, clock.sleep(self.patience)).await;
-        let late = || {
-            let problem = format!("{}: no answer within {:?}", self.question, self.patience);
-            SourceError::new(problem)
+        let limits = Limits {
+            families: self.families,
+            most: self.most,
+            patience: self.patience,
         };
-        answer.ok_or_else(late)?
+        self.resolver.ask(&self.question, limits, clock).await
     }
 }
 

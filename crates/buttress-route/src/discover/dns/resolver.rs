@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use buttress_core::clock::{Clock, Instant};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
@@ -14,7 +15,7 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::Dns;
 use super::answer::{Answer, Question, Target, at, by_name, nodes};
-use super::several::each;
+use super::several::{each, in_time};
 use crate::discover::node::Node;
 use crate::discover::source::SourceError;
 
@@ -112,22 +113,24 @@ impl Resolver {
         Dns::new(self.clone(), Question::Targets { name })
     }
 
-    /// An answer of no more than `most` endpoints, and of one at least.
+    /// An answer of one endpoint at least, within these limits.
     pub(super) async fn ask(
         &mut self,
         question: &Question,
-        families: Families,
-        most: usize,
+        limits: Limits,
+        clock: &Clock,
     ) -> Result<Answer, SourceError> {
+        let Limits { families, most, .. } = limits;
+        let time = Time::begins(clock, limits.patience);
         let (answer, known) = match question {
-            Question::Addresses { host, port } => self.host(host, *port, families).await,
+            Question::Addresses { host, port } => self.host(host, *port, families, &time).await,
             Question::Services { name } => {
-                let (targets, ttl) = self.records_of_service(name).await?;
+                let (targets, ttl) = self.records_of_service(name, &time).await?;
                 refuse_more(question, targets.len(), most)?;
-                self.service(&targets, ttl, families).await
+                self.service(&targets, ttl, families, &time).await
             }
             Question::Targets { name } => {
-                let (targets, ttl) = self.records_of_service(name).await?;
+                let (targets, ttl) = self.records_of_service(name, &time).await?;
                 let nodes = nodes(&targets, by_name);
                 (Answer::of(nodes, ttl), Known::new())
             }
@@ -142,8 +145,14 @@ impl Resolver {
         Ok(answer)
     }
 
-    async fn host(&self, host: &str, port: u16, families: Families) -> (Answer, Known) {
-        let found = self.hosts(BTreeSet::from([host]), families).await;
+    async fn host(
+        &self,
+        host: &str,
+        port: u16,
+        families: Families,
+        time: &Time<'_>,
+    ) -> (Answer, Known) {
+        let found = self.hosts(BTreeSet::from([host]), families, time).await;
         let nodes = at(found.at(host), port).collect();
         found.answer(nodes, None)
     }
@@ -153,15 +162,16 @@ impl Resolver {
         targets: &BTreeSet<Target>,
         ttl: Option<Duration>,
         families: Families,
+        time: &Time<'_>,
     ) -> (Answer, Known) {
         let hosts = targets.iter().map(|target| &*target.host).collect();
-        let found = self.hosts(hosts, families).await;
+        let found = self.hosts(hosts, families, time).await;
         let nodes = nodes(targets, |target| at(found.at(&target.host), target.port));
         found.answer(nodes, ttl)
     }
 
     /// The addresses of `hosts`; those that they had last where they cannot be found.
-    async fn hosts(&self, hosts: BTreeSet<&str>, families: Families) -> Hosts {
+    async fn hosts(&self, hosts: BTreeSet<&str>, families: Families, time: &Time<'_>) -> Hosts {
         let mut found = Hosts::default();
         let mut questions = Vec::new();
         for host in hosts {
@@ -170,7 +180,9 @@ impl Resolver {
                 Err(_) => questions.extend(families.types().iter().map(|of| (host, *of))),
             }
         }
-        let lookups = questions.iter().map(|(host, of)| self.records(host, *of));
+        let lookups = questions
+            .iter()
+            .map(|(host, of)| self.records(host, *of, time));
         for ((host, of), answer) in questions.iter().zip(each(lookups, AT_ONCE).await) {
             let key = ((*host).to_owned(), *of);
             let addresses = match answer {
@@ -192,8 +204,9 @@ impl Resolver {
     async fn records_of_service(
         &self,
         name: &str,
+        time: &Time<'_>,
     ) -> Result<(BTreeSet<Target>, Option<Duration>), SourceError> {
-        let (records, ttl) = self.records(name, RecordType::SRV).await?;
+        let (records, ttl) = self.records(name, RecordType::SRV, time).await?;
         let targets = records.into_iter().filter_map(|record| match record {
             // The root says that there is no such service.
             RData::SRV(target) if !target.target.is_root() => Some(Target::from(target)),
@@ -203,11 +216,15 @@ impl Resolver {
     }
 
     /// The records of one type, none where there are none, and for how long that holds.
-    async fn records(&self, name: &str, of: RecordType) -> Found {
-        let found = match self.inner.lookup(name, of).await {
-            Ok(found) => found,
-            Err(error) if error.is_no_records_found() => return Ok((Vec::new(), None)),
-            Err(error) => return Err(SourceError::new(format!("{name} {of}: {error}"))),
+    async fn records(&self, name: &str, of: RecordType, time: &Time<'_>) -> Found {
+        let found = match in_time(self.inner.lookup(name, of), time.is_over()).await {
+            Some(Ok(found)) => found,
+            Some(Err(error)) if error.is_no_records_found() => return Ok((Vec::new(), None)),
+            Some(Err(error)) => return Err(SourceError::new(format!("{name} {of}: {error}"))),
+            None => {
+                let problem = format!("{name} {of}: no answer within {:?}", time.patience);
+                return Err(SourceError::new(problem));
+            }
         };
         let ttl = found.answers().iter().map(|record| record.ttl).min();
         let records = found.answers().iter().map(|record| record.data.clone());
@@ -215,6 +232,37 @@ impl Resolver {
             records.collect(),
             ttl.map(|it| Duration::from_secs(it.into())),
         ))
+    }
+}
+
+/// What is looked for, how much of it is believed, and for how long it is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) families: Families,
+    pub(super) most: usize,
+    pub(super) patience: Duration,
+}
+
+/// The time that all parts of an answer have together.
+struct Time<'a> {
+    clock: &'a Clock,
+    ends: Instant,
+    patience: Duration,
+}
+
+impl<'a> Time<'a> {
+    fn begins(clock: &'a Clock, patience: Duration) -> Self {
+        let ends = clock.now().saturating_add(patience);
+        Self {
+            clock,
+            ends,
+            patience,
+        }
+    }
+
+    async fn is_over(&self) {
+        let left = self.ends.saturating_since(self.clock.now());
+        self.clock.sleep(left).await;
     }
 }
 

@@ -47,7 +47,8 @@ impl Budget {
     ) -> bool {
         let out = counted(out.chain([rank]));
         let of_rank = out.get(&rank).copied().unwrap_or_default();
-        of_rank <= self.own(rank, trouble) || self.bears(&out, trouble)
+        let one_stays = total(&out) < self.members();
+        (one_stays && of_rank <= self.own(rank, trouble)) || self.bears(&out, trouble)
     }
 
     /// The ranks of whom somebody has to come back, of those that are out: none if the budget bears them all.
@@ -58,11 +59,20 @@ impl Budget {
         }
         let beyond =
             |(rank, out): (&Rank, &usize)| (*out > self.own(*rank, trouble)).then_some(*rank);
-        out.iter().filter_map(beyond).collect()
+        let beyond: Vec<Rank> = out.iter().filter_map(beyond).collect();
+        if beyond.is_empty() {
+            // Each has no more out than its own, and all of that is too much.
+            return out.into_keys().collect();
+        }
+        beyond
     }
 
-    /// Whether what is out beyond each level's own is no more than what is left over.
+    /// Whether what is out beyond each level's own is no more than what is left over, and all of it no more than the
+    /// pool bears: where everything is a level's own, one would not stay otherwise.
     fn bears(&self, out: &BTreeMap<Rank, usize>, trouble: f64) -> bool {
+        if total(out) > self.allowed(trouble) {
+            return false;
+        }
         let own: usize = self
             .levels
             .keys()
@@ -86,6 +96,10 @@ fn counted(ranks: impl Iterator<Item = Rank>) -> BTreeMap<Rank, usize> {
         *counted.entry(rank).or_default() += 1;
     }
     counted
+}
+
+fn total(out: &BTreeMap<Rank, usize>) -> usize {
+    out.values().sum()
 }
 
 /// How many of `members` may be out at once: the share of them, at least one where another stays,
@@ -197,13 +211,31 @@ mod tests {
         assert!(pair.bears_one_more(rank(0), ranks(&[]), 0.0));
     }
 
+    #[test]
+    fn one_stays_where_all_of_each_level_may_be_out() {
+        let out = || ranks(&[2, 2]);
+        let smaller = Budget::new(out(), 1.0);
+        assert_eq!(smaller.overdrawn_by(out(), 0.0), [rank(0), rank(1)]);
+        assert!(!smaller.bears_one_more(rank(0), ranks(&[1, 2]), 0.0));
+        assert!(smaller.overdrawn_by(ranks(&[1, 2]), 0.0).is_empty());
+    }
+
+    fn share() -> impl proptest::strategy::Strategy<Value = f64> {
+        proptest::prop_oneof![3 => 0.0..1.0_f64, 1 => proptest::strategy::Just(1.0)]
+    }
+
+    /// Mostly some; without any a share of 1 is all.
+    fn trouble() -> impl proptest::strategy::Strategy<Value = f64> {
+        proptest::prop_oneof![1 => proptest::strategy::Just(0.0), 2 => 0.0..0.25_f64]
+    }
+
     proptest::proptest! {
         #[test]
         fn no_more_are_out_than_the_pool_bears_and_each_level_has_its_own(
             of_each in proptest::collection::vec(1..8_usize, 1..5),
             order in proptest::collection::vec(0..5_u8, 0..60),
-            share in 0.0..1.0_f64,
-            trouble in 0.0..0.25_f64,
+            share in share(),
+            trouble in trouble(),
         ) {
             let budget = Budget::new(ranks(&of_each), share);
             let mut out: Vec<Rank> = Vec::new();
@@ -214,7 +246,8 @@ mod tests {
                     continue;
                 }
                 let bears = budget.bears_one_more(rank(priority), out.iter().copied(), trouble);
-                proptest::prop_assert!(bears || gone >= budget.own(rank(priority), trouble));
+                let last = out.len() + 1 == budget.members();
+                proptest::prop_assert!(bears || last || gone >= budget.own(rank(priority), trouble));
                 if bears {
                     out.push(rank(priority));
                 }
@@ -224,11 +257,30 @@ mod tests {
         }
 
         #[test]
+        fn whatever_goes_from_the_pool_so_many_come_back_that_it_bears_the_rest(
+            levels in proptest::collection::vec((0..5_usize, 0..5_usize), 1..5),
+            share in share(),
+            trouble in trouble(),
+        ) {
+            let members: Vec<_> = levels.iter().map(|(out, stay)| out + stay).collect();
+            let mut out: Vec<_> = levels.iter().map(|it| it.0).collect();
+            let budget = Budget::new(ranks(&members), share);
+            while let Some(back) = budget.overdrawn_by(ranks(&out), trouble).first() {
+                let before = out.iter().sum::<usize>();
+                for (level, out) in (0..).zip(&mut out) {
+                    *out -= usize::from(level == back.priority);
+                }
+                proptest::prop_assert_eq!(out.iter().sum::<usize>(), before - 1);
+            }
+            proptest::prop_assert!(out.iter().sum::<usize>() <= budget.allowed(trouble));
+        }
+
+        #[test]
         fn of_one_level_the_budget_is_that_of_the_pool(
             members in 1..40_usize,
             out in 0..40_usize,
-            share in 0.0..1.0_f64,
-            trouble in 0.0..0.25_f64,
+            share in share(),
+            trouble in trouble(),
         ) {
             let budget = Budget::new(ranks(&[members]), share);
             let bears = budget.bears_one_more(rank(0), ranks(&[out]), trouble);

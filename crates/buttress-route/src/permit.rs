@@ -16,7 +16,8 @@ use crate::state::Call;
 
 /// [`Permit::silent_after`] of a body that comes, or has not said how long it is.
 const FLOWS: u32 = u32::MAX;
-/// A copy whose answer has been silent for so long says nothing good of the endpoint.
+/// A body that has been silent for so long stalls: whoever leaves it has waited in vain, and a copy of a request says
+/// nothing good of the endpoint. A shorter silence is a pause of a body that is paced.
 const STALL: Duration = Duration::from_millis(500);
 
 /// A request's place at its endpoint. Given back with the outcome on every exit there is.
@@ -81,10 +82,11 @@ impl Permit {
         let now = self.slot.clock().now();
         let heard = self.heard_at != Instant::NEVER;
         let stalled = self.stalled(now);
-        let stalls = stalled.is_some_and(|silence| silence >= STALL);
         let outcome = match outcome {
             // Read as far as was wanted.
-            Outcome::Abandoned if self.copy && self.answered && !stalls => Outcome::Success,
+            Outcome::Abandoned if self.copy && self.answered && stalled.is_none() => {
+                Outcome::Success
+            }
             outcome => outcome,
         };
         let call = Call {
@@ -111,11 +113,12 @@ impl Permit {
         self.slot.clock()
     }
 
-    /// For how long more of the body has been waited for.
+    /// For how long more of the body has been waited for, if it stalls.
     fn stalled(&self, now: Instant) -> Option<Duration> {
         let after = Duration::from_millis(self.silent_after.into());
         let since = self.heard_at.saturating_add(after);
-        (self.silent_after != FLOWS).then(|| now.saturating_since(since))
+        let silence = now.saturating_since(since);
+        (self.silent_after != FLOWS && silence >= STALL).then_some(silence)
     }
 
     fn elapsed(&self, now: Instant) -> Duration {

@@ -19,9 +19,24 @@ use http_body::Body;
 use tokio_test::assert_ready;
 use tower_service::Service;
 
-/// How long users wait.
-const PATIENCE: Duration = Duration::from_secs(2);
-const TICK: Duration = Duration::from_millis(2);
+/// How often they come, and after how long they leave.
+#[derive(Clone, Copy)]
+struct Users {
+    every: Duration,
+    leave_after: Duration,
+}
+
+/// They want the answer.
+const PATIENT: Users = Users {
+    every: Duration::from_millis(2),
+    leave_after: Duration::from_secs(2),
+};
+/// They leave when they have read as much as they wanted, and before the next one comes.
+const BRIEF: Users = Users {
+    every: Duration::from_millis(300),
+    leave_after: Duration::from_millis(300),
+};
+const REQUESTS: u64 = 10_000;
 
 /// Answers each request with this body.
 #[derive(Clone)]
@@ -41,15 +56,15 @@ impl Service<Request<()>> for Origin {
     }
 }
 
-/// What users saw of a pool of three, the first of which has this body, for 20 s.
+/// What users saw of a pool of three, the first of which has this body.
 struct Seen {
     /// How many left.
     left: u64,
     state: EndpointState,
 }
 
-/// A request each tick, by a router that sends copies, or none.
-fn seen_of(body: ScriptedBody, copies: bool) -> Seen {
+/// Requests of such users, by a router that sends copies, or none.
+fn seen_of(body: ScriptedBody, users: Users, copies: bool) -> Seen {
     let time = ManualClock::new();
     let well = ScriptedBody::new().data("okok").exact();
     let origins = [("ill", body), ("b", well.clone()), ("c", well)];
@@ -59,11 +74,11 @@ fn seen_of(body: ScriptedBody, copies: bool) -> Seen {
         .rng(Rng::seeded(5));
     let tasks = Tasks::default();
     let plain = HealthRouter::new(config, endpoints).unwrap();
-    let (handle, ticks) = (plain.handle(), 10_000);
+    let handle = plain.handle();
     let left = if copies {
-        users(plain.hedged(tasks.spawn()), &tasks, &time, ticks)
+        ask(plain.hedged(tasks.spawn()), users, &tasks, &time)
     } else {
-        users(plain, &tasks, &time, ticks)
+        ask(plain, users, &tasks, &time)
     };
     let snapshot = handle.snapshot();
     let ill = snapshot.endpoints.iter().find(|it| &*it.id == "ill");
@@ -74,25 +89,25 @@ fn seen_of(body: ScriptedBody, copies: bool) -> Seen {
 }
 
 /// How many left.
-fn users<R, B>(mut router: R, tasks: &Tasks, time: &ManualClock, ticks: u32) -> u64
+fn ask<R, B>(mut router: R, users: Users, tasks: &Tasks, time: &ManualClock) -> u64
 where
     R: Service<Request<()>, Response = Response<B>, Error = Infallible>,
     B: Body,
 {
     let (mut reading, mut left) = (Vec::<(Instant, Pin<Box<B>>)>::new(), 0);
-    for _ in 0..ticks {
+    for _ in 0..REQUESTS {
         let mut call = Box::pin(router.call(Request::new(())));
         let mut cx = Context::from_waker(Waker::noop());
         let response = assert_ready!(call.as_mut().poll(&mut cx)).unwrap();
         reading.push((time.now(), Box::pin(response.into_body())));
         reading.retain_mut(|(since, body)| {
             let ended = is_read(body.as_mut());
-            let leaves = !ended && time.now().saturating_since(*since) >= PATIENCE;
+            let leaves = !ended && time.now().saturating_since(*since) >= users.leave_after;
             left += u64::from(leaves);
             !ended && !leaves
         });
         tasks.run();
-        time.advance(TICK);
+        time.advance(users.every);
     }
     left
 }
@@ -113,7 +128,7 @@ fn is_read<B: Body>(mut body: Pin<&mut B>) -> bool {
 fn a_body_that_stalls_costs_few_users_their_answers_as_a_head_that_does() {
     let stalls = || ScriptedBody::new().data("ok").never().data("ok").exact();
     for (copies, most) in [(false, 6), (true, 4)] {
-        let seen = seen_of(stalls(), copies);
+        let seen = seen_of(stalls(), PATIENT, copies);
         // Nine where whoever left told nothing.
         assert!(
             seen.left > 0 && seen.left <= most,
@@ -127,8 +142,19 @@ fn a_body_that_stalls_costs_few_users_their_answers_as_a_head_that_does() {
 fn a_stream_that_has_not_said_how_long_it_is_may_be_left_at_any_time() {
     let stream = ScriptedBody::new().data("event").never();
     for copies in [false, true] {
-        let seen = seen_of(stream.clone(), copies);
+        let seen = seen_of(stream.clone(), PATIENT, copies);
         assert_eq!(seen.state, EndpointState::Active);
         assert!(seen.left > 0, "{copies}: nobody was sent there");
+    }
+}
+
+#[test]
+fn who_leaves_a_body_that_is_between_two_parts_has_not_waited_in_vain() {
+    let paced = ScriptedBody::new().data("ok").never().data("ok").exact();
+    for copies in [false, true] {
+        let seen = seen_of(paced.clone(), BRIEF, copies);
+        assert_eq!(seen.state, EndpointState::Active);
+        // One of three, as if nothing had been seen.
+        assert!(seen.left > REQUESTS / 5, "{copies}: {}", seen.left);
     }
 }

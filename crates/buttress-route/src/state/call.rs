@@ -14,7 +14,7 @@ pub(crate) struct Call<'a> {
     pub(crate) latency: Option<Duration>,
     /// From the pick to the end.
     pub(crate) took: Duration,
-    /// For how long more of the body was waited for at the end, of one that had said how long it is.
+    /// For how long more of the body was waited for at the end, of one that had said how long it is, if it stalled.
     pub(crate) stalled: Option<Duration>,
     /// The service became ready and was called.
     pub(crate) called: bool,
@@ -27,8 +27,8 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// How long whoever left had waited for the answer to begin, or to go on. A client that leaves a stream of no told
-    /// length has not waited for anything.
+    /// How long whoever left had waited for the answer to begin, or to go on where it stalled. A client that leaves a
+    /// stream of no told length has not waited for anything.
     pub(crate) fn waited_in_vain(&self) -> Option<Duration> {
         if self.latency.is_none() {
             return Some(self.took);

@@ -57,6 +57,21 @@ fn a_failure_counts_for_what_its_kind_weighs_and_for_nothing_where_that_is_0() {
 }
 
 #[test]
+fn a_probe_that_fails_has_failed_whatever_its_kind_weighs() {
+    let rules = Rules::default().weights(Weights::default().transport(0));
+    let mut world = World::with(&[fails_after(0), ok_after(5), ok_after(5)], |config| {
+        config.rules(rules).circuit(backoff(1))
+    });
+    world.load(2, Duration::from_millis(200));
+    assert_eq!(state(&world, "0"), EndpointState::Ejected);
+    world.backends[0].set(Mode::Refuse);
+    let ended = world.load(2, Duration::from_secs(5));
+    // One a second, and not one after the other.
+    assert!((3..=6).contains(&ended.errors), "{ended:?}");
+    assert_eq!(state(&world, "0"), EndpointState::Ejected);
+}
+
+#[test]
 fn an_endpoint_under_load_is_ejected_with_a_verdict_that_says_why() {
     let mut world = World::new(&[fails_after(5), ok_after(5), ok_after(5)]);
     let mut events = world.handle().subscribe();

@@ -9,8 +9,10 @@ const HEAVIEST: u32 = 100;
 /// How many failures in a row one of each kind counts for: 0 to 100, default 1 of each.
 ///
 /// A refused connection says more of an endpoint than one answer of 500, and a body that broke may say more of the way to
-/// the client: whoever knows that of their endpoints says so here. What weighs 0 is seen by no rule; of its cost it is
-/// a failure all the same, and the request goes where fewer are.
+/// the client: whoever knows that of their endpoints says so here. What weighs 0 is seen by no rule and throws nobody
+/// out; of the endpoint's cost it is a failure all the same, and requests go where fewer are. A probe that fails has
+/// failed whatever that weighs: who is out stays out until a probe shows that all is well, or each request would be
+/// the next probe.
 ///
 /// ```
 /// use buttress_route::{Rules, Weights};

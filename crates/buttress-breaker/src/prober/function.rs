@@ -30,8 +30,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 ///   slow as soon as that is over.
 /// - A panic of it is a failure. `Ignored` and `Abandoned` decide nothing, and it is run again.
 /// - It ends with the last clone of the breaker, and is stopped when the state changes by hand.
-/// - Where it cannot run, because its [`Spawn`] is full or its executor is gone, user calls probe as
-///   if there were none: the circuit never waits for a task that is not there. Nor does it wait for
+/// - Where it cannot run, because its [`Spawn`](buttress_core::spawn::Spawn) is full or its executor is
+///   gone, user calls probe as if there were none: the circuit never waits for a task that is not there. Nor does it wait for
 ///   one that is there and does not run: when nothing has come of it for a probe deadline after it was
 ///   due, user calls probe until it is back.
 ///

@@ -168,14 +168,18 @@ async fn demo_is_the_same_both_ways(text: &Prometheus, native: &Prometheus) {
     println!("demo: {text} names of buttress' own as OpenMetrics, {native} as protobuf");
 }
 
+/// Spares the machine while another process is waited for.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 /// Waits for `what` with a bound.
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
     let waited = async {
         loop {
+            looks.tick().await;
             if let Some(found) = look().await {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let bounded = tokio::time::timeout(Duration::from_secs(60), waited).await;

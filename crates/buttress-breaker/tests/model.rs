@@ -3,9 +3,13 @@
 
 #[path = "model/given.rs"]
 mod given;
+#[path = "model/kinds.rs"]
+mod kinds;
 #[path = "model/naive.rs"]
 mod naive;
 mod support;
+#[path = "model/usual.rs"]
+mod usual;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -13,7 +17,8 @@ use buttress_breaker::{Breaker, Config, Permit, Rule, State};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::{FailureKind, Outcome};
 use given::{Op, Rules, ops};
-use naive::{Call, Model, nanos};
+use kinds::nanos;
+use naive::{Call, Model};
 use proptest::prelude::*;
 use support::{OPEN_FOR, PROBE_DEADLINE, config, ended};
 

@@ -3,8 +3,10 @@
 
 mod common;
 
+#[path = "discovery/file.rs"]
+mod file;
+
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 #[cfg(feature = "tower")]
 use std::task::Poll;
@@ -14,7 +16,7 @@ use buttress_core::clock::Clock;
 use buttress_core::events::{Received, Subscription};
 use buttress_core::metric::{Collect, Value};
 use buttress_route::discover::{
-    Discovery, DiscoveryChange, DiscoveryEvent, Node, Source, SourceError, WatchedFile,
+    Discovery, DiscoveryChange, DiscoveryEvent, Node, Source, SourceError,
 };
 use buttress_route::{EndpointState, RouterHandle};
 use common::{Backend, Mode, Tasks, World, ok_after};
@@ -115,90 +117,13 @@ fn discover(
         .unwrap()
 }
 
+fn ids_of(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 fn ids(handle: &RouterHandle<Backend>) -> Vec<String> {
     let endpoints = handle.snapshot().endpoints;
     endpoints.iter().map(|it| it.id.to_string()).collect()
-}
-
-/// A file of its own for a test, gone with it.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("buttress-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(&self.0, text).unwrap();
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-#[test]
-fn a_file_that_changes_changes_the_pool_and_a_bad_one_is_told_once() {
-    let file = File::new("changes", "a\nb weight=3\n");
-    let source = WatchedFile::new(&file.0).every(Duration::from_secs(5));
-    let mut pool = Discovered::from(source);
-    assert_eq!(pool.ids(), ["a", "b"]);
-    assert_eq!(pool.world.handle().snapshot().endpoints[1].weight, 3);
-    pool.told();
-
-    file.write("b weight=3\nc\n");
-    pool.pass(7);
-    assert_eq!(pool.ids(), ["b", "c"]);
-    let (joined, left, endpoints) = (1, 1, 2);
-    let updated = DiscoveryChange::Updated {
-        joined,
-        left,
-        endpoints,
-    };
-    assert_eq!(pool.told(), [updated]);
-
-    file.write("b\nc weight=none\nd\n");
-    pool.pass(60);
-    assert_eq!(pool.ids(), ["b", "c"], "a bad file changes nothing");
-    let told = pool.told();
-    let [DiscoveryChange::Refused(problem)] = &told[..] else {
-        panic!("{told:?}");
-    };
-    assert!(problem.to_string().contains("line 2: `none`"), "{problem}");
-
-    for nobody in ["", "# none of them\n"] {
-        file.write(nobody);
-        pool.pass(6);
-        assert_eq!(pool.ids(), ["b", "c"], "an empty file changes nothing");
-    }
-    std::fs::remove_file(&file.0).unwrap();
-    pool.pass(6);
-    assert_eq!(pool.ids(), ["b", "c"], "no file changes nothing");
-    assert_eq!(pool.discovery.snapshot().refused, 4);
-    assert!(pool.discovery.snapshot().problem.is_some());
-
-    file.write("b\nc\nd\n");
-    pool.pass(6);
-    assert_eq!(pool.ids(), ["b", "c", "d"]);
-    assert_eq!(pool.discovery.snapshot().problem, None);
-    assert!(pool.told().contains(&DiscoveryChange::Recovered));
-}
-
-#[test]
-fn a_weight_that_is_no_longer_said_counts_no_longer() {
-    let file = File::new("drained", "a weight=0\nb\n");
-    let mut pool = Discovered::from(WatchedFile::new(&file.0));
-    let weight = |pool: &Discovered| pool.world.handle().snapshot().endpoints[0].weight;
-    assert_eq!(weight(&pool), 0);
-    file.write("a\nb\n");
-    pool.pass(3);
-    assert_eq!((pool.made().len(), weight(&pool)), (2, 1));
-    let answered = pool.world.load(2, Duration::from_secs(1));
-    assert!(answered.ok.contains_key("a"));
 }
 
 #[test]
@@ -216,10 +141,6 @@ fn who_is_in_the_pool_before_the_source_speaks_is_kept_and_counted_as_one_who_st
     assert_eq!(pool.told(), [updated]);
     let told = pool.discovery.snapshot();
     assert_eq!((told.changed, told.unchanged), (1, 1));
-}
-
-fn ids_of(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]

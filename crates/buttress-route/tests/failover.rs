@@ -5,6 +5,11 @@
     clippy::disallowed_types
 )]
 
+#[path = "failover/limits.rs"]
+mod limits;
+#[path = "failover/reasons.rs"]
+mod reasons;
+
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,12 +20,12 @@ use std::time::Duration;
 use buttress_core::BoxError;
 use buttress_core::attempt::Attempt;
 use buttress_core::clock::ManualClock;
-use buttress_core::deadline::{Deadline, DeadlineExceeded};
+use buttress_core::deadline::DeadlineExceeded;
 use buttress_core::outcome::{TransportFailure, Unsent};
 use buttress_core::reject::Rejected;
 use buttress_core::replay::Replay;
 use buttress_core::rng::Rng;
-use buttress_route::failover::{Budget, Config, Failover, FailoverHandle, FailoverLayer};
+use buttress_route::failover::{Config, Failover, FailoverHandle, FailoverLayer};
 use buttress_route::{Affinity, Endpoint, HealthRouter, Policy, RouterHandle, Rules};
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode};
@@ -241,101 +246,6 @@ fn get_of(user: u32) -> Request<Body> {
 }
 
 #[test]
-fn a_request_that_never_reached_an_endpoint_goes_to_another_whatever_its_method() {
-    for says in [
-        Says::Refuses,
-        Says::BreaksReadying,
-        Says::Marked(Mark::Unsent),
-    ] {
-        let mut world = World::with(&[says, OK], |it| it.budget(Budget::new(0.0, 0.0).burst(1)));
-        for _ in 0..40 {
-            let answer = world.ask(request(Method::POST, "pay"));
-            assert_eq!(answer, Some((200, "1".into())), "{says:?}");
-        }
-        assert!(world.resent("unsent") > 0, "{says:?}");
-        assert!(world.took().iter().all(|seen| seen.body == "pay"));
-    }
-}
-
-#[test]
-fn an_endpoint_that_is_not_ready_in_time_has_not_had_the_request() {
-    let mut world = World::new(&[Says::IsNotReady, OK]);
-    let waited = (0..20).any(|_| {
-        let mut call = world.start(request(Method::POST, "x"));
-        if call.poll().is_ready() {
-            return false;
-        }
-        world.time.advance(Duration::from_millis(200));
-        assert_eq!(assert_ready!(call.poll()).unwrap().status(), 200);
-        true
-    });
-    assert!(waited, "it was never picked");
-    assert_eq!(world.resent("unsent"), 1);
-}
-
-#[test]
-fn what_may_have_been_done_is_done_again_only_if_that_is_safe() {
-    for says in [
-        Says::Status(503),
-        Says::Breaks,
-        Says::Marked(Mark::Deadline),
-    ] {
-        for (method, again) in [
-            (Method::GET, true),
-            (Method::PUT, true),
-            (Method::DELETE, true),
-            (Method::POST, false),
-            (Method::PATCH, false),
-        ] {
-            let mut world = World::new(&[says, OK]);
-            let answers: Vec<_> = (0..30)
-                .map(|_| world.ask(request(method.clone(), "x")))
-                .collect();
-            let all_well = answers.iter().all(|it| *it == Some((200, "1".into())));
-            assert_eq!(all_well, again, "{method} {says:?}");
-            assert_eq!(world.given_up("not_idempotent") > 0, !again);
-        }
-    }
-}
-
-#[test]
-fn the_user_may_say_that_it_is_safe_and_a_client_only_where_it_is_believed() {
-    let post = || {
-        let mut request = request(Method::POST, "x");
-        request
-            .headers_mut()
-            .insert("idempotency-key", http::HeaderValue::from_static("7"));
-        request
-    };
-    let all_well = |world: &mut World| (0..30).all(|_| world.ask(post()).unwrap().0 == 200);
-    let pool = [Says::Status(503), OK];
-    assert!(!all_well(&mut World::new(&pool)));
-    assert!(all_well(
-        &mut World::with(&pool, |it| it.idempotency_key(true))
-    ));
-    assert!(all_well(&mut World::with(&pool, |it| {
-        it.idempotent(|head| head.uri.path() == "/")
-    })));
-}
-
-#[test]
-fn a_failure_that_another_would_give_as_well_and_a_refusal_of_our_own_are_the_answer() {
-    for says in [
-        Says::Status(500),
-        Says::Status(404),
-        Says::Marked(Mark::Rejected),
-    ] {
-        let mut world = World::new(&[says; 2]);
-        world.ask(get()).unwrap();
-        assert_eq!(world.took().len(), 1, "{says:?}");
-        assert_eq!(world.handle().snapshot().resends(), 0);
-    }
-    let listed = [StatusCode::INTERNAL_SERVER_ERROR];
-    let mut world = World::with(&[Says::Status(500), OK], |it| it.statuses(listed));
-    assert!((0..30).all(|_| world.ask(get()).unwrap().0 == 200));
-}
-
-#[test]
 fn no_endpoint_is_asked_twice_and_the_last_answer_stands_where_none_is_left() {
     let mut world = World::with(&[Says::Status(503); 3], |it| it.attempts(8));
     assert_eq!(world.ask(get()).unwrap().0, 503);
@@ -369,16 +279,6 @@ fn where_the_others_are_out_they_are_asked_unless_the_pool_fails_closed() {
 }
 
 #[test]
-fn no_more_attempts_are_made_than_are_asked_for_and_each_but_the_first_says_which_it_is() {
-    let mut world = World::new(&[Says::Status(502); 5]);
-    assert_eq!(world.ask(get()).unwrap().0, 502);
-    let attempts: Vec<_> = world.took().iter().map(|seen| seen.attempt).collect();
-    let expected = [None, Some(Attempt::resent(1)), Some(Attempt::resent(2))];
-    assert_eq!(attempts, expected);
-    assert_eq!(world.given_up("attempts"), 1);
-}
-
-#[test]
 fn a_body_arrives_whole_at_each_attempt_read_before_or_not() {
     for says in [Says::Status(503), Says::StatusUnread(503)] {
         let mut world = World::new(&[says, OK]);
@@ -390,52 +290,6 @@ fn a_body_arrives_whole_at_each_attempt_read_before_or_not() {
         assert!(arrived.map(|it| &it.body).all(|body| body == "the whole"));
         assert!(world.resent("status") > 0);
     }
-}
-
-#[test]
-fn a_body_beyond_the_limit_is_sent_once() {
-    let mut world = World::with(&[Says::Refuses, OK], |it| it.max_body(8));
-    let answers = (0..30).map(|_| world.ask(request(Method::PUT, "123456789")));
-    let failed = answers.filter(Option::is_none).count();
-    assert!(failed > 0);
-    assert_eq!(world.handle().snapshot().resends(), 0);
-}
-
-#[test]
-fn in_an_outage_no_more_is_sent_than_the_budget_holds_and_a_few_a_second() {
-    let budget = Budget::new(0.2, 2.0).burst(5);
-    let mut world = World::with(&[Says::Status(503); 2], |it| it.budget(budget).attempts(2));
-    (0..1_000).for_each(|_| drop(world.ask(get())));
-    assert_eq!(world.took().len(), 1_000 + 5);
-    assert_eq!(world.given_up("budget"), 995);
-    world.time.advance(Duration::from_secs(1));
-    (0..1_000).for_each(|_| drop(world.ask(get())));
-    assert_eq!(world.took().len(), 1_000 + 2);
-    *world.says.lock().unwrap() = vec![OK; 2];
-    (0..10).for_each(|_| drop(world.ask(get())));
-    assert_eq!(world.handle().snapshot().budget, 2, "a fifth of ten");
-}
-
-#[test]
-fn no_attempt_is_begun_when_it_is_too_late() {
-    let mut world = World::with(&[Says::Nothing; 2], |it| it.within(Duration::from_secs(1)));
-    for (waited, attempts) in [(1_001, 1), (1_000, 2)] {
-        *world.says.lock().unwrap() = vec![Says::Nothing; 2];
-        let mut call = world.start(get());
-        assert_pending!(call.poll());
-        world.time.advance(Duration::from_millis(waited));
-        *world.says.lock().unwrap() = vec![Says::Status(503); 2];
-        assert_eq!(assert_ready!(call.poll()).unwrap().status(), 503);
-        assert_eq!(world.took().len(), attempts, "after {waited} ms");
-    }
-    for (left, attempts) in [(0, 1), (1, 2)] {
-        let mut request = get();
-        let deadline = world.time.now().saturating_add(Duration::from_secs(left));
-        request.extensions_mut().insert(Deadline(deadline));
-        assert_eq!(world.ask(request).unwrap().0, 503);
-        assert_eq!(world.took().len(), attempts, "{left} s before the deadline");
-    }
-    assert_eq!(world.given_up("late"), 2);
 }
 
 #[test]

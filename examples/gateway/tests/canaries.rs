@@ -3,16 +3,10 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use buttress::core::clock::ManualClock;
-use buttress_gateway::config::Config;
-use buttress_gateway::gateway::Gateway;
-use buttress_gateway::rooms::Rooms;
-use buttress_gateway::server::Drain;
-use buttress_gateway::stack::Seams;
 use serde_json::Value;
+use support::manual::OnManualClock;
 use support::{Upstream, bounded, exchange, read_to_end, read_until};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -21,13 +15,7 @@ const BROKEN: &str =
     "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// A gateway before a stable pool and a canary.
-struct Split {
-    address: SocketAddr,
-    admin: SocketAddr,
-    rooms: Rooms,
-    last: buttress_gateway::journal::LastVerdict,
-    time: ManualClock,
-}
+type Split = OnManualClock;
 
 impl Split {
     async fn between(stable: &Upstream, canary: &Upstream, split: &str) -> Self {
@@ -46,23 +34,7 @@ impl Split {
             pool("v1", stable),
             pool("v2", canary),
         );
-        let config = Config::parse("test.toml", &config).unwrap();
-        let time = ManualClock::new();
-        let seams = Seams {
-            clock: time.clock(),
-            ..Seams::default()
-        };
-        let gateway = Box::pin(Gateway::bind_with(&config, Drain::new(), seams));
-        let gateway = gateway.await.unwrap();
-        let split = Self {
-            address: gateway.address(),
-            admin: gateway.admin_address(),
-            rooms: gateway.rooms().clone(),
-            last: gateway.last_verdict(),
-            time,
-        };
-        tokio::spawn(gateway.run());
-        split
+        Self::serving(&config).await
     }
 
     async fn ask(&self, user: usize) -> String {

@@ -4,18 +4,13 @@
 mod support;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use buttress::core::clock::ManualClock;
 use buttress_gateway::config::Config;
-use buttress_gateway::gateway::Gateway;
-use buttress_gateway::rooms::Rooms;
-use buttress_gateway::server::Drain;
-use buttress_gateway::stack::Seams;
+use support::manual::OnManualClock;
 use support::{Upstream, bounded, exchange};
 
 /// A file that is gone with the test.
@@ -53,31 +48,11 @@ fn config(file: &Path) -> String {
 }
 
 /// A gateway before whoever a file names.
-struct Through {
-    address: SocketAddr,
-    admin: SocketAddr,
-    rooms: Rooms,
-    time: ManualClock,
-}
+type Through = OnManualClock;
 
 impl Through {
     async fn whom(file: &Path) -> Self {
-        let config = Config::parse("test.toml", &config(file)).unwrap();
-        let time = ManualClock::new();
-        let seams = Seams {
-            clock: time.clock(),
-            ..Seams::default()
-        };
-        let gateway = Box::pin(Gateway::bind_with(&config, Drain::new(), seams));
-        let gateway = gateway.await.unwrap();
-        let through = Self {
-            address: gateway.address(),
-            admin: gateway.admin_address(),
-            rooms: gateway.rooms().clone(),
-            time,
-        };
-        tokio::spawn(gateway.run());
-        through
+        Self::serving(&config(file)).await
     }
 
     fn names(&self) -> Vec<String> {

@@ -124,15 +124,19 @@ impl Drop for Directory {
     }
 }
 
+/// Spares the machine while another process is waited for.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 /// Waits for what `ask` gives, and fails if it does not come in a generous time.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    // Another process decides when.
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
     let asking = async {
         loop {
+            looks.tick().await;
             if let Some(found) = ask().await {
                 return found;
             }
-            // Another process decides when; a tenth of a second spares the machine.
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let bound = Duration::from_secs(60);

@@ -8,21 +8,9 @@ use std::time::Duration;
 use buttress_breaker::{Rule, State, Window};
 use buttress_core::outcome::{FailureKind, Outcome};
 
+use crate::kinds::{BUCKETS, Kind, Record, is_like, kind, memory, nanos, resized, width};
 use crate::support::{OPEN_FOR, PROBE_DEADLINE};
-
-/// Buckets of the window of time, and how wide each is.
-const BUCKETS: u64 = 16;
-
-/// What a rule counts as bad; slow in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Failures,
-    Timeouts,
-    Slow(u64),
-    FailuresOrSlow(u64),
-}
-
-type Record = Vec<(u64, bool)>;
+use crate::usual::{Usual, lower_bound};
 
 pub struct Model {
     pub rules: Vec<Rule>,
@@ -57,89 +45,6 @@ pub struct Call {
     watched: bool,
     /// The thresholds it has passed in flight and been counted for.
     overdue: Vec<u64>,
-}
-
-/// What has been learned: weights of all calls and of bad ones, as of a time.
-#[derive(Clone, Copy, Default)]
-struct Usual {
-    total: f64,
-    bad: f64,
-    at: u64,
-}
-
-pub fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap()
-}
-
-pub fn kind(rule: &Rule) -> Option<Kind> {
-    match rule {
-        Rule::FailureRate { .. } | Rule::Adaptive { .. } => Some(Kind::Failures),
-        Rule::SlowRate { slower_than, .. } => Some(Kind::Slow(nanos(*slower_than))),
-        Rule::FailureOrSlowRate { slower_than, .. } => {
-            Some(Kind::FailuresOrSlow(nanos(*slower_than)))
-        }
-        Rule::Timeouts { .. } => Some(Kind::Timeouts),
-        _ => None,
-    }
-}
-
-/// Whether what one has counted means the same to the other: what is slow may change its meaning.
-fn is_like(one: &Rule, other: &Rule) -> bool {
-    let counting = |rule: &Rule| match kind(rule)? {
-        Kind::Slow(_) => Some(Kind::Slow(0)),
-        Kind::FailuresOrSlow(_) => Some(Kind::FailuresOrSlow(0)),
-        kind => Some(kind),
-    };
-    let is_time = |rule: &Rule| rule.window().map(|window| window.as_time().is_some());
-    counting(one).is_some() && counting(one) == counting(other) && is_time(one) == is_time(other)
-}
-
-/// What a window holds of what another of its kind held: its newest calls, or its buckets.
-fn resized(mut record: Record, was: &Rule, rule: &Rule, now: u64) -> Record {
-    match (was.window(), rule.window()) {
-        (Some(Window::Calls(old)), Some(Window::Calls(new))) => {
-            let kept = record.len().min(old.min(new) as usize);
-            record.split_off(record.len() - kept)
-        }
-        (Some(Window::Time(old)), Some(Window::Time(_))) => {
-            let width = nanos(old) / BUCKETS;
-            record.retain(|(at, _)| at / width + BUCKETS > now / width);
-            let at_its_start = |(at, bad)| (at / width * width, bad);
-            record.into_iter().map(at_its_start).collect()
-        }
-        _ => unreachable!(),
-    }
-}
-
-/// How wide the buckets are in which calls in flight are watched for a threshold.
-fn width(threshold: u64) -> u64 {
-    1 << (threshold / 16).ilog2()
-}
-
-fn lower_bound(total: u64, bad: u64) -> f64 {
-    if bad == 0 {
-        return 0.0;
-    }
-    let (n, p, z) = (total as f64, bad as f64 / total as f64, 3.0);
-    let spread = (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    (p + z * z / (2.0 * n) - z * spread) / (1.0 + z * z / n)
-}
-
-fn memory(rule: &Rule) -> Option<Duration> {
-    match rule {
-        Rule::Adaptive { baseline, .. } => Some(*baseline),
-        _ => None,
-    }
-}
-
-impl Usual {
-    fn learn(&mut self, at: u64, (total, bad): (u64, u64), memory: Duration) {
-        let passed = Duration::from_nanos(at.saturating_sub(self.at));
-        let kept = (-passed.as_secs_f64() / memory.as_secs_f64()).exp();
-        self.total = self.total * kept + total as f64;
-        self.bad = self.bad * kept + bad as f64;
-        self.at = self.at.max(at);
-    }
 }
 
 impl Model {

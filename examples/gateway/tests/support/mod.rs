@@ -7,6 +7,7 @@
     clippy::unwrap_used
 )]
 
+pub mod manual;
 pub mod process;
 
 use std::future::Future;

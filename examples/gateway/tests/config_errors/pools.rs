@@ -1,0 +1,154 @@
+//! Pools that make no sense.
+
+use super::{POOL, ROUTE, problem};
+
+#[test]
+fn a_pool_is_checked_down_to_its_endpoints() {
+    let table = [
+        ("endpoints = []", 3, "pool.p.endpoints", "the pool is empty"),
+        (
+            "protocol = \"h2\"",
+            1,
+            "pool.p.endpoints",
+            "the pool is empty",
+        ),
+        (
+            "endpoints = [\"127.0.0.1\"]",
+            3,
+            "pool.p.endpoints[0]",
+            "has no port",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:0\"]",
+            3,
+            "pool.p.endpoints[0]",
+            "port 0",
+        ),
+        (
+            "endpoints = [\"a.invalid:80\"]",
+            3,
+            "pool.p.endpoints[0]",
+            "does not resolve",
+        ),
+        (
+            "endpoints = [\n\"127.0.0.1:1\",\n\"127.0.0.1:1\"]",
+            5,
+            "pool.p.endpoints[1]",
+            "already",
+        ),
+        (
+            "endpoints = [{ address = \"127.0.0.1:1\", weight = -1 }]",
+            3,
+            "pool.p.endpoints[0]",
+            "weight -1",
+        ),
+        (
+            "endpoints = [{ adress = \"x\" }]",
+            3,
+            "pool.endpoints",
+            "an endpoint is",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nprotocol = \"h3\"",
+            4,
+            "pool.p.protocol",
+            "\"h2\"",
+        ),
+        (
+            "endpoints = [{ address = \"127.0.0.1:1\", priority = 256 }]",
+            3,
+            "pool.p.endpoints[0]",
+            "priority 256",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { overprovisioning = 0.5 }",
+            1,
+            "pool.p.health.overprovisioning",
+            "1 or more",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"best\"",
+            4,
+            "pool.p.pick",
+            "\"round_robin\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"consistent_hash\"",
+            4,
+            "pool.p.pick",
+            "needs a key",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\naffinity = \"path\"",
+            4,
+            "pool.p.affinity",
+            "consistent_hash",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"consistent_hash\"\naffinity = \"cookie:a b\"",
+            5,
+            "pool.p.affinity",
+            "ties to nothing",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { max_ejected = 2.0 }",
+            4,
+            "pool.p.health.max_ejected",
+            "ratio",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { fall = 2 }",
+            4,
+            "pool.p.check.path",
+            "kind = \"tcp\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { kind = \"tcp\", path = \"/\" }",
+            4,
+            "pool.p.check.path",
+            "remove it",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { kind = \"tcp\", body_contains = \"ok\" }",
+            4,
+            "pool.p.check.body_contains",
+            "remove it",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { kind = \"tcp\", statuses = [204] }",
+            4,
+            "pool.p.check.statuses",
+            "remove it",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { path = \"healthz\" }",
+            4,
+            "pool.p.check.path",
+            "begins with /",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\ncheck = { path = \"/\", statuses = [0] }",
+            4,
+            "pool.p.check.statuses",
+            "100 to 599",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\n[pool.check]\npath = \"/\"\ninterval = \"1ms\"",
+            1,
+            "pool.p.check.interval",
+            "10ms",
+        ),
+    ];
+    for (text, line, key, word) in table {
+        let (at, of, message) = problem(&format!("[[pool]]\nname = \"p\"\n{text}\n{ROUTE}"));
+        assert_eq!((at, of.as_str()), (Some(line), key), "{text}: {message}");
+        assert!(message.contains(word), "{text}: {message}");
+    }
+}
+
+#[test]
+fn two_pools_cannot_share_a_name() {
+    let (line, key, message) = problem(&format!("{POOL}{POOL}{ROUTE}"));
+    assert_eq!((line, key.as_str()), (Some(5), "pool[1].name"));
+    assert!(message.contains("came before"));
+}

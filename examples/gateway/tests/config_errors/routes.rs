@@ -1,0 +1,115 @@
+//! Routes that make no sense.
+
+use super::{POOL, ROUTE, problem};
+
+#[test]
+fn a_route_leads_somewhere_and_differs_from_the_others() {
+    let table = [
+        ("name = \"s\"", 8, "route.s.pool", "needs a pool"),
+        (
+            "name = \"s\"\npool = \"q\"",
+            10,
+            "route.s.pool",
+            "there are: \"p\"",
+        ),
+        (
+            "name = \"S\"\npool = \"p\"",
+            9,
+            "route[1].name",
+            "not a name",
+        ),
+        ("pool = \"p\"", 8, "route[1].name", "needs a name"),
+        (
+            "name = \"r\"\npool = \"p\"",
+            9,
+            "route[1].name",
+            "came before",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\npath_prefix = \"s\"",
+            11,
+            "route.s.path_prefix",
+            "\"/orders\"",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nhost = \"http://a\"",
+            11,
+            "route.s.host",
+            "without scheme",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\npath_prefix = \"/r/\"",
+            11,
+            "route[1].path_prefix",
+            "same host",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nbreaker.failure_rate = { ratio = 0.0 }",
+            11,
+            "route.s.breaker.failure_rate.ratio",
+            "above 0",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nmirror = {}",
+            11,
+            "route.s.mirror.pool",
+            "needs a pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nmirror = { pool = \"p\" }",
+            11,
+            "route.s.mirror.pool",
+            "another pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nmirror = { pool = \"q\" }",
+            11,
+            "route.s.mirror.pool",
+            "no pool \"q\"",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nsplit = { steps = [1.0] }",
+            11,
+            "route.s.split.canary",
+            "needs a pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\nsplit = { canary = \"p\" }",
+            11,
+            "route.s.split.canary",
+            "another pool",
+        ),
+        (
+            "name = \"s\"\npool = \"p\"\n[route.split]\ncanary = \"q\"",
+            12,
+            "route.s.split.canary",
+            "no pool \"q\"",
+        ),
+    ];
+    for (text, line, key, word) in table {
+        let text = format!("{POOL}{ROUTE}path_prefix = \"/r\"\n[[route]]\n{text}\n");
+        let (at, of, message) = problem(&text);
+        assert_eq!((at, of.as_str()), (Some(line), key), "{text}: {message}");
+        assert!(message.contains(word), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_split_that_makes_no_sense_is_refused_by_its_key() {
+    let second = POOL.replace("\"p\"", "\"q\"");
+    for (keys, key, word) in [
+        ("steps = [0.5, 0.1]", "steps", "rise"),
+        ("steps = []", "steps", "shares"),
+        ("steps = [1.5]", "steps", "shares"),
+        ("key = \"session\"", "key", "cookie:NAME"),
+        ("step_for = \"soon\"", "step_for", "duration"),
+        ("min_calls = 0", "min_calls", "count"),
+        ("window = \"5ms\"", "window", "1s or more"),
+        ("until = 3", "until", "unknown field"),
+    ] {
+        let text = format!("{POOL}{second}{ROUTE}[route.split]\ncanary = \"q\"\n{keys}\n");
+        let (line, of, message) = problem(&text);
+        assert!(of.ends_with(&format!("split.{key}")), "{of}: {message}");
+        assert!(line.is_some() && message.contains(word), "{of}: {message}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Bodies and their lengths.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::{GET, echo};
+use crate::support::{Upstream, bounded, exchange, gateway, read_to_end};
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_declared_or_streamed() {
+    let upstream = Upstream::answering("").await;
+    let gateway = gateway(upstream.address, "max_request_body = 10", "").await;
+    let declared = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 11\r\n\r\n";
+    let answer = exchange(gateway.address, declared).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(upstream.heads().is_empty());
+
+    let mut streamed = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    streamed.write_all(head.as_bytes()).await.unwrap();
+    streamed
+        .write_all(b"8\r\n12345678\r\n8\r\n12345678\r\n")
+        .await
+        .unwrap();
+    let answer = read_to_end(&mut streamed).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_without_reading_the_body_does_not_read_the_body_as_a_request() {
+    let upstream = Upstream::well().await;
+    let gateway = gateway(upstream.address, "max_request_body = 10", "").await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{smuggled}",
+        smuggled.len() + 1000
+    );
+    let answer = exchange(gateway.address, request).await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert!(upstream.heads().is_empty(), "{:?}", upstream.heads());
+}
+
+#[tokio::test]
+async fn a_chunked_answer_is_whole_whatever_length_it_claims() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\
+         connection: close\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+    )
+    .await;
+    let gateway = gateway(upstream.address, "", "").await;
+    let answer = exchange(gateway.address, GET).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(!answer.contains("content-length"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_equal_lengths_is_passed_on_as_one() {
+    for lengths in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\n01234",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n01234",
+    ] {
+        let upstream = Upstream::answering(lengths).await;
+        let gateway = gateway(upstream.address, "", "").await;
+        let answer = exchange(gateway.address, GET).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "01234");
+        assert_eq!(head.matches("content-length").count(), 1, "{head}");
+        assert!(
+            format!("{head}\r\n").contains("content-length: 5\r\n"),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_get_goes_through() {
+    let upstream = echo().await;
+    let gateway = gateway(upstream, "", "").await;
+    for framed in [
+        "transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+        "content-length: 5\r\n\r\nabcde",
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{framed}");
+        let answer = exchange(gateway.address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nabcde"), "{answer}");
+    }
+}
+
+/// A body that does not tell its length.
+struct Streamed(Option<Bytes>);
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_an_http_2_get_of_unknown_length_goes_through() {
+    let upstream = echo().await;
+    let gateway = gateway(upstream, "", "").await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let request = Request::get(format!("http://{}/", gateway.address))
+        .body(Streamed(Some(Bytes::from("abcde"))))
+        .unwrap();
+    let response = client.request(request);
+    let response = bounded("an answer", response).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let echoed = bounded("the body", response.into_body().collect()).await;
+    assert_eq!(echoed.unwrap().to_bytes(), "abcde");
+}

@@ -1,0 +1,42 @@
+//! A gateway whose time passes by hand.
+
+use std::net::SocketAddr;
+
+use buttress::core::clock::ManualClock;
+use buttress_gateway::config::Config;
+use buttress_gateway::gateway::Gateway;
+use buttress_gateway::journal::LastVerdict;
+use buttress_gateway::rooms::Rooms;
+use buttress_gateway::server::Drain;
+use buttress_gateway::stack::Seams;
+
+/// A gateway on free ports, serving in the background.
+pub struct OnManualClock {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub rooms: Rooms,
+    pub last: LastVerdict,
+    pub time: ManualClock,
+}
+
+impl OnManualClock {
+    pub async fn serving(config: &str) -> Self {
+        let config = Config::parse("test.toml", config).unwrap();
+        let time = ManualClock::new();
+        let seams = Seams {
+            clock: time.clock(),
+            ..Seams::default()
+        };
+        let gateway = Box::pin(Gateway::bind_with(&config, Drain::new(), seams));
+        let gateway = gateway.await.unwrap();
+        let serving = Self {
+            address: gateway.address(),
+            admin: gateway.admin_address(),
+            rooms: gateway.rooms().clone(),
+            last: gateway.last_verdict(),
+            time,
+        };
+        tokio::spawn(gateway.run());
+        serving
+    }
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use buttress::telemetry::{Format, Guard, InitError, LineQueue, Metrics};
 use clap::{Args, Parser, Subcommand};
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, ConfigError};
 use crate::demo::Demo;
@@ -73,6 +73,9 @@ const WRONG_CONFIG: u8 = 2;
 /// How long the last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// How long what still blocks a thread then may go on: a name that is looked up, a file on a mount that hangs.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
@@ -113,7 +116,7 @@ fn check(path: &Path) -> ExitCode {
 fn serve(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     let lines = lines()?;
-    let ended = runtime()?.block_on(async {
+    let ended = to_the_end(runtime()?, async {
         let metrics = Metrics::new();
         let guard =
             telemetry::init(&config, &metrics, lines.clone()).map_err(Failure::Telemetry)?;
@@ -132,7 +135,7 @@ fn serve(path: &Path) -> Result<(), Failure> {
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let lines = lines()?;
-    let ended = runtime()?.block_on(async {
+    let ended = to_the_end(runtime()?, async {
         let drain = Drain::new();
         let demo = Demo::start().await?;
         let config = demo.config(args.listen, args.admin);
@@ -187,13 +190,20 @@ async fn until_signalled(gateway: Gateway, drain: Drain, format: Format) -> Resu
 }
 
 /// A scheduler for several threads costs where there is only one core to run on.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime() -> Result<Runtime, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut builder = match cores {
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
     };
     builder.enable_all().build().map_err(Failure::Runtime)
+}
+
+/// Runs `work`, and does not wait for threads that do not come back.
+fn to_the_end<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -253,5 +263,27 @@ impl From<StartError> for Failure {
 impl From<BindError> for Failure {
     fn from(error: BindError) -> Self {
         Self::Start(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_does_not_hold_the_process() {
+        let (end, held) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let run = std::thread::spawn(move || {
+            to_the_end(runtime().unwrap(), async move {
+                tokio::task::spawn_blocking(move || held.recv());
+            });
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        drop(end);
+        run.join().unwrap();
     }
 }

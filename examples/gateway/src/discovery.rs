@@ -16,11 +16,9 @@ use buttress::route::discover::{
 
 use crate::config::{Endpoint, PoolDiscovery};
 
-/// What a file says now, for the start. Blocks.
+/// What a file says now, for the start. Blocks, as long as a look of the running gateway may take.
 pub fn read(path: &Path) -> Result<Vec<Endpoint>, String> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let nodes = nodes(&text).map_err(|problem| format!("{}: {problem}", path.display()))?;
+    let nodes = watched(path).look().map_err(|error| error.to_string())?;
     if nodes.is_empty() {
         let path = path.display();
         return Err(format!(
@@ -28,6 +26,10 @@ pub fn read(path: &Path) -> Result<Vec<Endpoint>, String> {
         ));
     }
     nodes.iter().map(described).collect()
+}
+
+fn watched(path: &Path) -> WatchedFile {
+    WatchedFile::new(path).parse_with(nodes)
 }
 
 /// Takes the endpoints of `pool` from whom the configuration says, in a task on `spawn`. Where that runs nothing
@@ -44,10 +46,7 @@ pub(crate) fn begin<S: Clone + Send + Sync + 'static>(
         resolver.map_err(|error| ConfigError::new("discover", error.to_string()))
     };
     Ok(match from {
-        PoolDiscovery::File { path, every } => {
-            let file = WatchedFile::new(path).every(*every).parse_with(nodes);
-            of(pool, file, make, spawn)
-        }
+        PoolDiscovery::File { path, every } => of(pool, watched(path).every(*every), make, spawn),
         PoolDiscovery::Addresses { host, port } => {
             let names = resolver()?.addresses(host, *port).rng(rng);
             of(pool, names, make, spawn)

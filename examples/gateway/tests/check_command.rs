@@ -66,6 +66,28 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_file_of_endpoints_that_has_no_end_is_refused_at_once() {
+    let pipe = Path::new(env!("CARGO_TARGET_TMPDIR")).join("endpoints.pipe");
+    drop(std::fs::remove_file(&pipe));
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for endless in [pipe.as_path(), Path::new("/dev/zero")] {
+        let text = format!(
+            "[[pool]]\nname = \"p\"\ndiscover = {{ file = \"{}\" }}\n[[route]]\nname = \"r\"\npool = \"p\"\n",
+            endless.display()
+        );
+        let output = check(&written("endless.toml", &text));
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("endless.toml:3: pool.p.discover.file: "),
+            "{said}"
+        );
+        assert!(said.contains("it is no regular file"), "{said}");
+    }
+}
+
+#[test]
 fn serve_refuses_what_check_refuses() {
     let path = written("unknown_key.toml", "[listen]\nadress = \"127.0.0.1:0\"\n");
     let output = Command::new(env!("CARGO_BIN_EXE_buttress-gateway"))

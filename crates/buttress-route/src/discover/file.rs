@@ -6,8 +6,9 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
@@ -69,19 +70,29 @@ impl WatchedFile {
         self
     }
 
+    /// What the file says now, for whoever has to know before it serves. Refused as by the source. Blocks the thread, for
+    /// 10 s at most, and needs no runtime.
+    pub fn look(&self) -> Result<Vec<Node>, SourceError> {
+        let path = self.path.clone();
+        self.taken(&in_time(LONGEST_LOOK, move || read(&path)))
+    }
+
     /// What a look at the file has shown; `None` if that is what the last one did.
     fn see(&mut self, shown: Shown) -> Option<Result<Vec<Node>, SourceError>> {
         if self.seen.as_ref() == Some(&shown) {
             return None;
         }
-        let shown = self.seen.insert(shown);
-        Some(
-            match shown {
-                Ok(bytes) => parsed(bytes, &self.parse),
-                Err(problem) => Err(problem.clone()),
-            }
-            .map_err(|problem| SourceError::new(format!("{}: {problem}", self.path.display()))),
-        )
+        let taken = self.taken(&shown);
+        self.seen = Some(shown);
+        Some(taken)
+    }
+
+    fn taken(&self, shown: &Shown) -> Result<Vec<Node>, SourceError> {
+        let nodes = match shown {
+            Ok(bytes) => parsed(bytes, &self.parse),
+            Err(problem) => Err(problem.clone()),
+        };
+        nodes.map_err(|problem| SourceError::new(format!("{}: {problem}", self.path.display())))
     }
 }
 
@@ -139,12 +150,26 @@ impl Look {
             Poll::Pending => late.as_mut().poll(cx).map(|()| None),
         });
         let Some(shown) = shown.await else {
-            let seconds = LONGEST_LOOK.as_secs();
-            return Err(format!("it was not read within {seconds} s"));
+            return Err(too_late());
         };
         self.0 = None;
         shown.unwrap_or_else(|error| Err(error.to_string()))
     }
+}
+
+fn too_late() -> String {
+    let seconds = LONGEST_LOOK.as_secs();
+    format!("it was not read within {seconds} s")
+}
+
+/// What `look` shows within `limit`, on a thread of its own: one that hangs is left to itself.
+fn in_time(limit: Duration, look: impl FnOnce() -> Shown + Send + 'static) -> Shown {
+    let (tell, told) = mpsc::sync_channel(1);
+    let look = move || drop(tell.send(look()));
+    let thread = thread::Builder::new().name("endpoints-file".to_owned());
+    let begun = thread.spawn(look);
+    begun.map_err(|error| format!("it cannot be read: {error}"))?;
+    told.recv_timeout(limit).unwrap_or_else(|_| Err(too_late()))
 }
 
 fn read(path: &Path) -> Shown {
@@ -267,6 +292,25 @@ mod tests {
             };
             assert!(problem.contains("no regular file"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_look_outside_of_a_runtime_has_an_end() {
+        let (end, held) = mpsc::channel::<()>();
+        let hangs = move || {
+            let _ = held.recv();
+            Ok(b"late".to_vec())
+        };
+        let problem = in_time(Duration::ZERO, hangs).unwrap_err();
+        assert!(problem.contains("within 10 s"), "{problem}");
+        drop(end);
+        let path = std::env::temp_dir().join(format!("buttress-look-{}", std::process::id()));
+        std::fs::write(&path, "a:1\nb:2 weight=3").unwrap();
+        let file = WatchedFile::new(&path);
+        assert_eq!(file.look().unwrap().len(), 2);
+        std::fs::remove_file(&path).unwrap();
+        let gone = file.look().unwrap_err().to_string();
+        assert!(gone.contains("cannot be read"), "{gone}");
     }
 
     #[tokio::test]

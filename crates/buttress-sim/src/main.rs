@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use buttress_sim::grid::{self, Cell, Grid};
-use buttress_sim::judge::{self, Finding};
+use buttress_sim::judge::{self, Finding, Ruling};
 use buttress_sim::report::{Row, table};
 use buttress_sim::router::Policy;
 use buttress_sim::{plot, world};
@@ -142,7 +142,7 @@ fn tell(options: &Options, findings: &[Finding]) -> bool {
     } else {
         print!("{}", judge::table(findings));
     }
-    findings.iter().all(Finding::holds)
+    findings.iter().all(|it| it.ruling() != Ruling::Missed)
 }
 
 fn write(directory: &Path, cells: &[Cell], mut rows: Vec<Row>) -> io::Result<()> {

@@ -4,6 +4,7 @@ mod buttress;
 mod copies;
 mod envoy;
 mod informed;
+mod learner;
 mod least_request;
 mod linkerd;
 mod oracle;
@@ -115,13 +116,15 @@ pub enum Policy {
     Linkerd,
     /// Knows every host's condition: round robin over the best.
     Informed,
+    /// Knows a host's condition at the first sign that it had itself, and not before.
+    Learner,
     /// Knows every host's condition and queue: what nobody can know.
     Oracle,
 }
 
 impl Policy {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Buttress,
         Self::ButtressUsers,
         Self::ButtressFailover,
@@ -132,6 +135,7 @@ impl Policy {
         Self::Envoy,
         Self::Linkerd,
         Self::Informed,
+        Self::Learner,
         Self::Oracle,
     ];
 
@@ -148,6 +152,7 @@ impl Policy {
             Self::Envoy => "envoy-model",
             Self::Linkerd => "linkerd-model",
             Self::Informed => "knows-the-faults",
+            Self::Learner => "knows-at-first-sign",
             Self::Oracle => "oracle",
         }
     }
@@ -171,6 +176,7 @@ impl Policy {
             Self::Envoy => Box::new(envoy::Envoy::new(rng)),
             Self::Linkerd => Box::new(linkerd::Linkerd::new(rng)),
             Self::Informed => Box::new(informed::Informed::new(&rng)),
+            Self::Learner => Box::new(learner::Learner::new()),
             Self::Oracle => Box::new(oracle::Oracle::new(rng)),
         }
     }

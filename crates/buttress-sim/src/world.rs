@@ -13,7 +13,7 @@ use crate::router::{End, Policy, Router, View};
 use crate::scenario::{Scenario, Step};
 
 pub use calls::CallRef;
-use calls::{Call, Calls, Whose};
+use calls::{Call, Calls, Client};
 
 /// What may happen.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,8 @@ struct World<'a> {
     start: Instant,
     time: ManualClock,
     rng: Rng,
-    /// When clients come: the same whatever becomes of them.
+    /// When clients come, to which router, and how much work they bring: the same whatever becomes of them, so that
+    /// policies are held against each other on the same requests.
     arrivals: Rng,
     rate: f64,
     hosts: Vec<Host<CallRef>>,
@@ -100,7 +101,13 @@ impl<'a> World<'a> {
             Event::Arrival => {
                 let next = now.saturating_add(until_next(self.rate, &self.arrivals));
                 self.agenda.enter(next, Event::Arrival);
-                self.send(now, now, 0);
+                let client = Client {
+                    came: now,
+                    asked: 0,
+                    work: self.scenario.service.draw(&self.arrivals),
+                };
+                let router = self.arrivals.below(self.routers.len());
+                self.send(client, router, now);
             }
             Event::Worked(host, call) => self.worked(host, call, now),
             Event::Answer(call, answer) => self.end(call, End::Answered(answer), now),
@@ -114,14 +121,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A client that came at `came` asks, again if it has `asked` before.
-    fn send(&mut self, came: Instant, now: Instant, asked: u32) {
-        let router = self.rng.below(self.routers.len());
+    /// A client asks, for the first time or again.
+    fn send(&mut self, client: Client, router: usize, now: Instant) {
         let call = self.calls.enter(Call {
             router,
             host: 0,
             sent: now,
-            whose: Whose::Client { came, asked },
+            work: client.work,
+            client: Some(client),
         });
         let view = View {
             now,
@@ -141,7 +148,7 @@ impl<'a> World<'a> {
         } else {
             self.calls.leave(call);
             self.measure.refused(now.saturating_since(self.start));
-            self.give_up_or_retry(came, now, asked);
+            self.give_up_or_retry(client, now);
         }
         self.copy(router, now);
     }
@@ -162,7 +169,8 @@ impl<'a> World<'a> {
                 router,
                 host: 0,
                 sent: now,
-                whose: Whose::Nobody,
+                work: self.scenario.service.draw(&self.rng),
+                client: None,
             });
             let place = call.place();
             let copy = self.routers.get_mut(router).and_then(|it| it.copy(place));
@@ -208,8 +216,10 @@ impl<'a> World<'a> {
     }
 
     fn work(&mut self, host: usize, call: CallRef, now: Instant) {
-        let usual = self.scenario.service.draw(&self.rng);
-        let took = self.hosts.get(host).map_or(usual, |it| it.stretch(usual));
+        let Some(&Call { work, .. }) = self.calls.get(call) else {
+            return;
+        };
+        let took = self.hosts.get(host).map_or(work, |it| it.stretch(work));
         self.agenda
             .enter(now.saturating_add(took), Event::Worked(host, call));
     }
@@ -245,28 +255,31 @@ impl<'a> World<'a> {
             return;
         }
         self.calls.leave(call);
-        let Whose::Client { came, asked } = ended.whose else {
+        let Some(client) = ended.client.filter(|_| end != End::Left) else {
             return;
         };
-        if end == End::Left {
-            return;
-        }
         if end.is_good() {
-            let at = came.saturating_since(self.start);
-            self.measure.answered(at, now.saturating_since(came), true);
+            self.answered(client, now, true);
         } else {
-            self.give_up_or_retry(came, now, asked);
+            self.give_up_or_retry(client, now);
         }
     }
 
-    fn give_up_or_retry(&mut self, came: Instant, now: Instant, asked: u32) {
-        if asked < self.scenario.retries {
-            self.measure.retried();
-            self.send(came, now, asked + 1);
+    fn give_up_or_retry(&mut self, mut client: Client, now: Instant) {
+        if client.asked >= self.scenario.retries {
+            self.answered(client, now, false);
             return;
         }
-        let at = came.saturating_since(self.start);
-        self.measure.answered(at, now.saturating_since(came), false);
+        client.asked += 1;
+        self.measure.retried();
+        let router = self.rng.below(self.routers.len());
+        self.send(client, router, now);
+    }
+
+    fn answered(&mut self, client: Client, now: Instant, good: bool) {
+        let at = client.came.saturating_since(self.start);
+        let wait = now.saturating_since(client.came);
+        self.measure.answered(at, wait, good);
     }
 
     fn step(&mut self, index: usize, now: Instant) {

@@ -1,6 +1,11 @@
 //! What a run is: the same for the same seed, and what queueing theory says where nothing is wrong.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    missing_docs
+)]
 
 use std::time::Duration;
 
@@ -29,6 +34,18 @@ fn single(hosts: usize, rate: f64, service: ServiceTime) -> Scenario {
     };
     scenario.length = s(400);
     scenario
+}
+
+#[test]
+fn every_policy_is_brought_the_same_work() {
+    let mut named = scenario::named().into_iter();
+    let roomy = named.find(|it| it.name == "brpc-healthy").unwrap();
+    let waits = |policy| {
+        let seen = world::run(&roomy, policy, 2, 1);
+        (seen.clients(), seen.mean_ms())
+    };
+    // Where nobody waits for anybody, it is the work that takes the time, wherever it goes.
+    assert_eq!(waits(Policy::RoundRobin), waits(Policy::LeastRequest));
 }
 
 #[test]

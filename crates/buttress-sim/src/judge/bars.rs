@@ -3,7 +3,7 @@
 use super::Finding;
 use super::cells::{At, Cells};
 use crate::report::Row;
-use crate::router::Policy::{self, Buttress, Informed, LeastRequest, Oracle, RoundRobin};
+use crate::router::Policy::{self, Buttress, Informed, Learner, LeastRequest, Oracle, RoundRobin};
 
 /// Survivors above this share of what they can do keep no absolute limit.
 const BEARABLE: f64 = 0.8;
@@ -28,12 +28,12 @@ fn healthy(cells: &Cells<'_>) -> Vec<Finding> {
         let best = p99(RoundRobin)?.min(p99(LeastRequest)?);
         let out = cells.most((scenario, at, Buttress), |row| row.ejections as f64);
         Some(vec![
-            (
+            Held::new(
                 "P99, ms, 1.05 x the best simple one",
                 p99(Buttress)?,
                 1.05 * best,
             ),
-            ("ejections", out?, 0.0),
+            Held::new("ejections", out?, 0.0),
         ])
     })
 }
@@ -52,7 +52,8 @@ fn slow(cells: &Cells<'_>) -> Vec<Finding> {
             } else {
                 OF_INFORMED * cells.median((scenario, at, Informed), of)?
             };
-            Some((bar, seen, limit))
+            let learnt = cells.median((scenario, at, Learner), of);
+            Some(Held::new(bar, seen, limit).learnt(learnt))
         };
         // A router has to have sent it something.
         let gap = at.routers as f64 * at.n as f64 / at.scenario(scenario)?.rate;
@@ -73,7 +74,7 @@ fn slow(cells: &Cells<'_>) -> Vec<Finding> {
                 |row| row.p999_ms,
                 1.5,
             )?,
-            ("diverted, s", divert?, SLOW_ANSWER + gap),
+            Held::new("diverted, s", divert?, SLOW_ANSWER + gap),
         ])
     })
 }
@@ -83,7 +84,9 @@ fn failing(cells: &Cells<'_>) -> Vec<Finding> {
     each(cells, &["S4", "S5", "S11"], |scenario, at| {
         let limit = limit_of_errors(cells, scenario, at, 0.05)?;
         let seen = cells.median((scenario, at, Buttress), errors)?;
-        Some(vec![("errors after 1 s, %", seen, limit)])
+        let learnt = cells.median((scenario, at, Learner), errors);
+        let held = Held::new("errors after 1 s, %", seen, limit);
+        Some(vec![held.learnt(learnt)])
     })
 }
 
@@ -92,18 +95,21 @@ fn grey(cells: &Cells<'_>) -> Vec<Finding> {
     let mut found = each(cells, &["S6-10"], |scenario, at| {
         let limit = limit_of_errors(cells, scenario, at, 0.1)?;
         let seen = cells.median((scenario, at, Buttress), errors)?;
-        Some(vec![("errors after 1 s, %", seen, limit)])
+        let learnt = cells.median((scenario, at, Learner), errors);
+        let held = Held::new("errors after 1 s, %", seen, limit);
+        Some(vec![held.learnt(learnt)])
     });
     found.extend(each(cells, &["S6-1"], |scenario, at| {
         let seen = |policy| cells.median((scenario, at, policy), errors);
         let out = cells.median((scenario, at, Buttress), |row| row.ejections as f64);
         Some(vec![
-            (
+            Held::new(
                 "errors, %, half of round robin's",
                 seen(Buttress)?,
-                seen(RoundRobin)? / 2.0,
-            ),
-            ("ejections", out?, 0.0),
+                limit_of_errors(cells, scenario, at, seen(RoundRobin)? / 2.0)?,
+            )
+            .learnt(seen(Learner)),
+            Held::new("ejections", out?, 0.0),
         ])
     }));
     found
@@ -115,12 +121,12 @@ fn together(cells: &Cells<'_>) -> Vec<Finding> {
         let lost = |policy| cells.median((scenario, at, policy), |row| 100.0 * (1.0 - row.success));
         let p999 = |policy| cells.median((scenario, at, policy), |row| row.p999_ms);
         Some(vec![
-            (
+            Held::new(
                 "errors, %, 0.5 more than round robin",
                 lost(Buttress)?,
                 lost(RoundRobin)? + 0.5,
             ),
-            (
+            Held::new(
                 "P99.9, ms, 1.1 x round robin's",
                 p999(Buttress)?,
                 1.1 * p999(RoundRobin)?,
@@ -142,7 +148,7 @@ fn returning(cells: &Cells<'_>) -> Vec<Finding> {
             // What has piled up elsewhere goes there.
             OF_INFORMED * peak(scenario, Oracle)?.max(peak(scenario, Informed)?)
         };
-        Some(vec![(
+        Some(vec![Held::new(
             "peak of who is back, fair shares",
             peak(scenario, Buttress)?,
             limit,
@@ -157,7 +163,7 @@ fn wedged(cells: &Cells<'_>) -> Vec<Finding> {
     ];
     each(cells, &all, |scenario, at| {
         let seen = cells.most((scenario, at, Buttress), |row| row.wedged as f64)?;
-        Some(vec![("wedged", seen, 0.0)])
+        Some(vec![Held::new("wedged", seen, 0.0)])
     })
 }
 
@@ -166,22 +172,46 @@ fn published(cells: &Cells<'_>) -> Vec<Finding> {
     let one = |scenario, bar, of: Figure, limit| {
         each(cells, &[scenario], |scenario, at| {
             let seen = cells.median((scenario, at, Buttress), of)?;
-            Some(vec![(bar, seen, limit)])
+            let learnt = cells.median((scenario, at, Learner), of);
+            Some(vec![Held::new(bar, seen, limit).learnt(learnt)])
         })
     };
     let lost = |row: &Row| 100.0 * (1.0 - row.success);
     let mut found = one("linkerd-2016", "errors within 1 s, %", lost, 0.05);
     found.extend(one("tower-demo", "P99.9, ms", |row| row.p999_ms, 105.0));
     found.extend(each(cells, &["brpc"], |scenario, at| {
-        let p99 = |scenario| cells.median((scenario, at, Buttress), |row| row.p99_ms);
+        let p99 = |scenario, policy| cells.median((scenario, at, policy), |row| row.p99_ms);
+        let healthy = p99("brpc-healthy", Buttress)?;
         let bar = "P99, ms, 1.05 x healthy";
-        Some(vec![(bar, p99(scenario)?, 1.05 * p99("brpc-healthy")?)])
+        let held = Held::new(bar, p99(scenario, Buttress)?, 1.05 * healthy);
+        Some(vec![held.learnt(p99(scenario, Learner))])
     }));
     found
 }
 
 /// A bar, what is seen, and what may be.
-type Held = (&'static str, f64, f64);
+struct Held {
+    bar: &'static str,
+    seen: f64,
+    limit: f64,
+    learnt: Option<f64>,
+}
+
+impl Held {
+    const fn new(bar: &'static str, seen: f64, limit: f64) -> Self {
+        Self {
+            bar,
+            seen,
+            limit,
+            learnt: None,
+        }
+    }
+
+    /// What a router reaches that knows at the first sign.
+    const fn learnt(self, learnt: Option<f64>) -> Self {
+        Self { learnt, ..self }
+    }
+}
 
 /// What is found wherever these scenarios were run.
 fn each(
@@ -193,14 +223,15 @@ fn each(
     for &scenario in scenarios {
         for at in cells.places(scenario) {
             let held = find(scenario, at).into_iter().flatten();
-            found.extend(held.map(|(bar, seen, limit)| Finding {
-                bar,
+            found.extend(held.map(|held| Finding {
+                bar: held.bar,
                 scenario,
                 n: at.n,
                 load: at.load(),
                 routers: at.routers,
-                seen,
-                limit,
+                seen: held.seen,
+                limit: held.limit,
+                learnt: held.learnt,
             }));
         }
     }

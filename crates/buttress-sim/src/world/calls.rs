@@ -1,5 +1,7 @@
 //! The calls that are under way.
 
+use std::time::Duration;
+
 use buttress_core::clock::Instant;
 
 /// A call under way, or one that was: its place is used again, and the reference is not. A router that
@@ -24,16 +26,20 @@ pub(super) struct Call {
     pub(super) host: usize,
     /// When this attempt was made.
     pub(super) sent: Instant,
-    pub(super) whose: Whose,
+    /// How long a host works on it that is well.
+    pub(super) work: Duration,
+    /// Who waits for it; nobody for a copy.
+    pub(super) client: Option<Client>,
 }
 
 /// Who waits for a call.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Whose {
-    /// A client that came then, and asks for the `asked`-th time again.
-    Client { came: Instant, asked: u32 },
-    /// Nobody: it is a copy.
-    Nobody,
+pub(super) struct Client {
+    pub(super) came: Instant,
+    /// How often it has asked before.
+    pub(super) asked: u32,
+    /// How much work it brings, as often as it asks.
+    pub(super) work: Duration,
 }
 
 #[derive(Debug, Default)]

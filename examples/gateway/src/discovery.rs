@@ -3,6 +3,7 @@
 //! Whoever writes the file, or answers for the name, says where requests go: a host and a port, and nothing else. What is
 //! anything else is refused as a whole, and the pool stays as it is.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use buttress::core::config::ConfigError;
@@ -41,18 +42,25 @@ pub(crate) fn begin<S: Clone + Send + Sync + 'static>(
     spawn: &Spawn,
     rng: Rng,
 ) -> Result<Option<Discovery>, ConfigError> {
-    let resolver = || {
-        let resolver = Resolver::system();
+    let resolver = |servers: &[SocketAddr]| {
+        let resolver = match servers {
+            [] => Resolver::system(),
+            servers => Resolver::servers(servers.iter().copied()),
+        };
         resolver.map_err(|error| ConfigError::new("discover", error.to_string()))
     };
     Ok(match from {
         PoolDiscovery::File { path, every } => of(pool, watched(path).every(*every), make, spawn),
-        PoolDiscovery::Addresses { host, port } => {
-            let names = resolver()?.addresses(host, *port).rng(rng);
+        PoolDiscovery::Addresses {
+            host,
+            port,
+            resolvers,
+        } => {
+            let names = resolver(resolvers)?.addresses(host, *port).rng(rng);
             of(pool, names, make, spawn)
         }
-        PoolDiscovery::Services { name } => {
-            let names = resolver()?.services(name).rng(rng);
+        PoolDiscovery::Services { name, resolvers } => {
+            let names = resolver(resolvers)?.services(name).rng(rng);
             of(pool, names, make, spawn)
         }
     })

@@ -194,7 +194,7 @@ fn hides_load(config: &Config) -> impl Iterator<Item = bool> {
 fn traced(origin: Origin, pool: &Pool, endpoint: &PoolEndpoint) -> TracePropagate<Origin> {
     TracePropagateLayer::new()
         .endpoint(pool.name.as_str(), endpoint.address.as_str())
-        .server(Scheme::HTTP, endpoint.authority.clone())
+        .server(Scheme::HTTP, pool.called(endpoint))
         .layer(origin)
 }
 

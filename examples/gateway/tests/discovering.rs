@@ -259,6 +259,22 @@ fn where_endpoints_come_from_makes_sense_or_is_refused_by_its_key() {
             "discover.port",
             "srv never",
         ),
+        (
+            format!("discover = {{ file = \"{good}\", resolvers = [\"10.0.0.2:53\"] }}"),
+            "discover.resolvers",
+            "only dns and srv",
+        ),
+        (
+            "discover = { srv = \"_http._tcp.orders.\", resolvers = [\"ns.internal:53\"] }"
+                .to_owned(),
+            "discover.resolvers",
+            "\"10.0.0.2:53\"",
+        ),
+        (
+            "discover = { srv = \"_http._tcp.orders.\", resolvers = [] }".to_owned(),
+            "discover.resolvers",
+            "nobody to ask",
+        ),
     ] {
         let error = Config::parse("g.toml", &text(&pool)).unwrap_err();
         let problem = &error.problems()[0];

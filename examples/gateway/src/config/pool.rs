@@ -1,6 +1,6 @@
 //! `[[pool]]`: who can stand in for whom, how it is picked, and when it is thrown out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +43,24 @@ pub struct Pool {
     pub check: Option<PoolCheck>,
     /// What is sent again to another endpoint.
     pub failover: PoolFailover,
+}
+
+impl Pool {
+    /// As whom an endpoint is spoken to. One that is known by its address alone goes by the name that DNS is asked for,
+    /// with its own port: who stands behind the name decides by it which host is meant.
+    pub fn called(&self, endpoint: &Endpoint) -> Authority {
+        let name = self.discover.as_ref().and_then(PoolDiscovery::host);
+        let own = &endpoint.authority;
+        let called = name.filter(|_| is_address(own.host())).map(|name| {
+            let port = own.port_u16().unwrap_or(80);
+            format!("{name}:{port}").parse()
+        });
+        called.and_then(Result::ok).unwrap_or_else(|| own.clone())
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 /// What is spoken to a pool's endpoints.
@@ -90,12 +108,32 @@ pub enum PoolDiscovery {
         host: String,
         /// The port at each address.
         port: u16,
+        /// Whom to ask; those of the system where there is none.
+        resolvers: Vec<SocketAddr>,
     },
     /// The records of a service (SRV).
     Services {
         /// Its name.
         name: String,
+        /// Whom to ask; those of the system where there is none.
+        resolvers: Vec<SocketAddr>,
     },
+}
+
+impl PoolDiscovery {
+    /// The host that is looked for: of a service the domain that offers it.
+    fn host(&self) -> Option<&str> {
+        let name = match self {
+            Self::File { .. } => return None,
+            Self::Addresses { host, .. } => host,
+            Self::Services { name, .. } => name,
+        };
+        let mut host = name.strip_suffix('.').unwrap_or(name);
+        while let (true, Some((_, rest))) = (host.starts_with('_'), host.split_once('.')) {
+            host = rest;
+        }
+        Some(host).filter(|host| !host.starts_with('_'))
+    }
 }
 
 /// What ties a request to an endpoint.
@@ -255,6 +293,30 @@ impl PoolFailover {
             max_body: 64 << 10,
             idempotency_key: false,
             budget: 0.2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn what_is_known_by_its_address_alone_goes_by_the_name_that_found_it() {
+        for (discover, endpoint, called) in [
+            ("dns = \"a.test.\", port = 1", "10.0.0.1:81", "a.test:81"),
+            ("dns = \"a.test\", port = 1", "[::1]:81", "a.test:81"),
+            ("srv = \"_x._tcp.a.test.\"", "10.0.0.1:81", "a.test:81"),
+            ("srv = \"_x._tcp.\"", "10.0.0.1:81", "10.0.0.1:81"),
+            // It has a name of its own, and what that one is told is its own matter.
+            ("dns = \"a.test\", port = 1", "localhost:81", "localhost:81"),
+        ] {
+            let text = format!(
+                "[[pool]]\nname = \"p\"\nendpoints = [\"{endpoint}\"]\ndiscover = {{ {discover} }}\n\
+                 [[route]]\nname = \"r\"\npool = \"p\"\n"
+            );
+            let pool = Config::parse("test.toml", &text).unwrap().pools.remove(0);
+            assert_eq!(pool.called(&pool.endpoints[0]), called);
         }
     }
 }

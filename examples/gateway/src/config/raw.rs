@@ -129,6 +129,7 @@ pub(super) struct Discover {
     pub(super) dns: Text,
     pub(super) port: Number,
     pub(super) srv: Text,
+    pub(super) resolvers: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// An endpoint is an address alone, or a table where it needs more.

@@ -85,12 +85,13 @@ struct Clients<O> {
 
 impl<O> Clients<O> {
     fn endpoint(&self, each: &Endpoint) -> route::Endpoint<O> {
+        let called = self.pool.called(each);
         let how = OriginConfig {
-            told: self.is_told(&each.authority),
+            told: self.is_told(&called),
             ..self.how
         };
         let times = self.times.of(&each.address, &self.clock);
-        let origin = Origin::new(&each.authority, how, times);
+        let origin = Origin::called(&called, &each.authority, how, times);
         settings::endpoint(each, (self.client)(origin, &self.pool, each))
     }
 

@@ -120,6 +120,16 @@ impl Origin {
     /// A client towards `authority`, whose answers are timed into `times`: each head that comes, and
     /// nothing of what is dropped before. It connects when it is first called.
     pub fn new(authority: &Authority, config: OriginConfig, times: HeadTimes) -> Self {
+        Self::called(authority, authority, config, times)
+    }
+
+    /// The same towards `authority`, which is spoken to as `name`: in its own `Host`, and over HTTP/2.
+    pub fn called(
+        name: &Authority,
+        authority: &Authority,
+        config: OriginConfig,
+        times: HeadTimes,
+    ) -> Self {
         let connector = Connector::new(authority, config.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -136,11 +146,11 @@ impl Origin {
         let key = match config.protocol {
             Protocol::Http1 => Authority::from_static(connect::KEY),
             // Sent as `:authority`.
-            Protocol::Http2 => authority.clone(),
+            Protocol::Http2 => name.clone(),
         };
         Self(Some(Arc::new(Shared {
             client,
-            host: host(authority),
+            host: host(name),
             key,
             config,
             timers: SpareTimers::default(),

@@ -1,5 +1,6 @@
 //! Who says which endpoints a pool has: its own list, a file, or DNS.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,16 +32,18 @@ pub(super) fn check(
     let discover = match (&said.file, &said.dns, &said.srv) {
         (Some(path), None, None) => {
             refuse_all(said, &["port"], "only dns", &key, report);
+            refuse_all(said, &["resolvers"], "only dns and srv", &key, report);
             file(path, said.every.as_ref(), &key, report)
         }
         (None, Some(host), None) => {
             refuse_all(said, &["every"], "only file", &key, report);
-            addresses(host, said.port.as_ref(), &key, report)
+            addresses(host, said, &key, report)
         }
         (None, None, Some(name)) => {
             refuse_all(said, &["port", "every"], "srv never", &key, report);
             PoolDiscovery::Services {
                 name: name_of(name, &format!("{key}.srv"), report),
+                resolvers: resolvers(said, &key, report),
             }
         }
         _ => {
@@ -83,10 +86,11 @@ fn file(
 
 fn addresses(
     host: &Spanned<String>,
-    port: Option<&Spanned<i64>>,
+    said: &raw::Discover,
     key: &str,
     report: &mut Report<'_>,
 ) -> PoolDiscovery {
+    let port = said.port.as_ref();
     let number = port.and_then(|port| u16::try_from(*port.get_ref()).ok());
     let number = number.filter(|port| *port != 0);
     if number.is_none() {
@@ -98,7 +102,34 @@ fn addresses(
     PoolDiscovery::Addresses {
         host: name_of(host, &format!("{key}.dns"), report),
         port: number.unwrap_or_default(),
+        resolvers: resolvers(said, key, report),
     }
+}
+
+/// Name servers, which no name is looked up for.
+fn resolvers(said: &raw::Discover, key: &str, report: &mut Report<'_>) -> Vec<SocketAddr> {
+    let Some(written) = &said.resolvers else {
+        return Vec::new();
+    };
+    let key = format!("{key}.resolvers");
+    if written.get_ref().is_empty() {
+        let message =
+            "there is nobody to ask; name a server, or remove the key to ask those of the system";
+        report.add(written.span(), &key, message);
+    }
+    let mut read = |each: &Spanned<String>| {
+        let address = each.get_ref().parse::<SocketAddr>().ok();
+        let address = address.filter(|it| it.port() != 0);
+        if address.is_none() {
+            let message = format!(
+                "\"{}\" is not the address of a name server; write one with its port, such as \"10.0.0.2:53\"",
+                each.get_ref()
+            );
+            report.add(each.span(), &key, message);
+        }
+        address
+    };
+    written.get_ref().iter().filter_map(&mut read).collect()
 }
 
 /// A name of labels, perhaps with a dot at its end.
@@ -122,6 +153,7 @@ fn refuse_all(said: &raw::Discover, keys: &[&str], who: &str, key: &str, report:
     let places = [
         ("port", said.port.as_ref().map(Spanned::span)),
         ("every", said.every.as_ref().map(Spanned::span)),
+        ("resolvers", said.resolvers.as_ref().map(Spanned::span)),
     ];
     for (name, place) in places {
         if let Some(place) = place.filter(|_| keys.contains(&name)) {

@@ -21,6 +21,7 @@ use crate::problem::Problem;
 use crate::routes::{RouteId, Routes};
 use crate::target;
 use crate::untraced::Untraced;
+use crate::upgrade::Upgrades;
 
 /// Where a request goes, or why it goes nowhere. [`Ingress`] gives one to every request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +51,18 @@ struct Rules {
     limits: UploadLimits,
     believed: Networks,
     untraced: Option<Untraced>,
+    upgrades: Upgrades,
 }
 
 impl<S> Ingress<S> {
-    /// In front of `inner`, by the rules of a configuration; where nobody records spans, traces end as
-    /// `untraced` says.
-    pub fn new(inner: S, config: &Config, untraced: Option<Untraced>) -> Self {
+    /// In front of `inner`, by the rules of a configuration and what its routes let pass of `upgrades`; where nobody
+    /// records spans, traces end as `untraced` says.
+    pub(crate) fn new(
+        inner: S,
+        config: &Config,
+        upgrades: Upgrades,
+        untraced: Option<Untraced>,
+    ) -> Self {
         let rules = Rules {
             routes: Routes::new(&config.routes),
             forwarded: config.forwarded.x_forwarded,
@@ -68,6 +75,7 @@ impl<S> Ingress<S> {
                 Trust::Edge | Trust::Internal => Networks::default(),
             },
             untraced,
+            upgrades,
         };
         Self {
             inner,
@@ -97,7 +105,11 @@ impl Rules {
         if within {
             request.extensions_mut().insert(FromWithin);
         }
+        let asked = (routed.ok()).and_then(|route| self.upgrades.asked(&mut request, route));
         let has_trace = headers::prepare_request(request.headers_mut(), self.forwarded, peer);
+        if let Some(asked) = asked {
+            asked.of(&mut request);
+        }
         if has_trace && let Some(untraced) = &self.untraced {
             untraced.end_trace(&mut request);
         }

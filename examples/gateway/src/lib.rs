@@ -16,6 +16,8 @@
 //! - Endpoints that a file names come and go in mid-traffic without a lost request: `tests/discovering.rs`.
 //! - Every wait has an end, towards clients and towards upstreams: `tests/slow_clients.rs`,
 //!   `tests/slow_upstreams.rs`.
+//! - A connection goes on in another protocol only where its route says so, and what it becomes is bounded: [`upgrade`],
+//!   `tests/upgrades.rs`, `tests/tunnels.rs`.
 //! - Answers of the gateway's own say nothing about what is behind it: `problem::tests`.
 
 pub mod audit;
@@ -50,6 +52,7 @@ pub mod target;
 pub mod telemetry;
 pub mod timed;
 pub mod untraced;
+pub mod upgrade;
 pub mod upstream;
 
 mod alarm;

@@ -91,6 +91,9 @@ fn register(rooms: &Rooms, metrics: &Metrics) {
         if let Some(split) = &route.split {
             metrics.register(Arc::new(split.handle.clone()));
         }
+        if let Some(tunnels) = &route.tunnels {
+            metrics.register(Arc::new(tunnels.clone()));
+        }
     }
     for pool in rooms.pools.iter() {
         metrics.register(Arc::clone(&pool.router) as Arc<dyn Collect>);

@@ -19,6 +19,7 @@ use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, Rout
 
 use crate::overrides::Told;
 use crate::timed::PoolTimes;
+use crate::upgrade::Tunnels;
 
 /// The rooms of one gateway. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct RouteRoom {
     pub mirror: Option<MirrorHandle>,
     /// Which share of its requests goes to a canary, if it has one.
     pub split: Option<RouteSplit>,
+    /// Connections that went on in another protocol, if any may.
+    pub tunnels: Option<Tunnels>,
 }
 
 /// A route's canary.

@@ -85,6 +85,7 @@ mod tests {
             host: host.map(Into::into),
             path_prefix: (*prefix).into(),
             pool: 0,
+            upgrade: None,
             breaker: RouteBreaker::DEFAULT,
             mirror: None,
             split: None,

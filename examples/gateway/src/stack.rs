@@ -1,7 +1,7 @@
 //! The layers, composed: what a request passes, from the outermost to the client.
 //!
 //! ```text
-//! Ingress        one Host, one route, no hop-by-hop header; without spans, no trace of strangers
+//! Ingress        one Host, one route, no hop-by-hop header but a handshake; without spans, no trace of strangers
 //! Correlation    one ID, on the request as it goes on and on whatever comes back
 //! ServerSpan     a span for the request           ┐ where a collector or the access log
 //! AccessLog      a line for each exchange         ┘ is configured
@@ -55,6 +55,7 @@ use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
 use crate::telemetry;
 use crate::untraced::Untraced;
+use crate::upgrade::Upgrades;
 use crate::upstream::Origin;
 
 /// What serves one pool.
@@ -153,7 +154,8 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             port => spans.address(listen.ip().to_string(), port),
         };
         let spanned = spans.layer(logged);
-        let proxy = Ingress::new(correlation.layer(spanned), config, None);
+        let upgrades = upgrades(config, &routes);
+        let proxy = Ingress::new(correlation.layer(spanned), config, upgrades, None);
         (Proxy::Observed(proxy), routes, pools)
     } else {
         let Stacks {
@@ -166,7 +168,8 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             build.latency.clone(),
         );
         let untraced = Some(Untraced::new(trust));
-        let proxy = Ingress::new(correlation.layer(dispatch), config, untraced);
+        let upgrades = upgrades(config, &routes);
+        let proxy = Ingress::new(correlation.layer(dispatch), config, upgrades, untraced);
         (Proxy::Plain(proxy), routes, pools)
     };
     let rooms = Rooms {
@@ -176,6 +179,12 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         pools: pools.into(),
     };
     Ok((proxy, rooms))
+}
+
+/// What each route lets its clients change to, counted in its room.
+fn upgrades(config: &Config, rooms: &[RouteRoom]) -> Upgrades {
+    let tunnels = rooms.iter().map(|room| room.tunnels.as_ref());
+    Upgrades::new(config.routes.iter().zip(tunnels))
 }
 
 /// Of each route, whether what its endpoints report of their load is for the gateway alone.

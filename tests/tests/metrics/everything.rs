@@ -35,7 +35,8 @@ pub(crate) async fn page() -> String {
     let failing = FakeUpstream::start().await;
     failing.set(Behaviour::Status(StatusCode::INTERNAL_SERVER_ERROR));
     let endpoints = [upstream.addr(), failing.addr()];
-    let stand = Stand::usual(&Stand::one_route(&endpoints, "", "")).await;
+    let upgrades = "upgrade = [\"websocket\"]";
+    let stand = Stand::usual(&Stand::one_route(&endpoints, "", upgrades)).await;
     for _ in 0..20 {
         stand.client().get("/").await;
     }

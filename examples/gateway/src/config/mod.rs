@@ -43,7 +43,7 @@ pub use pool::{
     Endpoint, Pool, PoolAffinity, PoolCheck, PoolCheckKind, PoolDiscovery, PoolFailover,
     PoolHealth, PoolPick, Protocol,
 };
-pub use route::{FailureRate, Route, RouteBreaker, RouteMirror, RouteSplit};
+pub use route::{FailureRate, Route, RouteBreaker, RouteMirror, RouteSplit, RouteUpgrade};
 
 pub use report::{ConfigError, ConfigProblem};
 

@@ -200,6 +200,8 @@ pub(super) struct Route {
     pub(super) host: Text,
     pub(super) path_prefix: Text,
     pub(super) pool: Text,
+    pub(super) upgrade: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) upgrade_idle: Text,
     pub(super) breaker: Breaker,
     pub(super) mirror: Option<Spanned<Mirror>>,
     pub(super) split: Option<Spanned<Split>>,

@@ -16,12 +16,28 @@ pub struct Route {
     pub path_prefix: String,
     /// Index into [`pools`](super::Config::pools).
     pub pool: usize,
+    /// What its clients may change to, if anything.
+    pub upgrade: Option<RouteUpgrade>,
     /// The breaker over the whole pool.
     pub breaker: RouteBreaker,
     /// Where copies of some requests go, if anywhere.
     pub mirror: Option<RouteMirror>,
     /// Which share of its requests goes to another pool, if any does.
     pub split: Option<RouteSplit>,
+}
+
+/// Protocols that a route's clients may go on in, and how long such a connection may be silent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteUpgrade {
+    /// As `Upgrade` names them, in lower case: at least one.
+    pub protocols: Vec<String>,
+    /// It ends where nothing passes either way for so long.
+    pub idle: Duration,
+}
+
+impl RouteUpgrade {
+    /// Long enough for those who ping once in a while, and for most who never do.
+    pub(crate) const DEFAULT_IDLE: Duration = Duration::from_secs(3600);
 }
 
 /// A canary: a pool that takes a share of a route's requests, more of them by and by, and none if it does worse.

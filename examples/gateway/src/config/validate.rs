@@ -7,6 +7,7 @@ mod observed;
 mod pools;
 mod routes;
 mod split;
+mod upgrade;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;

@@ -143,5 +143,6 @@ fn route() -> Route {
         breaker: RouteBreaker::DEFAULT,
         mirror: None,
         split: None,
+        upgrade: None,
     }
 }

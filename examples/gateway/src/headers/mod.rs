@@ -4,9 +4,9 @@
 //! `Connection: x-correlation-id` finds nothing of ours to erase; the names that layers set are
 //! protected besides. A message is looked through once, and nothing is looked up that is not there.
 //!
-//! Upgrades are not supported yet: `Upgrade` is stripped like any other hop-by-hop header, so an
-//! upstream never sees one, and `101` is never asked for. `Expect` is stripped because this hop
-//! answers `100 Continue` itself, when the body is first read.
+//! `Upgrade` is stripped like any other; where a route lets a protocol pass the gateway asks for it
+//! in its own words afterwards ([`crate::upgrade`]). `Expect` is stripped because this hop answers
+//! `100 Continue` itself, when the body is first read.
 
 mod marks;
 

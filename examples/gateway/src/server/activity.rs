@@ -7,9 +7,10 @@
 //! an exchange is counted in the turn in which its client last took something. Who is still counted
 //! in the oldest turn has waited for all the others.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
+use super::afterwards::Afterwards;
 use super::drain::Drain;
 
 /// Whole turns that go by before an exchange has waited for too long.
@@ -32,6 +33,8 @@ pub(super) struct Activity {
     /// Exchanges that wait for the client, by turn.
     held: [AtomicU32; KEPT],
     http2: AtomicBool,
+    /// Of its last exchange over HTTP/1.
+    afterwards: OnceLock<Afterwards>,
 }
 
 /// One look at the counters.
@@ -98,6 +101,11 @@ impl Activity {
     /// Whether the preface of HTTP/2 has come, which is before any of its requests.
     pub(super) fn speaks_http2(&self) -> bool {
         self.http2.load(Relaxed)
+    }
+
+    /// What the connection goes on with after HTTP, if anything.
+    pub(super) fn afterwards(&self) -> Option<&Afterwards> {
+        self.afterwards.get()
     }
 
     /// From here on it is this turn: the one before, plus one. The place of the oldest is taken, so
@@ -170,6 +178,12 @@ impl Exchange {
         if let Some(turn) = self.held.take() {
             self.activity.held(turn).fetch_sub(1, Relaxed);
         }
+    }
+
+    /// The connection goes on with this after HTTP.
+    pub(super) fn goes_on(&self, afterwards: Afterwards) {
+        // There is one `101` on a connection, and it is the last of its heads.
+        drop(self.activity.afterwards.set(afterwards));
     }
 
     /// Whether the client should be told to leave.

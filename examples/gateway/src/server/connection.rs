@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::ConnectionLimits;
 use super::activity::Activity;
+use super::afterwards::Afterwards;
 use super::drain::{Drain, Phase};
 use super::exchange::PerConnection;
 use super::io::NotedIo;
@@ -54,12 +55,31 @@ pub(super) async fn serve<T, S>(
     S: HttpService,
 {
     let activity = Arc::new(Activity::new(drain.clone()));
-    let service = PerConnection::new(service, Arc::clone(&activity));
     let io = NotedIo::new(io, Arc::clone(&activity));
+    serve_http(io, peer, service, limits, drain, recent, &activity).await;
+    // All of HTTP is gone by now, and what waits for its connection would know if it got none.
+    if let Some(work) = activity.afterwards().and_then(Afterwards::take) {
+        work.await;
+    }
+}
+
+async fn serve_http<T, S>(
+    io: NotedIo<T>,
+    peer: SocketAddr,
+    service: S,
+    limits: ConnectionLimits,
+    drain: Drain,
+    recent: fn() -> Instant,
+    activity: &Arc<Activity>,
+) where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: HttpService,
+{
+    let service = PerConnection::new(service, Arc::clone(activity));
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut ending = pin!(Ending::new(drain));
-    let mut guard = pin!(Guard::new(activity, limits, recent));
+    let mut guard = pin!(Guard::new(Arc::clone(activity), limits, recent));
     // To the layers' clock each poll is one moment.
     poll_fn(|cx| {
         clock::moment(|| {

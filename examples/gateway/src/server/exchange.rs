@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::activity::{Activity, Exchange};
+use super::afterwards::Afterwards;
 use crate::called::Called;
 
 /// A tower service, as one connection sees it.
@@ -87,7 +88,11 @@ where
         let mut exchange = this.exchange.take();
         if let Some(exchange) = &mut exchange {
             exchange.wait_for_client();
-            if *this.is_http1 && exchange.is_draining() {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                if let Some(afterwards) = response.extensions_mut().remove::<Afterwards>() {
+                    exchange.goes_on(afterwards);
+                }
+            } else if *this.is_http1 && exchange.is_draining() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }

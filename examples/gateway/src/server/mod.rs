@@ -17,6 +17,7 @@
 
 mod accept;
 mod activity;
+mod afterwards;
 mod connection;
 mod descriptors;
 mod drain;
@@ -39,6 +40,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 pub use accept::{Accept, BindError, Listener};
+pub use afterwards::Afterwards;
 pub use drain::{Drain, Phase};
 pub use exchange::{ExchangeBody, ExchangeFuture};
 pub use service::HttpService;

@@ -14,6 +14,7 @@ use crate::config::{Pool, Route};
 use crate::fork::Fork;
 use crate::rooms::{RouteRoom, RouteSplit};
 use crate::settings;
+use crate::upgrade::Tunnels;
 
 /// What splits a route's requests, and its room.
 type Canary<O> = (SplitLayer<PoolStack<O>>, RouteSplit);
@@ -58,6 +59,7 @@ impl Build {
             breaker: breaker.handle(),
             mirror: shadow.map(|_| mirror.handle()),
             split,
+            tunnels: (route.upgrade.as_ref()).map(|_| Tunnels::new(&route.name)),
         };
         Ok((service, room))
     }

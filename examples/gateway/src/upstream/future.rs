@@ -22,6 +22,7 @@ use crate::alarm;
 use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
+use crate::upgrade::Asked;
 
 /// What comes of a request: an answer, whatever happens.
 type Answer = Result<Response<ResponseBody>, Infallible>;
@@ -45,6 +46,8 @@ pin_project! {
         #[pin]
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
+        // The other protocol that the client asks for.
+        asked: Option<Asked>,
         excuse: Excuse,
         head: HeadTimer,
         start: Instant,
@@ -55,12 +58,14 @@ impl OriginFuture {
     pub(super) fn new(
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
+        asked: Option<Asked>,
         origin: Arc<Shared>,
         start: Instant,
     ) -> Self {
         let sent = Sent {
             response,
             upload,
+            asked,
             excuse: Excuse::default(),
             head: HeadTimer::new(origin, start),
             start,
@@ -119,8 +124,14 @@ impl Sent {
                     response.map(|incoming| ResponseBody::streamed(incoming, idle))
                 ));
             }
-            // Nothing that this gateway sends asks for another protocol.
-            Poll::Ready(Ok(_)) => Cause::Transport,
+            Poll::Ready(Ok(response)) => {
+                let asked = this.asked.take();
+                match asked.and_then(|asked| asked.answered(response)) {
+                    Some(response) => return Poll::Ready(Ok(response)),
+                    // Nobody asked for that protocol.
+                    None => Cause::Transport,
+                }
+            }
             Poll::Ready(Err(error)) => {
                 let failed = self.upload.as_ref().and_then(UploadWatch::failure);
                 let unsent = failed.is_none() && is_unsent(&error);

@@ -205,12 +205,13 @@ impl Service<Request<RequestBody>> for Origin {
             return OriginFuture::spent();
         };
         let start = origin.times.start();
+        let asked = request.extensions_mut().remove();
         origin.aim(&mut request);
         let upload = request.body().watch();
         if upload.is_some() && origin.config.protocol == Protocol::Http1 {
             frame(&mut request);
         }
-        OriginFuture::new(origin.client.request(request), upload, origin, start)
+        OriginFuture::new(origin.client.request(request), upload, asked, origin, start)
     }
 }
 

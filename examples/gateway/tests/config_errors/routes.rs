@@ -1,5 +1,9 @@
 //! Routes that make no sense.
 
+use std::time::Duration;
+
+use buttress_gateway::config::Config;
+
 use super::{POOL, ROUTE, problem};
 
 #[test]
@@ -111,5 +115,99 @@ fn a_split_that_makes_no_sense_is_refused_by_its_key() {
         let (line, of, message) = problem(&text);
         assert!(of.ends_with(&format!("split.{key}")), "{of}: {message}");
         assert!(line.is_some() && message.contains(word), "{of}: {message}");
+    }
+}
+
+#[test]
+fn an_upgrade_that_makes_no_sense_or_would_smuggle_requests_is_refused() {
+    let second = POOL.replace("\"p\"", "\"q\"");
+    let http2 = format!("{POOL}protocol = \"h2\"\n");
+    let canary = format!("{POOL}{second}protocol = \"h2\"\n");
+    for (pools, keys, key, word) in [
+        (POOL, "upgrade = [\"web socket\"]", "upgrade", "websocket"),
+        (POOL, "upgrade = [\"\"]", "upgrade", "websocket"),
+        (POOL, "upgrade = [\"chat/\"]", "upgrade", "websocket"),
+        (POOL, "upgrade = [\"a, b\"]", "upgrade", "websocket"),
+        (
+            POOL,
+            "upgrade = [\"WebSocket\"]",
+            "upgrade",
+            "\"websocket\"",
+        ),
+        (POOL, "upgrade = [\"h2c\"]", "upgrade", "past the gateway's"),
+        (
+            POOL,
+            "upgrade = [\"tls/1.0\"]",
+            "upgrade",
+            "past the gateway's",
+        ),
+        (
+            POOL,
+            "upgrade = [\"http/2.0\"]",
+            "upgrade",
+            "past the gateway's",
+        ),
+        (
+            &http2,
+            "upgrade = [\"websocket\"]",
+            "upgrade",
+            "\"p\" speaks h2",
+        ),
+        (
+            &canary,
+            "upgrade = [\"websocket\"]\nsplit = { canary = \"q\" }",
+            "upgrade",
+            "\"q\" speaks h2",
+        ),
+        (
+            POOL,
+            "upgrade = [\"websocket\"]\nupgrade_idle = \"0s\"",
+            "upgrade_idle",
+            "is zero",
+        ),
+        (
+            POOL,
+            "upgrade_idle = \"5m\"",
+            "upgrade_idle",
+            "nothing is let pass",
+        ),
+        (
+            POOL,
+            "upgrade = []\nupgrade_idle = \"5m\"",
+            "upgrade_idle",
+            "nothing is let pass",
+        ),
+    ] {
+        let (line, of, message) = problem(&format!("{pools}{ROUTE}{keys}\n"));
+        assert_eq!(of, format!("route.r.{key}"), "{keys}: {message}");
+        assert!(
+            line.is_some() && message.contains(word),
+            "{keys}: {message}"
+        );
+    }
+}
+
+#[test]
+fn upgrades_pass_where_a_route_names_them_and_for_an_hour_of_silence() {
+    let parsed = |keys: &str| {
+        let config = Config::parse("g.toml", &format!("{POOL}{ROUTE}{keys}\n")).unwrap();
+        config.routes[0].upgrade.clone()
+    };
+    assert_eq!(parsed(""), None);
+    assert_eq!(parsed("upgrade = []"), None);
+    let hour = Duration::from_secs(3600);
+    for (keys, protocols, idle) in [
+        ("upgrade = [\"websocket\"]", vec!["websocket"], hour),
+        (
+            "upgrade = [\"websocket\", \"spdy/3.1\"]\nupgrade_idle = \"24h\"",
+            vec!["websocket", "spdy/3.1"],
+            hour * 24,
+        ),
+    ] {
+        let upgrade = parsed(keys).unwrap();
+        assert_eq!(
+            (upgrade.protocols, upgrade.idle),
+            (protocols.iter().map(ToString::to_string).collect(), idle)
+        );
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod manual;
 pub mod process;
+pub mod upgraded;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ use serde_spanned::Spanned;
 
 use super::super::report::Report;
 use super::super::{FailureRate, Route, RouteBreaker, RouteMirror, raw};
-use super::{count, duration, named, ratio, split};
+use super::{count, duration, named, ratio, split, upgrade};
 use crate::settings;
 use crate::target;
 
@@ -93,6 +93,7 @@ fn route(
         host: host(raw.host.as_ref(), &key, report),
         path_prefix: path_prefix(raw.path_prefix.as_ref(), &key, report),
         pool,
+        upgrade: upgrade::check(raw, pools, &key, report),
         breaker: breaker(&raw.breaker, &key, report),
         mirror: raw
             .mirror

@@ -1,0 +1,76 @@
+//! A handshake on its way: what its client asked for, and what becomes of the answer.
+
+use std::sync::Arc;
+
+use buttress::correlation::CorrelationId;
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::rules::{Allowed, is_same, only};
+use super::tunnel::Tunnel;
+use crate::body::ResponseBody;
+use crate::headers::strip_response;
+use crate::server::Afterwards;
+
+/// What a client asked its connection to become. In the extensions of its request, down to whoever sends it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked(Arc<Handshake>);
+
+#[derive(Debug)]
+struct Handshake {
+    client: OnUpgrade,
+    protocol: HeaderValue,
+    allowed: Arc<Allowed>,
+}
+
+impl Asked {
+    /// By the connection `client`, to become `protocol`.
+    pub(super) fn new(client: OnUpgrade, protocol: HeaderValue, allowed: Arc<Allowed>) -> Self {
+        Self(Arc::new(Handshake {
+            client,
+            protocol,
+            allowed,
+        }))
+    }
+
+    /// Asks in the gateway's own words. The client's are gone by then, and with them all that they nominated.
+    pub(crate) fn of<B>(self, request: &mut Request<B>) {
+        self.say(request.headers_mut());
+        request.extensions_mut().insert(self);
+    }
+
+    /// Passes on a `101`, and what its connection goes on with. `None` if it is not what was asked for.
+    pub(crate) fn answered(
+        self,
+        mut response: Response<Incoming>,
+    ) -> Option<Response<ResponseBody>> {
+        let Handshake {
+            client,
+            protocol,
+            allowed,
+        } = &*self.0;
+        only(response.headers()).filter(|named| is_same(protocol, named))?;
+        let upstream = hyper::upgrade::on(&mut response);
+        strip_response(response.headers_mut());
+        // There is none in what has no body (RFC 9110 §8.6).
+        response.headers_mut().remove(CONTENT_LENGTH);
+        self.say(response.headers_mut());
+        let tunnel = Tunnel {
+            client: client.clone(),
+            upstream,
+            idle: allowed.idle,
+            id: CorrelationId::current(),
+            open: allowed.tunnels.open(),
+        };
+        let extensions = response.extensions_mut();
+        extensions.insert(Afterwards::new(tunnel.carry()));
+        Some(response.map(|_| ResponseBody::empty()))
+    }
+
+    fn say(&self, headers: &mut HeaderMap) {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, self.0.protocol.clone());
+    }
+}

@@ -1,0 +1,169 @@
+//! What passes once an upstream agreed to go on in another protocol, and how it ends; on real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use buttress_gateway::server::Phase;
+use support::upgraded::{HANDSHAKE, SWITCHING, Upgrading, ends, passes};
+use support::{bounded, exchange, read_until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+#[tokio::test]
+async fn bytes_pass_both_ways_with_what_either_sent_early() {
+    let gateway = Upgrading::websocket("").await;
+    let (sent, answer) = (format!("{HANDSHAKE}early"), format!("{SWITCHING}hello"));
+    let (head, mut client, mut upstream) = gateway.answered(&sent, &answer).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(read_until(&mut client, "hello").await, "hello");
+    assert_eq!(read_until(&mut upstream, "early").await, "early");
+    for round in 0..3_u8 {
+        passes(&mut client, &mut upstream, &[round, 0, 255, b'\r', b'\n']).await;
+        passes(&mut upstream, &mut client, &vec![round; 40_000]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_end_ends_is_ended_towards_the_other_whose_way_stays_open() {
+    let gateway = Upgrading::websocket("").await;
+    for client_first in [true, false] {
+        let (client, upstream) = gateway.tunnel().await;
+        let (mut first, mut last) = if client_first {
+            (client, upstream)
+        } else {
+            (upstream, client)
+        };
+        first.write_all(b"bye").await.unwrap();
+        first.shutdown().await.unwrap();
+        assert_eq!(read_until(&mut last, "bye").await, "bye");
+        ends(&mut last).await;
+        passes(&mut last, &mut first, b"not yet").await;
+        assert_eq!(gateway.tunnels(), 1);
+        last.shutdown().await.unwrap();
+        ends(&mut first).await;
+        gateway.all_ended().await;
+    }
+}
+
+#[tokio::test]
+async fn where_one_vanishes_the_other_is_let_go() {
+    let gateway = Upgrading::websocket("").await;
+    for client_goes in [true, false] {
+        let (client, upstream) = gateway.tunnel().await;
+        let (gone, mut left) = if client_goes {
+            (client, upstream)
+        } else {
+            (upstream, client)
+        };
+        // Closed with a reset, as where a process is killed with bytes unread.
+        gone.set_zero_linger().unwrap();
+        drop(gone);
+        ends(&mut left).await;
+        gateway.all_ended().await;
+    }
+    bounded("their places are given back", async {
+        while gateway.connections.open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn much_passes_both_ways_at_once() {
+    const LENGTH: usize = 64 << 20;
+    let gateway = Upgrading::websocket("").await;
+    let (client, upstream) = gateway.tunnel().await;
+    let mut ends = Vec::new();
+    for (stream, own) in [(client, 1), (upstream, 2)] {
+        let (mut read, mut write) = stream.into_split();
+        ends.push(tokio::spawn(async move {
+            let part = vec![own; 64 << 10];
+            for _ in 0..LENGTH / part.len() {
+                write.write_all(&part).await.unwrap();
+            }
+            write.shutdown().await.unwrap();
+        }));
+        ends.push(tokio::spawn(async move {
+            let (mut came, mut part) = (0, vec![0; 64 << 10]);
+            while let n @ 1.. = read.read(&mut part).await.unwrap() {
+                assert!(part[..n].iter().all(|&byte| byte == 3 - own));
+                came += n;
+            }
+            assert_eq!(came, LENGTH);
+        }));
+    }
+    for end in ends {
+        bounded("all of it passes", end).await.unwrap();
+    }
+    gateway.all_ended().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_has_its_place_among_the_connections_until_it_ends() {
+    let gateway = Upgrading::websocket("max_connections = 1").await;
+    let (client, upstream) = gateway.tunnel().await;
+    // The kernel takes it, and the gateway does not while the tunnel is there.
+    let mut waiting = gateway.connect().await;
+    waiting.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let (mut client, mut upstream) = (client, upstream);
+    passes(&mut client, &mut upstream, b"still there").await;
+    assert_eq!(gateway.connections.open(), 1);
+    drop((client, upstream));
+    gateway.taken().await;
+}
+
+#[tokio::test]
+async fn a_drain_lets_tunnels_go_on_until_its_deadline() {
+    let keys = "lame_duck = \"1ms\"\ndrain_deadline = \"20s\"";
+    let gateway = Upgrading::websocket(keys).await;
+    let (mut client, mut upstream) = gateway.tunnel().await;
+    let (quiet, mut quiet_upstream) = gateway.tunnel().await;
+    gateway.drain.start();
+    let closing = gateway.drain.reached(Phase::Closing);
+    bounded("the listener closes", closing).await;
+    passes(&mut client, &mut upstream, b"still there").await;
+    drop(quiet);
+    ends(&mut quiet_upstream).await;
+    drop(quiet_upstream);
+    passes(&mut upstream, &mut client, b"and so is this").await;
+    assert!(!gateway.ended.is_finished());
+    // Which is what the deadline does.
+    gateway.drain.advance(Phase::Cut);
+    ends(&mut client).await;
+    ends(&mut upstream).await;
+    bounded("the gateway ends", gateway.ended).await.unwrap();
+    assert_eq!(gateway.connections.open(), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_ends_at_the_deadline_with_a_tunnel_open() {
+    let keys = "lame_duck = \"1ms\"\ndrain_deadline = \"50ms\"";
+    let gateway = Upgrading::websocket(keys).await;
+    let (mut client, mut upstream) = gateway.tunnel().await;
+    gateway.drain.start();
+    ends(&mut client).await;
+    ends(&mut upstream).await;
+    bounded("the gateway ends", gateway.ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn tunnels_and_their_bytes_are_counted_by_route() {
+    let gateway = Upgrading::websocket("").await;
+    let (mut client, mut upstream) = gateway.tunnel().await;
+    passes(&mut client, &mut upstream, b"12345").await;
+    passes(&mut upstream, &mut client, b"123").await;
+    let shows = async |line: &str| {
+        let get = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let page = exchange(gateway.admin, get).await;
+        assert!(page.lines().any(|it| it == line), "{line} in {page}");
+    };
+    shows("buttress_gateway_tunnels{route=\"r\"} 1").await;
+    shows("buttress_gateway_tunnel_bytes_total{route=\"r\",to=\"upstream\"} 5").await;
+    shows("buttress_gateway_tunnel_bytes_total{route=\"r\",to=\"client\"} 3").await;
+    drop(client);
+    drop(upstream);
+    gateway.all_ended().await;
+    shows("buttress_gateway_tunnels{route=\"r\"} 0").await;
+    shows("buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"closed\"} 1").await;
+    shows("buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"cut\"} 0").await;
+}

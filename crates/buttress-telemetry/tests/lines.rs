@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use buttress_core::clock::ManualClock;
+use buttress_core::verdict::By;
 use buttress_correlation::CorrelationId;
 use buttress_telemetry::{Config, Format, Guard, InitError, Redaction, Repeats};
 use support::Lines;
@@ -172,7 +173,39 @@ fn the_filter_is_changed_at_run_time_and_one_that_makes_no_sense_is_refused() {
         line();
         tracing::error!("off");
     });
-    assert_eq!(lines.json().len(), 2);
+    let is_line = |it: &&serde_json::Value| it["message"] == "line";
+    assert_eq!(lines.json().iter().filter(is_line).count(), 2);
+}
+
+#[test]
+fn a_change_of_the_filter_is_a_line_whatever_it_was_and_is() {
+    let (lines, dispatch, guard) = logging(json().filter("error"));
+    with_default(&dispatch, || {
+        let by = By::new("127.0.0.1:5", "ticket 7");
+        for directives in ["off", "warn,buttress::log=off"] {
+            guard
+                .logs()
+                .on_behalf_of(by.clone())
+                .set_filter(directives)
+                .unwrap();
+            tracing::info!(target: "buttress::log", "no change");
+        }
+    });
+    let json = lines.json();
+    let told = ["error", "off", "warn,buttress::log=off"];
+    assert_eq!(json.len(), 2, "{json:?}");
+    for (line, states) in json.iter().zip(told.windows(2)) {
+        assert_eq!(line["message"], "log filter changed");
+        let fields = &line["fields"];
+        assert_eq!(
+            (&fields["before"], &fields["after"]),
+            (&states[0].into(), &states[1].into())
+        );
+        assert_eq!(
+            (&fields["who"], &fields["why"]),
+            (&"127.0.0.1:5".into(), &"ticket 7".into())
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The level of the log, changed while the gateway runs.
 
 use buttress::admin::{Admin, Change};
+use buttress::core::verdict::By;
 use buttress::telemetry::LogHandle;
 use buttress::telemetry::audit::{Audit, Kind, Record};
 
@@ -29,12 +30,12 @@ impl LogLevel {
 
     fn set(&self, change: &Change) -> Result<(), String> {
         let directives = telemetry::filter(&change.value, self.access_log);
-        let set = self.logs.set_filter(&directives);
-        let before = set.map_err(|error| error.to_string())?;
         let who = change
             .peer
             .map_or_else(String::new, |peer| peer.to_string());
-        tracing::info!(%who, before, after = directives, "log filter changed");
+        let logs = self.logs.on_behalf_of(By::new(&who, &change.why));
+        let set = logs.set_filter(&directives);
+        let before = set.map_err(|error| error.to_string())?;
         if let Some(audit) = &self.audit {
             let record = Record::new(Kind::Configuration, NAME).who(who);
             audit.record(record.why(change.why.as_str()).change(before, directives));

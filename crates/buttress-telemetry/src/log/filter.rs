@@ -1,8 +1,9 @@
 //! Which lines are written, and changing that while the process runs.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use buttress_core::verdict::By;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::{Registry, reload};
 
@@ -13,9 +14,29 @@ use crate::error::InitError;
 #[derive(Clone)]
 pub struct LogHandle {
     filter: reload::Handle<EnvFilter, Registry>,
-    /// As they were said last. Held while both are changed.
-    directives: Arc<Mutex<String>>,
+    /// Held while filter and directives are changed.
+    said: Arc<Mutex<Said>>,
+    by: Option<Arc<By>>,
 }
+
+/// What was said last.
+struct Said {
+    directives: String,
+    /// How many changes are being told: their line is let through, whatever the directives say.
+    telling: usize,
+}
+
+impl Said {
+    fn filter(&self) -> Result<EnvFilter, InitError> {
+        match self.telling {
+            0 => parse(&self.directives),
+            _ => parse(&format!("{},{TARGET}=info", self.directives)),
+        }
+    }
+}
+
+/// The target of the line that tells of a change.
+const TARGET: &str = "buttress::log";
 
 impl LogHandle {
     /// The filter of `directives`, and what changes it.
@@ -23,28 +44,65 @@ impl LogHandle {
         directives: String,
     ) -> Result<(reload::Layer<EnvFilter, Registry>, Self), InitError> {
         let (layer, filter) = reload::Layer::new(parse(&directives)?);
-        let directives = Arc::new(Mutex::new(directives));
-        Ok((layer, Self { filter, directives }))
+        let said = Arc::new(Mutex::new(Said {
+            directives,
+            telling: 0,
+        }));
+        let by = None;
+        Ok((layer, Self { filter, said, by }))
+    }
+
+    /// A handle whose changes are told with who made them, and why.
+    #[must_use]
+    pub fn on_behalf_of(&self, by: By) -> Self {
+        Self {
+            by: Some(Arc::new(by)),
+            ..self.clone()
+        }
     }
 
     /// The directives in force.
     pub fn filter(&self) -> String {
-        let directives = self.directives.lock();
-        directives.unwrap_or_else(PoisonError::into_inner).clone()
+        self.said().directives.clone()
     }
 
     /// Writes from now on what `directives` let through, as `info,hyper=debug`; gives those that were in
     /// force before. Directives that make no sense are refused and change nothing.
+    ///
+    /// The change is a line of the log, at `info` under `buttress::log`, whatever the directives say: who reads the log
+    /// has to know what is missing in it from then on.
     pub fn set_filter(&self, directives: &str) -> Result<String, InitError> {
-        let filter = parse(directives)?;
-        let mut current = self
-            .directives
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let set = self.filter.reload(filter);
+        parse(directives)?;
+        let before = self.change(|said| {
+            said.telling = said.telling.saturating_add(1);
+            std::mem::replace(&mut said.directives, directives.to_owned())
+        })?;
+        // Without the lock: whoever writes the line may be anybody.
+        self.tell(&before, directives);
+        self.change(|said| said.telling = said.telling.saturating_sub(1))?;
+        Ok(before)
+    }
+
+    /// Changes what is said, and filters by that.
+    fn change<T>(&self, change: impl FnOnce(&mut Said) -> T) -> Result<T, InitError> {
+        let mut said = self.said();
+        let changed = change(&mut said);
+        let set = self.filter.reload(said.filter()?);
         set.map_err(|_| InitError::Filter("nobody writes lines any more".to_owned()))?;
         super::bridge::follow();
-        Ok(std::mem::replace(&mut *current, directives.to_owned()))
+        Ok(changed)
+    }
+
+    fn tell(&self, before: &str, after: &str) {
+        let (who, why) = match self.by.as_deref() {
+            Some(by) => (by.who.as_str(), by.why.as_str()),
+            None => ("", ""),
+        };
+        tracing::info!(target: TARGET, who, why, before, after, "log filter changed");
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -67,6 +67,19 @@ impl<'a, const N: usize> Bids<'a, N> {
         self.choose_of_all(limit, rng)
     }
 
+    /// The first place of those whose bids are tied, if there is any: what was drawn by chance needs no more of it.
+    #[inline]
+    pub(crate) fn first_tied(&self, noise_band: f64) -> Option<usize> {
+        let limit = self.limit(noise_band);
+        // Mostly, and foretold then.
+        if self.costs.first().is_some_and(|cost| *cost <= limit) {
+            return Some(0);
+        }
+        let bits = self.costs.iter().rev();
+        let tied = bits.fold(0_u32, |tied, cost| tied << 1 | u32::from(*cost <= limit));
+        (tied != 0).then_some(tied.trailing_zeros() as usize)
+    }
+
     #[inline(never)]
     fn choose_of_all(&self, limit: f64, rng: &Rng) -> Option<usize> {
         let tied = self.costs.iter().map(|cost| usize::from(*cost <= limit));
@@ -172,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn of_those_that_were_drawn_the_first_that_is_tied_is_taken() {
+        let room = &mut { Bids::<SCAN>::NONE };
+        assert_eq!(bids(room, &[1.1, 1.0, 2.0]).first_tied(BAND), Some(0));
+        let room = &mut { Bids::<SCAN>::NONE };
+        let dear = [2.0, f64::INFINITY, 1.3, 1.1, 1.0];
+        assert_eq!(bids(room, &dear).first_tied(BAND), Some(3));
+        let room = &mut { Bids::<SCAN>::NONE };
+        assert_eq!(bids(room, &[f64::INFINITY, 1.0]).first_tied(BAND), Some(1));
+    }
+
+    #[test]
     fn one_that_is_dearer_than_the_band_is_never_taken() {
         let room = &mut { Bids::<SCAN>::NONE };
         let bids = bids(room, &[1.3, 1.0]);
@@ -184,6 +208,7 @@ mod tests {
             let room = &mut { Bids::<SCAN>::NONE };
             let (bids, rng) = (bids(room, nobody), Rng::seeded(1));
             assert_eq!(bids.choose(0, BAND, &rng), None);
+            assert_eq!(bids.first_tied(BAND), None);
             assert_eq!(bids.choose_by(|_| 1.0, BAND, 0.5), None);
         }
     }
@@ -202,6 +227,7 @@ mod tests {
             for chosen in [
                 bids.choose(rng.below(costs.len()), band, &rng),
                 bids.choose_by(|place| weights[place], band, rng.unit()),
+                bids.first_tied(band),
             ] {
                 prop_assert!(costs[chosen.unwrap()] <= cheapest * (1.0 + band));
             }

@@ -30,9 +30,13 @@ use shown::pack;
 pub(crate) use blank::Blank;
 pub(crate) use shown::Gate;
 
+/// Nothing is unanswered: later than any moment, so that it is no silence.
+const NONE: u64 = u64::MAX;
+
 /// What a pick reads, together with the count of the [`Arc`] around it: who picks from a large pool waits for memory,
 /// and mostly for the first line of each endpoint. What a pick does not read is elsewhere. Made one after the other
-/// ([`Slot::new`]), slots lie side by side, on few pages.
+/// ([`Slot::new`]), slots lie side by side, on few pages, each on two cache lines: 120 bytes with its counts, and what
+/// an allocator adds.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Slot {
@@ -40,13 +44,13 @@ pub(crate) struct Slot {
     gate: AtomicU64,
     /// [`Score`]: latency in the upper half, penalty in the lower.
     score: AtomicU64,
-    /// From when on what is shown has to be shown anew, in nanoseconds.
-    shown_until: AtomicU64,
-    /// When the first request was sent that nothing has been heard since; 0 if there is none.
+    /// When the first request was sent that nothing has been heard since; [`NONE`] if there is none.
     unanswered_since: AtomicU64,
     in_flight: AtomicU32,
     /// By which a request remembers that it has been here.
     pub(crate) number: u32,
+    /// From when on what is shown has to be shown anew, in nanoseconds.
+    shown_until: AtomicU64,
     /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
     given: AtomicU32,
     member: AtomicBool,
@@ -57,8 +61,8 @@ pub(crate) struct Slot {
     blank: Arc<Blank>,
     /// What came of it since; nothing before somebody asks.
     life: OnceLock<Box<Life>>,
-    /// With what is before it a cache line wide, so that no two endpoints share one.
-    _apart: [u64; 2],
+    /// So wide that of no two endpoints what is before it is on one line.
+    _apart: u64,
 }
 
 #[derive(Debug)]
@@ -88,7 +92,7 @@ impl Slot {
             gate: AtomicU64::new(blank.gate as u64),
             score: AtomicU64::new(pack(blank.score)),
             shown_until: AtomicU64::new(0),
-            unanswered_since: AtomicU64::new(0),
+            unanswered_since: AtomicU64::new(NONE),
             in_flight: AtomicU32::new(0),
             number: attempted::number(),
             given: AtomicU32::new(blank.given.to_bits()),
@@ -98,7 +102,7 @@ impl Slot {
             shared: Arc::clone(shared),
             blank: Arc::clone(blank),
             life: OnceLock::new(),
-            _apart: [0; 2],
+            _apart: 0,
         }
     }
 
@@ -117,17 +121,17 @@ impl Slot {
     /// A request is on its way.
     pub(crate) fn begin(&self, now: Instant) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        if self.unanswered_since.load(Ordering::Relaxed) == 0 {
+        if self.unanswered_since.load(Ordering::Relaxed) == NONE {
             // Whoever else has just begun will do as well.
             self.unanswered_since
-                .store(now.as_nanos().max(1), Ordering::Relaxed);
+                .store(now.as_nanos().min(NONE - 1), Ordering::Relaxed);
         }
     }
 
     /// Something came back.
     pub(crate) fn heard(&self) {
-        if self.unanswered_since.load(Ordering::Relaxed) != 0 {
-            self.unanswered_since.store(0, Ordering::Relaxed);
+        if self.unanswered_since.load(Ordering::Relaxed) != NONE {
+            self.unanswered_since.store(NONE, Ordering::Relaxed);
         }
     }
 

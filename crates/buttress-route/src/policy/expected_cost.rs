@@ -81,7 +81,7 @@ fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
             bids.set(place, cost);
         }
     }
-    let chosen = bids.choose(0, view.noise_band, view.rng)?;
+    let chosen = bids.first_tied(view.noise_band)?;
     let chosen = drawn.get(chosen).copied().flatten();
     chosen.filter(|&index| view.is_open(index))
 }

@@ -81,10 +81,8 @@ impl Slot {
     /// that hangs shows here long before a timeout, one that is merely busy does not.
     #[inline]
     pub(crate) fn silence(&self, now: Instant) -> f64 {
-        match self.unanswered_since.load(Ordering::Relaxed) {
-            0 => 0.0,
-            since => now.as_nanos().saturating_sub(since).cast_signed() as f64,
-        }
+        let since = self.unanswered_since.load(Ordering::Relaxed);
+        now.as_nanos().saturating_sub(since).cast_signed() as f64
     }
 
     /// Shows what is so now, if what is shown is old.

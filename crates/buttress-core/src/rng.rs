@@ -61,23 +61,37 @@ impl Rng {
     /// The next 64 bits.
     #[inline]
     pub fn next_u64(&self) -> u64 {
-        let state = match &self.0 {
+        mix(self.advance(1).wrapping_add(STEP))
+    }
+
+    /// Goes on by so many, and returns where it was.
+    #[inline]
+    fn advance(&self, count: u64) -> u64 {
+        let steps = STEP.wrapping_mul(count);
+        match &self.0 {
             Source::Thread => THREAD.with(|state| {
-                let next = state.get().wrapping_add(STEP);
-                state.set(next);
-                next
+                let before = state.get();
+                state.set(before.wrapping_add(steps));
+                before
             }),
-            Source::Seeded(seeded) => (seeded.state)
-                .fetch_add(STEP, Ordering::Relaxed)
-                .wrapping_add(STEP),
-        };
-        mix(state)
+            Source::Seeded(seeded) => seeded.state.fetch_add(steps, Ordering::Relaxed),
+        }
     }
 
     /// A number below `bound`, each as likely to within 2⁻³² of its share; 0 if `bound` is 0.
     #[inline]
     pub fn below(&self, bound: usize) -> usize {
         below(self.next_u64(), bound)
+    }
+
+    /// As many numbers as [`Rng::below`] gives one after the other, with one look at the source.
+    #[inline]
+    pub fn below_each<const N: usize>(&self, bound: usize) -> [usize; N] {
+        let mut state = self.advance(N as u64);
+        std::array::from_fn(|_| {
+            state = state.wrapping_add(STEP);
+            below(mix(state), bound)
+        })
     }
 
     /// A number below `bound`, each in its turn, or nearly so: of a stretch of any length each has its share to
@@ -159,6 +173,17 @@ mod tests {
         }
         assert!(seen.iter().all(|&n| (800..1_200).contains(&n)), "{seen:?}");
         assert_eq!(rng.below(0), 0);
+    }
+
+    #[test]
+    fn numbers_drawn_at_once_are_those_drawn_one_after_the_other() {
+        let (one, other) = (Rng::seeded(3), Rng::seeded(3));
+        for bound in [0, 1, 7, 10_000] {
+            let each: [usize; 5] = one.below_each(bound);
+            assert_eq!(each, [(); 5].map(|()| other.below(bound)));
+        }
+        let [a, b] = Rng::from_entropy().below_each(usize::MAX);
+        assert_ne!(a, b);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! looked at of late, and each would have to be fetched from memory. The others are by and by, when the pool is looked
 //! at as a whole.
 
-use super::{draw, turn};
+use super::turn;
 use crate::alias::AliasTable;
 use crate::bids::{Bids, SCAN};
 use crate::seat::Told;
@@ -15,6 +15,8 @@ use crate::view::View;
 const DRAWN: usize = 5;
 /// How often endpoints are drawn anew because all that were drawn are out, before all are looked at.
 const DRAWS: usize = 4;
+/// The index of no endpoint.
+const NOBODY: usize = usize::MAX;
 
 /// `alike`: no weight is other than the rest.
 #[inline]
@@ -59,11 +61,12 @@ fn cheapest(view: &View<'_>, alike: bool, bid: impl Fn(usize) -> Option<f64>) ->
 
 fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
     let draw_once = || {
-        let mut drawn = [(); DRAWN].map(|()| Some(draw(view, draws)));
-        if let Some(first) = drawn.first_mut() {
-            *first = Some(turn(view, draws));
+        let mut others: [usize; DRAWN - 1] = view.rng.below_each(view.len());
+        if let Some(draws) = draws {
+            others = others.map(|index| draws.draw_at(index, view.rng));
         }
-        best(view, drawn)
+        let [second, third, fourth, fifth] = others;
+        best(view, [turn(view, draws), second, third, fourth, fifth])
     };
     (0..DRAWS)
         .find_map(|_| draw_once())
@@ -73,16 +76,16 @@ fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
 
 /// The draw has gone by weight already, and who was drawn first has its turn.
 #[inline]
-fn best(view: &View<'_>, drawn: [Option<usize>; DRAWN]) -> Option<usize> {
+fn best(view: &View<'_>, drawn: [usize; DRAWN]) -> Option<usize> {
     let mut costs = Bids::<DRAWN>::NONE;
     let mut bids = Bids::new(&mut costs, DRAWN);
     for (place, index) in drawn.into_iter().enumerate() {
-        if let Some(cost) = index.and_then(|index| view.last_bid(index)) {
+        if let Some(cost) = view.last_bid(index) {
             bids.set(place, cost);
         }
     }
     let chosen = bids.first_tied(view.noise_band)?;
-    let chosen = drawn.get(chosen).copied().flatten();
+    let chosen = drawn.get(chosen).copied();
     chosen.filter(|&index| view.is_open(index))
 }
 
@@ -92,5 +95,5 @@ fn first_open(view: &View<'_>) -> Option<usize> {
     let start = view.rng.below(view.len());
     let order = (start..view.len()).chain(0..start);
     let mut open = order.filter(|&index| view.is_open(index));
-    best(view, [(); DRAWN].map(|()| open.next()))
+    best(view, [(); DRAWN].map(|()| open.next().unwrap_or(NOBODY)))
 }

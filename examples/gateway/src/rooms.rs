@@ -19,7 +19,7 @@ use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, Rout
 
 use crate::overrides::Told;
 use crate::timed::PoolTimes;
-use crate::upgrade::Tunnels;
+use crate::upgrade::{Tunnels, gauge};
 
 /// The rooms of one gateway. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,8 +71,10 @@ pub struct PoolRoom {
     pub router: Arc<dyn PoolView>,
     /// What is sent again to another of its endpoints.
     pub failover: FailoverHandle,
-    /// What each endpoint takes.
+    /// What each endpoint takes, and how many connections to it go on in another protocol.
     pub times: PoolTimes,
+    /// Whether any may.
+    pub upgrades: bool,
     /// Who says which endpoints there are, if anybody does.
     pub discovery: Option<Discovery>,
 }
@@ -112,13 +114,18 @@ impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
     }
 }
 
-/// What the endpoints take to answer.
+/// What the endpoints take to answer, and their tunnels where there may be any.
 impl Collect for PoolRoom {
     fn collect(&self, into: &mut Vec<Family>) {
         let mut family = Family::new(
             "buttress_endpoint_head_duration_seconds",
             Kind::Histogram,
             "From when a request is sent to the endpoint until the head of its answer, or until there will be none.",
+        );
+        let mut tunnels = Family::new(
+            "buttress_endpoint_tunnels",
+            Kind::Gauge,
+            "Connections to the endpoint that go on in another protocol after an upgrade, open now.",
         );
         for endpoint in self.router.snapshot().endpoints {
             let Some(times) = self.times.get(&endpoint.id) else {
@@ -129,9 +136,13 @@ impl Collect for PoolRoom {
                 ("endpoint", Cow::Owned(endpoint.id.to_string())),
             ];
             let histogram = Histogram::from(&times.total());
-            family.push(labels, Value::Histogram(histogram));
+            family.push(labels.clone(), Value::Histogram(histogram));
+            tunnels.push(labels, gauge(times.tunnels()));
         }
         into.push(family);
+        if self.upgrades {
+            into.push(tunnels);
+        }
     }
 }
 

@@ -215,6 +215,15 @@ fn is_spare(routes: &[Route], pool: usize) -> bool {
     routes.iter().any(copied) && !routes.iter().any(led_to)
 }
 
+/// Whether a route leads to the pool of this index that lets connections go on in another protocol.
+fn may_upgrade(routes: &[Route], pool: usize) -> bool {
+    let mut upgrading = routes.iter().filter(|route| route.upgrade.is_some());
+    upgrading.any(|route| {
+        let canary = route.split.as_ref().map(|split| split.canary);
+        route.pool == pool || canary == Some(pool)
+    })
+}
+
 /// What all pools and routes are built from.
 struct Build {
     /// Whether spans or access lines are told what was decided.
@@ -269,6 +278,7 @@ impl Build {
         let (stacks, mut pools): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
         for (index, pool) in pools.iter_mut().enumerate() {
             pool.spare = is_spare(&config.routes, index);
+            pool.upgrades = may_upgrade(&config.routes, index);
         }
         let routes = (config.routes.iter()).map(|route| self.route(route, &config.pools, &stacks));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;

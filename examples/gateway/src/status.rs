@@ -208,6 +208,7 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "priority": endpoint.priority,
         "locality": endpoint.locality.as_deref(),
         "in_flight": endpoint.in_flight,
+        "tunnels": pool.times.get(&endpoint.id).map(|times| times.tunnels()),
         "picks": endpoint.picks,
         "share": endpoint.share,
         "given": endpoint.given,

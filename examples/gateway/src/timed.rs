@@ -1,9 +1,11 @@
-//! What an endpoint takes to answer, for the status page, the table and one histogram of each endpoint.
+//! What an endpoint takes to answer, for the status page, the table and one histogram of each endpoint; and how many
+//! connections to it go on in another protocol.
 //!
 //! Lighter than a latency layer: no series, no body, no service, one recorder for each endpoint. What
 //! clients see is measured further out, to the end of the body.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -42,13 +44,18 @@ impl PoolTimes {
 struct Shared {
     recorder: RollingRecorder,
     clock: Clock,
+    tunnels: AtomicU64,
 }
 
 impl HeadTimes {
     /// Nothing recorded yet, on `clock`.
     pub fn new(clock: Clock) -> Self {
         let recorder = RollingRecorder::new(&Windows::default(), clock.now());
-        Self(Arc::new(Shared { recorder, clock }))
+        Self(Arc::new(Shared {
+            recorder,
+            clock,
+            tunnels: AtomicU64::new(0),
+        }))
     }
 
     /// The rolling windows at this moment, the shortest first.
@@ -59,6 +66,17 @@ impl HeadTimes {
     /// All that was recorded.
     pub fn total(&self) -> Snapshot {
         self.0.recorder.total()
+    }
+
+    /// Connections to it that go on in another protocol at this moment.
+    pub fn tunnels(&self) -> u64 {
+        self.0.tunnels.load(Relaxed)
+    }
+
+    /// One such connection more, until what this gives is dropped.
+    pub(crate) fn tunnel(&self) -> Tunnelled {
+        self.0.tunnels.fetch_add(1, Relaxed);
+        Tunnelled(self.clone())
     }
 
     /// The moment at which a request is sent.
@@ -75,6 +93,16 @@ impl HeadTimes {
     pub(crate) fn record(&self, start: Instant) {
         let now = self.0.clock.now();
         self.0.recorder.record(now, now.saturating_since(start));
+    }
+}
+
+/// A connection to an endpoint that goes on in another protocol.
+#[derive(Debug)]
+pub(crate) struct Tunnelled(HeadTimes);
+
+impl Drop for Tunnelled {
+    fn drop(&mut self) {
+        self.0.0.tunnels.fetch_sub(1, Relaxed);
     }
 }
 

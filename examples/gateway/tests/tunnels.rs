@@ -4,9 +4,11 @@
 mod support;
 
 use buttress_gateway::server::Phase;
-use support::upgraded::{HANDSHAKE, SWITCHING, Upgrading, ends, passes};
+use support::process::Process;
+use support::upgraded::{HANDSHAKE, SWITCHING, Upgrading, ends, passes, tunnel_through};
 use support::{bounded, exchange, read_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn bytes_pass_both_ways_with_what_either_sent_early() {
@@ -68,17 +70,14 @@ async fn where_one_vanishes_the_other_is_let_go() {
     .await;
 }
 
-#[tokio::test]
-async fn much_passes_both_ways_at_once() {
-    const LENGTH: usize = 64 << 20;
-    let gateway = Upgrading::websocket("").await;
-    let (client, upstream) = gateway.tunnel().await;
+/// Sends so many bytes of one value each way at once, sees those of the other come out, and ends both ways.
+async fn fill(client: TcpStream, upstream: TcpStream, length: usize) {
     let mut ends = Vec::new();
     for (stream, own) in [(client, 1), (upstream, 2)] {
         let (mut read, mut write) = stream.into_split();
         ends.push(tokio::spawn(async move {
             let part = vec![own; 64 << 10];
-            for _ in 0..LENGTH / part.len() {
+            for _ in 0..length / part.len() {
                 write.write_all(&part).await.unwrap();
             }
             write.shutdown().await.unwrap();
@@ -89,13 +88,53 @@ async fn much_passes_both_ways_at_once() {
                 assert!(part[..n].iter().all(|&byte| byte == 3 - own));
                 came += n;
             }
-            assert_eq!(came, LENGTH);
+            assert_eq!(came, length);
         }));
     }
     for end in ends {
         bounded("all of it passes", end).await.unwrap();
     }
-    gateway.all_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_passes_both_ways_at_once_in_little_memory_and_the_access_log_says_so() {
+    const LENGTH: usize = 64 << 20;
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let keys = "upgrade = [\"websocket\"]\n[log]\nformat = \"json\"\naccess_log = true\n";
+    let address = upstream.local_addr().unwrap();
+    let (process, mut log) = Process::serving_unread("tunnel.toml", address, keys).await;
+    let (client, upstream, head) = tunnel_through(process.proxy, &upstream).await;
+    #[cfg(target_os = "linux")]
+    let before = process.peak_memory();
+    fill(client, upstream, LENGTH).await;
+    #[cfg(target_os = "linux")]
+    {
+        let more = process.peak_memory() - before;
+        assert!(more < 4 << 10, "{more} KiB more than before");
+    }
+    let line = bounded("the log says that it ended", async {
+        loop {
+            let line = log.next_line().await.unwrap().unwrap();
+            if line.contains("tunnel ended") {
+                break line;
+            }
+        }
+    })
+    .await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let id = head
+        .lines()
+        .find_map(|line| line.strip_prefix("x-correlation-id: "));
+    assert_eq!(line["correlation_id"].as_str(), id, "{line}");
+    let text = line.to_string();
+    for part in [
+        "\"route\":\"r\"",
+        "\"reason\":\"closed\"",
+        "\"to_upstream_bytes\":67108864",
+        "\"to_client_bytes\":67108864",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
 }
 
 #[tokio::test]

@@ -147,6 +147,14 @@ async fn to_the_endpoint_it_is_a_success_that_ended_with_the_head() {
     let breaker = gateway.rooms.routes[0].breaker.snapshot();
     assert_eq!(breaker.calls.success, 1);
     assert_eq!(gateway.tunnels(), 1);
+    let at_endpoint = || {
+        let times = gateway.rooms.pools[0].times.get(&pool.endpoints[0].id);
+        times.unwrap().tunnels()
+    };
+    assert_eq!(at_endpoint(), 1);
+    drop((client, upstream));
+    gateway.all_ended().await;
+    assert_eq!(at_endpoint(), 0);
 }
 
 #[tokio::test]

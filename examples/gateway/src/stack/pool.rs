@@ -66,6 +66,7 @@ impl Build {
             router: Arc::new(handle),
             failover: failover.handle(),
             times,
+            upgrades: false,
             discovery,
         };
         Ok((failover.layer(router), room))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use buttress::correlation::CorrelationId;
+use buttress::correlation::InCurrentScope as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -13,6 +13,7 @@ use super::tunnel::Tunnel;
 use crate::body::ResponseBody;
 use crate::headers::strip_response;
 use crate::server::Afterwards;
+use crate::timed::HeadTimes;
 
 /// What a client asked its connection to become. In the extensions of its request, down to whoever sends it.
 #[derive(Clone, Debug)]
@@ -41,10 +42,11 @@ impl Asked {
         request.extensions_mut().insert(self);
     }
 
-    /// Passes on a `101`, and what its connection goes on with. `None` if it is not what was asked for.
+    /// Passes on a `101` of `endpoint`, and what its connection goes on with. `None` if it is not what was asked for.
     pub(crate) fn answered(
         self,
         mut response: Response<Incoming>,
+        endpoint: &HeadTimes,
     ) -> Option<Response<ResponseBody>> {
         let Handshake {
             client,
@@ -61,11 +63,12 @@ impl Asked {
             client: client.clone(),
             upstream,
             idle: allowed.idle,
-            id: CorrelationId::current(),
             open: allowed.tunnels.open(),
+            at_endpoint: endpoint.tunnel(),
         };
-        let extensions = response.extensions_mut();
-        extensions.insert(Afterwards::new(tunnel.carry()));
+        // What it says at its end it says under the ID of the request that opened it.
+        let work = Afterwards::new(tunnel.carry().in_current_scope());
+        response.extensions_mut().insert(work);
         Some(response.map(|_| ResponseBody::empty()))
     }
 

@@ -108,11 +108,13 @@ impl Drop for Open {
     }
 }
 
+/// A count of connections, as a gauge shows it.
+#[expect(clippy::cast_precision_loss, reason = "there are no 2^53 connections")]
+pub(crate) const fn gauge(connections: u64) -> Value {
+    Value::Gauge(connections as f64)
+}
+
 impl Collect for Tunnels {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a gauge is a double, and there are no 2^53 tunnels"
-    )]
     fn collect(&self, into: &mut Vec<Family>) {
         let counts = &*self.0;
         let route = || ("route", Cow::Owned(counts.route.to_string()));
@@ -122,7 +124,7 @@ impl Collect for Tunnels {
             Kind::Gauge,
             "Connections that go on in another protocol after an upgrade, open now.",
         );
-        into.push(open.with(vec![route()], Value::Gauge(self.now() as f64)));
+        into.push(open.with(vec![route()], gauge(self.now())));
         let mut ended = Family::new(
             "buttress_gateway_tunnels_ended_total",
             Kind::Counter,

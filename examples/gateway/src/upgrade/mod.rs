@@ -27,4 +27,5 @@ mod tunnel;
 
 pub(crate) use asked::Asked;
 pub use counts::Tunnels;
+pub(crate) use counts::gauge;
 pub(crate) use rules::Upgrades;

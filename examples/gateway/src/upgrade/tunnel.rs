@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use buttress::correlation::CorrelationId;
 use buttress::telemetry::access;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -15,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 
 use super::counts::{End, Open};
 use crate::body::now;
+use crate::timed::Tunnelled;
 
 /// Two connections about to be one.
 #[derive(Debug)]
@@ -23,9 +23,8 @@ pub(super) struct Tunnel {
     pub(super) upstream: OnUpgrade,
     /// It ends where nothing passes for so long.
     pub(super) idle: Duration,
-    /// Of the request that opened it.
-    pub(super) id: Option<CorrelationId>,
     pub(super) open: Open,
+    pub(super) at_endpoint: Tunnelled,
 }
 
 impl Tunnel {
@@ -35,8 +34,8 @@ impl Tunnel {
             client,
             upstream,
             idle,
-            id,
             mut open,
+            at_endpoint,
         } = self;
         let (begun, passed) = (now(), Passed::default());
         let end = {
@@ -50,14 +49,14 @@ impl Tunnel {
             };
             unless_idle(carried, idle, || passed.all()).await
         };
+        drop(at_endpoint);
         open.ended(end);
         tracing::info!(
             target: access::TARGET,
-            correlation_id = id.as_ref().map(CorrelationId::as_str),
             route = open.route(),
             to_upstream_bytes = passed.to_upstream.load(Relaxed),
             to_client_bytes = passed.to_client.load(Relaxed),
-            duration_seconds = now().saturating_duration_since(begun).as_secs_f64(),
+            duration_ms = now().saturating_duration_since(begun).as_secs_f64() * 1e3,
             reason = end.as_str(),
             "tunnel ended",
         );

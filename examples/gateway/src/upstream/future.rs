@@ -126,7 +126,8 @@ impl Sent {
             }
             Poll::Ready(Ok(response)) => {
                 let asked = this.asked.take();
-                match asked.and_then(|asked| asked.answered(response)) {
+                let times = &this.head.origin.times;
+                match asked.and_then(|asked| asked.answered(response, times)) {
                     Some(response) => return Poll::Ready(Ok(response)),
                     // Nobody asked for that protocol.
                     None => Cause::Transport,

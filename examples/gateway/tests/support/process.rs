@@ -59,7 +59,7 @@ impl Process {
         })
         .await;
         let mut addresses = line.split("http://").skip(1).map(|rest| {
-            rest.split([',', ' '])
+            rest.split([',', ' ', '"'])
                 .next()
                 .unwrap()
                 .parse::<SocketAddr>()
@@ -81,6 +81,16 @@ impl Process {
             .status()
             .unwrap();
         assert!(sent.success());
+    }
+
+    /// The most memory that it has held so far, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> usize {
+        let id = self.child.id().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub async fn ends_well(&mut self) {

@@ -91,8 +91,7 @@ impl Upgrading {
 
     /// Both ends of a tunnel.
     pub async fn tunnel(&self) -> (TcpStream, TcpStream) {
-        let (head, client, upstream) = self.answered(HANDSHAKE, SWITCHING).await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let (client, upstream, _) = tunnel_through(self.address, &self.upstream).await;
         (client, upstream)
     }
 
@@ -109,6 +108,22 @@ impl Upgrading {
         })
         .await;
     }
+}
+
+/// Both ends of a tunnel through the gateway at `gateway`, and the head that the upstream saw.
+pub async fn tunnel_through(
+    gateway: SocketAddr,
+    upstream: &TcpListener,
+) -> (TcpStream, TcpStream, String) {
+    let mut client = TcpStream::connect(gateway).await.unwrap();
+    client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let accepted = bounded("the gateway connects", upstream.accept()).await;
+    let mut upstream = accepted.unwrap().0;
+    let head = read_until(&mut upstream, "\r\n\r\n").await;
+    upstream.write_all(SWITCHING.as_bytes()).await.unwrap();
+    let answer = read_until(&mut client, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    (client, upstream, head)
 }
 
 /// Sends some bytes, and sees just these come out.

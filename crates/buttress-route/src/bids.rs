@@ -2,7 +2,8 @@
 //!
 //! The cheapest, and among all that are as cheap to within the noise band each in its turn. Without the
 //! band every client of a healthy pool would run after the same endpoint for a difference that is none; with it a healthy
-//! pool is balanced as by least requests. Turns, and not chance: what one router of many has in flight shows it little
+//! pool is balanced as by least requests. However much is in flight, one request more or less is no noise: the band is never
+//! wider than what it makes of a single request. Turns, and not chance: what one router of many has in flight shows it little
 //! of how busy an endpoint is, and chance would now and then send one more than the others.
 //!
 //! The cost of a bid is the time to a good answer times its load, where the load is
@@ -13,6 +14,15 @@ use buttress_core::rng::Rng;
 
 /// Pools up to this size are looked at whole.
 pub(crate) const SCAN: usize = 16;
+
+/// What is held for no difference.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Band {
+    /// Of the cheapest, this share.
+    pub(crate) share: f64,
+    /// At most that of what a request costs at a usual endpoint that has nothing else to do.
+    pub(crate) one: f64,
+}
 
 /// What a request would cost at each of a few endpoints, by their place among these. Without an allocation, and
 /// without a branch for who is cheaper than whom, which nobody could foretell.
@@ -53,8 +63,8 @@ impl<'a, const N: usize> Bids<'a, N> {
     ///
     /// Mostly all are tied. Where those that are drawn first are spread evenly, so are then all.
     #[inline]
-    pub(crate) fn choose(&self, first: usize, noise_band: f64, rng: &Rng) -> Option<usize> {
-        let limit = self.limit(noise_band);
+    pub(crate) fn choose(&self, first: usize, band: Band, rng: &Rng) -> Option<usize> {
+        let limit = self.limit(band);
         let is_tied = |place: usize| self.costs.get(place).is_some_and(|cost| *cost <= limit);
         if is_tied(first) {
             return Some(first);
@@ -69,8 +79,8 @@ impl<'a, const N: usize> Bids<'a, N> {
 
     /// The first place of those whose bids are tied, if there is any: what was drawn by chance needs no more of it.
     #[inline]
-    pub(crate) fn first_tied(&self, noise_band: f64) -> Option<usize> {
-        let limit = self.limit(noise_band);
+    pub(crate) fn first_tied(&self, band: Band) -> Option<usize> {
+        let limit = self.limit(band);
         // Mostly, and foretold then.
         if self.costs.first().is_some_and(|cost| *cost <= limit) {
             return Some(0);
@@ -97,10 +107,10 @@ impl<'a, const N: usize> Bids<'a, N> {
     pub(crate) fn choose_by(
         &self,
         weight: impl Fn(usize) -> f64,
-        noise_band: f64,
+        band: Band,
         at: f64,
     ) -> Option<usize> {
-        let limit = self.limit(noise_band);
+        let limit = self.limit(band);
         let bids = || self.costs.iter().enumerate();
         let tied = || bids().filter_map(|(place, cost)| (*cost <= limit).then_some(place));
         let mut left = at * tied().map(&weight).sum::<f64>();
@@ -117,8 +127,9 @@ impl<'a, const N: usize> Bids<'a, N> {
 
     /// What is as cheap as the cheapest to within the band costs no more. Nobody bids infinitely much.
     #[inline]
-    fn limit(&self, noise_band: f64) -> f64 {
-        smaller(self.cheapest * (1.0 + noise_band), f64::MAX)
+    fn limit(&self, band: Band) -> f64 {
+        let noise = smaller(self.cheapest, band.one) * band.share;
+        smaller(self.cheapest + noise, f64::MAX)
     }
 }
 
@@ -142,7 +153,10 @@ mod tests {
         bids
     }
 
-    const BAND: f64 = 0.25;
+    const BAND: Band = Band {
+        share: 0.25,
+        one: f64::INFINITY,
+    };
 
     fn shares(picks: u32, choose: impl Fn(&Rng) -> Option<usize>) -> [f64; SCAN] {
         let rng = Rng::seeded(7);
@@ -203,6 +217,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_more_in_flight_is_no_noise_however_many_there_are() {
+        let room = &mut { Bids::<SCAN>::NONE };
+        let band = Band { one: 1.0, ..BAND };
+        // So many and the one that is asked for, at endpoints that are alike.
+        let bids = bids(room, &[21.0, 20.0, 22.0, 20.2]);
+        let shares = shares(10_000, |rng| bids.choose(rng.below(SCAN), band, rng));
+        assert!(shares[0] + shares[2] == 0.0, "{shares:?}");
+        assert!((shares[3] - 0.5).abs() < 0.03, "{shares:?}");
+    }
+
+    #[test]
     fn nobody_is_chosen_from_nobody_nor_for_what_is_no_number() {
         for nobody in [&[][..], &[f64::INFINITY; 2], &[f64::NAN]] {
             let room = &mut { Bids::<SCAN>::NONE };
@@ -217,19 +242,22 @@ mod tests {
         #[test]
         fn whoever_is_chosen_is_within_the_band_of_the_cheapest(
             costs in proptest::collection::vec((1e-3..1e9_f64, 1.0..100.0_f64), 1..=SCAN),
-            band in 0.0..2.0_f64,
+            share in 0.0..2.0_f64,
+            one in 1e-3..1e9_f64,
             seed: u64,
         ) {
             let (costs, weights): (Vec<_>, Vec<_>) = costs.into_iter().unzip();
             let room = &mut { Bids::<SCAN>::NONE };
             let (bids, rng) = (bids(room, &costs), Rng::seeded(seed));
             let cheapest = costs.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = cheapest + share * cheapest.min(one);
+            let band = Band { share, one };
             for chosen in [
                 bids.choose(rng.below(costs.len()), band, &rng),
                 bids.choose_by(|place| weights[place], band, rng.unit()),
                 bids.first_tied(band),
             ] {
-                prop_assert!(costs[chosen.unwrap()] <= cheapest * (1.0 + band));
+                prop_assert!(costs[chosen.unwrap()] <= most);
             }
         }
     }

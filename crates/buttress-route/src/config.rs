@@ -54,8 +54,8 @@ pub struct Config {
     /// Whether requests are refused while every endpoint is out. Default `false`: the least bad of the first level is
     /// asked.
     pub fail_closed: bool,
-    /// Endpoints whose costs differ by less than this share are equally good, and each of them has its turn.
-    /// Default 0.25.
+    /// Endpoints whose costs differ by less than this share are equally good, and each of them has its turn: a share of
+    /// the lesser, and at most of what a request costs at a usual endpoint that has nothing else to do. Default 0.25.
     pub noise_band: f64,
     /// How long a request waits for the endpoint it was given to become ready. Default 5 s.
     pub ready_deadline: Duration,

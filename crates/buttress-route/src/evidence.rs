@@ -12,8 +12,10 @@
 //!
 //! Where nobody looks at who is shunned a few failures stay inside the noise band: whether an endpoint simply fails is
 //! for the rules to say, with a verdict, and an endpoint that is shunned for its first failure would never show them
-//! a second. Where copies do, one failure is enough in a pool that has shown none else. The cost is for what rules miss: the endpoint that fails now and then, and the one that
-//! the budget keeps in the pool.
+//! a second. Where copies do, one failure is enough in a pool that has shown none else, and puts the endpoint in **doubt**: good
+//! answers of requests that were on their way say nothing against it, and copies have to. It costs as much as some requests more
+//! in flight elsewhere, so that others are not overrun for one that fails now and then. The cost is for what rules miss: that
+//! one, and the one that the budget keeps in the pool.
 
 use std::time::Duration;
 
@@ -48,6 +50,9 @@ const FORGOTTEN: f64 = 0.01;
 const FLOOR: f64 = 0.02;
 /// What a failure wastes, in answers of the pool's median.
 const FAILURE_COST: f64 = 10.0;
+/// The same of a run of failures that weighs as much as its prior, in requests that others have more in flight: to them it
+/// is not multiplied by what they have. Whoever fails now and then has to be asked before all others are overrun.
+const RUN_COST: f64 = 20.0;
 /// Latencies below a microsecond are all the same.
 const SHORTEST: f64 = 1e3;
 /// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
@@ -95,6 +100,8 @@ pub(crate) struct Pool {
     pub(crate) failing: f64,
     /// So many failures in a row are more than chance: from 1 up.
     pub(crate) unlikely_run: f64,
+    /// Requests in flight at an endpoint, in the mean.
+    pub(crate) load: f64,
 }
 
 /// The decayed evidence of one endpoint.
@@ -115,6 +122,9 @@ pub(crate) struct Evidence {
     /// The last latencies, newest last.
     run: [f64; RUN],
     failures_in_a_row: u32,
+    /// From so many on they were more than chance when the last came, and whoever looks at it has not shown that they are
+    /// over; 0 if there is no doubt.
+    doubted_from: u32,
     /// Answers that took [`OBSOLETE`] times the mean or more.
     much_later_in_a_row: u32,
 }
@@ -133,6 +143,7 @@ impl Evidence {
             sureness: 0.0,
             run: [0.0; RUN],
             failures_in_a_row: 0,
+            doubted_from: 0,
             much_later_in_a_row: 0,
         }
     }
@@ -140,12 +151,15 @@ impl Evidence {
     /// A good answer came after `latency`.
     pub(crate) fn success(&mut self, latency: Duration, now: Instant) {
         self.success_of_copy(latency, now);
-        self.failures_in_a_row = 0;
+        (self.failures_in_a_row, self.doubted_from) = (0, 0);
     }
 
     /// The same to a copy that nobody waited for: whether what failed before is over is for many of them to say
-    /// ([`Evidence::pardon`]).
+    /// ([`Evidence::pardon`]). Not everything fails, and the doubt is the least there is.
     pub(crate) fn success_of_copy(&mut self, latency: Duration, now: Instant) {
+        if self.doubted_from > 0 {
+            self.failures_in_a_row = self.failures_in_a_row.min(self.doubted_from);
+        }
         let kept = self.fade(now);
         self.calls += 1.0;
         self.successes += 1.0;
@@ -181,11 +195,47 @@ impl Evidence {
         let kept = self.successes.min(PRIOR_CALLS);
         (self.calls, self.successes) = (kept, kept);
         self.limited = 0.0;
-        self.failures_in_a_row = 0;
+        (self.failures_in_a_row, self.doubted_from) = (0, 0);
         self.run = [0.0; RUN];
         (self.answers, self.latency_sum, self.sureness) = (0.0, 0.0, 0.0);
         self.peak = 0.0;
         self.much_later_in_a_row = 0;
+    }
+
+    /// What failed may not be over.
+    pub(crate) const fn doubt_anew(&mut self) {
+        (self.failures_in_a_row, self.doubted_from) = (1, 1);
+    }
+
+    /// A failure has come, and somebody looks at whoever is doubted.
+    pub(crate) fn doubt_beyond_chance(&mut self, pool: &Pool) {
+        self.doubted_from = if self.is_beyond_chance(pool) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "no more than there were failures"
+            )]
+            let from = pool.unlikely_run as u32;
+            from.max(1)
+        } else {
+            0
+        };
+    }
+
+    /// A failure has come, and nobody looks: what copies were to show of those before, the rules wait for.
+    pub(crate) const fn doubt_no_more(&mut self) {
+        if self.doubted_from > 0 {
+            (self.failures_in_a_row, self.doubted_from) = (1, 0);
+        }
+    }
+
+    /// Whether the failures were more than chance, and still are.
+    pub(crate) fn is_in_doubt(&self, pool: &Pool) -> bool {
+        self.doubted_from > 0 && self.is_beyond_chance(pool)
+    }
+
+    fn is_beyond_chance(&self, pool: &Pool) -> bool {
+        f64::from(self.failures_in_a_row) >= pool.unlikely_run
     }
 
     pub(crate) fn set_decay(&mut self, decay: Duration) {
@@ -282,8 +332,9 @@ impl Evidence {
         // What fails everywhere is no reason to go elsewhere.
         let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
         let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - pool.unlikely_run).max(0.0);
-        let ratio = shown.min(PRIOR_RUN / (PRIOR_RUN + in_a_row * kept.powi(FAILURES_FADE)));
-        (1.0 - ratio) / ratio.max(FLOOR) * FAILURE_COST * (pool.latency + INDISTINCT)
+        let run = in_a_row * kept.powi(FAILURES_FADE) / PRIOR_RUN * RUN_COST / (1.0 + pool.load);
+        let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
+        ratio.max(run) * (pool.latency + INDISTINCT)
     }
 
     /// `kept`: the share of the evidence that is left since the answer before.
@@ -389,6 +440,7 @@ mod tests {
         latency: 10.0 * MS,
         failing: 0.0,
         unlikely_run: 5.0,
+        load: 0.0,
     };
     const START: Instant = Instant::from_nanos(3_600_000_000_000);
 
@@ -426,6 +478,7 @@ mod tests {
                 latency,
                 failing,
                 unlikely_run,
+                load: 3.0,
             };
             assert_eq!(evidence().score(START, &pool), Score::unknown(latency));
         }
@@ -502,6 +555,38 @@ mod tests {
         assert!(penalty(&evidence) > 0.9 * failed);
         evidence.success(ms(10), START);
         assert!(penalty(&evidence) < MS);
+    }
+
+    #[test]
+    fn a_doubt_stays_while_some_answers_are_good_and_bears_what_others_bear_at_most() {
+        let of_load = |load| Pool {
+            unlikely_run: 1.0,
+            load,
+            ..POOL
+        };
+        let mut evidence = steady(600);
+        for _ in 0..20 {
+            evidence.failure(START);
+            evidence.doubt_beyond_chance(&of_load(0.0));
+            (0..9).for_each(|_| evidence.success_of_copy(ms(10), START));
+        }
+        assert!(evidence.is_in_doubt(&of_load(0.0)));
+        // The same number of requests more, whether the others have none in flight or ten.
+        let more = |load: f64| {
+            let penalty = f64::from(evidence.score(START, &of_load(load)).penalty);
+            penalty * (1.0 + load) / (POOL.latency + INDISTINCT)
+        };
+        assert!((more(0.0) - 4.0).abs() < 0.01, "{}", more(0.0));
+        assert!((more(3.0) - 4.0).abs() < 0.01, "{}", more(3.0));
+        // Where all fail as often there is none.
+        let all_fail = Pool {
+            unlikely_run: 4.0,
+            ..POOL
+        };
+        assert!(!evidence.is_in_doubt(&all_fail));
+        evidence.failure(START);
+        evidence.doubt_no_more();
+        assert!(!evidence.is_in_doubt(&of_load(0.0)) && evidence.has_failed());
     }
 
     #[test]

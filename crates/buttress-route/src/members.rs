@@ -156,6 +156,7 @@ impl<S> Members<S> {
             now,
             load: shared.peers.load(),
             noise_band: self.config.noise_band,
+            usual: shared.peers.usual(),
             key,
             ledger: &shared.ledger,
             rng: &shared.rng,
@@ -273,5 +274,5 @@ fn cheapest(
         let told = index(place).and_then(|index| all.told.get(index));
         told.map_or(0.0, |told: &Told| f64::from(told.weight))
     };
-    index(bids.choose_by(weight, all.noise_band, all.rng.unit())?)
+    index(bids.choose_by(weight, all.band(), all.rng.unit())?)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-use crate::evidence::Pool;
+use crate::evidence::{INDISTINCT, Pool};
 
 /// The median latency of a pool that has shown none.
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
@@ -18,9 +18,9 @@ const REFRESH: u64 = 1_000_000;
 /// Failures in a row that are more than chance in a pool of which nothing is known. With fewer the rules would not see
 /// what they wait for.
 const FEWEST: f64 = 5.0;
-/// How often chance may have an endpoint shunned in the time in which evidence fades. It is then for a few seconds: less
-/// than a tenth of its time.
-const LOST: f64 = 0.2;
+/// How often chance may have an endpoint of the pool shunned in the time in which evidence fades. It is then for some two
+/// seconds of ten: the pool has on average a tenth of one endpoint less.
+const LOST: f64 = 0.5;
 /// So many endpoints are looked at.
 pub(crate) const SAMPLE: usize = 31;
 
@@ -111,6 +111,12 @@ impl Peers {
         self.latency.get()
     }
 
+    /// What a request costs, in nanoseconds, at an endpoint in the middle that has nothing else to do.
+    #[inline]
+    pub(crate) fn usual(&self) -> f64 {
+        self.latency() + INDISTINCT
+    }
+
     /// The median share of failures.
     pub(crate) fn failing(&self) -> f64 {
         self.failing.get()
@@ -135,10 +141,15 @@ impl Peers {
         }
     }
 
+    /// Whether copies of requests look at whoever is shunned.
+    pub(crate) fn are_looked_at(&self) -> bool {
+        self.looked_at.load(Ordering::Relaxed)
+    }
+
     /// After how many failures in a row an endpoint is shunned. Where no copy looks at it, it would never show the rules
     /// another.
     fn shunned_after(&self) -> f64 {
-        if self.looked_at.load(Ordering::Relaxed) {
+        if self.are_looked_at() {
             self.chance_run.get()
         } else {
             FEWEST
@@ -151,6 +162,7 @@ impl Peers {
             latency: self.latency(),
             failing: self.failing(),
             unlikely_run: self.unlikely_run().max(self.shunned_after()),
+            load: self.load(),
         }
     }
 
@@ -251,8 +263,8 @@ fn unlikely_run(failing: f64) -> f64 {
 
 /// So many failures in a row that chance gives an endpoint of `all` no more often than [`LOST`].
 ///
-/// What all but the worst have failed is the share that chance gives, with one failure more, for nothing is known to
-/// never fail. A run of `k` comes once in `share^-k` calls.
+/// What all but the worst have failed is the share that chance gives, with half a failure more, for nothing is known to
+/// never fail (the mean by Jeffreys' prior). A run of `k` comes once in `share^-k` calls.
 fn chance_run(all: &[Shows]) -> f64 {
     let failures = |it: &Shows| it.failing.0 * it.failing.1;
     let worst = all
@@ -264,7 +276,7 @@ fn chance_run(all: &[Shows]) -> f64 {
         return FEWEST;
     }
     let failed = all.iter().map(failures).sum::<f64>() - worst;
-    let share = ((failed + 1.0) / (calls - of + 1.0)).min(1.0);
+    let share = ((failed + 0.5) / (calls - of + 1.0)).min(1.0);
     let bearable = (LOST * all.len() as f64 / calls).min(1.0);
     // At a share of 1 every run is likely, and the limit infinite.
     (bearable.ln() / share.ln()).abs().max(1.0).ceil()

@@ -6,6 +6,7 @@ mod checks;
 mod probing;
 mod quiet;
 mod recent;
+mod relapse;
 mod rising;
 mod rules;
 mod run;
@@ -35,6 +36,7 @@ pub(crate) use call::Call;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
 use recent::Recent;
+use relapse::Relapse;
 use rising::Rising;
 use run::Run;
 use second_look::SecondLook;
@@ -61,6 +63,7 @@ pub(crate) struct State {
     pub(crate) verdicts: Verdicts,
     run: Run,
     recent: Recent,
+    relapse: Relapse,
     look: SecondLook,
     /// It is back, and not all of its traffic is.
     rising: Option<Rising>,
@@ -101,6 +104,7 @@ impl State {
             verdicts: Verdicts::default(),
             run: Run::default(),
             recent: Recent::default(),
+            relapse: Relapse::default(),
             look: SecondLook::new(now),
             rising: None,
             relief: NO_RELIEF,
@@ -264,7 +268,9 @@ impl State {
         match call.outcome {
             Outcome::Success | Outcome::Slow => {
                 let latency = call.latency.unwrap_or(call.took);
-                if call.copy && !call.ticket.is_probe() {
+                let copied = call.copy && !call.ticket.is_probe();
+                self.relapse.good();
+                if copied || self.is_in_doubt(slot.peers()) {
                     self.evidence.success_of_copy(latency, now);
                 } else {
                     self.evidence.success(latency, now);
@@ -272,6 +278,12 @@ impl State {
             }
             Outcome::Failure(kind) => {
                 self.evidence.failure(now);
+                if slot.peers().are_looked_at() {
+                    self.evidence.doubt_beyond_chance(&slot.peers().pool());
+                } else {
+                    self.evidence.doubt_no_more();
+                }
+                self.relapse.failed(self.config.circuit.probing.needed());
                 // Whoever waited until a deadline has seen how slow it is at least.
                 if kind == FailureKind::Deadline && call.called {
                     self.evidence.waited(call.took, now, slot.peers().latency());
@@ -285,6 +297,14 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Whether copies have to show that what failed is over. Who failed now and then has mostly somebody else's good answer
+    /// on its way.
+    pub(super) fn is_in_doubt(&self, peers: &Peers) -> bool {
+        self.evidence.has_failed()
+            && peers.are_looked_at()
+            && self.evidence.is_in_doubt(&peers.pool())
     }
 
     /// Shows an outcome of the present generation to the rules.

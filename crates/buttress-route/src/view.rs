@@ -8,6 +8,7 @@ use buttress_core::clock::Instant;
 use buttress_core::rng::Rng;
 
 use crate::attempted::Attempted;
+use crate::bids::Band;
 use crate::endpoint::Metadata;
 use crate::ledger::Ledger;
 use crate::seat::{Seat, Told};
@@ -24,6 +25,8 @@ pub struct View<'a> {
     /// Requests in flight at an endpoint of this pool, in the mean.
     pub(crate) load: f64,
     pub(crate) noise_band: f64,
+    /// What a request costs at a usual endpoint that has nothing else to do.
+    pub(crate) usual: f64,
     pub(crate) key: Option<u64>,
     pub(crate) ledger: &'a Ledger,
     pub(crate) rng: &'a Rng,
@@ -60,6 +63,15 @@ impl<'a> View<'a> {
         let candidate = self.get(index)?;
         let bid = candidate.seat.bid(self.now, self.load, self.rng);
         bid.map(|_| candidate)
+    }
+
+    /// Which differences of cost are none.
+    #[inline]
+    pub(crate) const fn band(&self) -> Band {
+        Band {
+            share: self.noise_band,
+            one: self.usual,
+        }
     }
 
     /// What a request costs at `index`; `None` where that takes no traffic, or not this request.

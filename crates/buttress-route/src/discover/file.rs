@@ -316,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn a_look_that_hangs_is_refused_in_time_and_not_begun_again_until_it_ends() {
         let time = ManualClock::new();
-        let (end, held) = std::sync::mpsc::channel::<()>();
+        let (end, held) = mpsc::channel::<()>();
         let hangs = move || {
             let _ = held.recv();
             Ok(b"late".to_vec())

@@ -53,9 +53,9 @@ fn cheapest(view: &View<'_>, alike: bool, bid: impl Fn(usize) -> Option<f64>) ->
     };
     if alike {
         let turn = view.rng.turn(view.turns, view.len());
-        bids.choose(turn, view.noise_band, view.rng)
+        bids.choose(turn, view.band(), view.rng)
     } else {
-        bids.choose_by(weight, view.noise_band, view.rng.turn_unit(view.turns))
+        bids.choose_by(weight, view.band(), view.rng.turn_unit(view.turns))
     }
 }
 
@@ -84,7 +84,7 @@ fn best(view: &View<'_>, drawn: [usize; DRAWN]) -> Option<usize> {
             bids.set(place, cost);
         }
     }
-    let chosen = bids.first_tied(view.noise_band)?;
+    let chosen = bids.first_tied(view.band())?;
     let chosen = drawn.get(chosen).copied();
     chosen.filter(|&index| view.is_open(index))
 }

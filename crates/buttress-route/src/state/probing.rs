@@ -48,6 +48,7 @@ impl State {
 
     fn closed_by_probes(&mut self, now: Instant) -> Decision {
         self.start_afresh(now);
+        self.doubt();
         self.rise(now);
         // On trial: if the first outcome is a failure, nobody waits for four more.
         let limit = self.config.rules.consecutive_failures;

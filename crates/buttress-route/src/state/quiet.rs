@@ -23,6 +23,7 @@ impl State {
             self.tally.outcome(call.outcome);
             let latency = call.latency.unwrap_or(call.took);
             self.evidence.success(latency, now);
+            self.relapse.good();
             self.run = Run::default();
             self.recent.record(false);
             if let Some(window) = &mut self.window {
@@ -49,6 +50,7 @@ impl State {
         self.circuit.state() == circuit::State::Closed
             && !(self.warned || self.held || self.draining || self.weightless || self.spared)
             && self.rising.is_none()
+            && !self.evidence.has_failed()
             && (self.signals.is_empty() || now < self.ask_at)
     }
 }

@@ -45,7 +45,9 @@ impl State {
             return None;
         }
         let surely = counts.ratio_at_least(SURE);
-        let worse_than_peers = surely > failing + rate.above_peers;
+        // As its peers' share fades, so does its own: where all began to fail of late a window holds less of what was before.
+        let likewise = self.evidence.failing_at(now).0;
+        let worse_than_peers = surely.min(likewise) > failing + rate.above_peers;
         let rule = match rate.threshold.max(failing + rate.above_peers) {
             limit if counts.ratio() >= limit && worse_than_peers => {
                 (Rule::FailureRate, counts.ratio(), limit)

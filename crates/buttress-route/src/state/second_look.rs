@@ -90,7 +90,8 @@ impl State {
             return Some(self.look.next);
         }
         let quiet_until = self.evidence.as_of().saturating_add(self.quiet());
-        is_shunned(cost, peers).then(|| self.look.next.max(quiet_until))
+        let is_due = self.is_in_doubt(peers) || is_shunned(cost, peers);
+        is_due.then(|| self.look.next.max(quiet_until))
     }
 
     /// For how long nothing has to be heard before a look.
@@ -102,10 +103,31 @@ impl State {
         }
     }
 
+    /// After so many looks in a row that went well it is pardoned.
+    fn looks_needed(&self) -> u32 {
+        let needed = self.config.circuit.probing.needed();
+        if self.evidence.has_failed() {
+            self.relapse.needed(needed)
+        } else {
+            needed
+        }
+    }
+
+    /// It is let back in, and has failed so seldom that what it has shown since says little: it is looked at first.
+    pub(super) fn doubt(&mut self) {
+        let shown = self.config.circuit.probing.needed();
+        if self.relapse.needed(shown) > shown {
+            self.evidence.doubt_anew();
+            self.look.well = shown;
+        }
+    }
+
     /// Whether copies look at the endpoint, which shows this `score`, or should.
     pub(super) fn is_looked_at(&self, score: Score, peers: &Peers, now: Instant) -> bool {
         let cost = cost(score, 0.0);
-        self.look.goes_on(now, cost, self.config.noise_band) || is_shunned(cost, peers)
+        self.look.goes_on(now, cost, self.config.noise_band)
+            || self.is_in_doubt(peers)
+            || is_shunned(cost, peers)
     }
 
     /// A copy goes and looks, if it still should; for how long it may.
@@ -147,15 +169,17 @@ impl State {
             self.look = SecondLook::new(now.saturating_add(quiet));
             return;
         }
-        // Who failed has to go well for a while, and not only often.
-        let pause = if self.evidence.has_failed() {
+        let needed = self.looks_needed();
+        // Who failed has to go well for a while, and not only often. Often enough takes long enough.
+        let pause = if self.evidence.has_failed() && needed == self.config.circuit.probing.needed()
+        {
             PAUSE
         } else {
             Duration::ZERO
         };
         (self.look.next, self.look.took) = (now.saturating_add(pause), latency);
         self.look.well += 1;
-        if self.look.well >= self.config.circuit.probing.needed() {
+        if self.look.well >= needed {
             self.look = SecondLook::new(now);
             self.evidence.pardon(now);
             self.rise(now);

@@ -84,10 +84,12 @@ impl BreakerHandle {
     /// A handle whose verdicts say of every state that it sets by hand that `by` did so, and why.
     #[must_use]
     pub fn on_behalf_of(&self, by: By) -> Self {
-        Self {
-            breaker: self.breaker.clone(),
-            by: Some(Arc::new(by)),
-        }
+        self.clone().by(Some(Arc::new(by)))
+    }
+
+    pub(crate) fn by(mut self, by: Option<Arc<By>>) -> Self {
+        self.by = by;
+        self
     }
 
     /// The breaker's name.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use buttress_core::circuit::{Backoff, Settings};
 use buttress_core::health::HealthStatus;
 use buttress_route::{Change, EndpointState, Policy, PoolSnapshot};
-use common::{Mode, TRANSITIONS, World, endpoint, ok_after};
+use common::{Mode, TRANSITIONS, World, endpoint, ok_after, policies};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -98,15 +98,7 @@ fn out_by_rule(snapshot: &PoolSnapshot) -> usize {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    proptest::sample::select(vec![
-        Policy::ExpectedCost,
-        Policy::RoundRobin,
-        Policy::Random,
-        Policy::WeightedRandom,
-        Policy::LeastRequest,
-        Policy::PeakEwma,
-        Policy::ConsistentHash { bound: 1.25 },
-    ])
+    proptest::sample::select(policies().to_vec())
 }
 
 fn world(policy: Policy) -> World {

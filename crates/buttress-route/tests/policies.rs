@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod common;
 #[path = "policies/keys.rs"]
 mod keys;
 #[path = "policies/own.rs"]
@@ -24,24 +25,13 @@ use buttress_core::outcome::Outcome;
 use buttress_core::rng::Rng;
 use buttress_route::{Acquired, Change, Config, Endpoint, EndpointState, HealthRouter, Policy};
 
+use common::{HASH, policies};
+
 type Pool = HealthRouter<()>;
 
-const HASH: Policy = Policy::ConsistentHash { bound: 1.25 };
 const UNBOUNDED: Policy = Policy::ConsistentHash {
     bound: f64::INFINITY,
 };
-
-fn policies() -> [Policy; 7] {
-    [
-        Policy::ExpectedCost,
-        Policy::RoundRobin,
-        Policy::Random,
-        Policy::WeightedRandom,
-        Policy::LeastRequest,
-        Policy::PeakEwma,
-        HASH,
-    ]
-}
 
 fn endpoints(weights: &[u32]) -> Vec<Endpoint<()>> {
     let all = weights.iter().enumerate();

@@ -10,6 +10,7 @@ use buttress_core::clock::Clock;
 use buttress_core::config::ConfigError;
 use buttress_core::events::Events;
 use buttress_core::protocol::Plain;
+use buttress_core::verdict::By;
 
 use super::handle::KeyedHandle;
 #[cfg(doc)]
@@ -111,6 +112,8 @@ struct Template {
     config: Config,
     /// The state that all are held in by hand, if any.
     held: Option<State>,
+    /// Who said so last.
+    by: Option<Arc<By>>,
 }
 
 impl Default for KeyedConfig {
@@ -191,6 +194,7 @@ impl<K: Key> KeyedBreaker<K> {
             template: RwLock::new(Arc::new(Template {
                 config: config.breaker,
                 held: None,
+                by: None,
             })),
             series: config.series,
             cap: config.limits.cap,
@@ -257,10 +261,10 @@ impl<K: Key> Shared<K> {
     }
 
     /// Holds all breakers, those to come as well, in `state`, or lets go of them.
-    pub(super) fn hold(&self, state: Option<State>) {
-        self.renew(|template| template.held = state);
+    pub(super) fn hold(&self, state: Option<State>, by: Option<&Arc<By>>) {
+        self.renew(|template| (template.held, template.by) = (state, by.cloned()));
         self.remembered.forget_all();
-        self.each(|breaker, template| hold(breaker, template.held));
+        self.each(hold);
     }
 
     pub(super) fn now(&self) -> buttress_core::clock::Instant {
@@ -290,7 +294,7 @@ impl<K: Key> Shared<K> {
         match Breaker::kept(name, template.config.clone(), common, Kept::WhileInUse) {
             Ok(breaker) => {
                 if template.held.is_some() {
-                    hold(&breaker, template.held);
+                    hold(&breaker, template);
                 } else if let Some(circuit) = self.remembered.recall(key) {
                     breaker.recall(&circuit);
                 }
@@ -319,7 +323,7 @@ impl<K: Key> Shared<K> {
             breaker.shared().reconfigure(now.config.clone());
             // To let go of one that nobody holds would be to forget what it remembers.
             if now.held != last.held {
-                hold(breaker, now.held);
+                hold(breaker, &now);
             }
             last = now;
         }
@@ -345,9 +349,9 @@ impl<K: Key> Shared<K> {
     }
 }
 
-fn hold(breaker: &Breaker, state: Option<State>) {
-    let handle = breaker.handle();
-    match state {
+fn hold(breaker: &Breaker, template: &Template) {
+    let handle = breaker.handle().by(template.by.clone());
+    match template.held {
         Some(State::ForcedOpen) => handle.force_open(),
         Some(State::ForcedClosed) => handle.force_closed(),
         Some(State::Observing) => handle.observe(),

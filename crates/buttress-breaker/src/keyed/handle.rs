@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use buttress_core::circuit::State;
 use buttress_core::config::ConfigError;
 use buttress_core::events::Subscription;
+use buttress_core::verdict::By;
 
 use super::breakers::KeyedBreaker;
 use super::key::Key;
@@ -23,6 +24,7 @@ use crate::saved::SavedBreaker;
 #[derive(Clone, Debug)]
 pub struct KeyedHandle<K> {
     breakers: KeyedBreaker<K>,
+    by: Option<Arc<By>>,
 }
 
 /// The breakers of all keys at one moment.
@@ -48,7 +50,17 @@ pub struct KeyedSnapshot<K> {
 
 impl<K: Key> KeyedHandle<K> {
     pub(super) const fn new(breakers: KeyedBreaker<K>) -> Self {
-        Self { breakers }
+        Self { breakers, by: None }
+    }
+
+    /// A handle whose verdicts say of every state that it sets by hand that `by` did so, and why: of all breakers, those
+    /// to come as well, and of one that it gives a handle of.
+    #[must_use]
+    pub fn on_behalf_of(&self, by: By) -> Self {
+        Self {
+            breakers: self.breakers.clone(),
+            by: Some(Arc::new(by)),
+        }
     }
 
     /// The breakers.
@@ -93,12 +105,12 @@ impl<K: Key> KeyedHandle<K> {
     /// The breaker of `key`, if it has one of its own. While this handle is held it stays.
     pub fn get(&self, key: K) -> Option<BreakerHandle> {
         let slot = self.breakers.shared().map.get(key)?;
-        Some(slot.breaker.handle())
+        Some(slot.breaker.handle().by(self.by.clone()))
     }
 
     /// The breaker that keys without one of their own share.
     pub fn overflow(&self) -> BreakerHandle {
-        self.overflow_breaker().handle()
+        self.overflow_breaker().handle().by(self.by.clone())
     }
 
     /// Every change of state of any of them from now on. What changes one breaker is in order.
@@ -108,22 +120,22 @@ impl<K: Key> KeyedHandle<K> {
 
     /// Rejects everything until [`KeyedHandle::release`], for keys to come as well.
     pub fn force_open(&self) {
-        self.breakers.shared().hold(Some(State::ForcedOpen));
+        self.hold(Some(State::ForcedOpen));
     }
 
     /// Admits everything until [`KeyedHandle::release`], for keys to come as well.
     pub fn force_closed(&self) {
-        self.breakers.shared().hold(Some(State::ForcedClosed));
+        self.hold(Some(State::ForcedClosed));
     }
 
     /// Judges and reports but rejects nothing until [`KeyedHandle::release`], for keys to come as well.
     pub fn observe(&self) {
-        self.breakers.shared().hold(Some(State::Observing));
+        self.hold(Some(State::Observing));
     }
 
     /// Ends a forced state, or any other: every breaker starts afresh, closed.
     pub fn release(&self) {
-        self.breakers.shared().hold(None);
+        self.hold(None);
     }
 
     /// Replaces the configuration of every breaker, and of those to come, whole or, if it makes no
@@ -185,6 +197,10 @@ impl<K: Key> KeyedHandle<K> {
             own && breaker.handle().restore(saved, wall_now)
         });
         restored.count()
+    }
+
+    fn hold(&self, state: Option<State>) {
+        self.breakers.shared().hold(state, self.by.as_ref());
     }
 
     fn overflow_breaker(&self) -> &Breaker {

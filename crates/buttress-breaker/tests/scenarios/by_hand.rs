@@ -264,6 +264,28 @@ fn keyed(time: &ManualClock) -> KeyedBreaker<u32> {
 }
 
 #[test]
+fn who_holds_the_breakers_of_all_keys_stands_in_the_verdict_of_each_and_of_those_to_come() {
+    let time = ManualClock::new();
+    let breakers = keyed(&time);
+    let by = |key: u32| {
+        let verdict = breakers.handle().get(key).unwrap().snapshot().verdict;
+        verdict.unwrap().by.map(|by| by.who.to_string())
+    };
+    let _ = breakers.get(1);
+    let ann = breakers.handle().on_behalf_of(By::new("ann", "ticket 7"));
+    ann.force_open();
+    let _ = breakers.get(2);
+    assert_eq!([by(1), by(2)], [Some("ann".into()), Some("ann".into())]);
+    let overflow = breakers.handle().overflow().snapshot().verdict.unwrap();
+    assert_eq!(&*overflow.by.unwrap().why, "ticket 7");
+
+    breakers.handle().release();
+    assert_eq!([by(1), by(2)], [None, None]);
+    ann.get(1).unwrap().force_closed();
+    assert_eq!(by(1).as_deref(), Some("ann"));
+}
+
+#[test]
 fn who_sets_a_state_stands_in_the_verdict_and_nobody_where_they_do_not_say() {
     let time = ManualClock::new();
     let breaker = in_state(&time, State::Closed);

@@ -12,10 +12,12 @@
 )]
 
 mod aimed;
+mod policies;
 mod tasks;
 mod transitions;
 
 pub use aimed::{Aimed, outcome};
+pub use policies::{HASH, policies};
 pub use tasks::Tasks;
 pub use transitions::{TRANSITIONS, Transition};
 

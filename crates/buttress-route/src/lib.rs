@@ -58,7 +58,8 @@
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //! After the
-//! backoff one request at a time, or a copy of one, is sent as a probe; enough successes let the endpoint back, step by step and on
+//! backoff one request at a time, or a copy of one, is sent as a probe, and after one that says nothing (a `429`) the next after a pause of
+//! 100 ms to 5 s, or for as long as `Retry-After` asks within the longest backoff; enough successes let the endpoint back, step by step and on
 //! trial: its first outcome decides. If nothing is open the least bad is used: as long as there is
 //! an endpoint that nobody drained, the router never answers in its place.
 //!

@@ -155,7 +155,7 @@ impl Settle for Permit {
             self.slot.hear_report(head.headers, self.heard_at);
         }
         self.limited = head.status == StatusCode::TOO_MANY_REQUESTS;
-        if head.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.limited || head.status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = head
                 .headers
                 .get(RETRY_AFTER)

@@ -3,6 +3,7 @@
 mod by_hand;
 mod call;
 mod checks;
+mod pause;
 mod probing;
 mod quiet;
 mod recent;
@@ -35,6 +36,7 @@ use crate::verdicts::Verdicts;
 pub(crate) use call::Call;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
+use pause::Pause;
 use recent::Recent;
 use relapse::Relapse;
 use rising::Rising;
@@ -71,6 +73,8 @@ pub(crate) struct State {
     pub(crate) relief: f64,
     window: Option<TimeWindow>,
     open_until: Instant,
+    /// Between two probes.
+    pause: Pause,
     /// When a probe's lease runs out and makes room for another.
     leased_until: Instant,
     /// When the signals of an endpoint that is held out are asked again.
@@ -113,6 +117,7 @@ impl State {
                 .failure_rate
                 .map(|rate| TimeWindow::new(rate.window)),
             open_until: now,
+            pause: Pause::over(),
             leased_until: now,
             ask_at: now,
             warned: false,
@@ -157,7 +162,7 @@ impl State {
             EndpointState::Active => return None,
             EndpointState::Held => return Some(self.ask_at),
             EndpointState::ForcedOut | EndpointState::Draining => return Some(Instant::NEVER),
-            EndpointState::Probing if self.circuit.would_admit(now) => now,
+            EndpointState::Probing if self.circuit.would_admit(now) => now.max(self.pause.until()),
             EndpointState::Probing => self.leased_until,
             // Where somebody checks, that is the probe, and no request has to be.
             EndpointState::Ejected => self.open_until.saturating_add(self.checked.patience()),
@@ -257,7 +262,16 @@ impl State {
                 }
                 None
             }
-            Settled::Probe(transition) => self.probed(call.outcome, transition, now),
+            Settled::Probe(transition) => {
+                if call.outcome == Outcome::Ignored {
+                    let longest = self.config.circuit.open_for.cap();
+                    self.pause
+                        .begins(call.retry_after, longest, now, slot.rng());
+                } else {
+                    self.pause = Pause::over();
+                }
+                self.probed(call.outcome, transition, now)
+            }
             // There is no ramp.
             Settled::Ramp(_) => None,
         }
@@ -316,6 +330,10 @@ impl State {
                 0 => return None,
                 weight => Some(weight),
             },
+            Outcome::Ignored if !call.limited => {
+                self.answered_rising();
+                return None;
+            }
             _ => return None,
         };
         let failed = weight.is_some();

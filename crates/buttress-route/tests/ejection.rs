@@ -17,7 +17,7 @@ use buttress_core::events::Received;
 use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_core::verdict::Action;
 use buttress_route::{Change, EndpointState, FailureRate, Policy, Rules, Weights};
-use common::{Mode, World, endpoint, fails_after, ok_after};
+use common::{Aimed, Mode, World, endpoint, fails_after, ok_after};
 
 fn backoff(seconds: u64) -> Settings {
     Settings::default().open_for(Backoff::constant(Duration::from_secs(seconds)))
@@ -54,6 +54,29 @@ fn a_failure_counts_for_what_its_kind_weighs_and_for_nothing_where_that_is_0() {
         let out = weight > 0;
         assert_eq!(state(&world, "0") == EndpointState::Ejected, out);
     }
+}
+
+#[test]
+fn a_probe_that_says_nothing_is_followed_by_the_next_after_a_pause() {
+    let pool = Aimed::new(3, 0.5);
+    pool.send(0, "FFFFF");
+    pool.pass(30);
+    let void = || {
+        let endpoint = &pool.router.handle().snapshot().endpoints[0];
+        let void = endpoint.probes.iter().find(|(result, _)| *result == "void");
+        void.unwrap().1
+    };
+    pool.send(1, "IIIII");
+    assert_eq!(void(), 1);
+    pool.time.advance(Duration::from_millis(99));
+    pool.send(1, "I");
+    assert_eq!(void(), 1);
+    pool.time.advance(Duration::from_millis(27));
+    pool.send(1, "II");
+    assert_eq!(void(), 2);
+    pool.pass(5);
+    pool.send(1, "SSSS");
+    assert_eq!(pool.walk().last().unwrap().1, EndpointState::Active);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::disallowed_types
+    clippy::disallowed_types,
+    clippy::float_cmp
 )]
 
 mod common;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use buttress_core::circuit::{Ramp, Settings, Step};
 use buttress_core::health::HealthStatus;
 use buttress_route::{Attempted, Config, EndpointState, Policy};
-use common::{World, endpoint, ok_after, request};
+use common::{Aimed, Mode, World, endpoint, ok_after, request};
 use tower_service::Service;
 
 const STEP: Duration = Duration::from_secs(1);
@@ -24,6 +25,30 @@ fn world(policy: Policy) -> World {
         let circuit = Settings::default().ramp(Some(Ramp::new(steps)));
         config.circuit(circuit).policy(policy)
     })
+}
+
+#[test]
+fn answers_that_say_nothing_end_a_step_in_time_and_those_of_a_limit_do_not() {
+    let steps = [0.2, 0.5].map(|share| Step::new(share, STEP, 5));
+    let circuit = Settings::default().ramp(Some(Ramp::new(steps)));
+    let pool = Aimed::with(3, 0.5, move |config| config.circuit(circuit));
+    let handle = pool.router.handle();
+    handle.eject("0");
+    handle.restore("0");
+    let mut given_after = |seconds| {
+        pool.pass(seconds);
+        pool.send(0, &"I".repeat(100));
+        handle.snapshot().endpoints[0].given
+    };
+    assert_eq!([0, 9, 1].map(&mut given_after), [0.2, 0.2, 0.5]);
+    assert_eq!([9, 1].map(&mut given_after), [0.5, 1.0]);
+
+    let mut world = world(Policy::RoundRobin);
+    world.handle().eject("0");
+    world.handle().restore("0");
+    world.backends[0].set(Mode::Status(429, Duration::from_millis(2)));
+    world.load(4, 20 * STEP);
+    assert_eq!(given(&world), 0.2);
 }
 
 fn given(world: &World) -> f64 {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use buttress_core::health::HealthStatus;
 use buttress_core::verdict::{Action, By};
-use buttress_route::{Change, EndpointState, Judged};
+use buttress_route::{Change, EndpointState, Judged, Rules, Weights};
 use common::{Aimed, outcome};
 
 use EndpointState::{Active, Draining, Ejected, ForcedOut, Held, Probing};
@@ -27,6 +27,12 @@ fn steps(
 
 fn is_opened(judged: &Judged) -> bool {
     matches!(judged.verdict.action, Action::Opened(open_for) if !open_for.is_zero())
+}
+
+/// Observed, allowed, and of how many calls.
+fn evidence(judged: &Judged) -> (f64, f64, u64) {
+    let verdict = &judged.verdict;
+    (verdict.observed, verdict.threshold, verdict.samples)
 }
 
 #[test]
@@ -49,13 +55,6 @@ fn the_way_out_and_back_is_told_step_by_step_with_its_evidence() {
         ])
     );
     let judged = pool.judged(0);
-    let evidence = |it: &Judged| {
-        (
-            it.verdict.observed,
-            it.verdict.threshold,
-            it.verdict.samples,
-        )
-    };
     assert_eq!(evidence(&judged[0]), (5.0, 5.0, 5));
     assert_eq!(judged[0].verdict.peers, Some(0.0));
     assert!(is_opened(&judged[0]) && is_opened(&judged[2]));
@@ -188,6 +187,38 @@ fn what_is_held_back_is_told_with_what_held_it_back_and_how_often() {
     pool.pass(1);
     pool.send(0, "FFFFF");
     assert_eq!(held_back(&pool, 0), (rule(), 5.0, "peers_fail".into(), 1));
+}
+
+#[test]
+fn a_run_is_told_by_what_it_weighs_and_how_many_failures_it_is() {
+    let weighing = |weight| {
+        let rules = Rules::default().weights(Weights::default().transport(weight));
+        Aimed::with(4, 0.5, move |config| {
+            let circuit = config.circuit.clone().ramp(None);
+            config.circuit(circuit).rules(rules)
+        })
+    };
+    let pool = weighing(2);
+    pool.send(0, "TTT");
+    pool.pass(30);
+    pool.send(1, "SSSS");
+    pool.send(0, "T");
+    let told: Vec<_> = pool.judged(0).iter().map(evidence).collect();
+    assert_eq!(
+        (told[0], told[told.len() - 1]),
+        ((6.0, 5.0, 3), (2.0, 1.0, 1))
+    );
+
+    let pool = weighing(5);
+    for _ in 0..3 {
+        (0..4).for_each(|endpoint| pool.send(endpoint, "SF"));
+        pool.pass(1);
+    }
+    (0..4).for_each(|endpoint| pool.send(endpoint, "S"));
+    pool.pass(1);
+    pool.send(0, "T");
+    assert_eq!(held_back(&pool, 0).1, 1.0);
+    assert_eq!(evidence(&pool.judged(0)[0]).2, 1);
 }
 
 #[test]

@@ -51,8 +51,7 @@ impl State {
         self.doubt();
         self.rise(now);
         // On trial: if the first outcome is a failure, nobody waits for four more.
-        let limit = self.config.rules.consecutive_failures;
-        self.run = limit.map_or_else(Run::default, |limit| Run::just_below(limit.get()));
+        self.run = Run::on_trial();
         let needed = self.config.circuit.probing.needed();
         let (seen, samples) = (f64::from(needed), u64::from(needed));
         let verdict = Verdict::new(Rule::Probe.name(), Action::Closed);

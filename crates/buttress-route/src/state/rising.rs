@@ -9,7 +9,8 @@ use super::State;
 use crate::load::NO_RELIEF;
 use crate::snapshot::EndpointState;
 
-/// After so many times its length a step ends with a single success: who is seldom asked is not held up.
+/// After so many times its length a step ends with a single answer that is no failure and no limit's: who is seldom
+/// asked is not held up, nor is whoever is asked for nothing that says whether it is well.
 const LONG: u32 = 10;
 
 /// How far an endpoint has come.
@@ -18,6 +19,8 @@ pub(super) struct Rising {
     step: usize,
     since: Instant,
     successes: u32,
+    /// Whether there was any answer but failures and those of a limit.
+    answered: bool,
 }
 
 impl Rising {
@@ -26,13 +29,14 @@ impl Rising {
             step,
             since,
             successes: 0,
+            answered: false,
         }
     }
 
     fn is_over(&self, step: &Step, now: Instant) -> bool {
         let lasted = now.saturating_since(self.since);
         let enough = self.successes >= step.successes;
-        let long = self.successes > 0 && lasted >= long(step.lasts);
+        let long = self.answered && lasted >= long(step.lasts);
         lasted >= step.lasts && (enough || long)
     }
 }
@@ -69,6 +73,14 @@ impl State {
     pub(super) const fn succeeded_rising(&mut self) {
         if let Some(rising) = &mut self.rising {
             rising.successes = rising.successes.saturating_add(1);
+            rising.answered = true;
+        }
+    }
+
+    /// An answer said nothing of how well the endpoint is.
+    pub(super) const fn answered_rising(&mut self) {
+        if let Some(rising) = &mut self.rising {
+            rising.answered = true;
         }
     }
 

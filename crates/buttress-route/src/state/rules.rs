@@ -19,20 +19,28 @@ impl State {
 
     fn too_many_in_a_row(&self, peers: &Peers) -> Option<(Rule, Verdict)> {
         let limit = self.config.rules.consecutive_failures?.get();
-        let failing = peers.failing_now();
-        let (run, unlikely) = (self.run, peers.unlikely_run());
+        let (run, unlikely) = (self.run, self.unlikely_run(limit, peers));
         let rule = Rule::ConsecutiveFailures;
         // Weights say how bad it is, and not how unlikely.
-        let fires = run.weight() >= limit && f64::from(run.failures()) >= unlikely;
+        let fires = run.weight() >= run.left_of(limit) && f64::from(run.failures()) >= unlikely;
         fires.then(|| {
-            let samples = u64::from(run.failures());
-            let (seen, limit) = (f64::from(run.weight()), f64::from(limit).max(unlikely));
+            // What was reached last has decided.
+            let (seen, limit) = if run.has_just_reached(limit) {
+                (run.weight(), run.left_of(limit).into())
+            } else {
+                (run.failures(), unlikely)
+            };
             let verdict = Verdict::new(rule.name(), Action::Closed);
-            (
-                rule,
-                verdict.evidence(seen, limit, samples).against(failing),
-            )
+            let verdict = verdict.evidence(seen.into(), limit, run.failures().into());
+            (rule, verdict.against(peers.failing_now()))
         })
+    }
+
+    /// So many failures in a row are more than what its peers have by chance. Whoever is on trial has shown but the last of
+    /// them before.
+    fn unlikely_run(&self, limit: u32, peers: &Peers) -> f64 {
+        let shown_before = limit.saturating_sub(self.run.left_of(limit));
+        (peers.unlikely_run() - f64::from(shown_before)).max(0.0)
     }
 
     fn too_high_a_rate(&self, peers: &Peers, now: Instant) -> Option<(Rule, Verdict)> {
@@ -70,9 +78,9 @@ impl State {
             return None;
         }
         self.spared = true;
-        let (seen, bearable) = (f64::from(limit), peers.unlikely_run());
+        let (seen, bearable) = (self.run.failures(), self.unlikely_run(limit, peers));
         let verdict = Verdict::new(Rule::ConsecutiveFailures.name(), Action::Closed);
-        let verdict = verdict.evidence(seen, bearable, u64::from(limit));
+        let verdict = verdict.evidence(seen.into(), bearable, seen.into());
         Some(self.suppressed(verdict.against(peers.failing_now()), "peers_fail"))
     }
 }

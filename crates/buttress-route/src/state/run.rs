@@ -7,15 +7,18 @@ pub(super) struct Run {
     weight: u32,
     /// What the last of them weighs.
     last: u32,
+    /// The first of them decides.
+    on_trial: bool,
 }
 
 impl Run {
-    /// One failure away from this weight.
-    pub(super) const fn just_below(limit: u32) -> Self {
+    /// That of whoever has just come back: nobody waits for more than one failure.
+    pub(super) const fn on_trial() -> Self {
         Self {
-            failures: limit.saturating_sub(1),
-            weight: limit.saturating_sub(1),
+            failures: 0,
+            weight: 0,
             last: 0,
+            on_trial: true,
         }
     }
 
@@ -33,8 +36,14 @@ impl Run {
         self.weight
     }
 
+    /// What is left of a limit for this run to reach: of whoever is on trial it takes one failure.
+    pub(super) const fn left_of(self, limit: u32) -> u32 {
+        if self.on_trial { 1 } else { limit }
+    }
+
     /// Whether the last failure made it this heavy.
     pub(super) const fn has_just_reached(self, limit: u32) -> bool {
+        let limit = self.left_of(limit);
         self.weight >= limit && self.weight.saturating_sub(self.last) < limit
     }
 }
@@ -57,9 +66,15 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_on_trial_has_one_failure_left_whatever_it_weighs() {
-        let mut run = Run::just_below(5);
-        run.goes_on(1);
-        assert!(run.has_just_reached(5) && run.failures() == 5);
+    fn whoever_is_on_trial_has_one_failure_left_and_no_more_are_told_than_were_seen() {
+        for weight in [1, 3] {
+            let mut run = Run::on_trial();
+            assert!(!run.has_just_reached(5));
+            run.goes_on(weight);
+            assert!(run.has_just_reached(5));
+            assert_eq!((run.failures(), run.weight()), (1, weight));
+            run.goes_on(weight);
+            assert!(!run.has_just_reached(5));
+        }
     }
 }

@@ -32,6 +32,15 @@ pub struct Aimed {
 
 impl Aimed {
     pub fn new(endpoints: usize, max_ejected: f64) -> Self {
+        Self::with(endpoints, max_ejected, |config| config)
+    }
+
+    /// The same, configured further.
+    pub fn with(
+        endpoints: usize,
+        max_ejected: f64,
+        configure: impl FnOnce(Config) -> Config,
+    ) -> Self {
         let (time, aim) = (ManualClock::new(), Arc::new(Aim::default()));
         let config = Config::new("test")
             .policy(Policy::Custom(Arc::clone(&aim) as Arc<dyn Pick>))
@@ -39,7 +48,7 @@ impl Aimed {
             .clock(time.clock())
             .rng(Rng::seeded(3));
         let pool = Self {
-            router: HealthRouter::new(config, []).unwrap(),
+            router: HealthRouter::new(configure(config), []).unwrap(),
             time,
             aim,
             signal: HealthSignal::new(),
@@ -61,7 +70,7 @@ impl Aimed {
         self.router.handle().update(endpoints).unwrap();
     }
 
-    /// A request to the endpoint for each letter: `S` succeeds, `F` fails.
+    /// A request to the endpoint for each letter: `S` succeeds, `F` fails, `T` breaks, `I` is disregarded.
     pub fn send(&self, endpoint: usize, outcomes: &str) {
         self.aim.0.store(endpoint, Ordering::Relaxed);
         for letter in outcomes.chars() {
@@ -106,6 +115,8 @@ impl Aimed {
 pub fn outcome(letter: char) -> Outcome {
     match letter {
         'F' => Outcome::Failure(FailureKind::Answer),
+        'T' => Outcome::Failure(FailureKind::Transport),
+        'I' => Outcome::Ignored,
         _ => Outcome::Success,
     }
 }

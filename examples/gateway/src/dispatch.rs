@@ -47,6 +47,10 @@ type Refused = <Latency<Refuse> as Service<Request<RequestBody>>>::Future;
 /// The body of any answer: what is inside is timed.
 pub(crate) type Timed<B> = latency::ResponseBody<B, Infallible>;
 
+/// The same on the heap. With all that layers have put round it, a body is so large that to move it on through the server,
+/// to where it is written, costs several times what the room for it does.
+type Boxed<B> = Pin<Box<Timed<B>>>;
+
 impl<S> Dispatch<S> {
     /// One service for each route, in the order of the configuration, and whether its clients are not told what its
     /// endpoints report of their load. What no route takes is answered with its problem and recorded in `latency`,
@@ -90,7 +94,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<Timed<B>>, Error = Infallible> + Clone,
     B: Wrapped,
 {
-    type Response = Response<Timed<B>>;
+    type Response = Response<Boxed<B>>;
     type Error = Infallible;
     type Future = DispatchFuture<S>;
 
@@ -137,21 +141,25 @@ where
     S: Service<Request<RequestBody>, Response = Response<Timed<B>>, Error = Infallible>,
     B: Wrapped,
 {
-    type Output = Result<Response<Timed<B>>, Infallible>;
+    type Output = Result<Response<Boxed<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Routed { called, hides_load } => poll_routed(called, *hides_load, cx),
             StateProj::Refused { refused } => refused
                 .poll(cx)
-                .map_ok(|response| response.map(|timed| timed.map(B::unwatched))),
+                .map_ok(|response| response.map(|timed| Box::pin(timed.map(B::unwatched)))),
         }
     }
 }
 
 /// A large response is looked at, and changed, where it lies; and one that has not come is not moved.
 #[inline]
-fn poll_routed<F, B>(called: Pin<&mut F>, hides_load: bool, cx: &mut Context<'_>) -> Poll<F::Output>
+fn poll_routed<F, B>(
+    called: Pin<&mut F>,
+    hides_load: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<Boxed<B>>, Infallible>>
 where
     F: Future<Output = Result<Response<Timed<B>>, Infallible>>,
     B: Wrapped,
@@ -166,7 +174,7 @@ where
         response.headers_mut().remove(&ENDPOINT_LOAD_METRICS);
         response.headers_mut().remove(&ENDPOINT_LOAD_METRICS_BIN);
     }
-    polled
+    polled.map_ok(|response| response.map(Box::pin))
 }
 
 /// Whether a layer refused: that is a status without a body.

@@ -16,6 +16,7 @@ use tower_service::Service;
 use crate::body::{RequestBody, UploadLimits};
 use crate::config::{Config, ForwardedPolicy, Trust};
 use crate::headers::{self, Peer};
+use crate::known_host::KnownHost;
 use crate::networks::{FromWithin, Networks};
 use crate::problem::Problem;
 use crate::routes::{RouteId, Routes};
@@ -42,6 +43,8 @@ pub struct Ingress<S> {
     peer: Option<Peer>,
     /// Whether the peer is in a network whose callers are believed.
     within: bool,
+    /// The host that its last request named.
+    known: KnownHost,
 }
 
 #[derive(Debug)]
@@ -82,6 +85,7 @@ impl<S> Ingress<S> {
             rules: Arc::new(rules),
             peer: None,
             within: false,
+            known: KnownHost::default(),
         }
     }
 
@@ -100,8 +104,9 @@ impl Rules {
         mut request: Request<Incoming>,
         peer: Option<&Peer>,
         within: bool,
+        known: &mut KnownHost,
     ) -> Request<RequestBody> {
-        let routed = self.route(&mut request);
+        let routed = self.route(&mut request, known);
         if within {
             request.extensions_mut().insert(FromWithin);
         }
@@ -127,8 +132,12 @@ impl Rules {
         })
     }
 
-    fn route(&self, request: &mut Request<Incoming>) -> Result<RouteId, Problem> {
-        target::normalize(request)?;
+    fn route(
+        &self,
+        request: &mut Request<Incoming>,
+        known: &mut KnownHost,
+    ) -> Result<RouteId, Problem> {
+        target::normalize(request, known)?;
         self.routes.of(request).ok_or(Problem::NoRoute)
     }
 }
@@ -143,7 +152,8 @@ impl<S: Service<Request<RequestBody>>> Service<Request<Incoming>> for Ingress<S>
     }
 
     fn call(&mut self, request: Request<Incoming>) -> S::Future {
-        let request = self.rules.admit(request, self.peer.as_ref(), self.within);
+        let (peer, known) = (self.peer.as_ref(), &mut self.known);
+        let request = self.rules.admit(request, peer, self.within, known);
         // Not touched between the two: it is moved once less.
         self.inner.call(request)
     }

@@ -57,3 +57,4 @@ pub mod upstream;
 
 mod alarm;
 mod gather;
+mod known_host;

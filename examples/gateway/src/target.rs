@@ -16,21 +16,22 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
+use crate::known_host::KnownHost;
 use crate::problem::Problem;
 
 /// Makes a request's target plain, or says why it is refused.
 ///
 /// Afterwards a request has at most one `Host` (exactly one from HTTP/1.1 on), which is the
 /// authority of an absolute-form target where there was one, and as its target only a path without
-/// dot segments and backslashes, and a query.
-pub fn normalize<B>(request: &mut Request<B>) -> Result<(), Problem> {
+/// dot segments and backslashes, and a query. `known` is the host that its connection named last.
+pub(crate) fn normalize<B>(request: &mut Request<B>, known: &mut KnownHost) -> Result<(), Problem> {
     if request.method() == Method::CONNECT {
         return Err(Problem::ConnectRefused);
     }
     if has_dot_segment(request.uri().path()) {
         return Err(Problem::BadPath);
     }
-    one_host(request)
+    one_host(request, known)
 }
 
 /// The host that a request is for, without its port; empty where HTTP/1.0 names none.
@@ -43,19 +44,19 @@ pub fn host<B>(request: &Request<B>) -> &str {
     without_port(std::str::from_utf8(value).unwrap_or_default())
 }
 
-fn one_host<B>(request: &mut Request<B>) -> Result<(), Problem> {
+fn one_host<B>(request: &mut Request<B>, known: &mut KnownHost) -> Result<(), Problem> {
     let (host, more) = first_two_hosts(request.headers());
     if more.is_some() {
         return Err(Problem::BadHost);
     }
     match (request.uri().authority(), host) {
-        (None, Some(host)) if is_host(host.as_bytes()) => Ok(()),
+        (None, Some(host)) if known.knows(host.as_bytes(), is_host) => Ok(()),
         (None, None) if request.version() <= Version::HTTP_10 => Ok(()),
         (None, _) => Err(Problem::BadHost),
         (Some(authority), host) => {
             let agrees = host.is_none_or(|host| same(host, authority));
             // HTTP/1 lets the target overrule `Host`; in HTTP/2 the two have to agree.
-            if !is_host(authority.as_str().as_bytes())
+            if !known.knows(authority.as_str().as_bytes(), is_host)
                 || (!agrees && request.version() >= Version::HTTP_2)
             {
                 return Err(Problem::BadHost);
@@ -219,7 +220,7 @@ mod tests {
 
     fn normalized(version: Version, uri: &str, hosts: &[&str]) -> Result<String, Problem> {
         let mut request = request(version, uri, hosts);
-        normalize(&mut request)?;
+        normalize(&mut request, &mut KnownHost::default())?;
         assert!(request.headers().get_all(HOST).iter().count() <= 1);
         assert_eq!(request.uri().authority(), None, "it is said once");
         Ok(host(&request).to_owned())
@@ -297,7 +298,8 @@ mod tests {
     fn connect_is_refused() {
         let mut request = request(Version::HTTP_11, "a.example:443", &["a.example"]);
         *request.method_mut() = Method::CONNECT;
-        assert_eq!(normalize(&mut request), Err(Problem::ConnectRefused));
+        let normalized = normalize(&mut request, &mut KnownHost::default());
+        assert_eq!(normalized, Err(Problem::ConnectRefused));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Activity {
     /// Exchanges that wait for the client, by turn.
     held: [AtomicU32; KEPT],
     http2: AtomicBool,
+    /// Over HTTP/1: whether there is no more to come of the request that is worked on.
+    whole: AtomicBool,
     /// Of its last exchange over HTTP/1.
     afterwards: OnceLock<Afterwards>,
 }
@@ -98,6 +100,17 @@ impl Activity {
         self.http2.store(true, Relaxed);
     }
 
+    /// How often bytes were read. For the connection's task alone.
+    pub(super) fn reads(&self) -> u32 {
+        self.reads.load(Relaxed)
+    }
+
+    /// Whether a request of HTTP/1 is worked on, and if so, whether it had no body. For the connection's task alone.
+    pub(super) fn at_work(&self) -> Option<bool> {
+        let in_flight = self.started.load(Relaxed) != self.ended.load(Relaxed);
+        (in_flight && !self.speaks_http2()).then(|| self.whole.load(Relaxed))
+    }
+
     /// Whether the preface of HTTP/2 has come, which is before any of its requests.
     pub(super) fn speaks_http2(&self) -> bool {
         self.http2.load(Relaxed)
@@ -146,8 +159,9 @@ impl Exchange {
     }
 
     /// Begins over HTTP/1, in whose one task all of it happens, and where a client that takes nothing
-    /// of it takes nothing of the connection. For that task alone.
-    pub(super) fn begin_alone(activity: &Arc<Activity>) -> Self {
+    /// of it takes nothing of the connection. `whole`: no body is to come. For that task alone.
+    pub(super) fn begin_alone(activity: &Arc<Activity>, whole: bool) -> Self {
+        activity.whole.store(whole, Relaxed);
         Self::new(activity, false)
     }
 
@@ -239,7 +253,7 @@ mod tests {
     #[test]
     fn who_is_alone_is_counted_as_begun_and_ended_and_in_no_turn() {
         let activity = Arc::new(Activity::default());
-        let mut exchange = Exchange::begin_alone(&activity);
+        let mut exchange = Exchange::begin_alone(&activity, true);
         exchange.wait_for_client();
         assert!(activity.held.iter().all(|held| held.load(Relaxed) == 0));
         assert_eq!(activity.seen().in_flight(), 1);

@@ -45,10 +45,9 @@ where
     type Future = ExchangeFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
-        // The request is not looked at, for that it would be moved once more.
         let is_http1 = !self.activity.speaks_http2();
         let exchange = if is_http1 {
-            Exchange::begin_alone(&self.activity)
+            Exchange::begin_alone(&self.activity, request.body().is_end_stream())
         } else {
             Exchange::begin(&self.activity)
         };

@@ -1,6 +1,8 @@
-//! A connection's bytes, with a note of every read, every write and of the preface of HTTP/2.
+//! A connection's bytes, with a note of every read, every write and of the preface of HTTP/2, and of a client that leaves
+//! while its request is worked on.
 
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,6 +24,35 @@ pub(super) struct NotedIo<T> {
     activity: Arc<Activity>,
     /// What of the preface has still to come; `None` once it is decided what is spoken.
     preface: Option<&'static [u8]>,
+    /// What was read before hyper asked for it.
+    ahead: Ahead,
+    /// Whether hyper has asked for bytes since, and waits for them: it sees the end itself.
+    awaited: bool,
+    /// How often something had been read when it was last looked whether the client has left.
+    looked: u32,
+}
+
+/// A few bytes, to be taken from the front.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: [u8; 16],
+    taken: usize,
+    read: usize,
+}
+
+impl Ahead {
+    fn left(&self) -> &[u8] {
+        self.bytes.get(self.taken..self.read).unwrap_or_default()
+    }
+
+    fn give(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
+        let left = self.left();
+        let given = left.get(..buf.remaining()).unwrap_or(left);
+        buf.put_slice(given);
+        let given = given.len();
+        self.taken += given;
+        given > 0
+    }
 }
 
 impl<T: AsyncRead + Unpin> NotedIo<T> {
@@ -30,7 +61,43 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
             inner: TokioIo::new(io),
             activity,
             preface: Some(PREFACE),
+            ahead: Ahead::default(),
+            awaited: false,
+            looked: 0,
         }
+    }
+
+    /// An error if the client has left whose request over HTTP/1 is worked on. As with hyper, which reads on for that
+    /// by itself unless it is told to allow half-closed connections, whoever says that nothing more comes has left;
+    /// and who sends on before the answer is not looked after any further.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(whole) = self.activity.at_work() else {
+            return Ok(());
+        };
+        if mem::take(&mut self.awaited) || !self.ahead.left().is_empty() {
+            return Ok(());
+        }
+        let reads = self.activity.reads();
+        if !whole && reads != self.looked {
+            // A body comes in, which hyper reads as it is asked for. If that was the last of it, it is the next look.
+            self.looked = reads;
+            cx.waker().wake_by_ref();
+            return Ok(());
+        }
+        let mut ahead = Ahead::default();
+        let mut buf = ReadBuf::new(&mut ahead.bytes);
+        match Pin::new(self.inner.inner_mut()).poll_read(cx, &mut buf) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(read) => read?,
+        }
+        ahead.read = buf.filled().len();
+        if ahead.read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.ahead = ahead;
+        // Should hyper want it, it has to be told.
+        cx.waker().wake_by_ref();
+        Ok(())
     }
 
     /// Reads no further than the preface, and compares.
@@ -70,13 +137,15 @@ impl<T: AsyncRead + Unpin> Read for NotedIo<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = match this.preface {
             Some(preface) => this.poll_first(cx, buf, preface),
+            None if this.ahead.give(&mut buf) => Poll::Ready(Ok(())),
             None => Pin::new(&mut this.inner).poll_read(cx, buf),
         };
+        this.awaited = polled.is_pending();
         if polled.is_ready() {
             this.activity.read();
         }
@@ -84,7 +153,7 @@ impl<T: AsyncRead + Unpin> Read for NotedIo<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Write for NotedIo<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Write for NotedIo<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -96,7 +165,9 @@ impl<T: AsyncWrite + Unpin> Write for NotedIo<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+        Poll::Ready(this.poll_left(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -115,5 +186,83 @@ impl<T: AsyncWrite + Unpin> Write for NotedIo<T> {
         let this = self.get_mut();
         let polled = gather::poll_write(&mut this.inner, cx, bufs);
         this.noted(polled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::{AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+    use crate::server::activity::Exchange;
+    use crate::server::drain::Drain;
+
+    /// A client, and its connection, on which a request is worked on.
+    fn at_work(whole: bool) -> (DuplexStream, NotedIo<DuplexStream>, Exchange) {
+        let (client, served) = tokio::io::duplex(64);
+        let activity = Arc::new(Activity::new(Drain::new()));
+        let exchange = Exchange::begin_alone(&activity, whole);
+        let mut io = NotedIo::new(served, activity);
+        io.preface = None;
+        (client, io, exchange)
+    }
+
+    fn flush(io: &mut NotedIo<DuplexStream>) -> Poll<io::Result<()>> {
+        Pin::new(io).poll_flush(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn read(io: &mut NotedIo<DuplexStream>, most: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; most];
+        let mut buf = hyper::rt::ReadBuf::new(&mut bytes);
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = Pin::new(io).poll_read(&mut cx, buf.unfilled());
+        polled.is_ready().then(|| buf.filled().to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_is_seen_while_its_request_is_worked_on_and_at_no_other_time() {
+        let (client, mut io, exchange) = at_work(true);
+        assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        drop(client);
+        assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
+        drop(exchange);
+        assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sends_ahead_is_all_there_in_its_order() {
+        let (mut client, mut io, exchange) = at_work(true);
+        client.write_all(b"0123456789abcdefghij").await.unwrap();
+        for _ in 0..3 {
+            assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        }
+        let reads = io.activity.reads();
+        assert_eq!(read(&mut io, 10).unwrap(), b"0123456789");
+        assert_ne!(io.activity.reads(), reads, "a head that begins is timed");
+        drop(exchange);
+        assert_eq!(read(&mut io, 99).unwrap(), b"abcdef");
+        assert_eq!(read(&mut io, 99).unwrap(), b"ghij");
+        assert_eq!(read(&mut io, 99), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_sends_a_body_is_looked_after_once_no_more_of_it_comes() {
+        let (mut client, mut io, _exchange) = at_work(false);
+        client.write_all(b"body").await.unwrap();
+        assert_eq!(read(&mut io, 99).unwrap(), b"body");
+        drop(client);
+        assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
+    }
+
+    #[tokio::test]
+    async fn an_end_that_hyper_waits_for_itself_is_left_to_it() {
+        let (client, mut io, _exchange) = at_work(true);
+        assert_eq!(read(&mut io, 99), None);
+        drop(client);
+        assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        assert!(matches!(flush(&mut io), Poll::Ready(Err(_))), "it did not");
     }
 }

@@ -1,0 +1,64 @@
+//! Clients that leave before they are answered take their requests along; on real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use support::manual::OnManualClock;
+use support::{Upstream, bounded};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+
+/// A gateway before an upstream that never answers.
+async fn before_silence() -> (OnManualClock, Upstream) {
+    let upstream = Upstream::answering("").await;
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [[pool]]\nname = \"p\"\nendpoints = [\"{}\"]\n[[route]]\nname = \"r\"\npool = \"p\"\n",
+        upstream.address
+    );
+    (OnManualClock::serving(&config).await, upstream)
+}
+
+async fn in_flight(gateway: &OnManualClock, wanted: u32) {
+    let seen = async {
+        while gateway.rooms.pools[0].router.snapshot().endpoints[0].in_flight != wanted {
+            yield_now().await;
+        }
+    };
+    bounded(&format!("{wanted} in flight"), seen).await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_before_the_answer_leaves_nothing_in_flight() {
+    let (gateway, _upstream) = before_silence().await;
+    for request in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ] {
+        for says_so_only in [false, true] {
+            let mut client = TcpStream::connect(gateway.address).await.unwrap();
+            client.write_all(request.as_bytes()).await.unwrap();
+            in_flight(&gateway, 1).await;
+            if says_so_only {
+                client.shutdown().await.unwrap();
+                in_flight(&gateway, 0).await;
+            }
+            drop(client);
+            in_flight(&gateway, 0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_in_mid_upload_leaves_nothing_in_flight() {
+    let (gateway, _upstream) = before_silence().await;
+    let mut client = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\nbody";
+    client.write_all(head.as_bytes()).await.unwrap();
+    in_flight(&gateway, 1).await;
+    drop(client);
+    in_flight(&gateway, 0).await;
+}

@@ -33,6 +33,8 @@ pub fn trust(trust: &Trust) -> correlation::Trust {
 pub fn router(pool: &Pool) -> route::Config {
     let PoolHealth {
         consecutive_failures,
+        failure_rate,
+        above_peers,
         probe_by_copies,
         open_for,
         max_ejected,
@@ -40,7 +42,14 @@ pub fn router(pool: &Pool) -> route::Config {
         overprovisioning,
         fail_closed,
     } = pool.health;
-    let rules = Rules::default().consecutive_failures(consecutive_failures);
+    let rate = route::FailureRate::new(
+        failure_rate.ratio,
+        failure_rate.window,
+        failure_rate.min_calls,
+    );
+    let rules = Rules::default()
+        .consecutive_failures(consecutive_failures)
+        .failure_rate(rate.above_peers(above_peers));
     let config = route::Config::new(pool.name.as_str());
     let config = if probe_by_copies {
         config.hedged()
@@ -164,7 +173,11 @@ pub fn split(name: &str, split: &RouteSplit) -> split::Config {
         .steps(split.steps.iter().copied())
         .hold(split.step_for)
         .min_calls(split.min_calls)
-        .window(split.window);
+        .window(split.window)
+        .significance(split.significance)
+        .above(split.above)
+        .min_failures(split.min_failures)
+        .hung_after(split.hung_after);
     match &split.key {
         Some(key) => config.affinity(affinity(key)),
         None => config,
@@ -219,6 +232,8 @@ fn backoff(first: Duration) -> Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::config::Config;
 
@@ -253,6 +268,51 @@ mod tests {
             assert_eq!(config.policy.as_str(), name);
             assert_eq!(config.affinity.is_some(), !affinity.is_empty());
         }
+    }
+
+    #[test]
+    fn when_an_endpoint_is_thrown_out_is_as_the_file_says_and_by_default_as_the_router_does() {
+        let endpoints = "endpoints = [\"127.0.0.1:1\"]\n";
+        assert_eq!(router(&pool(endpoints)).rules, Rules::default());
+        let keys = "[pool.health]\nconsecutive_failures = 7\n\
+                    failure_rate = { ratio = 0.2, min_calls = 9, window = \"3s\", above_peers = 0.5 }";
+        let rules = router(&pool(&format!("{endpoints}{keys}"))).rules;
+        let rate =
+            route::FailureRate::new(0.2, Duration::from_secs(3), NonZeroU32::new(9).unwrap());
+        assert_eq!(rules.failure_rate, Some(rate.above_peers(0.5)));
+        assert_eq!(rules.consecutive_failures, NonZeroU32::new(7));
+    }
+
+    #[test]
+    fn when_a_canary_does_worse_is_as_the_file_says_and_by_default_as_the_split_does() {
+        let said = |keys: &str| {
+            let text = format!(
+                "[[pool]]\nname = \"p\"\nendpoints = [\"127.0.0.1:1\"]\n\
+                 [[pool]]\nname = \"q\"\nendpoints = [\"127.0.0.1:2\"]\n\
+                 [[route]]\nname = \"r\"\npool = \"p\"\n[route.split]\ncanary = \"q\"\n{keys}"
+            );
+            let route = Config::parse("gateway.toml", &text)
+                .unwrap()
+                .routes
+                .remove(0);
+            let split = split("r", &route.split.unwrap());
+            (
+                split.significance,
+                split.above,
+                split.min_failures,
+                split.hung_after,
+            )
+        };
+        let default = split_by_default();
+        let by_default = (
+            default.significance,
+            default.above,
+            default.min_failures,
+            default.hung_after,
+        );
+        assert_eq!(said(""), by_default);
+        let keys = "significance = 3.0\nabove = 0.05\nmin_failures = 20\nhung_after = \"4s\"";
+        assert_eq!(said(keys), (3.0, 0.05, 20, Duration::from_secs(4)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values;
+use super::{FailureRate, values};
 
 use http::uri::Authority;
 use http::{HeaderName, StatusCode};
@@ -201,6 +201,10 @@ impl Endpoint {
 pub struct PoolHealth {
     /// Failures in a row that throw it out.
     pub consecutive_failures: NonZeroU32,
+    /// The share of failures that throws it out, on its own.
+    pub failure_rate: FailureRate,
+    /// And by how much more than its peers it may fail, 0 to 1; at 1 they are not looked at.
+    pub above_peers: f64,
     /// Whether copies of requests are the probes, where they can be.
     pub probe_by_copies: bool,
     /// How long it stays out before it is probed.
@@ -218,6 +222,8 @@ pub struct PoolHealth {
 impl PoolHealth {
     pub(crate) const DEFAULT: Self = Self {
         consecutive_failures: NonZeroU32::new(5).unwrap(),
+        failure_rate: FailureRate::DEFAULT,
+        above_peers: 0.03,
         probe_by_copies: true,
         open_for: Duration::from_secs(1),
         max_ejected: 0.5,

@@ -159,12 +159,23 @@ pub(super) struct WeightedEndpoint {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Health {
     pub(super) consecutive_failures: Number,
+    pub(super) failure_rate: PeerRate,
     pub(super) probe_by_copies: Option<bool>,
     pub(super) open_for: Text,
     pub(super) max_ejected: Real,
     pub(super) decay: Text,
     pub(super) overprovisioning: Real,
     pub(super) fail_closed: Option<bool>,
+}
+
+/// The rate of an endpoint that fails, on its own and beside its peers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PeerRate {
+    pub(super) ratio: Real,
+    pub(super) min_calls: Number,
+    pub(super) window: Text,
+    pub(super) above_peers: Real,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -225,6 +236,10 @@ pub(super) struct Split {
     pub(super) step_for: Text,
     pub(super) min_calls: Number,
     pub(super) window: Text,
+    pub(super) significance: Real,
+    pub(super) above: Real,
+    pub(super) min_failures: Number,
+    pub(super) hung_after: Text,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -55,6 +55,14 @@ pub struct RouteSplit {
     pub min_calls: u64,
     /// Both pools are held against each other over this time.
     pub window: Duration,
+    /// The canary does worse if it fails by so many standard errors more,
+    pub significance: f64,
+    /// by so much of its calls,
+    pub above: f64,
+    /// and so often at least.
+    pub min_failures: u64,
+    /// A client that leaves after so long without an answer shows a hang.
+    pub hung_after: Duration,
 }
 
 /// Where copies of a route's requests go, whose answers are thrown away.

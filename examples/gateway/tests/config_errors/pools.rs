@@ -91,6 +91,18 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "ties to nothing",
         ),
         (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = { ratio = 0.0 } }",
+            4,
+            "pool.p.health.failure_rate.ratio",
+            "more than 0",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = { above_peers = 3.0 } }",
+            4,
+            "pool.p.health.failure_rate.above_peers",
+            "ratio",
+        ),
+        (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { max_ejected = 2.0 }",
             4,
             "pool.p.health.max_ejected",

@@ -109,6 +109,10 @@ fn a_split_that_makes_no_sense_is_refused_by_its_key() {
         ("step_for = \"soon\"", "step_for", "duration"),
         ("min_calls = 0", "min_calls", "count"),
         ("window = \"5ms\"", "window", "1s or more"),
+        ("significance = 1.0", "significance", "2"),
+        ("above = 1.5", "above", "ratio"),
+        ("min_failures = 0", "min_failures", "count"),
+        ("hung_after = \"0s\"", "hung_after", "zero"),
         ("until = 3", "until", "unknown field"),
     ] {
         let text = format!("{POOL}{second}{ROUTE}[route.split]\ncanary = \"q\"\n{keys}\n");

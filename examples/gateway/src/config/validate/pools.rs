@@ -6,7 +6,9 @@ use http::StatusCode;
 use serde_spanned::Spanned;
 
 use super::super::report::Report;
-use super::super::{Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values};
+use super::super::{
+    FailureRate, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values,
+};
 use super::{checks, choice, count, discover, duration, named, ratio};
 use crate::settings;
 
@@ -177,6 +179,22 @@ fn pick(raw: &raw::Pool, pool: &str, report: &mut Report<'_>) -> (PoolPick, Opti
     (pick, affinity)
 }
 
+fn failure_rate(raw: &raw::PeerRate, table: &str, report: &mut Report<'_>) -> FailureRate {
+    let default = PoolHealth::DEFAULT.failure_rate;
+    let key = |what: &str| format!("{table}.{what}");
+    let share = ratio(raw.ratio.as_ref(), &key("ratio"), report);
+    if let Some(written) = raw.ratio.as_ref().filter(|_| share == Some(0.0)) {
+        let message = "at 0 every endpoint would be out; write more than 0, such as 0.5";
+        report.add(written.span(), &key("ratio"), message);
+    }
+    FailureRate {
+        ratio: share.unwrap_or(default.ratio),
+        min_calls: count(raw.min_calls.as_ref(), &key("min_calls"), report)
+            .unwrap_or(default.min_calls),
+        window: duration(raw.window.as_ref(), &key("window"), report).unwrap_or(default.window),
+    }
+}
+
 /// How long an endpoint stays out that users' requests probe.
 const OPEN_FOR_USERS: Duration = Duration::from_secs(5);
 
@@ -198,6 +216,13 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
             report,
         )
         .unwrap_or(default.consecutive_failures),
+        failure_rate: failure_rate(&raw.failure_rate, &key("failure_rate"), report),
+        above_peers: ratio(
+            raw.failure_rate.above_peers.as_ref(),
+            &key("failure_rate.above_peers"),
+            report,
+        )
+        .unwrap_or(default.above_peers),
         open_for: duration(raw.open_for.as_ref(), &key("open_for"), report)
             .unwrap_or(open_for_default),
         max_ejected: ratio(raw.max_ejected.as_ref(), &key("max_ejected"), report)

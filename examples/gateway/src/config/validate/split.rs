@@ -5,7 +5,7 @@ use serde_spanned::Spanned;
 use super::super::report::Report;
 use super::super::{RouteSplit, raw, values};
 use super::routes::{is_own, pool_index};
-use super::{count, duration};
+use super::{count, duration, ratio};
 use crate::settings;
 
 pub(super) fn check(
@@ -29,14 +29,23 @@ pub(super) fn check(
         min_calls: count(raw.min_calls.as_ref(), &key("min_calls"), report)
             .map_or(default.min_calls, |calls| calls.get().into()),
         window: duration(raw.window.as_ref(), &key("window"), report).unwrap_or(default.window),
+        // The split says what it takes.
+        significance: (raw.significance.as_ref()).map_or(default.significance, |it| *it.get_ref()),
+        above: ratio(raw.above.as_ref(), &key("above"), report).unwrap_or(default.above),
+        min_failures: count(raw.min_failures.as_ref(), &key("min_failures"), report)
+            .map_or(default.min_failures, |failures| failures.get().into()),
+        hung_after: duration(raw.hung_after.as_ref(), &key("hung_after"), report)
+            .unwrap_or(default.hung_after),
     };
     // What is wrong already is not told twice.
     let refused = settings::split("route", &split).validate().err();
     if let Some(refused) = refused.filter(|_| report.len() == before) {
-        let steps = raw.steps.as_ref().map(Spanned::span);
-        let place = steps
-            .filter(|_| refused.field() == "steps")
-            .unwrap_or(written.span());
+        let place = match refused.field() {
+            "steps" => raw.steps.as_ref().map(Spanned::span),
+            "significance" => raw.significance.as_ref().map(Spanned::span),
+            _ => None,
+        };
+        let place = place.unwrap_or(written.span());
         report.add(place, &key(refused.field()), refused.problem());
     }
     split

@@ -1,0 +1,147 @@
+//! What the evidence makes a request cost.
+
+use buttress_core::clock::Instant;
+
+use super::{Evidence, PRIOR_CALLS};
+
+/// A run fades this many times as fast as everything else.
+const RUN_FADES: i32 = 10;
+/// One of failures so many times.
+const FAILURES_FADE: i32 = 5;
+/// Successes that weigh against a run of failures.
+const PRIOR_RUN: f64 = 5.0;
+/// Answers after which an endpoint's own latency weighs as much as the pool's.
+const PRIOR_ANSWERS: f64 = 1.0;
+/// A share of successes below this costs no more.
+const FLOOR: f64 = 0.02;
+/// What a failure wastes, in answers of the pool's median.
+const FAILURE_COST: f64 = 10.0;
+/// The same of a run of failures that weighs as much as its prior, in requests that others have more in flight: to them it
+/// is not multiplied by what they have. Whoever fails now and then has to be asked before all others are overrun.
+const RUN_COST: f64 = 20.0;
+/// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
+/// request half a millisecond more is no worse an endpoint, and without this all would run after the one that is
+/// a little nearer, or has just been asked less.
+pub(crate) const INDISTINCT: f64 = 1e6;
+/// Up to so many times the median, or as much less, endpoints that are alike differ by how busy they have been of late.
+/// By the time that shows it is over, and many routers that all ran from the same difference would make the next one.
+const USUAL: f64 = 1.25;
+
+/// What a request to an endpoint would cost, were nothing else in flight there. In nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Score {
+    /// The time to an answer.
+    pub(crate) latency: f32,
+    /// The time that failures waste.
+    pub(crate) penalty: f32,
+}
+
+impl Score {
+    /// That of an endpoint which has shown nothing, in a pool of this median latency.
+    pub(crate) fn unknown(reference: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "24 bits are more than is known"
+        )]
+        Self {
+            latency: (reference + INDISTINCT) as f32,
+            penalty: 0.0,
+        }
+    }
+}
+
+/// What the evidence is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool {
+    /// The median latency, in nanoseconds.
+    pub(crate) latency: f64,
+    /// The median share of failures.
+    pub(crate) failing: f64,
+    /// So many failures in a row are more than chance: from 1 up.
+    pub(crate) unlikely_run: f64,
+    /// Requests in flight at an endpoint, in the mean.
+    pub(crate) load: f64,
+}
+
+impl Evidence {
+    /// What the evidence makes a request cost at `now`, in a pool that shows as much.
+    pub(crate) fn score(&self, now: Instant, pool: &Pool) -> Score {
+        let kept = self.kept_at(now);
+        let run_kept = kept.powi(RUN_FADES);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "24 bits are more than is known"
+        )]
+        Score {
+            latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
+            penalty: self.penalty(kept, pool) as f32,
+        }
+    }
+
+    /// The peak latency at `now`, in nanoseconds: jumps up with the first slow answer, comes down with time. That of
+    /// the pool where there is none.
+    pub(crate) fn peak_at(&self, now: Instant, reference: f64) -> f64 {
+        if self.peak > 0.0 {
+            self.peak * self.kept_at(now)
+        } else {
+            reference
+        }
+    }
+
+    fn latency(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
+        let Some(mean) = self.mean() else {
+            return reference;
+        };
+        let slowest_floor = self.run.iter().copied().fold(f64::INFINITY, f64::min);
+        let rise = (slowest_floor - mean).max(0.0) * run_kept;
+        let sureness = self.sureness * kept;
+        let believed = sureness / (sureness + PRIOR_ANSWERS);
+        // Between the two on a scale of ratios: a wait of a thousand times the median fades in little
+        // more time than one of ten times.
+        reference * beyond_the_usual(((mean + rise) / reference).powf(believed))
+    }
+
+    fn penalty(&self, kept: f64, pool: &Pool) -> f64 {
+        let calls = (self.calls + self.limited) * kept;
+        let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
+        // What fails everywhere is no reason to go elsewhere.
+        let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
+        let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - pool.unlikely_run).max(0.0);
+        let run = in_a_row * kept.powi(FAILURES_FADE) / PRIOR_RUN * RUN_COST / (1.0 + pool.load);
+        let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
+        ratio.max(run) * (pool.latency + INDISTINCT)
+    }
+}
+
+/// A ratio of latencies, where those that mean nothing are 1, and larger ones soon are what they are: see [`USUAL`].
+fn beyond_the_usual(ratio: f64) -> f64 {
+    let (longer, shorter) = (ratio / USUAL, ratio * USUAL);
+    if longer > 1.0 {
+        ratio.min(longer * longer)
+    } else if shorter < 1.0 {
+        ratio.max(shorter * shorter)
+    } else {
+        1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_of_busyness_are_held_for_none_and_others_for_what_they_are() {
+        for (ratio, counted) in [
+            (1.0, 1.0),
+            (1.25, 1.0),
+            (0.8, 1.0),
+            (1.4, 1.2544),
+            (1.6, 1.6),
+            (10.0, 10.0),
+            (0.5, 0.5),
+        ] {
+            let shown = beyond_the_usual(ratio);
+            assert!((shown - counted).abs() < 1e-9, "{ratio}: {shown}");
+        }
+    }
+}

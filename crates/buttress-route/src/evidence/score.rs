@@ -8,17 +8,15 @@ use super::{Evidence, PRIOR_CALLS};
 const RUN_FADES: i32 = 10;
 /// One of failures so many times.
 const FAILURES_FADE: i32 = 5;
-/// Successes that weigh against a run of failures.
-const PRIOR_RUN: f64 = 5.0;
 /// Answers after which an endpoint's own latency weighs as much as the pool's.
 const PRIOR_ANSWERS: f64 = 1.0;
 /// A share of successes below this costs no more.
 const FLOOR: f64 = 0.02;
 /// What a failure wastes, in answers of the pool's median.
 const FAILURE_COST: f64 = 10.0;
-/// The same of a run of failures that weighs as much as its prior, in requests that others have more in flight: to them it
-/// is not multiplied by what they have. Whoever fails now and then has to be asked before all others are overrun.
-const RUN_COST: f64 = 20.0;
+/// A failure in a row beyond chance costs as much as so many requests more in flight elsewhere, however many those are that the
+/// others have: whoever fails now and then has to be asked before all others are overrun.
+const RUN_COST: f64 = 4.0;
 /// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
 /// request half a millisecond more is no worse an endpoint, and without this all would run after the one that is
 /// a little nearer, or has just been asked less.
@@ -107,7 +105,7 @@ impl Evidence {
         // What fails everywhere is no reason to go elsewhere.
         let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
         let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - pool.unlikely_run).max(0.0);
-        let run = in_a_row * kept.powi(FAILURES_FADE) / PRIOR_RUN * RUN_COST / (1.0 + pool.load);
+        let run = in_a_row * kept.powi(FAILURES_FADE) * RUN_COST / (1.0 + pool.load);
         let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
         ratio.max(run) * (pool.latency + INDISTINCT)
     }

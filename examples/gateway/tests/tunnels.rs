@@ -3,10 +3,13 @@
 
 mod support;
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use buttress_gateway::server::Phase;
 use support::process::Process;
 use support::upgraded::{HANDSHAKE, SWITCHING, Upgrading, ends, passes, tunnel_through};
-use support::{bounded, exchange, read_until};
+use support::{bounded, read_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,6 +21,16 @@ async fn bytes_pass_both_ways_with_what_either_sent_early() {
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     assert_eq!(read_until(&mut client, "hello").await, "hello");
     assert_eq!(read_until(&mut upstream, "early").await, "early");
+    // Between the head and its answer.
+    let early = "and more of it than fits where it is noticed that a client is still there";
+    let mut late = gateway.connect().await;
+    late.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let (_, mut late_upstream) = gateway.taken().await;
+    late.write_all(early.as_bytes()).await.unwrap();
+    passes(&mut client, &mut upstream, b"meanwhile").await;
+    late_upstream.write_all(SWITCHING.as_bytes()).await.unwrap();
+    read_until(&mut late, "\r\n\r\n").await;
+    assert_eq!(read_until(&mut late_upstream, early).await, early);
     for round in 0..3_u8 {
         passes(&mut client, &mut upstream, &[round, 0, 255, b'\r', b'\n']).await;
         passes(&mut upstream, &mut client, &vec![round; 40_000]).await;
@@ -140,15 +153,31 @@ async fn much_passes_both_ways_at_once_in_little_memory_and_the_access_log_says_
 #[tokio::test]
 async fn a_tunnel_has_its_place_among_the_connections_until_it_ends() {
     let gateway = Upgrading::websocket("max_connections = 1").await;
-    let (client, upstream) = gateway.tunnel().await;
+    let (mut client, mut upstream) = gateway.tunnel().await;
     // The kernel takes it, and the gateway does not while the tunnel is there.
     let mut waiting = gateway.connect().await;
     waiting.write_all(HANDSHAKE.as_bytes()).await.unwrap();
-    let (mut client, mut upstream) = (client, upstream);
-    passes(&mut client, &mut upstream, b"still there").await;
+    for _ in 0..50 {
+        passes(&mut client, &mut upstream, b"still there").await;
+    }
+    let came = poll_fn(|cx| Poll::Ready(gateway.upstream.poll_accept(cx).is_ready()));
+    assert!(!came.await, "the next is served beside the tunnel");
     assert_eq!(gateway.connections.open(), 1);
     drop((client, upstream));
     gateway.taken().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_silent_for_as_long_as_its_route_says_is_ended_both_ways() {
+    let keys = "upgrade = [\"websocket\"]\nupgrade_idle = \"20ms\"";
+    let gateway = Upgrading::serving("", keys).await;
+    let (mut client, mut upstream) = gateway.tunnel().await;
+    ends(&mut client).await;
+    ends(&mut upstream).await;
+    gateway.all_ended().await;
+    let page = gateway.metrics().await;
+    let line = "buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"idle\"} 1";
+    assert!(page.contains(line), "{page}");
 }
 
 #[tokio::test]
@@ -192,8 +221,7 @@ async fn tunnels_and_their_bytes_are_counted_by_route() {
     passes(&mut client, &mut upstream, b"12345").await;
     passes(&mut upstream, &mut client, b"123").await;
     let shows = async |line: &str| {
-        let get = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        let page = exchange(gateway.admin, get).await;
+        let page = gateway.metrics().await;
         assert!(page.lines().any(|it| it == line), "{line} in {page}");
     };
     shows("buttress_gateway_tunnels{route=\"r\"} 1").await;

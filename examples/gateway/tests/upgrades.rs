@@ -28,9 +28,14 @@ async fn a_handshake_goes_on_in_the_gateways_words_with_an_id_that_both_ends_see
         assert_eq!(lines.count(), 1, "{line} in {head}");
     }
     assert!(!head.contains("x-mine"), "{head}");
-    upstream.write_all(SWITCHING.as_bytes()).await.unwrap();
+    let switching = SWITCHING.replace(
+        "connection: Upgrade\r\n",
+        "connection: upgrade, x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\ncontent-length: 0\r\n",
+    );
+    upstream.write_all(switching.as_bytes()).await.unwrap();
     let answer = read_until(&mut client, "\r\n\r\n").await;
     let answer = answer.to_ascii_lowercase();
+    assert!(!answer.contains("x-hop") && !answer.contains("keep-alive"));
     let id = |head: &str| {
         let mut lines = head.lines();
         let line = lines.find(|line| line.starts_with("x-correlation-id: "));

@@ -36,7 +36,8 @@ pub struct RouteUpgrade {
 }
 
 impl RouteUpgrade {
-    /// Long enough for those who ping once in a while, and for most who never do.
+    /// Pings are the application's own affair, and most send none for minutes. What is guarded is a place among the
+    /// connections, which who has vanished without a word keeps no longer than this.
     pub(crate) const DEFAULT_IDLE: Duration = Duration::from_secs(3600);
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::{bounded, read_until};
+use super::{bounded, exchange, read_until};
 
 pub const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\n\
                              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
@@ -93,6 +93,12 @@ impl Upgrading {
     pub async fn tunnel(&self) -> (TcpStream, TcpStream) {
         let (client, upstream, _) = tunnel_through(self.address, &self.upstream).await;
         (client, upstream)
+    }
+
+    /// What `/metrics` shows.
+    pub async fn metrics(&self) -> String {
+        let get = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        exchange(self.admin, get).await
     }
 
     /// Tunnels that are open.

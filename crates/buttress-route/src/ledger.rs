@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     next_due: AtomicU64,
     /// Whether [`Inner::trouble`] is above 0.
     troubled: AtomicBool,
-    /// How often somebody has gone out or come back.
+    /// How often somebody has gone out or come back, or taken a step of that.
     changes: AtomicU64,
 }
 
@@ -170,14 +170,19 @@ impl Ledger {
         self.lock().allowed()
     }
 
-    /// Another number whenever somebody may have gone out or come back.
+    /// Another number whenever somebody may have gone out or come back, or taken a step of that.
     #[inline]
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
-    fn tell(&self, inner: &Inner) {
+    /// Somebody bears another share than before.
+    pub(crate) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    fn tell(&self, inner: &Inner) {
+        self.changed();
         let due = inner.out.iter().map(|out| out.due).min();
         let due = due.unwrap_or(Instant::NEVER);
         self.next_due.store(due.as_nanos(), Ordering::Relaxed);

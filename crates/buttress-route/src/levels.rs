@@ -2,7 +2,9 @@
 //! before those that are far.
 //!
 //! A level takes all requests while it has capacity to spare; what it lacks goes to the next. The arithmetic is
-//! Envoy's: a level whose endpoints are well to a share `h` can bear `min(1, 1.4 × h)` of the requests.
+//! Envoy's: a level whose endpoints are well to a share `h` can bear `min(1, 1.4 × h)` of the requests. Whoever rises
+//! counts for the share that it is ready to bear, while others can bear the rest: alone on its level it would have all of
+//! it at once.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -122,7 +124,7 @@ impl Levels {
             let seats = seats.get(level.range.clone()).unwrap_or_default();
             well(seats, told.get(level.range.clone()).unwrap_or_default())
         };
-        let well: Vec<f64> = self.list.iter().map(of).collect();
+        let well: Vec<Well> = self.list.iter().map(of).collect();
         for (level, share) in self.list.iter().zip(shares(&well, self.overprovisioning)) {
             level.share.store(share.to_bits(), Ordering::Relaxed);
         }
@@ -162,33 +164,46 @@ pub(crate) fn rank(config: &Config, told: &Told) -> Rank {
     }
 }
 
-/// The share of the weight of `seats` that takes traffic.
-fn well(seats: &[Seat], told: &[Told]) -> f64 {
-    let weight = |told: &Told| f64::from(told.weight);
-    let all: f64 = told.iter().map(weight).sum();
-    let open = seats.iter().zip(told).filter(|it| it.0.was_open());
-    if all > 0.0 {
-        open.map(|it| weight(it.1)).sum::<f64>() / all
-    } else {
-        0.0
-    }
+/// Shares of a level's weight.
+#[derive(Clone, Copy, Debug, Default)]
+struct Well {
+    /// What takes traffic.
+    open: f64,
+    /// The same, where whoever rises counts for the share that it is ready to bear.
+    ready: f64,
 }
 
-/// The share of the requests for each level, of which so much is well. All 0 if nothing is.
-fn shares(well: &[f64], overprovisioning: f64) -> Vec<f64> {
-    let bears = |well: &f64| (well * overprovisioning).min(1.0);
-    let all: f64 = well.iter().map(bears).sum::<f64>().min(1.0);
+fn well(seats: &[Seat], told: &[Told]) -> Well {
+    let weight = |told: &Told| f64::from(told.weight);
+    let all: f64 = told.iter().map(weight).sum();
+    let mut well = Well::default();
+    for (seat, told) in seats.iter().zip(told).filter(|it| it.0.was_open()) {
+        let part = if all > 0.0 { weight(told) / all } else { 0.0 };
+        well.open += part;
+        well.ready += part * seat.slot.ready();
+    }
+    well
+}
+
+/// The share of the requests for each level. All 0 if nothing is well.
+///
+/// Each takes what it is ready to bear, the first ones first; what nobody is ready for goes to whoever could bear it if
+/// it did not rise.
+fn shares(well: &[Well], overprovisioning: f64) -> Vec<f64> {
+    let bears = |well: f64| (well * overprovisioning).min(1.0);
+    let all: f64 = well.iter().map(|it| bears(it.open)).sum::<f64>().min(1.0);
     let mut left = 1.0_f64;
-    let share = |well| {
-        let share = if all > 0.0 {
-            (bears(well) / all).min(left)
-        } else {
-            0.0
-        };
-        left -= share;
-        share
+    let mut take = |most: f64| {
+        let part = most.clamp(0.0, left);
+        left -= part;
+        part
     };
-    well.iter().map(share).collect()
+    let part = |well: f64| if all > 0.0 { bears(well) / all } else { 0.0 };
+    let mut shares: Vec<f64> = well.iter().map(|it| take(part(it.ready))).collect();
+    for (share, well) in shares.iter_mut().zip(well) {
+        *share += take(part(well.open) - *share);
+    }
+    shares
 }
 
 /// How many parts of `own` (`region/zone/…`) `other` does not share, from the first that differs on. Nothing is far
@@ -208,9 +223,15 @@ mod tests {
 
     use super::*;
 
+    /// Of whom nobody rises.
+    const fn steady(open: f64) -> Well {
+        Well { open, ready: open }
+    }
+
     /// In whole percent.
     fn percent(well: &[f64]) -> Vec<f64> {
-        let shares = shares(well, 1.4);
+        let well: Vec<Well> = well.iter().copied().map(steady).collect();
+        let shares = shares(&well, 1.4);
         shares.iter().map(|share| (share * 100.0).round()).collect()
     }
 
@@ -225,6 +246,20 @@ mod tests {
         assert_eq!(percent(&[0.25, 0.25, 0.2]), [36.0, 36.0, 29.0]);
         assert_eq!(percent(&[0.0, 1.0]), [0.0, 100.0]);
         assert_eq!(percent(&[0.0, 0.0]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn what_rises_bears_what_it_is_ready_for_while_others_can_bear_the_rest() {
+        let rising = |open: f64, ready: f64| Well { open, ready };
+        let percent = |well: &[Well]| -> Vec<f64> {
+            let shares = shares(well, 1.4);
+            shares.iter().map(|share| (share * 100.0).round()).collect()
+        };
+        assert_eq!(percent(&[rising(1.0, 0.1), steady(1.0)]), [14.0, 86.0]);
+        assert_eq!(percent(&[rising(1.0, 0.8), steady(1.0)]), [100.0, 0.0]);
+        assert_eq!(percent(&[rising(1.0, 0.1), steady(0.5)]), [30.0, 70.0]);
+        assert_eq!(percent(&[rising(1.0, 0.1); 2]), [86.0, 14.0]);
+        assert_eq!(percent(&[rising(1.0, 0.1), steady(0.0)]), [100.0, 0.0]);
     }
 
     #[test]
@@ -247,11 +282,15 @@ mod tests {
     proptest! {
         #[test]
         fn all_requests_go_somewhere_and_no_level_takes_more_than_it_bears_while_others_can(
-            well in proptest::collection::vec(0.0..=1.0_f64, 1..6),
+            well in proptest::collection::vec((0.0..=1.0_f64, 0.0..=1.0_f64), 1..6),
             overprovisioning in 1.0..3.0_f64,
         ) {
+            let well: Vec<Well> = well
+                .into_iter()
+                .map(|(open, ready)| Well { open, ready: open * ready })
+                .collect();
             let shares = shares(&well, overprovisioning);
-            let bears = |well: &f64| (well * overprovisioning).min(1.0);
+            let bears = |well: &Well| (well.open * overprovisioning).min(1.0);
             let all: f64 = well.iter().map(bears).sum();
             let sum: f64 = shares.iter().sum();
             prop_assert!((sum - f64::from(u8::from(all > 0.0))).abs() < 1e-9);

@@ -48,7 +48,7 @@
 //!
 //! Endpoints have a priority and a locality, and the pool may have one: those of the first priority, and of these the
 //! nearest, take all requests while they have capacity to spare ([`Config::overprovisioning`]); what they lack goes to
-//! the next. The policy picks within a level.
+//! the next, as does what whoever rises is not yet ready to bear. The policy picks within a level.
 //!
 //! Whether an endpoint simply fails is for the rules to say: failures in a row, or their rate over a
 //! window. They trip the endpoint's circuit, within the budget of [`Config::max_ejected`].

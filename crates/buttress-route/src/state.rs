@@ -69,6 +69,8 @@ pub(crate) struct State {
     look: SecondLook,
     /// It is back, and not all of its traffic is.
     rising: Option<Rising>,
+    /// The share that it is ready to bear, as levels were told last.
+    pub(crate) told_share: f64,
     /// The share of its requests that it is given for what it says of its load.
     pub(crate) relief: f64,
     window: Option<TimeWindow>,
@@ -111,6 +113,7 @@ impl State {
             relapse: Relapse::default(),
             look: SecondLook::new(now),
             rising: None,
+            told_share: 1.0,
             relief: NO_RELIEF,
             window: config
                 .rules

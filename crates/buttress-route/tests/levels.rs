@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use buttress_core::circuit::{Ramp, Settings, Step};
 use buttress_core::clock::ManualClock;
 use buttress_core::health::{HealthSignal, HealthStatus};
 use buttress_core::outcome::Outcome;
@@ -73,7 +74,10 @@ fn two_priorities(each: usize) -> Vec<(u8, &'static str)> {
 
 #[test]
 fn the_first_priority_takes_all_while_it_has_capacity_to_spare_and_then_what_it_bears() {
-    let pool = Pool::new(&two_priorities(10), |config| config.max_ejected(1.0));
+    let pool = Pool::new(&two_priorities(10), |config| {
+        let circuit = Settings::default().ramp(None);
+        config.max_ejected(1.0).circuit(circuit)
+    });
     assert_eq!(pool.share_of_first(10), 1.0);
     pool.eject(0..2);
     assert_eq!(pool.share_of_first(10), 1.0, "80 % bear 112 %");
@@ -86,6 +90,34 @@ fn the_first_priority_takes_all_while_it_has_capacity_to_spare_and_then_what_it_
     assert_eq!(pool.share_of_first(10), 0.0);
     pool.restore(0..10);
     assert_eq!(pool.share_of_first(10), 1.0);
+}
+
+#[test]
+fn whoever_rises_alone_on_its_level_bears_what_it_is_ready_for_and_the_next_level_the_rest() {
+    let step = Duration::from_secs(1);
+    let pool = Pool::new(&two_priorities(1), |config| {
+        let steps = [0.1, 0.5].map(|share| Step::new(share, step, 5));
+        let circuit = Settings::default().ramp(Some(Ramp::new(steps)));
+        config.max_ejected(1.0).circuit(circuit)
+    });
+    assert_eq!(pool.share_of_first(1), 1.0);
+    pool.eject([0]);
+    assert_eq!(pool.share_of_first(1), 0.0);
+    pool.restore([0]);
+    let mut share = || {
+        let share = pool.share_of_first(1);
+        pool.time.advance(step);
+        share
+    };
+    let first = share();
+    assert!((first - 0.14).abs() < 0.02, "{first}");
+    // Whoever is picked first finds out that a step is over.
+    let then = [share(), share(), share(), share()];
+    assert!(
+        then.iter().any(|share| (share - 0.7).abs() < 0.05),
+        "{then:?}"
+    );
+    assert_eq!(then[3], 1.0);
 }
 
 #[test]

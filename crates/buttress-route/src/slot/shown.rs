@@ -70,6 +70,15 @@ impl Slot {
         f32::from_bits(self.given.load(Ordering::Relaxed)).into()
     }
 
+    /// The share of its requests that it is ready to bear: 1 where it does not rise, whatever it says of its load.
+    pub(crate) fn ready(&self) -> f64 {
+        match self.gate() {
+            Gate::Rising if self.is_blank() => self.given(),
+            Gate::Rising => self.with_state(|state| state.ramp_share()),
+            _ => 1.0,
+        }
+    }
+
     /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
     #[inline]
     pub(crate) fn latency(&self, now: Instant) -> f64 {
@@ -137,6 +146,10 @@ impl Slot {
     #[cold]
     fn show_rising(&self, state: &mut State, now: Instant) {
         state.rise_on(now);
+        let ready = state.ramp_share();
+        if (std::mem::replace(&mut state.told_share, ready) - ready).abs() > 0.0 {
+            self.shared.ledger.changed();
+        }
         (self.given).store(share(state).to_bits(), Ordering::Relaxed);
         self.show_gate(state);
     }

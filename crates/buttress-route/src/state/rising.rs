@@ -65,8 +65,13 @@ impl State {
         if self.endpoint_state() != EndpointState::Active {
             return 1.0;
         }
+        self.ramp_share() * self.relief
+    }
+
+    /// The share of its requests that it is ready to bear: 1 where it does not rise.
+    pub(crate) fn ramp_share(&self) -> f64 {
         let step = self.rising.and_then(|rising| self.ramp_step(rising.step));
-        step.map_or(1.0, |step| step.share) * self.relief
+        step.map_or(1.0, |step| step.share)
     }
 
     /// An answer was good.

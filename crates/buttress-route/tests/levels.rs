@@ -104,7 +104,7 @@ fn whoever_rises_alone_on_its_level_bears_what_it_is_ready_for_and_the_next_leve
     pool.eject([0]);
     assert_eq!(pool.share_of_first(1), 0.0);
     pool.restore([0]);
-    let mut share = || {
+    let share = || {
         let share = pool.share_of_first(1);
         pool.time.advance(step);
         share

@@ -90,10 +90,12 @@ impl Gateway {
             ..of_proxy
         };
         let admin_drain = Drain::new();
+        let server = Server::new(listener, of_proxy, drain.clone());
+        metrics.register(Arc::new(server.connections()));
         Ok(Self {
             address,
             admin_address,
-            server: Server::new(listener, of_proxy, drain.clone()),
+            server,
             proxy,
             admin_server: Server::new(admin_listener, of_admin, admin_drain.clone()),
             admin,

@@ -11,7 +11,10 @@ use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use buttress_gateway::server::{Accept, ConnectionLimits, Drain, Server, ServerConfig};
+use buttress::core::metric::{Collect as _, Point, Value};
+use buttress_gateway::server::{
+    Accept, ConnectionLimits, Connections, Drain, Server, ServerConfig,
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -76,6 +79,19 @@ async fn no_accept_error_ends_the_loop() {
     assert!(!serving.is_finished());
 }
 
+/// How many are open, may be, and how often one had to wait.
+fn shown(connections: &Connections) -> Vec<f64> {
+    let mut families = Vec::new();
+    connections.collect(&mut families);
+    let points = families.iter().flat_map(|family| &family.points);
+    let number = |point: &Point| match point.value {
+        Value::Gauge(number) => number,
+        Value::Counter(1) => 1.0,
+        ref other => panic!("{other:?}"),
+    };
+    points.map(number).collect()
+}
+
 #[tokio::test]
 async fn over_the_cap_a_connection_waits_for_a_place() {
     let upstream = Upstream::well().await;
@@ -91,6 +107,7 @@ async fn over_the_cap_a_connection_waits_for_a_place() {
     }
     assert_eq!(gateway.connections.open(), 1);
     assert_eq!(upstream.heads().len(), 1);
+    assert_eq!(shown(&gateway.connections), [1.0; 3], "the second waits");
     drop(first);
     let answer = bounded("the second is served", read_until(&mut second, "ok")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,6 +36,8 @@ impl Listener {
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let failed = |cause| BindError { address, cause };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
+        // What is accepted inherits it.
+        drop(SockRef::from(&listener).set_tcp_keepalive(&keepalive()));
         let address = listener.local_addr().map_err(failed)?;
         let listener = Some(listener);
         Ok(Self { listener, address })
@@ -70,6 +73,15 @@ impl Accept for Listener {
         drop(listener);
         backlog.into_iter().filter_map(adopt).collect()
     }
+}
+
+/// Ends, within two minutes, the connection of a host that vanished: one that waits for nothing of it, as a tunnel may for
+/// hours, would not notice.
+const fn keepalive() -> TcpKeepalive {
+    let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
+    probes
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4)
 }
 
 /// More than any queue of the kernel's holds: a flood may fill it as fast as it is emptied.
@@ -149,7 +161,20 @@ fn is_its_own(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_asks_whether_the_client_of_a_connection_is_still_there() {
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let _client = TcpStream::connect(listener.address()).await.unwrap();
+        let accepted = std::future::poll_fn(|cx| listener.poll_accept(cx)).await;
+        let (accepted, _) = accepted.unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 60);
+    }
 
     #[test]
     fn a_connection_that_broke_in_the_queue_does_not_lose_those_behind_it() {

@@ -23,6 +23,7 @@ mod descriptors;
 mod drain;
 mod exchange;
 mod io;
+mod places;
 mod recent;
 mod registered;
 mod service;
@@ -32,21 +33,21 @@ mod watch;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 pub use accept::{Accept, BindError, Listener};
 pub use afterwards::Afterwards;
 pub use drain::{Drain, Phase};
 pub use exchange::{ExchangeBody, ExchangeFuture};
+pub use places::Connections;
 pub use service::HttpService;
 pub use signals::{Signals, drain_on_signal};
 
 use crate::config::Listen;
+use places::Places;
 
 /// How connections are held.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +98,7 @@ pub struct Server<A> {
     accept: A,
     config: ServerConfig,
     drain: Drain,
-    open: Arc<AtomicUsize>,
+    places: Places,
 }
 
 impl<A: Accept> Server<A> {
@@ -107,13 +108,13 @@ impl<A: Accept> Server<A> {
             accept,
             config,
             drain,
-            open: Arc::new(AtomicUsize::new(0)),
+            places: Places::new(config.max_connections),
         }
     }
 
     /// A view of how many connections are open, to be kept beside the running server.
     pub fn connections(&self) -> Connections {
-        Connections(Arc::clone(&self.open))
+        self.places.held().clone()
     }
 
     /// Serves until drained. Ends when the last connection has ended or was cut.
@@ -147,12 +148,6 @@ impl<A: Accept> Server<A> {
         service: &(impl Fn(SocketAddr) -> S + Send),
         tasks: &mut JoinSet<()>,
     ) {
-        let places = Arc::new(Semaphore::new(
-            self.config
-                .max_connections
-                .get()
-                .min(Semaphore::MAX_PERMITS),
-        ));
         let drain = self.drain.clone();
         let lame_duck = self.config.lame_duck;
         let closing = async move {
@@ -164,12 +159,12 @@ impl<A: Accept> Server<A> {
         };
         let mut closing = std::pin::pin!(closing);
         loop {
-            let next = self.next(&places);
+            let next = self.next();
             tokio::select! {
                 biased;
                 () = &mut closing => return,
-                (io, peer, place) = next => {
-                    self.spawn(io, peer, Some(place), service(peer), tasks);
+                (io, peer, permit) = next => {
+                    self.spawn(io, peer, Some(permit), service(peer), tasks);
                 }
             }
             while tasks.try_join_next().is_some() {}
@@ -177,14 +172,11 @@ impl<A: Accept> Server<A> {
     }
 
     /// A place first, then a connection: over the cap nothing is accepted.
-    async fn next(&mut self, places: &Arc<Semaphore>) -> (A::Io, SocketAddr, OwnedSemaphorePermit) {
+    async fn next(&mut self) -> (A::Io, SocketAddr, OwnedSemaphorePermit) {
         loop {
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(places).acquire_owned().await else {
-                return std::future::pending().await;
-            };
+            let permit = self.places.next().await;
             match poll_fn(|cx| self.accept.poll_accept(cx)).await {
-                Ok((io, peer)) => return (io, peer, place),
+                Ok((io, peer)) => return (io, peer, permit),
                 Err(error) => accept::survive(&error).await,
             }
         }
@@ -194,43 +186,17 @@ impl<A: Accept> Server<A> {
         &self,
         io: A::Io,
         peer: SocketAddr,
-        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
         service: S,
         tasks: &mut JoinSet<()>,
     ) {
-        let open = Open::new(&self.open);
+        let place = self.places.take(permit);
         let drain = self.drain.clone();
         let served =
             connection::serve(io, peer, service, self.config.limits, drain, recent::recent);
         tasks.spawn(async move {
             served.await;
-            drop((open, place));
+            drop(place);
         });
-    }
-}
-
-/// How many connections a server holds.
-#[derive(Clone, Debug)]
-pub struct Connections(Arc<AtomicUsize>);
-
-impl Connections {
-    /// Open at this moment.
-    pub fn open(&self) -> usize {
-        self.0.load(Relaxed)
-    }
-}
-
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }

@@ -11,7 +11,7 @@
 //! their own.
 //!
 //! - A `101` passes only where it was asked for and names what was asked for. Any other is a `502`.
-//! - From there on bytes pass both ways unread, in 16 KiB of memory; who takes nothing is sent nothing. What one
+//! - From there on bytes pass both ways unread, through 8 KiB of buffer each way; who takes nothing is sent nothing. What one
 //!   end ends is ended towards the other, whose way stays open. Nothing that either sent early is lost.
 //! - A tunnel goes on in its connection's task: it counts among `max_connections` until it ends, a drain waits for
 //!   it until its deadline, and it ends with the server.

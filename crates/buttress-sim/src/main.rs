@@ -23,7 +23,7 @@ struct Options {
     #[arg(long)]
     full: bool,
     /// Whether the bars are met that the router is held to: at 3, 10 and 50 hosts, and loads of 50, 75 and 90 %, where
-    /// nothing else is said. Ends in failure if one is not.
+    /// nothing else is said. Ends in failure if one is not, and is not beyond whoever knows at the first sign.
     #[arg(long, conflicts_with = "policies")]
     judge: bool,
     /// One JSON object a line and run, as runs end, and no table.

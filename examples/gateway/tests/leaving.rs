@@ -4,7 +4,7 @@
 mod support;
 
 use support::manual::OnManualClock;
-use support::{Upstream, bounded};
+use support::{Upstream, bounded, gateway, read_to_end};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
@@ -61,4 +61,28 @@ async fn whoever_leaves_in_mid_upload_leaves_nothing_in_flight() {
     in_flight(&gateway, 1).await;
     drop(client);
     in_flight(&gateway, 0).await;
+}
+
+#[tokio::test]
+async fn whoever_sends_the_next_requests_ahead_is_answered_all_of_them() {
+    let upstream = Upstream::well().await;
+    let gateway = gateway(upstream.address, "", "").await;
+    let ahead = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(9);
+    let last = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    for parted in [false, true] {
+        let mut client = TcpStream::connect(gateway.address).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        if parted {
+            for byte in ahead.as_bytes().chunks(7) {
+                client.write_all(byte).await.unwrap();
+                yield_now().await;
+            }
+        } else {
+            client.write_all(ahead.as_bytes()).await.unwrap();
+        }
+        client.write_all(last.as_bytes()).await.unwrap();
+        let answers = read_to_end(&mut client).await;
+        assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 10, "{answers}");
+    }
+    assert_eq!(upstream.heads().len(), 20);
 }

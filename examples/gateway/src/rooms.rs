@@ -127,17 +127,25 @@ impl Collect for PoolRoom {
             Kind::Gauge,
             "Connections to the endpoint that go on in another protocol after an upgrade, open now.",
         );
+        let labels = |endpoint: &str| {
+            vec![
+                ("pool", Cow::Owned(self.name.to_string())),
+                ("endpoint", Cow::Owned(endpoint.to_owned())),
+            ]
+        };
+        // Beside those in the pool the ones that left it, which still have some.
+        let mut left = self.times.tunnels();
         for endpoint in self.router.snapshot().endpoints {
             let Some(times) = self.times.get(&endpoint.id) else {
                 continue;
             };
-            let labels = vec![
-                ("pool", Cow::Owned(self.name.to_string())),
-                ("endpoint", Cow::Owned(endpoint.id.to_string())),
-            ];
+            left.retain(|(id, _)| *id != endpoint.id);
             let histogram = Histogram::from(&times.total());
-            family.push(labels.clone(), Value::Histogram(histogram));
-            tunnels.push(labels, gauge(times.tunnels()));
+            family.push(labels(&endpoint.id), Value::Histogram(histogram));
+            tunnels.push(labels(&endpoint.id), gauge(times.tunnels()));
+        }
+        for (id, count) in left {
+            tunnels.push(labels(&id), gauge(count));
         }
         into.push(family);
         if self.upgrades {

@@ -184,7 +184,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
 /// What each route lets its clients change to, counted in its room.
 fn upgrades(config: &Config, rooms: &[RouteRoom]) -> Upgrades {
     let tunnels = rooms.iter().map(|room| room.tunnels.as_ref());
-    Upgrades::new(config.routes.iter().zip(tunnels))
+    Upgrades::new(&config.listen, config.routes.iter().zip(tunnels))
 }
 
 /// Of each route, whether what its endpoints report of their load is for the gateway alone.

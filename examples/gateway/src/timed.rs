@@ -17,41 +17,70 @@ use buttress::latency::{RollingRecorder, Snapshot, WindowSnapshot, Windows};
 pub struct HeadTimes(Arc<Shared>);
 
 /// The times of each endpoint of a pool, for as long as anybody sends it requests.
-#[derive(Clone, Debug, Default)]
-pub struct PoolTimes(Arc<Mutex<BTreeMap<Arc<str>, Weak<Shared>>>>);
+#[derive(Clone, Debug)]
+pub struct PoolTimes {
+    pool: Arc<str>,
+    known: Arc<Mutex<BTreeMap<Arc<str>, Weak<Shared>>>>,
+}
 
 impl PoolTimes {
+    /// Those of the pool of that name, which has no endpoint yet.
+    pub fn new(pool: &str) -> Self {
+        Self {
+            pool: pool.into(),
+            known: Arc::default(),
+        }
+    }
+
     /// Those of the endpoint `id`, which go on where they were if it is there already. Who is gone is forgotten.
     pub fn of(&self, id: &str, clock: &Clock) -> HeadTimes {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(times) = known.get(id).and_then(Weak::upgrade) {
             return HeadTimes(times);
         }
         known.retain(|_, times| times.strong_count() > 0);
-        let times = HeadTimes::new(clock.clone());
-        known.insert(id.into(), Arc::downgrade(&times.0));
+        let id: Arc<str> = id.into();
+        let times = HeadTimes::new((&self.pool, &id), clock.clone());
+        known.insert(id, Arc::downgrade(&times.0));
         times
     }
 
     /// Those of the endpoint `id`, unless it is gone.
     pub fn get(&self, id: &str) -> Option<HeadTimes> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id).and_then(Weak::upgrade).map(HeadTimes)
+    }
+
+    /// The endpoints to which there are tunnels, those that left the pool among them, and how many.
+    pub fn tunnels(&self) -> Vec<(Arc<str>, u64)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |times: &Weak<Shared>| {
+            let times = times.upgrade()?;
+            Some(times.tunnels.load(Relaxed)).filter(|count| *count > 0)
+        };
+        let counts = known
+            .iter()
+            .map(|(id, times)| Some((Arc::clone(id), count(times)?)));
+        counts.flatten().collect()
     }
 }
 
 #[derive(Debug)]
 struct Shared {
+    pool: Arc<str>,
+    endpoint: Arc<str>,
     recorder: RollingRecorder,
     clock: Clock,
     tunnels: AtomicU64,
 }
 
 impl HeadTimes {
-    /// Nothing recorded yet, on `clock`.
-    pub fn new(clock: Clock) -> Self {
+    /// Nothing recorded yet, on `clock`, of this endpoint of the pool before it.
+    pub fn new((pool, endpoint): (&Arc<str>, &Arc<str>), clock: Clock) -> Self {
         let recorder = RollingRecorder::new(&Windows::default(), clock.now());
         Self(Arc::new(Shared {
+            pool: Arc::clone(pool),
+            endpoint: Arc::clone(endpoint),
             recorder,
             clock,
             tunnels: AtomicU64::new(0),
@@ -100,6 +129,18 @@ impl HeadTimes {
 #[derive(Debug)]
 pub(crate) struct Tunnelled(HeadTimes);
 
+impl Tunnelled {
+    /// Of the endpoint's pool.
+    pub(crate) fn pool(&self) -> &str {
+        &self.0.0.pool
+    }
+
+    /// The endpoint's ID.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.0.0.endpoint
+    }
+}
+
 impl Drop for Tunnelled {
     fn drop(&mut self) {
         self.0.0.tunnels.fetch_sub(1, Relaxed);
@@ -114,13 +155,13 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_stays_keeps_its_times_and_one_that_is_gone_leaves_nothing() {
-        let (pool, clock) = (PoolTimes::default(), ManualClock::new().clock());
+        let (pool, clock) = (PoolTimes::new("p"), ManualClock::new().clock());
         let stays = pool.of("a", &clock);
         stays.record(stays.start());
         for id in ["b", "c"] {
             drop(pool.of(id, &clock));
         }
-        assert_eq!(pool.0.lock().unwrap().len(), 2);
+        assert_eq!(pool.known.lock().unwrap().len(), 2);
         assert!(pool.get("c").is_none());
         let again = pool.of("a", &clock);
         drop(stays);
@@ -129,9 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_that_left_is_listed_for_as_long_as_it_has_tunnels() {
+        let (pool, clock) = (PoolTimes::new("p"), ManualClock::new().clock());
+        let (left, quiet) = (pool.of("a", &clock), pool.of("b", &clock));
+        let tunnels = [left.tunnel(), left.tunnel()];
+        drop(left);
+        assert_eq!(pool.tunnels(), [("a".into(), 2)]);
+        let [first, last] = tunnels;
+        drop(first);
+        assert_eq!(pool.tunnels(), [("a".into(), 1)]);
+        drop(last);
+        assert_eq!(pool.tunnels(), []);
+        drop(quiet);
+    }
+
+    #[test]
     fn the_time_to_the_head_is_recorded() {
         let time = ManualClock::new();
-        let times = HeadTimes::new(time.clock());
+        let times = HeadTimes::new((&"p".into(), &"a".into()), time.clock());
         let start = times.start();
         time.advance(Duration::from_millis(20));
         times.record(start);

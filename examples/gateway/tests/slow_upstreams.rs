@@ -41,7 +41,7 @@ fn origin(address: SocketAddr) -> Origin {
         keep_alive: wait,
         told: true,
     };
-    let times = HeadTimes::new(Clock::default());
+    let times = HeadTimes::new((&"p".into(), &"a".into()), Clock::default());
     Origin::new(&address.to_string().parse().unwrap(), config, times)
 }
 

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use buttress_gateway::server::Phase;
-use support::process::Process;
+use support::process::{Process, Unread};
 use support::upgraded::{HANDSHAKE, SWITCHING, Upgrading, ends, passes, tunnel_through};
 use support::{bounded, read_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -109,6 +109,50 @@ async fn fill(client: TcpStream, upstream: TcpStream, length: usize) {
     }
 }
 
+/// The line that says that a tunnel has ended, under the ID in the head that its upstream saw.
+async fn ended(log: &mut Unread, head: &str) -> String {
+    let line = bounded("the log says that it ended", async {
+        loop {
+            let line = log.next_line().await.unwrap().unwrap();
+            if line.contains("tunnel ended") {
+                break line;
+            }
+        }
+    })
+    .await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let mut lines = head.lines();
+    let id = lines.find_map(|line| line.strip_prefix("x-correlation-id: "));
+    assert_eq!(line["correlation_id"].as_str(), id, "{line}");
+    line.to_string()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_access_log_says_what_passed_through_a_tunnel_that_is_cut() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let keys = "upgrade = [\"websocket\"]\n[log]\nformat = \"json\"\naccess_log = true\n";
+    let address = upstream.local_addr().unwrap();
+    let (mut process, mut log) = Process::serving_unread("cut.toml", address, keys).await;
+    let (mut client, mut upstream, head) = tunnel_through(process.proxy, &upstream).await;
+    passes(&mut client, &mut upstream, b"12345").await;
+    process.signal("TERM");
+    // Two signals at once would be one.
+    let drains = async { while !process.page("/health/ready").await.contains(" 503 ") {} };
+    bounded("it drains", Box::pin(drains)).await;
+    process.signal("TERM");
+    let text = ended(&mut log, &head).await;
+    for part in [
+        "\"reason\":\"cut\"",
+        "\"to_upstream_bytes\":5",
+        "\"pool\":\"p\"",
+        &format!("\"endpoint\":\"{address}\""),
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    process.ends_well().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn much_passes_both_ways_at_once_in_little_memory_and_the_access_log_says_so() {
     const LENGTH: usize = 64 << 20;
@@ -125,21 +169,7 @@ async fn much_passes_both_ways_at_once_in_little_memory_and_the_access_log_says_
         let more = process.peak_memory() - before;
         assert!(more < 4 << 10, "{more} KiB more than before");
     }
-    let line = bounded("the log says that it ended", async {
-        loop {
-            let line = log.next_line().await.unwrap().unwrap();
-            if line.contains("tunnel ended") {
-                break line;
-            }
-        }
-    })
-    .await;
-    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let id = head
-        .lines()
-        .find_map(|line| line.strip_prefix("x-correlation-id: "));
-    assert_eq!(line["correlation_id"].as_str(), id, "{line}");
-    let text = line.to_string();
+    let text = ended(&mut log, &head).await;
     for part in [
         "\"route\":\"r\"",
         "\"reason\":\"closed\"",
@@ -177,6 +207,39 @@ async fn a_tunnel_that_is_silent_for_as_long_as_its_route_says_is_ended_both_way
     gateway.all_ended().await;
     let page = gateway.metrics().await;
     let line = "buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"idle\"} 1";
+    assert!(page.contains(line), "{page}");
+}
+
+#[tokio::test]
+async fn who_has_left_keeps_no_place_where_its_upstream_does_not_notice() {
+    let gateway = Upgrading::websocket("idle_timeout = \"20ms\"").await;
+    let (client, mut upstream) = gateway.tunnel().await;
+    drop(client);
+    // Which does not end its own way.
+    ends(&mut upstream).await;
+    gateway.all_ended().await;
+    let page = gateway.metrics().await;
+    let line = "buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"idle\"} 1";
+    assert!(page.contains(line), "{page}");
+    drop(upstream);
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_let_go_though_it_sends() {
+    let gateway = Upgrading::websocket("write_timeout = \"50ms\"").await;
+    let (mut client, upstream) = gateway.tunnel().await;
+    let (mut read, mut write) = upstream.into_split();
+    tokio::spawn(async move { while write.write_all(&[7; 4 << 10]).await.is_ok() {} });
+    tokio::spawn(async move { while let Ok(1..) = read.read(&mut [0; 64]).await {} });
+    bounded("it ends", async {
+        while gateway.tunnels() > 0 {
+            drop(client.write_all(b"x").await);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let page = gateway.metrics().await;
+    let line = "buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"stuck\"} 1";
     assert!(page.contains(line), "{page}");
 }
 
@@ -233,4 +296,5 @@ async fn tunnels_and_their_bytes_are_counted_by_route() {
     shows("buttress_gateway_tunnels{route=\"r\"} 0").await;
     shows("buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"closed\"} 1").await;
     shows("buttress_gateway_tunnels_ended_total{route=\"r\",reason=\"cut\"} 0").await;
+    shows("buttress_gateway_tunnel_duration_seconds_count{route=\"r\"} 1").await;
 }

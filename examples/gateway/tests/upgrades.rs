@@ -3,9 +3,11 @@
 
 mod support;
 
+use buttress_gateway::server::Phase;
 use support::upgraded::{GET, HANDSHAKE, OK, SWITCHING, Upgrading, passes};
 use support::{Upstream, bounded, nobody, read_until};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_handshake_goes_on_in_the_gateways_words_with_an_id_that_both_ends_see() {
@@ -107,6 +109,12 @@ async fn what_is_no_handshake_that_the_route_lets_pass_goes_on_without_one() {
             &websocket,
             format!("POST / HTTP/1.1\r\nhost: a\r\n{asks}content-length: 0\r\n\r\n"),
         ),
+        // It is to end, and so cannot go on.
+        (
+            &websocket,
+            format!("{get}connection: close, upgrade\r\nupgrade: websocket\r\n\r\n"),
+        ),
+        (&websocket, format!("{get}{asks}connection: Close\r\n\r\n")),
         (
             &websocket,
             format!("GET / HTTP/1.0\r\nhost: a\r\n{asks}\r\n"),
@@ -138,7 +146,70 @@ async fn an_answer_that_names_another_protocol_or_none_is_no_answer() {
         let (head, ..) = gateway.answered(HANDSHAKE, &answer).await;
         assert!(head.starts_with("HTTP/1.1 502 "), "{named}: {head}");
     }
+    // Before HTTP/1.1 there is none.
+    let answer = SWITCHING.replace("HTTP/1.1", "HTTP/1.0");
+    let (head, ..) = gateway.answered(HANDSHAKE, &answer).await;
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
     assert_eq!(gateway.tunnels(), 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_changes_to_another_protocol_has_failed_and_another_is_asked() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = Upgrading::beside(
+        "",
+        "upgrade = [\"websocket\"]",
+        "failover = { attempts = 2 }",
+        &[other.local_addr().unwrap()],
+    )
+    .await;
+    let wrong = SWITCHING.replace("websocket", "h2c");
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+        let (mut first, other_first) = bounded("the gateway connects", async {
+            tokio::select! {
+                it = other.accept() => (it.unwrap().0, true),
+                it = gateway.upstream.accept() => (it.unwrap().0, false),
+            }
+        })
+        .await;
+        read_until(&mut first, "\r\n\r\n").await;
+        first.write_all(wrong.as_bytes()).await.unwrap();
+        let then = if other_first {
+            &gateway.upstream
+        } else {
+            &other
+        };
+        let then = bounded("the other is asked", then.accept()).await;
+        let mut then = then.unwrap().0;
+        read_until(&mut then, "\r\n\r\n").await;
+        then.write_all(SWITCHING.as_bytes()).await.unwrap();
+        let answer = read_until(&mut client, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        passes(&mut client, &mut then, b"there").await;
+    }
+    let pool = gateway.rooms.pools[0].router.snapshot();
+    let outcomes = pool.endpoints.iter().map(|it| it.outcomes);
+    let (well, failed) = outcomes.fold((0, 0), |(well, failed), it| {
+        (well + it.success, failed + it.failure)
+    });
+    assert_eq!((well, failed), (3, 3));
+}
+
+#[tokio::test]
+async fn an_answer_of_http_1_0_is_passed_on_in_the_gateways_own_version() {
+    let gateway = Upgrading::websocket("").await;
+    let answer = OK.replace("HTTP/1.1", "HTTP/1.0");
+    let (head, mut client, _) = gateway.answered(GET, &answer).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(!head.contains("close"), "{head}");
+    assert_eq!(read_until(&mut client, "ok").await, "ok");
+    // And the connection goes on.
+    client.write_all(GET.as_bytes()).await.unwrap();
+    let (_, mut upstream) = gateway.taken().await;
+    upstream.write_all(OK.as_bytes()).await.unwrap();
+    assert!(read_until(&mut client, "ok").await.contains(" 200 "));
 }
 
 #[tokio::test]
@@ -210,6 +281,32 @@ async fn a_canary_takes_its_share_of_handshakes() {
     client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
     let answer = read_until(&mut client, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_handshake_under_way_when_the_listener_closes_passes_as_it_is() {
+    for (answer, is_tunnel) in [(SWITCHING, true), (OK, false)] {
+        let gateway = Upgrading::websocket("lame_duck = \"1ms\"\ndrain_deadline = \"20s\"").await;
+        let mut client = gateway.connect().await;
+        client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+        let (_, mut upstream) = gateway.taken().await;
+        gateway.drain.start();
+        let closing = gateway.drain.reached(Phase::Closing);
+        bounded("the listener closes", closing).await;
+        // All that the gateway does about that is done before the answer comes.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        upstream.write_all(answer.as_bytes()).await.unwrap();
+        let head = read_until(&mut client, "\r\n\r\n").await;
+        assert_eq!(head.contains("close"), !is_tunnel, "{head}");
+        if is_tunnel {
+            assert!(head.contains("connection: upgrade\r\n"), "{head}");
+            passes(&mut client, &mut upstream, b"open").await;
+        } else {
+            bounded("the gateway ends", gateway.ended).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

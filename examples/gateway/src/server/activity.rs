@@ -35,6 +35,8 @@ pub(super) struct Activity {
     http2: AtomicBool,
     /// Over HTTP/1: whether there is no more to come of the request that is worked on.
     whole: AtomicBool,
+    /// Over HTTP/1: whether the request that is worked on asks for another protocol.
+    handshake: AtomicBool,
     /// Of its last exchange over HTTP/1.
     afterwards: OnceLock<Afterwards>,
 }
@@ -111,6 +113,12 @@ impl Activity {
         (in_flight && !self.speaks_http2()).then(|| self.whole.load(Relaxed))
     }
 
+    /// Whether a request is worked on after which the connection may go on in another protocol. For the connection's
+    /// task alone.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.at_work().is_some() && self.handshake.load(Relaxed)
+    }
+
     /// Whether the preface of HTTP/2 has come, which is before any of its requests.
     pub(super) fn speaks_http2(&self) -> bool {
         self.http2.load(Relaxed)
@@ -159,9 +167,11 @@ impl Exchange {
     }
 
     /// Begins over HTTP/1, in whose one task all of it happens, and where a client that takes nothing
-    /// of it takes nothing of the connection. `whole`: no body is to come. For that task alone.
-    pub(super) fn begin_alone(activity: &Arc<Activity>, whole: bool) -> Self {
+    /// of it takes nothing of the connection. `whole`: no body is to come; `handshake`: it asks for another protocol. For
+    /// that task alone.
+    pub(super) fn begin_alone(activity: &Arc<Activity>, whole: bool, handshake: bool) -> Self {
         activity.whole.store(whole, Relaxed);
+        activity.handshake.store(handshake, Relaxed);
         Self::new(activity, false)
     }
 
@@ -253,7 +263,7 @@ mod tests {
     #[test]
     fn who_is_alone_is_counted_as_begun_and_ended_and_in_no_turn() {
         let activity = Arc::new(Activity::default());
-        let mut exchange = Exchange::begin_alone(&activity, true);
+        let mut exchange = Exchange::begin_alone(&activity, true, false);
         exchange.wait_for_client();
         assert!(activity.held.iter().all(|held| held.load(Relaxed) == 0));
         assert_eq!(activity.seen().in_flight(), 1);

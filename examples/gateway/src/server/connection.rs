@@ -257,10 +257,11 @@ impl Guard {
     }
 
     /// Ready once a connection may be told to end: at once, unless a head has begun, which is timed
-    /// anyway, or it is so new that its first may be on its way.
+    /// anyway, or it is so new that its first may be on its way. Nor while a request is answered that asks for another
+    /// protocol: a `101` is the last head as it is, and one that says `close` besides would be taken at its word.
     fn poll_may_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        if this.watch.has_part_of_a_head() {
+        if this.watch.has_part_of_a_head() || this.activity.may_go_on() {
             return Poll::Pending;
         }
         let grace_ends = *this.accepted + OPENING_GRACE;

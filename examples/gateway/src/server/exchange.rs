@@ -11,6 +11,7 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -47,7 +48,9 @@ where
     fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
         let is_http1 = !self.activity.speaks_http2();
         let exchange = if is_http1 {
-            Exchange::begin_alone(&self.activity, request.body().is_end_stream())
+            // There is none but where a request carries an `Upgrade`.
+            let handshake = request.extensions().get::<OnUpgrade>().is_some();
+            Exchange::begin_alone(&self.activity, request.body().is_end_stream(), handshake)
         } else {
             Exchange::begin(&self.activity)
         };

@@ -203,7 +203,7 @@ mod tests {
     fn at_work(whole: bool) -> (DuplexStream, NotedIo<DuplexStream>, Exchange) {
         let (client, served) = tokio::io::duplex(64);
         let activity = Arc::new(Activity::new(Drain::new()));
-        let exchange = Exchange::begin_alone(&activity, whole);
+        let exchange = Exchange::begin_alone(&activity, whole, false);
         let mut io = NotedIo::new(served, activity);
         io.preface = None;
         (client, io, exchange)

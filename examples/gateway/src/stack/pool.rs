@@ -34,7 +34,7 @@ impl Build {
             .picked(self.observed)
             .clock(self.clock.clone())
             .rng(self.rng.clone());
-        let times = PoolTimes::default();
+        let times = PoolTimes::new(&pool.name);
         let clients = Clients {
             pool: pool.clone(),
             how: OriginConfig::of(pool, self.host),

@@ -1,10 +1,11 @@
 //! A handshake on its way: what its client asked for, and what becomes of the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use buttress::correlation::InCurrentScope as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -42,30 +43,32 @@ impl Asked {
         request.extensions_mut().insert(self);
     }
 
-    /// Passes on a `101` of `endpoint`, and what its connection goes on with. `None` if it is not what was asked for.
+    /// Passes on a `101` of `endpoint`, which may take nothing for as long as `stuck`, and what its connection goes on
+    /// with. `None` if it is not what was asked for; there is none before HTTP/1.1 (RFC 9110 §7.8).
     pub(crate) fn answered(
         self,
         mut response: Response<Incoming>,
         endpoint: &HeadTimes,
+        stuck: Duration,
     ) -> Option<Response<ResponseBody>> {
         let Handshake {
             client,
             protocol,
             allowed,
         } = &*self.0;
-        only(response.headers()).filter(|named| is_same(protocol, named))?;
+        let named = only(response.headers()).filter(|_| response.version() == Version::HTTP_11);
+        named.filter(|named| is_same(protocol, named))?;
         let upstream = hyper::upgrade::on(&mut response);
         strip_response(response.headers_mut());
         // There is none in what has no body (RFC 9110 §8.6).
         response.headers_mut().remove(CONTENT_LENGTH);
         self.say(response.headers_mut());
-        let tunnel = Tunnel {
-            client: client.clone(),
-            upstream,
-            idle: allowed.idle,
-            open: allowed.tunnels.open(),
-            at_endpoint: endpoint.tunnel(),
-        };
+        let tunnel = Tunnel::new(
+            (client.clone(), upstream),
+            allowed.limits(stuck),
+            allowed.tunnels.open(),
+            endpoint.tunnel(),
+        );
         // What it says at its end it says under the ID of the request that opened it.
         let work = Afterwards::new(tunnel.carry().in_current_scope());
         response.extensions_mut().insert(work);

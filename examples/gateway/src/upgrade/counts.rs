@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use buttress::core::metric::{Collect, Family, Kind, Value};
+
+use super::durations::Durations;
+use super::pump::Passed;
 
 /// The tunnels of one route; clones count as one.
 #[derive(Clone, Debug)]
@@ -17,6 +21,7 @@ struct Counts {
     ended: [AtomicU64; End::ALL.len()],
     to_upstream: AtomicU64,
     to_client: AtomicU64,
+    lasted: Durations,
 }
 
 /// How a tunnel ended.
@@ -26,6 +31,8 @@ pub(super) enum End {
     Closed,
     /// Nothing passed for too long.
     Idle,
+    /// One of the two took nothing of what waited for it for too long.
+    Stuck,
     /// One of the two connections broke.
     Broken,
     /// The gateway ended first.
@@ -33,12 +40,19 @@ pub(super) enum End {
 }
 
 impl End {
-    const ALL: [Self; 4] = [Self::Closed, Self::Idle, Self::Broken, Self::Cut];
+    const ALL: [Self; 5] = [
+        Self::Closed,
+        Self::Idle,
+        Self::Stuck,
+        Self::Broken,
+        Self::Cut,
+    ];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Idle => "idle",
+            Self::Stuck => "stuck",
             Self::Broken => "broken",
             Self::Cut => "cut",
         }
@@ -54,6 +68,7 @@ impl Tunnels {
             ended: Default::default(),
             to_upstream: AtomicU64::new(0),
             to_client: AtomicU64::new(0),
+            lasted: Durations::default(),
         }))
     }
 
@@ -69,7 +84,8 @@ impl Tunnels {
         self.0.opened.fetch_add(1, Relaxed);
         Open {
             tunnels: self.clone(),
-            end: End::Cut,
+            // As long as nobody carries it.
+            end: End::Broken,
         }
     }
 }
@@ -86,17 +102,24 @@ impl Open {
         &self.tunnels.0.route
     }
 
-    pub(super) fn sent_to_upstream(&self, bytes: u64) {
-        self.tunnels.0.to_upstream.fetch_add(bytes, Relaxed);
+    pub(super) fn passed(&self, more: Passed) {
+        let counts = &*self.tunnels.0;
+        counts.to_upstream.fetch_add(more.to_upstream, Relaxed);
+        counts.to_client.fetch_add(more.to_client, Relaxed);
     }
 
-    pub(super) fn sent_to_client(&self, bytes: u64) {
-        self.tunnels.0.to_client.fetch_add(bytes, Relaxed);
+    pub(super) fn lasted(&self, lasted: Duration) {
+        self.tunnels.0.lasted.record(lasted);
     }
 
-    /// It ended so, and was not cut.
+    /// Dropped from here on it ended so.
     pub(super) const fn ended(&mut self, end: End) {
         self.end = end;
+    }
+
+    /// How it ends where it is dropped.
+    pub(super) const fn end(&self) -> End {
+        self.end
     }
 }
 
@@ -147,5 +170,29 @@ impl Collect for Tunnels {
             bytes.push(vec![route(), ("to", Cow::Borrowed(to))], counter(count));
         }
         into.push(bytes);
+        let lasted = Family::new(
+            "buttress_gateway_tunnel_duration_seconds",
+            Kind::Histogram,
+            "How long tunnels lasted that have ended, from the head of the 101.",
+        );
+        into.push(lasted.with(vec![route()], Value::Histogram(counts.lasted.histogram())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_open_until_it_ends_or_is_dropped_and_counts_once() {
+        let tunnels = Tunnels::new("r");
+        let mut open = tunnels.open();
+        let cut = tunnels.open();
+        assert_eq!(tunnels.now(), 2);
+        open.ended(End::Idle);
+        assert_eq!(tunnels.now(), 2);
+        drop(open);
+        drop(cut);
+        assert_eq!(tunnels.now(), 0);
     }
 }

@@ -2,26 +2,34 @@
 //!
 //! A route names the protocols that it lets pass; everywhere else `Upgrade` ends at this hop like any
 //! other hop-by-hop header. A handshake is a `GET` without a body over HTTP/1.1 whose `Connection` says
-//! `upgrade` and whose one `Upgrade` names one such protocol. It goes on as a request like any other, with
+//! `upgrade`, and not `close`, and whose one `Upgrade` names one such protocol. It goes on as a request like any other, with
 //! both headers in the gateway's own words, and any answer but `101` is an answer like any other.
 //!
 //! # What it promises
 //!
-//! Proved by `tests/upgrades.rs` and `tests/tunnels.rs`, over sockets, and by the tests of `tunnel`, on a clock of
+//! Proved by `tests/upgrades.rs` and `tests/tunnels.rs`, over sockets, and by the tests of `pump`, on a clock of
 //! their own.
 //!
-//! - A `101` passes only where it was asked for and names what was asked for. Any other is a `502`.
+//! - A `101` passes only where it was asked for, over HTTP/1.1, and names what was asked for. Any other is the endpoint's
+//!   failure, as a connection that broke: another may be asked, as failover allows of any `GET`, and else it is a `502`.
+//! - A `101` of ours says `upgrade` and nothing else, also while the gateway ends.
 //! - From there on bytes pass both ways unread, through 8 KiB of buffer each way; who takes nothing is sent nothing. What one
 //!   end ends is ended towards the other, whose way stays open. Nothing that either sent early is lost.
 //! - A tunnel goes on in its connection's task: it counts among `max_connections` until it ends, a drain waits for
 //!   it until its deadline, and it ends with the server.
-//! - One through which nothing passes for `upgrade_idle` ends.
+//! - Every wait in it has an end, which only bytes on that way renew. One through which nothing passes for `upgrade_idle`
+//!   ends; where one end has ended its way, nothing may come from the other for `listen.idle_timeout`; and a client
+//!   takes nothing of what waits for it for no longer than `listen.write_timeout`, an upstream than its pool's
+//!   `body_idle_timeout`. A client that resets its connection while nothing more of what it sent is taken is seen
+//!   then at the latest.
+//! - However it ends, also where it is cut, the access log says how, and what passed.
 //! - To all layers the exchange ends with the head of the `101`, by which the endpoint is judged.
-//! - A handshake is never copied, to a mirror or as a probe; it is sent again, to another endpoint, only where there
-//!   was no `101`.
+//! - A handshake is never copied, to a mirror or as a probe, and is not sent again once a `101` has passed.
 
 mod asked;
 mod counts;
+mod durations;
+mod pump;
 mod rules;
 mod tunnel;
 

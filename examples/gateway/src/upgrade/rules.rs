@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
+use super::pump::Limits;
 use super::{Asked, Tunnels};
-use crate::config::{Route, RouteUpgrade};
+use crate::config::{Listen, Route, RouteUpgrade};
 use crate::routes::RouteId;
 
 /// What all routes let pass, in the order of the configuration.
@@ -20,18 +21,21 @@ pub(crate) struct Upgrades(Vec<Option<Arc<Allowed>>>);
 #[derive(Debug)]
 pub(super) struct Allowed {
     protocols: Vec<HeaderValue>,
-    pub(super) idle: Duration,
+    idle: Duration,
+    half: Duration,
+    write: Duration,
     pub(super) tunnels: Tunnels,
 }
 
 impl Upgrades {
-    /// What the configuration says of its `routes`, whose tunnels are counted in `tunnels`.
+    /// What the configuration says of its `routes`, whose tunnels are counted in `tunnels`, and of clients.
     pub(crate) fn new<'a>(
+        listen: &Listen,
         routes: impl IntoIterator<Item = (&'a Route, Option<&'a Tunnels>)>,
     ) -> Self {
         let allowed = |(route, tunnels): (&Route, Option<&Tunnels>)| {
             let tunnels = tunnels?.clone();
-            (route.upgrade.as_ref()).map(|upgrade| Arc::new(Allowed::new(upgrade, tunnels)))
+            (route.upgrade.as_ref()).map(|upgrade| Arc::new(Allowed::new(upgrade, listen, tunnels)))
         };
         Self(routes.into_iter().map(allowed).collect())
     }
@@ -54,7 +58,7 @@ impl Upgrades {
     ) -> Option<Asked> {
         let allowed = self.0.get(route.0)?.as_ref()?;
         let is_plain = request.method() == Method::GET && request.body().is_end_stream();
-        if !is_plain || !connection_says_upgrade(request.headers()) {
+        if !is_plain || !is_to_be_upgraded(request.headers()) {
             return None;
         }
         let protocol = allowed.protocol(only(request.headers())?)?;
@@ -63,7 +67,7 @@ impl Upgrades {
 }
 
 impl Allowed {
-    fn new(upgrade: &RouteUpgrade, tunnels: Tunnels) -> Self {
+    fn new(upgrade: &RouteUpgrade, listen: &Listen, tunnels: Tunnels) -> Self {
         let protocols = upgrade.protocols.iter();
         Self {
             // The configuration takes nothing that is no header's value.
@@ -71,7 +75,19 @@ impl Allowed {
                 .filter_map(|protocol| HeaderValue::from_str(protocol).ok())
                 .collect(),
             idle: upgrade.idle,
+            half: upgrade.idle.min(listen.idle_timeout),
+            write: listen.write_timeout,
             tunnels,
+        }
+    }
+
+    /// Towards an upstream that may take nothing for as long as `upstream`.
+    pub(super) const fn limits(&self, upstream: Duration) -> Limits {
+        Limits {
+            idle: self.idle,
+            half: self.half,
+            client: self.write,
+            upstream,
         }
     }
 
@@ -94,9 +110,13 @@ pub(super) fn only(headers: &HeaderMap) -> Option<&HeaderValue> {
     values.next().filter(|_| values.next().is_none())
 }
 
-fn connection_says_upgrade(headers: &HeaderMap) -> bool {
-    let options = headers.get_all(CONNECTION).iter();
-    options
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+/// Whether `Connection` says `upgrade`, and not that it is to end (RFC 9112 §9.6).
+fn is_to_be_upgraded(headers: &HeaderMap) -> bool {
+    let says = |option: &[u8]| {
+        let values = headers.get_all(CONNECTION).iter();
+        values
+            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+            .any(|said| said.trim_ascii().eq_ignore_ascii_case(option))
+    };
+    says(b"upgrade") && !says(b"close")
 }

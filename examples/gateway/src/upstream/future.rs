@@ -12,7 +12,7 @@ use std::time::Duration;
 use buttress::core::clock::Instant;
 use buttress::core::outcome::Unsent;
 use buttress::correlation::CorrelationId;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 
@@ -120,14 +120,18 @@ impl Sent {
             {
                 let idle = this.head.body_idle_timeout();
                 strip_response(response.headers_mut());
+                // Whoever passes a message on says its own version (RFC 9110 §2.5).
+                if response.version() == Version::HTTP_10 {
+                    *response.version_mut() = Version::HTTP_11;
+                }
                 return Poll::Ready(Ok(
                     response.map(|incoming| ResponseBody::streamed(incoming, idle))
                 ));
             }
             Poll::Ready(Ok(response)) => {
                 let asked = this.asked.take();
-                let times = &this.head.origin.times;
-                match asked.and_then(|asked| asked.answered(response, times)) {
+                let (times, stuck) = (&this.head.origin.times, this.head.body_idle_timeout());
+                match asked.and_then(|asked| asked.answered(response, times, stuck)) {
                     Some(response) => return Poll::Ready(Ok(response)),
                     // Nobody asked for that protocol.
                     None => Cause::Transport,

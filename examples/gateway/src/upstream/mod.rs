@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn times() -> HeadTimes {
-        HeadTimes::new(Clock::default())
+        HeadTimes::new((&"p".into(), &"a".into()), Clock::default())
     }
 
     fn h2(config: &mut OriginConfig) {

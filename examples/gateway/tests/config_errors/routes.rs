@@ -141,6 +141,25 @@ fn an_upgrade_that_makes_no_sense_or_would_smuggle_requests_is_refused() {
         (POOL, "upgrade = [\"h2c\"]", "upgrade", "past the gateway's"),
         (
             POOL,
+            "upgrade = [\"h2c-14\"]",
+            "upgrade",
+            "past the gateway's",
+        ),
+        (
+            POOL,
+            "upgrade = [\"https\"]",
+            "upgrade",
+            "past the gateway's",
+        ),
+        (POOL, "upgrade = [\"*\"]", "upgrade", "is not a protocol"),
+        (
+            POOL,
+            "upgrade = [\"websocket\", \"websocket\"]",
+            "upgrade",
+            "named twice",
+        ),
+        (
+            POOL,
             "upgrade = [\"tls/1.0\"]",
             "upgrade",
             "past the gateway's",

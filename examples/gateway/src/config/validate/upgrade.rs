@@ -25,8 +25,12 @@ pub(super) fn check(
         }
         return None;
     };
-    for protocol in written.get_ref() {
+    for (index, protocol) in written.get_ref().iter().enumerate() {
+        let mut before = written.get_ref().iter().take(index);
         if let Err(message) = passable(protocol.get_ref()) {
+            report.add(protocol.span(), &key, message);
+        } else if before.any(|it| it.get_ref() == protocol.get_ref()) {
+            let message = format!("\"{}\" is named twice; leave one out", protocol.get_ref());
             report.add(protocol.span(), &key, message);
         }
     }
@@ -51,7 +55,7 @@ fn passable(protocol: &str) -> Result<(), String> {
     let (name, version) = protocol
         .split_once('/')
         .map_or((protocol, None), |(name, version)| (name, Some(version)));
-    if !is_token(name) || !version.is_none_or(is_token) {
+    if name.contains('*') || !is_token(name) || !version.is_none_or(is_token) {
         return Err(format!(
             "\"{protocol}\" is not a protocol; write a name such as \"websocket\""
         ));
@@ -60,13 +64,18 @@ fn passable(protocol: &str) -> Result<(), String> {
     if lower != protocol {
         return Err(format!("write \"{lower}\", which is the same in any case"));
     }
-    match name {
-        "h2c" | "h2" | "http" | "tls" => Err(format!(
+    // With drafts of their own (h2c-14) and whatever is HTTP inside (https).
+    if name == "tls"
+        || ["h2", "h3", "http"]
+            .iter()
+            .any(|http| name.starts_with(http))
+    {
+        return Err(format!(
             "\"{protocol}\" carries requests past the gateway's routes, limits and headers, so it does not pass; \
              for HTTP/2 towards endpoints set the pool's protocol to \"h2\""
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(())
 }
 
 const fn is_token_byte(byte: u8) -> bool {

@@ -42,7 +42,7 @@ use buttress::telemetry::access::{AccessLog, AccessLogLayer};
 use buttress::telemetry::trace::{
     ServerSpan, ServerSpanLayer, TracePropagate, TracePropagateLayer,
 };
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use tower_layer::Layer;
 
 use crate::checks::Client;
@@ -55,7 +55,7 @@ use crate::rooms::{PoolRoom, Rooms, RouteRoom};
 use crate::settings;
 use crate::telemetry;
 use crate::untraced::Untraced;
-use crate::upgrade::Upgrades;
+use crate::upgrade::{Offers, Upgrades};
 use crate::upstream::Origin;
 
 /// What serves one pool.
@@ -162,7 +162,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             services,
             routes,
             pools,
-        } = build.stacks(config, |origin, _, _| origin)?;
+        } = build.stacks(config, |origin, _, _, _| origin)?;
         let dispatch = Dispatch::new(
             services.into_iter().zip(hides_load(config)),
             build.latency.clone(),
@@ -200,10 +200,15 @@ fn hides_load(config: &Config) -> impl Iterator<Item = bool> {
 }
 
 /// A span for each attempt, which says where it went.
-fn traced(origin: Origin, pool: &Pool, endpoint: &PoolEndpoint) -> TracePropagate<Origin> {
+fn traced(
+    origin: Origin,
+    pool: &Pool,
+    endpoint: &PoolEndpoint,
+    called: &Authority,
+) -> TracePropagate<Origin> {
     TracePropagateLayer::new()
         .endpoint(pool.name.as_str(), endpoint.address.as_str())
-        .server(Scheme::HTTP, pool.called(endpoint))
+        .server(Scheme::HTTP, called.clone())
         .layer(origin)
 }
 
@@ -224,6 +229,9 @@ fn may_upgrade(routes: &[Route], pool: usize) -> bool {
     })
 }
 
+/// What is put round the client of an endpoint of a pool, which is spoken to by the name.
+type MakeClient<O> = fn(Origin, &Pool, &PoolEndpoint, &Authority) -> O;
+
 /// What all pools and routes are built from.
 struct Build {
     /// Whether spans or access lines are told what was decided.
@@ -231,6 +239,8 @@ struct Build {
     host: HostPolicy,
     /// The hosts that are told IDs.
     told: Hosts,
+    /// What endpoints may offer to clients.
+    offers: Offers,
     clock: Clock,
     rng: Rng,
     latency: LatencyHandle,
@@ -257,6 +267,7 @@ impl Build {
             observed: is_observed(config),
             host: config.forwarded.host,
             told: config.correlation.hosts.clone(),
+            offers: Offers::of(&config.routes),
             // What an endpoint takes to the head is in its own times; a route's would only repeat it.
             latency: LatencyHandle::new(latency.clock(clock.clone()).head(false))?,
             clock,
@@ -265,11 +276,7 @@ impl Build {
         })
     }
 
-    fn stacks<O>(
-        &self,
-        config: &Config,
-        client: fn(Origin, &Pool, &PoolEndpoint) -> O,
-    ) -> Result<Stacks<O>, ConfigError>
+    fn stacks<O>(&self, config: &Config, client: MakeClient<O>) -> Result<Stacks<O>, ConfigError>
     where
         O: Client,
     {

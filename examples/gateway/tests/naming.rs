@@ -80,6 +80,26 @@ async fn who_is_found_by_a_name_is_told_by_it_and_called_by_it() {
 }
 
 #[tokio::test]
+async fn who_is_listed_beside_a_name_goes_by_what_is_written() {
+    let upstream = Upstream::well().await;
+    let names = NameServer::start().await;
+    let port = upstream.address.port();
+    let listed = format!("endpoints = [\"127.0.0.1:{port}\"]");
+    // Nobody is found by the name.
+    let found = format!("dns = \"{HOST}\", port = {port}");
+    for (hosts, is_told) in [("127.0.0.1", true), ("orders.test", false)] {
+        let gateway = through(&names, &found, &listed, hosts).await;
+        let answer = exchange(gateway.address, REQUEST).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let head = upstream.heads().pop().unwrap().to_ascii_lowercase();
+        let host = format!("\r\nhost: 127.0.0.1:{port}\r\n");
+        assert!(head.contains(&host), "{head}");
+        let told = head.contains("\r\nx-correlation-id: ");
+        assert_eq!(told, is_told, "{hosts}: {head}");
+    }
+}
+
+#[tokio::test]
 async fn over_http_2_who_is_found_by_a_name_is_called_by_it_too() {
     let seen = Arc::<Mutex<Vec<(Version, Uri)>>>::default();
     let into = Arc::clone(&seen);

@@ -198,6 +198,42 @@ async fn an_endpoint_that_changes_to_another_protocol_has_failed_and_another_is_
 }
 
 #[tokio::test]
+async fn an_endpoint_that_asks_for_an_upgrade_names_what_the_route_lets_pass() {
+    let silent = Upgrading::serving("", "").await;
+    let websocket = Upgrading::websocket("").await;
+    let both = Upgrading::serving("", "upgrade = [\"websocket\", \"chat/2.0\"]").await;
+    for (gateway, offered, named) in [
+        (&websocket, "upgrade: WebSocket\r\n", Some("websocket")),
+        (&websocket, "upgrade: h2c, websocket\r\n", Some("websocket")),
+        (&websocket, "upgrade: h2c\r\n", None),
+        (&websocket, "", None),
+        (&silent, "upgrade: websocket\r\n", None),
+        (
+            &both,
+            "upgrade: chat/2.0\r\nupgrade: websocket\r\n",
+            Some("websocket, chat/2.0"),
+        ),
+    ] {
+        for asked in [GET, HANDSHAKE] {
+            let answer = format!(
+                "HTTP/1.1 426 Upgrade Required\r\nconnection: upgrade, x-hop\r\nx-hop: 1\r\n\
+                 {offered}content-length: 0\r\n\r\n"
+            );
+            let (head, ..) = gateway.answered(asked, &answer).await;
+            assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
+            assert!(!head.contains("x-hop"), "{head}");
+            let lines = |start: &str| {
+                let lines = head.lines().filter_map(|it| it.strip_prefix(start));
+                lines.map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(lines("upgrade: "), Vec::from_iter(named), "{head}");
+            let connection = named.map(|_| "upgrade");
+            assert_eq!(lines("connection: "), Vec::from_iter(connection), "{head}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_of_http_1_0_is_passed_on_in_the_gateways_own_version() {
     let gateway = Upgrading::websocket("").await;
     let answer = OK.replace("HTTP/1.1", "HTTP/1.0");

@@ -46,8 +46,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// As whom an endpoint is spoken to. One that is known by its address alone goes by the name that DNS is asked for,
-    /// with its own port: who stands behind the name decides by it which host is meant.
+    /// As whom an endpoint is spoken to that `discover` has found; one that is listed goes by what is written. One that
+    /// is known by its address alone goes by the name that DNS is asked for, with its own port: who stands behind the
+    /// name decides by it which host is meant.
     pub fn called(&self, endpoint: &Endpoint) -> Authority {
         let name = self.discover.as_ref().and_then(PoolDiscovery::host);
         let own = &endpoint.authority;

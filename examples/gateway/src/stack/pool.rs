@@ -12,20 +12,21 @@ use http::Uri;
 use http::uri::Authority;
 use tower_layer::Layer as _;
 
-use super::{Build, PoolStack, nothing};
+use super::{Build, MakeClient, PoolStack, nothing};
 use crate::checks::Client;
 use crate::config::{Endpoint, Pool};
 use crate::discovery;
 use crate::rooms::PoolRoom;
 use crate::settings;
 use crate::timed::PoolTimes;
+use crate::upgrade::Offers;
 use crate::upstream::{Origin, OriginConfig};
 
 impl Build {
     pub(super) fn pool<O>(
         &self,
         pool: &Pool,
-        client: fn(Origin, &Pool, &Endpoint) -> O,
+        client: MakeClient<O>,
     ) -> Result<(PoolStack<O>, PoolRoom), ConfigError>
     where
         O: Client,
@@ -41,9 +42,11 @@ impl Build {
             told: self.told.clone(),
             clock: self.clock.clone(),
             times: times.clone(),
+            offers: self.offers.clone(),
             client,
         };
-        let endpoints = pool.endpoints.iter().map(|each| clients.endpoint(each));
+        let listed = |each: &Endpoint| clients.endpoint(each, &each.authority);
+        let endpoints = pool.endpoints.iter().map(listed);
         let copies = if pool.health.probe_by_copies {
             self.spawn.clone()
         } else {
@@ -81,19 +84,21 @@ struct Clients<O> {
     told: Hosts,
     clock: Clock,
     times: PoolTimes,
-    client: fn(Origin, &Pool, &Endpoint) -> O,
+    offers: Offers,
+    client: MakeClient<O>,
 }
 
 impl<O> Clients<O> {
-    fn endpoint(&self, each: &Endpoint) -> route::Endpoint<O> {
-        let called = self.pool.called(each);
+    /// The endpoint that is spoken to as `called`.
+    fn endpoint(&self, each: &Endpoint, called: &Authority) -> route::Endpoint<O> {
         let how = OriginConfig {
-            told: self.is_told(&called),
+            told: self.is_told(called),
             ..self.how
         };
         let times = self.times.of(&each.address, &self.clock);
-        let origin = Origin::called(&called, &each.authority, how, times);
-        settings::endpoint(each, (self.client)(origin, &self.pool, each))
+        let offers = self.offers.clone();
+        let origin = Origin::called(called, &each.authority, how, times, offers);
+        settings::endpoint(each, (self.client)(origin, &self.pool, each, called))
     }
 
     /// Whether an endpoint is told IDs and traces. Asked once: a request names it only at the end.
@@ -108,10 +113,11 @@ impl<O> Clients<O> {
 
 impl<O: Client> MakeEndpoint<O> for Clients<O> {
     fn make(&self, node: &Node) -> route::Endpoint<O> {
-        self.endpoint(&discovery::endpoint(node))
+        let found = discovery::endpoint(node);
+        self.endpoint(&found, &self.pool.called(&found))
     }
 
-    /// What the configuration or the file said at the start counts no longer.
+    /// What the configuration or the file said at the start counts no longer; as whom it is spoken to stays.
     fn adopt(&self, known: route::Endpoint<O>) -> route::Endpoint<O> {
         known.weight(1).priority(0)
     }

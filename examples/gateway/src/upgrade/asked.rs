@@ -57,7 +57,7 @@ impl Asked {
             allowed,
         } = &*self.0;
         let named = only(response.headers()).filter(|_| response.version() == Version::HTTP_11);
-        named.filter(|named| is_same(protocol, named))?;
+        named.filter(|named| is_same(protocol, named.as_bytes()))?;
         let upstream = hyper::upgrade::on(&mut response);
         strip_response(response.headers_mut());
         // There is none in what has no body (RFC 9110 §8.6).

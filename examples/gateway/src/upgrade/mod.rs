@@ -3,7 +3,8 @@
 //! A route names the protocols that it lets pass; everywhere else `Upgrade` ends at this hop like any
 //! other hop-by-hop header. A handshake is a `GET` without a body over HTTP/1.1 whose `Connection` says
 //! `upgrade`, and not `close`, and whose one `Upgrade` names one such protocol. It goes on as a request like any other, with
-//! both headers in the gateway's own words, and any answer but `101` is an answer like any other.
+//! both headers in the gateway's own words, and any answer but `101` is an answer like any other. Of a `426` the
+//! protocols that the route lets pass are named to the client again.
 //!
 //! # What it promises
 //!
@@ -29,6 +30,7 @@
 mod asked;
 mod counts;
 mod durations;
+mod offers;
 mod pump;
 mod rules;
 mod tunnel;
@@ -36,4 +38,5 @@ mod tunnel;
 pub(crate) use asked::Asked;
 pub use counts::Tunnels;
 pub(crate) use counts::gauge;
+pub(crate) use offers::Offers;
 pub(crate) use rules::Upgrades;

@@ -94,14 +94,14 @@ impl Allowed {
     /// The protocol of that name, as the configuration writes it.
     fn protocol(&self, name: &HeaderValue) -> Option<HeaderValue> {
         let mut all = self.protocols.iter();
-        all.find(|protocol| is_same(protocol, name)).cloned()
+        all.find(|protocol| is_same(protocol, name.as_bytes()))
+            .cloned()
     }
 }
 
 /// Names of protocols are the same in any case (RFC 9110 §7.8).
-pub(super) fn is_same(one: &HeaderValue, other: &HeaderValue) -> bool {
-    one.as_bytes()
-        .eq_ignore_ascii_case(other.as_bytes().trim_ascii())
+pub(super) fn is_same(one: &HeaderValue, other: &[u8]) -> bool {
+    one.as_bytes().eq_ignore_ascii_case(other.trim_ascii())
 }
 
 /// The value of `Upgrade`, where there is exactly one.

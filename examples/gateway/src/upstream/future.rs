@@ -22,6 +22,7 @@ use crate::alarm;
 use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
+use crate::routes::RouteId;
 use crate::upgrade::Asked;
 
 /// What comes of a request: an answer, whatever happens.
@@ -46,6 +47,7 @@ pin_project! {
         #[pin]
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
+        route: Option<RouteId>,
         // The other protocol that the client asks for.
         asked: Option<Asked>,
         excuse: Excuse,
@@ -58,13 +60,14 @@ impl OriginFuture {
     pub(super) fn new(
         response: legacy::ResponseFuture,
         upload: Option<UploadWatch>,
-        asked: Option<Asked>,
+        (route, asked): (Option<RouteId>, Option<Asked>),
         origin: Arc<Shared>,
         start: Instant,
     ) -> Self {
         let sent = Sent {
             response,
             upload,
+            route,
             asked,
             excuse: Excuse::default(),
             head: HeadTimer::new(origin, start),
@@ -119,7 +122,12 @@ impl Sent {
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
                 let idle = this.head.body_idle_timeout();
-                strip_response(response.headers_mut());
+                if response.status() == StatusCode::UPGRADE_REQUIRED {
+                    let offers = &this.head.origin.offers;
+                    offers.strip(*this.route, response.headers_mut());
+                } else {
+                    strip_response(response.headers_mut());
+                }
                 // Whoever passes a message on says its own version (RFC 9110 §2.5).
                 if response.version() == Version::HTTP_10 {
                     *response.version_mut() = Version::HTTP_11;

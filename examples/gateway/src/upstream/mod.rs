@@ -37,6 +37,7 @@ use tower_service::Service;
 use crate::body::{RequestBody, ResponseBody, SpareTimers};
 use crate::config::{HostPolicy, Pool, Protocol};
 use crate::timed::HeadTimes;
+use crate::upgrade::Offers;
 
 use connect::Connector;
 
@@ -114,21 +115,24 @@ struct Shared {
     /// By which heads are waited for.
     timers: SpareTimers,
     times: HeadTimes,
+    offers: Offers,
 }
 
 impl Origin {
     /// A client towards `authority`, whose answers are timed into `times`: each head that comes, and
     /// nothing of what is dropped before. It connects when it is first called.
     pub fn new(authority: &Authority, config: OriginConfig, times: HeadTimes) -> Self {
-        Self::called(authority, authority, config, times)
+        Self::called(authority, authority, config, times, Offers::default())
     }
 
-    /// The same towards `authority`, which is spoken to as `name`: in its own `Host`, and over HTTP/2.
-    pub fn called(
+    /// The same towards `authority`, which is spoken to as `name`: in its own `Host`, and over HTTP/2. What it may offer
+    /// to clients is in `offers`.
+    pub(crate) fn called(
         name: &Authority,
         authority: &Authority,
         config: OriginConfig,
         times: HeadTimes,
+        offers: Offers,
     ) -> Self {
         let connector = Connector::new(authority, config.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
@@ -155,6 +159,7 @@ impl Origin {
             config,
             timers: SpareTimers::default(),
             times,
+            offers,
         })))
     }
 }
@@ -206,12 +211,14 @@ impl Service<Request<RequestBody>> for Origin {
         };
         let start = origin.times.start();
         let asked = request.extensions_mut().remove();
+        let route = request.body().arrival().0.ok();
         origin.aim(&mut request);
         let upload = request.body().watch();
         if upload.is_some() && origin.config.protocol == Protocol::Http1 {
             frame(&mut request);
         }
-        OriginFuture::new(origin.client.request(request), upload, asked, origin, start)
+        let response = origin.client.request(request);
+        OriginFuture::new(response, upload, (route, asked), origin, start)
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Evidence {
     /// From so many on they were more than chance when the last came, and whoever looks at it has not shown that they are
     /// over; 0 if there is no doubt.
     doubted_from: u32,
+    /// When the last of them came, or the doubt began.
+    failed_at: Instant,
     /// Answers that took [`OBSOLETE`] times the mean or more.
     much_later_in_a_row: u32,
 }
@@ -88,6 +90,7 @@ impl Evidence {
             run: [0.0; RUN],
             failures_in_a_row: 0,
             doubted_from: 0,
+            failed_at: now,
             much_later_in_a_row: 0,
         }
     }
@@ -115,6 +118,7 @@ impl Evidence {
         self.fade(now);
         self.calls += 1.0;
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        self.failed_at = now;
     }
 
     /// A call ran into a limit of the endpoint's. That is nobody's failure, and the rules do not see it; but

@@ -147,6 +147,7 @@ fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> E
             state: state.endpoint_state(),
             since: state.since,
             suspect: state.is_suspect(),
+            doubted: state.is_in_doubt(slot.peers(), now),
             given: state.given(),
             reported: slot
                 .reported(state, now)

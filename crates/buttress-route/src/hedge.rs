@@ -29,7 +29,7 @@ use crate::shared::Shared;
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 /// For so long endpoints that are due a probe wait for a request that can be copied, before one that
 /// cannot is the probe.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// For so long whoever is shunned waits for a copy, before users' requests are to show whether it fails on.
 const HOPE: Duration = Duration::from_secs(1);
 
@@ -185,7 +185,7 @@ impl ByCopies {
                 self.0.shared.peers.set_looked_at(false);
             }
             let in_vain = waited >= PATIENCE;
-            return in_vain.then(|| pool.pick_probe(now)).flatten();
+            return in_vain.then(|| in_place_of_a_copy(pool, now)).flatten();
         }
         self.0.none_since.store(0, Ordering::Relaxed);
         // A share of the requests, as it would have anyway: who is back must not be overrun.
@@ -200,7 +200,9 @@ impl ByCopies {
         match sent.flatten() {
             Some(Sent::Enough) => None,
             // Who is out has to be asked all the same.
-            Some(Sent::Refused) | None => unless_it_panics(|| pool.pick_probe(now)).flatten(),
+            Some(Sent::Refused) | None => {
+                unless_it_panics(|| in_place_of_a_copy(pool, now)).flatten()
+            }
         }
     }
 
@@ -312,6 +314,13 @@ where
 /// answered. Nor is a handshake, of which there is but one connection.
 fn can_be_copied<B: Replayable>(request: &Request<B>) -> bool {
     request.method().is_safe() && copied::can_be_copied(request)
+}
+
+/// A probe that a user waits for.
+fn in_place_of_a_copy<S: Clone>(pool: &Pool<S>, now: Instant) -> Option<Pick<S>> {
+    let mut pick = pool.pick_probe(now)?;
+    pick.permit.is_in_place_of_a_copy();
+    Some(pick)
 }
 
 /// What somebody else's code gives, unless it panics.

@@ -18,8 +18,8 @@ const REFRESH: u64 = 1_000_000;
 /// Failures in a row that are more than chance in a pool of which nothing is known. With fewer the rules would not see
 /// what they wait for.
 const FEWEST: f64 = 5.0;
-/// How often chance may have an endpoint of the pool shunned in the time in which evidence fades. It is then for some two
-/// seconds of ten: the pool has on average a tenth of one endpoint less.
+/// How often chance may have each endpoint shunned in the time in which evidence fades, which is as long as it then is at
+/// most. The others take over no more than they bear: a few requests in flight each.
 const LOST: f64 = 0.5;
 /// So many endpoints are looked at.
 pub(crate) const SAMPLE: usize = 31;

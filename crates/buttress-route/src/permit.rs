@@ -45,6 +45,8 @@ pub struct Permit {
     answered: bool,
     /// Nobody waits for the answer.
     copy: bool,
+    /// Somebody does, of a probe that should have been a copy.
+    in_place_of_copy: bool,
 }
 
 impl Permit {
@@ -60,6 +62,7 @@ impl Permit {
             limited: false,
             answered: false,
             copy: false,
+            in_place_of_copy: false,
         }
     }
 
@@ -71,6 +74,11 @@ impl Permit {
     /// The request is a copy, whose answer is read as far as it says anything.
     pub(crate) const fn is_of_a_copy(&mut self) {
         self.copy = true;
+    }
+
+    /// The request is a user's, because there was none to copy, or nobody who runs copies.
+    pub(crate) const fn is_in_place_of_a_copy(&mut self) {
+        self.in_place_of_copy = true;
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<str> {
@@ -98,6 +106,7 @@ impl Permit {
             called: self.called,
             limited: self.limited,
             copy: self.copy,
+            in_place_of_copy: self.in_place_of_copy,
             retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
         };
         self.slot.settle(&call, now);

@@ -71,7 +71,9 @@ impl<S, C, P> HealthRouter<S, C, P> {
     /// So an endpoint may be shunned on little evidence. Where no other of the pool has failed of late, or as seldom as chance
     /// has it, one failure is enough; copies see 50 ms later whether it fails on, and the rules are told by them. Where no
     /// copies do, because for 1 s none came that can be copied, `spawn` is full or drops what it is given, or the last clone of
-    /// this router is gone, it takes five, as without this, until a copy is run again.
+    /// this router is gone, it takes five, as without this, until a copy is run again. Until it is over such an endpoint is
+    /// [`doubted`](crate::EndpointSnapshot::doubted): as many copies in a row have to go well as say that it fails no more, between once and
+    /// ten times as many as probes are needed, and after [`Config::decay`] without another failure it is believed again whatever they say.
     ///
     /// A share of the requests is copied, as large as one endpoint's of the pool; one copy at a time is under way to an
     /// endpoint. A copy that is not answered is given up after 5 s, one that
@@ -79,7 +81,7 @@ impl<S, C, P> HealthRouter<S, C, P> {
     /// An answer is read to its end, or for a second, or to 64 KiB of it, and thrown away. It counts in the endpoint's statistics
     /// and carries [`Attempt::copy`](buttress_core::attempt::Attempt::copy) in its extensions. Where for 5 s none
     /// comes that can be copied, or `spawn` is full or drops what it is given, a user's request is the probe, as without this; with a `spawn` whose cap is 0,
-    /// always.
+    /// always. Where that fails the next one comes after 5 s at the earliest.
     ///
     /// The endpoint's service is cloned where the request is routed, as the request's extensions are, and called in the
     /// task. Whatever of that panics, the request itself goes its way.

@@ -156,6 +156,9 @@ pub struct EndpointSnapshot {
     /// It takes traffic only because the pool can bear no further ejection: a rule or a signal would
     /// have it out, and it has not answered well since, or the signal stands.
     pub suspect: bool,
+    /// It failed more than chance has it, and takes next to no traffic until copies have shown that this is over, or for
+    /// [`Config::decay`](crate::Config::decay). Only behind [`HealthRouter::hedged`](crate::HealthRouter::hedged).
+    pub doubted: bool,
     /// After how long it is probed, if it is ejected.
     pub retry_after: Option<Duration>,
     /// Its weight; 0 drains it.

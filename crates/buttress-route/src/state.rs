@@ -26,6 +26,7 @@ use buttress_core::window::TimeWindow;
 
 use crate::config::Config;
 use crate::evidence::{Evidence, INDISTINCT, Score};
+use crate::hedge::PATIENCE;
 use crate::load::NO_RELIEF;
 use crate::peers::{Peers, Shows};
 use crate::policy::Policy;
@@ -270,6 +271,8 @@ impl State {
                     let longest = self.config.circuit.open_for.cap();
                     self.pause
                         .begins(call.retry_after, longest, now, slot.rng());
+                } else if call.cost_a_user() {
+                    self.pause = Pause::until_then(now.saturating_add(PATIENCE));
                 } else {
                     self.pause = Pause::over();
                 }
@@ -287,7 +290,7 @@ impl State {
                 let latency = call.latency.unwrap_or(call.took);
                 let copied = call.copy && !call.ticket.is_probe();
                 self.relapse.good();
-                if copied || self.is_in_doubt(slot.peers()) {
+                if copied || self.is_in_doubt(slot.peers(), now) {
                     self.evidence.success_of_copy(latency, now);
                 } else {
                     self.evidence.success(latency, now);
@@ -318,10 +321,10 @@ impl State {
 
     /// Whether copies have to show that what failed is over. Who failed now and then has mostly somebody else's good answer
     /// on its way.
-    pub(super) fn is_in_doubt(&self, peers: &Peers) -> bool {
+    pub(crate) fn is_in_doubt(&self, peers: &Peers, now: Instant) -> bool {
         self.evidence.has_failed()
             && peers.are_looked_at()
-            && self.evidence.is_in_doubt(&peers.pool())
+            && self.evidence.is_in_doubt(&peers.pool(), now)
     }
 
     /// Shows an outcome of the present generation to the rules.

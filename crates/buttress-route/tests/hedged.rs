@@ -185,6 +185,30 @@ fn who_is_out_is_probed_by_copies_and_no_user_hears_of_it() {
 }
 
 #[test]
+fn one_failure_of_an_endpoint_that_no_look_finds_well_is_forgotten_in_the_end() {
+    let mut world = World::new(16);
+    // Longer than a look may take to have gone well.
+    world.backends[0].set(ok_after(15));
+    world.load(10.0);
+    let share = |world: &mut World| {
+        let before = world.picks();
+        world.load(10.0);
+        (world.picks() - before) as f64 / 10_000.0
+    };
+    let usual = share(&mut world);
+    world.backends[0].set(fails_after(1));
+    while world.load(0.001) == 0 {}
+    world.backends[0].set(ok_after(15));
+    assert!(world.handle.snapshot().endpoints[0].doubted);
+    let doubted = share(&mut world);
+    world.load(2.0);
+    let later = share(&mut world);
+    assert!(!world.handle.snapshot().endpoints[0].doubted);
+    assert!(doubted < usual / 2.0, "{doubted} of {usual}");
+    assert!(later > usual / 2.0, "{later} of {usual}");
+}
+
+#[test]
 fn users_hear_of_two_or_three_failures_and_copies_of_the_rest() {
     let mut world = World::new(16);
     world.load(5.0);

@@ -212,6 +212,8 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "picks": endpoint.picks,
         "share": endpoint.share,
         "given": endpoint.given,
+        "suspect": endpoint.suspect,
+        "doubted": endpoint.doubted,
         "reported_utilization": endpoint.reported.map(|it| it.utilization),
         "success_ratio": endpoint.success_ratio,
         "latency_ms": endpoint.latency.map(in_millis),

@@ -79,7 +79,7 @@ async fn no_accept_error_ends_the_loop() {
     assert!(!serving.is_finished());
 }
 
-/// How many are open, may be, and how often one had to wait.
+/// How many are open, may be, and how often all were.
 fn shown(connections: &Connections) -> Vec<f64> {
     let mut families = Vec::new();
     connections.collect(&mut families);

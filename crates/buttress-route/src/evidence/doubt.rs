@@ -1,15 +1,19 @@
 //! Whether failures that were more than chance are over, where copies look.
 //!
 //! An endpoint that fails now and then mostly has a good answer on its way when one fails. That says nothing against
-//! what failed: copies have to go well, until the endpoint is pardoned.
+//! what failed: copies have to go well, until the endpoint is pardoned. Copies may be rare, or never go well where answers
+//! take long now and then: as long after the last failure as evidence takes to fade the doubt is over whatever they say.
+
+use buttress_core::clock::Instant;
 
 use super::Evidence;
 use super::score::Pool;
 
 impl Evidence {
     /// What failed may not be over.
-    pub(crate) const fn doubt_anew(&mut self) {
+    pub(crate) const fn doubt_anew(&mut self, now: Instant) {
         (self.failures_in_a_row, self.doubted_from) = (1, 1);
+        self.failed_at = now;
     }
 
     /// A failure has come, and somebody looks at whoever is doubted.
@@ -35,8 +39,21 @@ impl Evidence {
     }
 
     /// Whether the failures were more than chance, and still are.
-    pub(crate) fn is_in_doubt(&self, pool: &Pool) -> bool {
-        self.doubted_from > 0 && self.is_beyond_chance(pool)
+    pub(crate) fn is_in_doubt(&self, pool: &Pool, now: Instant) -> bool {
+        self.doubted_from > 0 && !self.is_doubt_over(now) && self.is_beyond_chance(pool)
+    }
+
+    /// How much of a run of failures still counts at `now`.
+    pub(super) fn run_left(&self, now: Instant, faded: f64) -> f64 {
+        match self.doubted_from {
+            0 => faded,
+            _ if self.is_doubt_over(now) => 0.0,
+            _ => 1.0,
+        }
+    }
+
+    fn is_doubt_over(&self, now: Instant) -> bool {
+        now.saturating_since(self.failed_at).as_secs_f64() >= self.decay
     }
 
     fn is_beyond_chance(&self, pool: &Pool) -> bool {

@@ -72,7 +72,7 @@ impl Evidence {
         )]
         Score {
             latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
-            penalty: self.penalty(kept, pool) as f32,
+            penalty: self.penalty(now, kept, pool) as f32,
         }
     }
 
@@ -99,13 +99,14 @@ impl Evidence {
         reference * beyond_the_usual(((mean + rise) / reference).powf(believed))
     }
 
-    fn penalty(&self, kept: f64, pool: &Pool) -> f64 {
+    fn penalty(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {
         let calls = (self.calls + self.limited) * kept;
         let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
         // What fails everywhere is no reason to go elsewhere.
         let shown = (shown / (1.0 - pool.failing).max(FLOOR)).min(1.0);
         let in_a_row = (f64::from(self.failures_in_a_row) + 1.0 - pool.unlikely_run).max(0.0);
-        let run = in_a_row * kept.powi(FAILURES_FADE) * RUN_COST / (1.0 + pool.load);
+        let run =
+            in_a_row * self.run_left(now, kept.powi(FAILURES_FADE)) * RUN_COST / (1.0 + pool.load);
         let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
         ratio.max(run) * (pool.latency + INDISTINCT)
     }

@@ -121,7 +121,7 @@ fn a_doubt_stays_while_some_answers_are_good_and_bears_what_others_bear_at_most(
         evidence.doubt_beyond_chance(&of_load(0.0));
         (0..9).for_each(|_| evidence.success_of_copy(ms(10), START));
     }
-    assert!(evidence.is_in_doubt(&of_load(0.0)));
+    assert!(evidence.is_in_doubt(&of_load(0.0), START));
     // The same number of requests more, whether the others have none in flight or ten.
     let more = |load: f64| {
         let penalty = f64::from(evidence.score(START, &of_load(load)).penalty);
@@ -129,15 +129,23 @@ fn a_doubt_stays_while_some_answers_are_good_and_bears_what_others_bear_at_most(
     };
     assert!((more(0.0) - 4.0).abs() < 0.01, "{}", more(0.0));
     assert!((more(3.0) - 4.0).abs() < 0.01, "{}", more(3.0));
+    // It ends though nothing else is ever heard.
+    let later = START.saturating_add(Duration::from_secs(10));
+    let penalty = |at| evidence.score(at, &of_load(0.0)).penalty;
+    let just_before = later.saturating_sub(Duration::from_nanos(1));
+    assert!(evidence.is_in_doubt(&of_load(0.0), just_before) && penalty(just_before) > 0.0);
+    assert!(
+        !evidence.is_in_doubt(&of_load(0.0), later) && penalty(later) < penalty(just_before) / 4.0
+    );
     // Where all fail as often there is none.
     let all_fail = Pool {
         unlikely_run: 4.0,
         ..POOL
     };
-    assert!(!evidence.is_in_doubt(&all_fail));
+    assert!(!evidence.is_in_doubt(&all_fail, START));
     evidence.failure(START);
     evidence.doubt_no_more();
-    assert!(!evidence.is_in_doubt(&of_load(0.0)) && evidence.has_failed());
+    assert!(!evidence.is_in_doubt(&of_load(0.0), START) && evidence.has_failed());
 }
 
 #[test]

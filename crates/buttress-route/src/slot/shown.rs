@@ -258,6 +258,7 @@ mod tests {
             called: true,
             limited: false,
             copy: false,
+            in_place_of_copy: false,
             retry_after: None,
         };
         slot.settle(&call, START);

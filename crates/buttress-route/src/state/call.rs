@@ -6,6 +6,10 @@ use buttress_core::circuit::Ticket;
 use buttress_core::outcome::Outcome;
 
 /// How a call ended, as far as its endpoint is concerned.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or not whatever the others are"
+)]
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) ticket: &'a Ticket,
@@ -22,6 +26,8 @@ pub(crate) struct Call<'a> {
     pub(crate) limited: bool,
     /// Nobody waited for the answer.
     pub(crate) copy: bool,
+    /// A user did, of a probe that should have been a copy.
+    pub(crate) in_place_of_copy: bool,
     /// The upstream asked to be left alone for as long.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -34,6 +40,12 @@ impl Call<'_> {
             return Some(self.took);
         }
         self.stalled
+    }
+
+    /// A user paid for a probe that says no.
+    pub(crate) fn cost_a_user(&self) -> bool {
+        let failed = matches!(self.outcome, Outcome::Failure(_) | Outcome::Slow);
+        self.in_place_of_copy && failed
     }
 
     /// Nobody waited for it, and nothing came.

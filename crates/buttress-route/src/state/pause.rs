@@ -1,4 +1,5 @@
-//! The pause after a probe that was answered and says nothing, such as one that a limit refused.
+//! The pause after a probe that was answered and says nothing, such as one that a limit refused, and after one that a user
+//! paid for.
 
 use std::time::Duration;
 
@@ -23,6 +24,11 @@ impl Pause {
             until: Instant::ORIGIN,
             void: 0,
         }
+    }
+
+    /// No probe before `until`, whatever was said.
+    pub(super) const fn until_then(until: Instant) -> Self {
+        Self { until, void: 0 }
     }
 
     pub(super) const fn until(self) -> Instant {

@@ -21,9 +21,9 @@ impl State {
         now: Instant,
     ) -> Duration {
         let open_for = transition.and_then(|it| it.open_for).unwrap_or_default();
-        self.open_until = now.saturating_add(open_for);
+        self.open_until = now.saturating_add(open_for).max(self.pause.until());
         self.tally.ejected(rule);
-        open_for
+        self.open_until.saturating_since(now)
     }
 
     pub(super) fn probed(
@@ -48,7 +48,7 @@ impl State {
 
     fn closed_by_probes(&mut self, now: Instant) -> Decision {
         self.start_afresh(now);
-        self.doubt();
+        self.doubt(now);
         self.rise(now);
         // On trial: if the first outcome is a failure, nobody waits for four more.
         self.run = Run::on_trial();

@@ -113,6 +113,7 @@ mod tests {
                     called: true,
                     limited: kind == 3,
                     copy: false,
+                    in_place_of_copy: false,
                     retry_after: None,
                 };
                 long.settle(&call, &slot, now);

@@ -90,7 +90,7 @@ impl State {
             return Some(self.look.next);
         }
         let quiet_until = self.evidence.as_of().saturating_add(self.quiet());
-        let is_due = self.is_in_doubt(peers) || is_shunned(cost, peers);
+        let is_due = self.is_in_doubt(peers, now) || is_shunned(cost, peers);
         is_due.then(|| self.look.next.max(quiet_until))
     }
 
@@ -114,10 +114,10 @@ impl State {
     }
 
     /// It is let back in, and has failed so seldom that what it has shown since says little: it is looked at first.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn doubt(&mut self, now: Instant) {
         let shown = self.config.circuit.probing.needed();
         if self.relapse.needed(shown) > shown {
-            self.evidence.doubt_anew();
+            self.evidence.doubt_anew(now);
             self.look.well = shown;
         }
     }
@@ -126,7 +126,7 @@ impl State {
     pub(super) fn is_looked_at(&self, score: Score, peers: &Peers, now: Instant) -> bool {
         let cost = cost(score, 0.0);
         self.look.goes_on(now, cost, self.config.noise_band)
-            || self.is_in_doubt(peers)
+            || self.is_in_doubt(peers, now)
             || is_shunned(cost, peers)
     }
 
@@ -153,6 +153,10 @@ impl State {
         let of_now = call.ticket.generation() == self.circuit.generation();
         if !of_now || self.endpoint_state() != EndpointState::Active {
             self.tally.probed(ProbeResult::Expired);
+            return;
+        }
+        if call.outcome == Outcome::Ignored {
+            self.look_was_void(call.retry_after, now);
             return;
         }
         let latency = call.latency.unwrap_or(call.took).as_nanos() as f64;
@@ -185,6 +189,15 @@ impl State {
             self.rise(now);
         }
     }
+
+    /// A look was answered by a limit: that says nothing, and asks to be left alone.
+    fn look_was_void(&mut self, asked: Option<Duration>, now: Instant) {
+        self.tally.probed(ProbeResult::Void);
+        let asked = asked
+            .unwrap_or_default()
+            .min(self.config.circuit.open_for.cap());
+        self.look.next = now.saturating_add(asked.max(QUIET));
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +229,7 @@ mod tests {
             called: true,
             limited: false,
             copy: true,
+            in_place_of_copy: false,
             retry_after: None,
         };
         for _ in 0..state.config.circuit.probing.needed() {

@@ -27,6 +27,20 @@ fn where_nothing_can_be_copied_or_nothing_be_run_user_requests_probe() {
 }
 
 #[test]
+fn where_users_probe_one_in_five_seconds_pays_for_it() {
+    let mut world = World::new(16);
+    world.method = Method::POST;
+    world.load(1.0);
+    world.backends[0].set(fails_after(1));
+    world.load(10.0);
+    let paid = world.load(60.0);
+    assert!((9..=12).contains(&paid), "{paid} failures in a minute");
+    world.backends[0].set(ok_after(5));
+    assert_eq!(world.load(7.0), 0);
+    assert_eq!(world.state(), EndpointState::Active);
+}
+
+#[test]
 fn requests_that_cannot_be_cloned_probe_as_they_are() {
     let mut world = World::new(16);
     world.load(1.0);

@@ -80,7 +80,7 @@ pub struct Connections(Arc<Counts>);
 struct Counts {
     open: AtomicUsize,
     most: NonZeroUsize,
-    /// How often new ones had to wait for a place.
+    /// How often all places were taken when one was wanted for the next, whether or not that came.
     waits: AtomicU64,
     /// That they do has been said.
     told: AtomicBool,
@@ -98,7 +98,7 @@ impl Connections {
             let connections = self.0.most.get();
             tracing::warn!(
                 connections,
-                "as many connections are open as may be: new ones wait until one ends"
+                "as many connections are open as may be: whoever comes waits until one ends"
             );
         }
     }
@@ -123,7 +123,7 @@ impl Collect for Connections {
         let waits = Family::new(
             "buttress_gateway_accept_waits_total",
             Kind::Counter,
-            "Times that the next connection had to wait until one ended.",
+            "Times that nothing could be accepted until a connection ended.",
         );
         into.push(waits.with(vec![], Value::Counter(self.0.waits.load(Relaxed))));
     }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use buttress_gateway::config::Config;
 use support::manual::OnManualClock;
+use support::upgraded::tunnel_through;
 use support::{Upstream, bounded, exchange};
+use tokio::net::TcpListener;
 
 /// A file that is gone with the test.
 struct Named(PathBuf);
@@ -289,4 +291,33 @@ fn where_endpoints_come_from_makes_sense_or_is_refused_by_its_key() {
         let config = Config::parse("g.toml", &text(pool)).unwrap();
         assert!(config.pools[0].discover.is_some());
     }
+}
+
+#[tokio::test]
+async fn the_tunnels_of_who_has_left_are_shown_until_they_have_ended() {
+    let (leaves, comes) = (
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        Upstream::well().await,
+    );
+    let left = leaves.local_addr().unwrap().to_string();
+    let file = Named::new("tunnels", &left);
+    let config = format!("{}upgrade = [\"websocket\"]\n", config(&file.0));
+    let gateway = Box::pin(Through::serving(&config)).await;
+    let (client, upstream, _) = tunnel_through(gateway.address, &leaves).await;
+    let named = sorted(&[&comes]);
+    file.say(&named[0]);
+    let moved = gateway.until("the file is read", || gateway.names() == named);
+    moved.await;
+    let shown = async |endpoint: &str, count: &str| {
+        let line =
+            format!("buttress_endpoint_tunnels{{pool=\"p\",endpoint=\"{endpoint}\"}} {count}");
+        let page = gateway.page("/metrics").await;
+        page.lines().any(|it| it.starts_with(&line))
+    };
+    assert!(shown(&named[0], "0").await);
+    assert!(shown(&left, "1").await);
+    drop((client, upstream));
+    let ended = || gateway.rooms.routes[0].tunnels.as_ref().unwrap().now() == 0;
+    gateway.until("the tunnel ends", ended).await;
+    assert!(!shown(&left, "").await);
 }

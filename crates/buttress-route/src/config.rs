@@ -30,8 +30,8 @@ pub struct Config {
     /// longer within that, and four probes that succeed one after the other; the rest as [`Settings`].
     ///
     /// Whoever comes back, by whatever way, or is new among others, is given its traffic by the steps of the ramp: 10, 30
-    /// and 60 % of the requests that would be its own, each for 0.6 s and 5 successes, or for ten times as long and one; `None` gives
-    /// all at once. What the ramp says of trouble and a limit of half-open are not heeded: the pool weighs what is back.
+    /// and 60 % of the requests that would be its own, each for 0.6 s and 5 successes, or for ten times as long and one answer that is
+    /// no failure and no limit's; `None` gives all at once. What the ramp says of trouble and a limit of half-open are not heeded: the pool weighs what is back.
     pub circuit: Settings,
     /// The largest share of the pool that may be out at once. Where there are two endpoints or more
     /// one may always be ejected unless this is 0, and one always stays. Of each level (a priority, and of one priority a

@@ -2,13 +2,14 @@
 //! before those that are far.
 //!
 //! A level takes all requests while it has capacity to spare; what it lacks goes to the next. The arithmetic is
-//! Envoy's: a level whose endpoints are well to a share `h` can bear `min(1, 1.4 × h)` of the requests. Whoever rises
-//! counts for the share that it is ready to bear, while others can bear the rest: alone on its level it would have all of
-//! it at once.
+//! Envoy's: a level whose endpoints are well to a share `h` can bear `min(1, 1.4 × h)` of the requests. Whoever was out
+//! and rises counts for the share that it is ready to bear, while others can bear the rest: alone on its level it would
+//! have all of it at once. Whoever is new counts whole: a deployment sends nothing to another region.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
+use buttress_core::clock::Instant;
 use buttress_core::rng::Rng;
 
 use crate::affinity::{mix, unit};
@@ -58,6 +59,8 @@ pub(crate) struct Levels {
     overprovisioning: f64,
     /// The change of the ledger for which the shares are.
     seen: AtomicU64,
+    /// When they change by time alone, in nanoseconds.
+    until: AtomicU64,
 }
 
 impl Levels {
@@ -84,47 +87,57 @@ impl Levels {
             list: list.into(),
             overprovisioning: config.overprovisioning,
             seen: AtomicU64::new(NEVER),
+            until: AtomicU64::new(0),
         };
-        levels.tell(seats, told);
+        levels.tell(seats, told, config.clock.now());
         levels
     }
 
-    /// Tells each level its share, if somebody has gone out or come back since that was done last. Of one level all is
-    /// known already.
+    /// Tells each level its share, if somebody has gone out or come back since that was done last, or was for long
+    /// enough on its way back. Of one level all is known already.
     #[inline]
-    pub(crate) fn spread(&self, seats: &[Seat], told: &[Told], ledger: &Ledger) {
+    pub(crate) fn spread(&self, seats: &[Seat], told: &[Told], ledger: &Ledger, now: Instant) {
         if self.list.len() > 1 {
             let change = ledger.changes();
-            if self.seen.swap(change, Ordering::Relaxed) != change {
-                self.spread_anew(seats, told, ledger, change);
+            let is_late = now.as_nanos() >= self.until.load(Ordering::Relaxed);
+            if self.seen.swap(change, Ordering::Relaxed) != change || is_late {
+                self.spread_anew(seats, told, now, change, || ledger.changes());
             }
         }
     }
 
-    /// Until nothing has changed meanwhile: what was seen earlier may otherwise be told later.
+    /// Once, however much changes meanwhile, or a request would be held up for as long as that goes on. If anything
+    /// has, what was seen earlier may have been told later: the next one looks again.
     ///
     /// The fences are between what is told and the look at the ledger, on both sides of two that tell at once: without
     /// them the one that has seen less could look before it is heard, and have the last word.
     #[cold]
-    fn spread_anew(&self, seats: &[Seat], told: &[Told], ledger: &Ledger, mut change: u64) {
-        loop {
-            fence(Ordering::SeqCst);
-            self.tell(seats, told);
-            fence(Ordering::SeqCst);
-            let now = ledger.changes();
-            if now == change {
-                return;
-            }
-            change = now;
+    fn spread_anew(
+        &self,
+        seats: &[Seat],
+        told: &[Told],
+        now: Instant,
+        change: u64,
+        changes: impl Fn() -> u64,
+    ) {
+        fence(Ordering::SeqCst);
+        self.tell(seats, told, now);
+        fence(Ordering::SeqCst);
+        if changes() != change {
+            self.seen.store(NEVER, Ordering::Relaxed);
         }
     }
 
-    fn tell(&self, seats: &[Seat], told: &[Told]) {
+    fn tell(&self, seats: &[Seat], told: &[Told], now: Instant) {
         let of = |level: &Level| {
             let seats = seats.get(level.range.clone()).unwrap_or_default();
-            well(seats, told.get(level.range.clone()).unwrap_or_default())
+            let told = told.get(level.range.clone()).unwrap_or_default();
+            well(seats, told, now)
         };
         let well: Vec<Well> = self.list.iter().map(of).collect();
+        let until = well.iter().map(|it| it.until).min();
+        let until = until.unwrap_or(Instant::NEVER).as_nanos();
+        self.until.store(until, Ordering::Relaxed);
         for (level, share) in self.list.iter().zip(shares(&well, self.overprovisioning)) {
             level.share.store(share.to_bits(), Ordering::Relaxed);
         }
@@ -165,22 +178,30 @@ pub(crate) fn rank(config: &Config, told: &Told) -> Rank {
 }
 
 /// Shares of a level's weight.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Well {
     /// What takes traffic.
     open: f64,
-    /// The same, where whoever rises counts for the share that it is ready to bear.
+    /// The same, where whoever was out and rises counts for the share that it is ready to bear.
     ready: f64,
+    /// When that changes by time alone.
+    until: Instant,
 }
 
-fn well(seats: &[Seat], told: &[Told]) -> Well {
+fn well(seats: &[Seat], told: &[Told], now: Instant) -> Well {
     let weight = |told: &Told| f64::from(told.weight);
     let all: f64 = told.iter().map(weight).sum();
-    let mut well = Well::default();
+    let mut well = Well {
+        open: 0.0,
+        ready: 0.0,
+        until: Instant::NEVER,
+    };
     for (seat, told) in seats.iter().zip(told).filter(|it| it.0.was_open()) {
         let part = if all > 0.0 { weight(told) / all } else { 0.0 };
+        let (ready, until) = seat.slot.ready(now);
         well.open += part;
-        well.ready += part * seat.slot.ready();
+        well.ready += part * ready;
+        well.until = well.until.min(until);
     }
     well
 }
@@ -219,13 +240,20 @@ fn distance(own: Option<&str>, other: Option<&str>) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use proptest::prelude::*;
 
     use super::*;
 
+    const fn rising(open: f64, ready: f64) -> Well {
+        let until = Instant::NEVER;
+        Well { open, ready, until }
+    }
+
     /// Of whom nobody rises.
     const fn steady(open: f64) -> Well {
-        Well { open, ready: open }
+        rising(open, open)
     }
 
     /// In whole percent.
@@ -250,7 +278,6 @@ mod tests {
 
     #[test]
     fn what_rises_bears_what_it_is_ready_for_while_others_can_bear_the_rest() {
-        let rising = |open: f64, ready: f64| Well { open, ready };
         let percent = |well: &[Well]| -> Vec<f64> {
             let shares = shares(well, 1.4);
             shares.iter().map(|share| (share * 100.0).round()).collect()
@@ -260,6 +287,22 @@ mod tests {
         assert_eq!(percent(&[rising(1.0, 0.1), steady(0.5)]), [30.0, 70.0]);
         assert_eq!(percent(&[rising(1.0, 0.1); 2]), [86.0, 14.0]);
         assert_eq!(percent(&[rising(1.0, 0.1), steady(0.0)]), [100.0, 0.0]);
+    }
+
+    #[test]
+    fn whoever_looks_while_all_changes_looks_once_and_leaves_the_rest_to_the_next() {
+        let levels = Levels::new(&Config::default(), &mut [], &[]);
+        for (goes_on, seen) in [(true, NEVER), (false, 7)] {
+            levels.seen.store(7, Ordering::Relaxed);
+            let reads = Cell::new(0);
+            let changes = || {
+                reads.set(reads.get() + 1);
+                assert!(reads.get() < 10, "it is not let go");
+                7 + u64::from(goes_on) * reads.get()
+            };
+            levels.spread_anew(&[], &[], Instant::ORIGIN, 7, changes);
+            assert_eq!(levels.seen.load(Ordering::Relaxed), seen);
+        }
     }
 
     #[test]
@@ -287,7 +330,7 @@ mod tests {
         ) {
             let well: Vec<Well> = well
                 .into_iter()
-                .map(|(open, ready)| Well { open, ready: open * ready })
+                .map(|(open, ready)| rising(open, open * ready))
                 .collect();
             let shares = shares(&well, overprovisioning);
             let bears = |well: &Well| (well.open * overprovisioning).min(1.0);

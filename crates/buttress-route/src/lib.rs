@@ -48,7 +48,8 @@
 //!
 //! Endpoints have a priority and a locality, and the pool may have one: those of the first priority, and of these the
 //! nearest, take all requests while they have capacity to spare ([`Config::overprovisioning`]); what they lack goes to
-//! the next, as does what whoever rises is not yet ready to bear. The policy picks within a level.
+//! the next, as does what whoever was out and rises is not yet ready to bear, for ten times its ramp at most. Who is new
+//! counts whole. The policy picks within a level.
 //!
 //! Whether an endpoint simply fails is for the rules to say: failures in a row, or their rate over a
 //! window. They trip the endpoint's circuit, within the budget of [`Config::max_ejected`].
@@ -59,7 +60,8 @@
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //! After the
 //! backoff one request at a time, or a copy of one, is sent as a probe, and after one that says nothing (a `429`) the next after a pause of
-//! 100 ms to 5 s, or for as long as `Retry-After` asks within the longest backoff; enough successes let the endpoint back, step by step and on
+//! 100 ms to 5 s, or for as long as `Retry-After` asks within the longest backoff. Where for the deadline of a probe all of them say
+//! nothing, each further one that is no `429` counts as a success; enough successes let the endpoint back, step by step and on
 //! trial: its first outcome decides. If nothing is open the least bad is used: as long as there is
 //! an endpoint that nobody drained, the router never answers in its place.
 //!

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buttress_core::circuit::{Backoff, Probing, Settings};
+use buttress_core::circuit::{Backoff, Probing, Ramp, Settings, Step};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::rng::Rng;
@@ -291,7 +291,8 @@ fn an_endpoint_thrown_out_by_hand_as_it_fails_stays_out_for_the_hand() {
 /// Brings the shares of the levels up to date, as a pick does.
 fn spread(router: &Router) {
     let pool = Arc::clone(router.handle().pool());
-    pool.members().spread(&pool.shared.ledger);
+    let now = pool.shared.clock.now();
+    pool.members().spread(&pool.shared.ledger, now);
 }
 
 #[test]
@@ -311,5 +312,34 @@ fn of_two_that_tell_the_levels_their_shares_the_one_that_has_seen_less_has_not_t
         let levels = snapshot(&router).levels;
         let shares: Vec<f64> = levels.iter().map(|it| it.share).collect();
         assert_eq!(shares, [0.0, 1.0]);
+    });
+}
+
+#[test]
+fn a_step_is_told_to_the_levels_when_picks_see_it() {
+    explore(|| {
+        let time = ManualClock::new();
+        let of_two = (0..2).zip(endpoints(2));
+        let of_two = of_two.map(|(priority, endpoint)| endpoint.priority(priority));
+        let router = pool_of(&time, of_two, 0.5, 1);
+        let step = Step::new(0.1, OPEN_FOR, 1);
+        let circuit = Settings::default().ramp(Some(Ramp::new([step])));
+        let config = router.handle().config().circuit(circuit);
+        router.handle().reconfigure(config).unwrap();
+        spread(&router);
+        let back = |router: &Router| {
+            let pool = Arc::clone(router.handle().pool());
+            let now = pool.shared.clock.now();
+            let members = pool.members();
+            let (seat, ()) = members.named("0").unwrap();
+            seat.slot.change(now, |state| {
+                state.come_back(now);
+                None
+            });
+        };
+        race(&router, back, spread);
+        spread(&router);
+        let share = snapshot(&router).levels[0].share;
+        assert!((share - 0.14).abs() < 1e-6, "{share}");
     });
 }

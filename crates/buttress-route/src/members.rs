@@ -200,8 +200,8 @@ impl<S> Members<S> {
 
     /// Tells the levels their shares, if somebody has gone out or come back.
     #[inline]
-    pub(crate) fn spread(&self, ledger: &Ledger) {
-        self.levels.spread(&self.seats, &self.told, ledger);
+    pub(crate) fn spread(&self, ledger: &Ledger, now: Instant) {
+        self.levels.spread(&self.seats, &self.told, ledger, now);
     }
 
     /// The member of this identity.

@@ -240,7 +240,7 @@ impl<S> Pool<S> {
                 .peers
                 .see(members.medians(now, &self.shared.rng));
             self.heed_trouble();
-            members.spread(&self.shared.ledger);
+            members.spread(&self.shared.ledger, now);
         }
     }
 }

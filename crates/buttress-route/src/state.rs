@@ -255,9 +255,10 @@ impl State {
     }
 
     fn judge(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
+        let outcome = self.as_a_probe_counts(call, now);
         match self
             .circuit
-            .settle(call.ticket, call.outcome, call.retry_after, now, slot.rng())
+            .settle(call.ticket, outcome, call.retry_after, now, slot.rng())
         {
             Settled::Counted => self.count(call, slot, now),
             Settled::Stale => {
@@ -273,7 +274,7 @@ impl State {
                         .begins(call.retry_after, longest, now, slot.rng());
                 } else if call.cost_a_user() {
                     self.pause = Pause::until_then(now.saturating_add(PATIENCE));
-                } else {
+                } else if call.outcome != Outcome::Abandoned {
                     self.pause = Pause::over();
                 }
                 self.probed(call.outcome, transition, now)
@@ -337,6 +338,11 @@ impl State {
                 weight => Some(weight),
             },
             Outcome::Ignored if !call.limited => {
+                self.answered_rising();
+                return None;
+            }
+            // Of a stream without an end the head is all the answer there is.
+            Outcome::Abandoned if call.was_left_answered() => {
                 self.answered_rising();
                 return None;
             }
@@ -404,6 +410,7 @@ impl State {
     fn start_afresh(&mut self, now: Instant) {
         self.forget_rules();
         self.spared = false;
+        self.pause = Pause::over();
         self.evidence.pardon(now);
         self.look = SecondLook::new(now);
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use buttress_core::circuit::{Backoff, Settings};
 use buttress_core::events::Received;
 use buttress_core::health::{HealthSignal, HealthStatus};
+use buttress_core::outcome::Outcome;
 use buttress_core::verdict::Action;
 use buttress_route::{Change, EndpointState, FailureRate, Policy, Rules, Weights};
 use common::{Aimed, Mode, World, endpoint, fails_after, ok_after};
@@ -77,6 +78,83 @@ fn a_probe_that_says_nothing_is_followed_by_the_next_after_a_pause() {
     pool.pass(5);
     pool.send(1, "SSSS");
     assert_eq!(pool.walk().last().unwrap().1, EndpointState::Active);
+}
+
+#[test]
+fn a_probe_whose_client_leaves_ends_no_pause() {
+    let pool = Aimed::with(3, 0.5, |config| {
+        let circuit = config
+            .circuit
+            .clone()
+            .max_probes(NonZeroU32::MIN.saturating_add(1));
+        config.circuit(circuit)
+    });
+    pool.send(0, "FFFFF");
+    pool.pass(30);
+    let mut probes = pool.hold(1, 2);
+    assert!(probes.iter().all(|probe| **probe.id() == *"0"));
+    probes.remove(0).record(Outcome::Ignored);
+    drop(probes);
+    assert_eq!(**pool.hold(1, 1)[0].id(), *"1");
+    pool.time.advance(Duration::from_millis(126));
+    assert_eq!(**pool.hold(1, 1)[0].id(), *"0");
+}
+
+#[test]
+fn the_pauses_of_one_outage_are_not_those_of_the_next() {
+    let pool = Aimed::with(3, 0.5, |config| {
+        let circuit = config.circuit.clone().ramp(None);
+        config.circuit(circuit)
+    });
+    let asked = || pool.hold(1, 1)[0].id().to_string();
+    let falls_out = || {
+        pool.send(0, "FFFFF");
+        let state = pool.router.handle().state("0");
+        assert_eq!(state, Some(EndpointState::Ejected));
+        pool.pass(30);
+    };
+    falls_out();
+    for _ in 0..5 {
+        pool.send(1, "I");
+        assert_eq!(asked(), "1");
+        pool.pass(5);
+    }
+    assert!(pool.router.handle().restore("0"));
+    falls_out();
+    pool.send(1, "I");
+    assert_eq!(asked(), "1");
+    pool.time.advance(Duration::from_millis(126));
+    assert_eq!(asked(), "0", "the first pause is short");
+}
+
+#[test]
+fn who_is_asked_only_for_what_says_nothing_is_let_back_and_not_who_refuses_by_a_limit() {
+    let pool = Aimed::new(3, 0.5);
+    pool.send(0, "FFFFF");
+    pool.pass(30);
+    let is_back = || pool.router.handle().state("0") == Some(EndpointState::Active);
+    let mut came_back = None;
+    for second in 0..600_u64 {
+        pool.send(1, "I");
+        if is_back() {
+            came_back.get_or_insert(second);
+        }
+        pool.pass(1);
+    }
+    let after = came_back.unwrap();
+    // The lease of a probe, and as many of the longest pauses as probes are needed.
+    assert!((30..=55).contains(&after), "{after}");
+
+    let mut world = World::with(&[fails_after(5), ok_after(5), ok_after(5)], |config| config);
+    world.one_by_one(300);
+    assert_eq!(state(&world, "0"), EndpointState::Ejected);
+    world.backends[0].set(Mode::Status(429, Duration::ZERO));
+    for _ in 0..600 {
+        world.one_by_one(1);
+        world.pass(Duration::from_secs(1));
+    }
+    let endpoint = &world.handle().snapshot().endpoints[0];
+    assert_eq!(endpoint.state, EndpointState::Probing);
 }
 
 #[test]

@@ -121,6 +121,54 @@ fn whoever_rises_alone_on_its_level_bears_what_it_is_ready_for_and_the_next_leve
 }
 
 #[test]
+fn a_deployment_that_replaces_a_level_sends_nothing_to_the_next_one() {
+    let elsewhere = 9;
+    let endpoints = |first: [usize; 2]| {
+        let endpoint = |index: usize| {
+            let priority = u8::from(index == elsewhere);
+            Endpoint::new(index.to_string(), ()).priority(priority)
+        };
+        first.into_iter().chain([elsewhere]).map(endpoint)
+    };
+    let pool = Pool::new(&[], |config| config);
+    let update = |first| pool.router.handle().update(endpoints(first)).unwrap();
+    update([0, 1]);
+    assert_eq!(pool.share_of_first(elsewhere), 1.0);
+    update([2, 3]);
+    assert_eq!(pool.share_of_first(elsewhere), 1.0);
+    // And where a step takes long for want of answers.
+    update([4, 5]);
+    for _ in 0..20 {
+        let picked = pool.router.try_acquire().unwrap();
+        assert_ne!(**picked.id(), *"9");
+        picked.record(Outcome::Success);
+        pool.time.advance(Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn who_was_out_and_is_seldom_asked_bears_all_of_its_level_after_ten_times_its_ramp() {
+    // All are looked at each time, or some of them.
+    for others in [1, 300] {
+        let endpoints: Vec<_> = [(0, "")]
+            .into_iter()
+            .chain(std::iter::repeat_n((1, ""), others))
+            .collect();
+        let pool = Pool::new(&endpoints, |config| config.max_ejected(1.0));
+        pool.eject([0]);
+        assert_eq!(pool.share_of_first(1), 0.0);
+        pool.restore([0]);
+        for _ in 0..20 {
+            // Three steps of 0.6 s.
+            pool.time.advance(Duration::from_millis(18_001));
+            let picked = pool.router.try_acquire().unwrap();
+            assert_eq!(**picked.id(), *"0", "{others}");
+            drop(picked);
+        }
+    }
+}
+
+#[test]
 fn with_another_factor_less_is_borne() {
     let pool = Pool::new(&two_priorities(10), |config| {
         config.max_ejected(1.0).overprovisioning(1.0)

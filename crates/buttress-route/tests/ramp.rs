@@ -8,12 +8,19 @@
 
 mod common;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use buttress_core::circuit::{Ramp, Settings, Step};
+use buttress_core::clock::ManualClock;
 use buttress_core::health::HealthStatus;
-use buttress_route::{Attempted, Config, EndpointState, Policy};
+use buttress_core::rng::Rng;
+use buttress_route::{Attempted, Config, Endpoint, EndpointState, HealthRouter, Policy};
+use buttress_testing::ScriptedBody;
 use common::{Aimed, Mode, World, endpoint, ok_after, request};
+use http::{Request, Response};
+use tokio_test::{assert_ready, task};
+use tower::service_fn;
 use tower_service::Service;
 
 const STEP: Duration = Duration::from_secs(1);
@@ -49,6 +56,36 @@ fn answers_that_say_nothing_end_a_step_in_time_and_those_of_a_limit_do_not() {
     world.backends[0].set(Mode::Status(429, Duration::from_millis(2)));
     world.load(4, 20 * STEP);
     assert_eq!(given(&world), 0.2);
+}
+
+/// The head has come, and the rest is read until its client has enough.
+async fn stream(_: Request<()>) -> Result<Response<ScriptedBody>, Infallible> {
+    Ok(Response::new(ScriptedBody::new().data("event").never()))
+}
+
+#[test]
+fn streams_that_their_clients_leave_are_answers_that_say_nothing() {
+    let time = ManualClock::new();
+    let steps = [0.2, 0.5].map(|share| Step::new(share, STEP, 5));
+    let config = Config::new("streams")
+        .circuit(Settings::default().ramp(Some(Ramp::new(steps))))
+        .clock(time.clock())
+        .rng(Rng::seeded(5));
+    let endpoint = |id: &'static str| Endpoint::new(id, service_fn(stream));
+    let mut router = HealthRouter::new(config, [endpoint("old")]).unwrap();
+    let both = ["old", "new"].map(endpoint);
+    router.handle().update(both).unwrap();
+    let mut given_after = |steps: u32| {
+        for _ in 0..steps * 10 {
+            for _ in 0..20 {
+                let answer = task::spawn(router.call(request())).poll();
+                drop(assert_ready!(answer).unwrap());
+            }
+            time.advance(STEP / 10);
+        }
+        router.handle().snapshot().endpoints[1].given
+    };
+    assert_eq!([9, 3, 13].map(&mut given_after), [0.2, 0.5, 1.0]);
 }
 
 fn given(world: &World) -> f64 {

@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use buttress_core::health::HealthStatus;
@@ -219,6 +220,24 @@ fn a_run_is_told_by_what_it_weighs_and_how_many_failures_it_is() {
     pool.send(0, "T");
     assert_eq!(held_back(&pool, 0).1, 1.0);
     assert_eq!(evidence(&pool.judged(0)[0]).2, 1);
+}
+
+#[test]
+fn a_run_that_peers_had_held_back_is_told_by_the_limit_when_they_have_recovered() {
+    let five = NonZeroU32::MIN.saturating_add(4);
+    let rules = Rules::none().consecutive_failures(five);
+    let pool = Aimed::with(4, 0.5, |config| config.rules(rules));
+    pool.send(0, "S");
+    (1..4).for_each(|peer| pool.send(peer, &"SSSF".repeat(4)));
+    pool.pass(1);
+    pool.send(0, "FFFFFFF");
+    assert_eq!(held_back(&pool, 0).2, "peers_fail");
+    (1..4).for_each(|peer| pool.send(peer, &"S".repeat(16)));
+    pool.pass(1);
+    pool.send(0, "F");
+    let judged = pool.judged(0);
+    assert!(is_opened(&judged[1]));
+    assert_eq!(evidence(&judged[1]), (8.0, 5.0, 8));
 }
 
 #[test]

@@ -70,12 +70,12 @@ impl Slot {
         f32::from_bits(self.given.load(Ordering::Relaxed)).into()
     }
 
-    /// The share of its requests that it is ready to bear: 1 where it does not rise, whatever it says of its load.
-    pub(crate) fn ready(&self) -> f64 {
+    /// The share that it counts for on its level, and until when at most, whatever it says of its load. Who has shown
+    /// nothing was never out.
+    pub(crate) fn ready(&self, now: Instant) -> (f64, Instant) {
         match self.gate() {
-            Gate::Rising if self.is_blank() => self.given(),
-            Gate::Rising => self.with_state(|state| state.ramp_share()),
-            _ => 1.0,
+            Gate::Rising if !self.is_blank() => self.with_state(|state| state.ready(now)),
+            _ => (1.0, Instant::NEVER),
         }
     }
 
@@ -146,12 +146,13 @@ impl Slot {
     #[cold]
     fn show_rising(&self, state: &mut State, now: Instant) {
         state.rise_on(now);
-        let ready = state.ramp_share();
+        (self.given).store(share(state).to_bits(), Ordering::Relaxed);
+        self.show_gate(state);
+        // Whoever hears of it looks at once at what is shown.
+        let (ready, _) = state.ready(now);
         if (std::mem::replace(&mut state.told_share, ready) - ready).abs() > 0.0 {
             self.shared.ledger.changed();
         }
-        (self.given).store(share(state).to_bits(), Ordering::Relaxed);
-        self.show_gate(state);
     }
 
     /// Holds what the endpoint says of its load against what its peers say.

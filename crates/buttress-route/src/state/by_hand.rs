@@ -52,7 +52,7 @@ impl State {
             self.start_afresh(now);
         }
         if was_out {
-            self.rise(now);
+            self.come_back(now);
         }
         was_out
     }

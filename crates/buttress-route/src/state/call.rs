@@ -48,6 +48,11 @@ impl Call<'_> {
         self.in_place_of_copy && failed
     }
 
+    /// The answer began, and its client left before it ended for no fault of the endpoint's.
+    pub(crate) fn was_left_answered(&self) -> bool {
+        self.latency.is_some() && self.stalled.is_none() && !self.limited
+    }
+
     /// Nobody waited for it, and nothing came.
     pub(crate) fn was_given_up_copy(&self) -> bool {
         self.copy && self.outcome == Outcome::Abandoned

@@ -10,6 +10,7 @@ use buttress_core::health::HealthStatus;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::verdict::{Action, Verdict};
 
+use super::pause::Pause;
 use super::{Decision, State};
 use crate::check::{Answer, Checks, Turn};
 use crate::slot::Slot;
@@ -179,7 +180,10 @@ impl State {
         };
         let settled = self.circuit.settle(probe, outcome, None, now, slot.rng());
         match settled {
-            Settled::Probe(transition) => self.probed(outcome, transition, now),
+            Settled::Probe(transition) => {
+                self.pause = Pause::over();
+                self.probed(outcome, transition, now)
+            }
             Settled::Stale => {
                 self.tally.probed(ProbeResult::Expired);
                 None

@@ -16,6 +16,8 @@ pub(super) struct Pause {
     until: Instant,
     /// So many probes in a row have said nothing.
     void: u32,
+    /// When the first of them was answered.
+    since: Instant,
 }
 
 impl Pause {
@@ -23,12 +25,22 @@ impl Pause {
         Self {
             until: Instant::ORIGIN,
             void: 0,
+            since: Instant::NEVER,
         }
     }
 
     /// No probe before `until`, whatever was said.
     pub(super) const fn until_then(until: Instant) -> Self {
-        Self { until, void: 0 }
+        Self {
+            until,
+            void: 0,
+            since: Instant::NEVER,
+        }
+    }
+
+    /// Whether for so long nothing has come but what says nothing.
+    pub(super) fn has_lasted(self, long: Duration, now: Instant) -> bool {
+        now >= self.since.saturating_add(long)
     }
 
     pub(super) const fn until(self) -> Instant {
@@ -48,6 +60,7 @@ impl Pause {
         let pause = PAUSES.duration(self.void, rng).max(asked);
         self.until = now.saturating_add(pause);
         self.void = self.void.saturating_add(1);
+        self.since = self.since.min(now);
     }
 }
 

@@ -9,11 +9,24 @@ use buttress_core::outcome::Outcome;
 use buttress_core::verdict::{Action, Verdict};
 
 use super::run::Run;
-use super::{Decision, State};
+use super::{Call, Decision, State};
 use crate::slot::Slot;
 use crate::tally::{ProbeResult, Rule};
 
 impl State {
+    /// What the end of a call says to the circuit. Where for the lease of a probe, or longer, they all were answered and
+    /// said nothing, an answer counts as a good one: whoever is asked for nothing else would stay out for ever. A limit's
+    /// does not: it asks to be left alone.
+    pub(super) fn as_a_probe_counts(&self, call: &Call<'_>, now: Instant) -> Outcome {
+        let is_void = call.outcome == Outcome::Ignored && !call.limited;
+        let long = self.config.circuit.probe_deadline;
+        if is_void && call.ticket.is_probe() && self.pause.has_lasted(long, now) {
+            Outcome::Success
+        } else {
+            call.outcome
+        }
+    }
+
     pub(super) fn opened(
         &mut self,
         rule: Rule,
@@ -49,7 +62,7 @@ impl State {
     fn closed_by_probes(&mut self, now: Instant) -> Decision {
         self.start_afresh(now);
         self.doubt(now);
-        self.rise(now);
+        self.come_back(now);
         // On trial: if the first outcome is a failure, nobody waits for four more.
         self.run = Run::on_trial();
         let needed = self.config.circuit.probing.needed();

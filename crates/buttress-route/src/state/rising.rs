@@ -1,4 +1,5 @@
-//! An endpoint that has come back, or is new among others, is given its traffic step by step.
+//! An endpoint that has come back, or is new among others, is given its traffic step by step. What that leaves its peers
+//! bear; another level does in place of whoever was out, and not for longer than ten times the steps.
 
 use std::time::Duration;
 
@@ -13,6 +14,14 @@ use crate::snapshot::EndpointState;
 /// asked is not held up, nor is whoever is asked for nothing that says whether it is well.
 const LONG: u32 = 10;
 
+/// A way back, as levels see it.
+#[derive(Clone, Copy, Debug)]
+struct Back {
+    since: Instant,
+    /// The step that it has come to. Whoever has to begin anew goes on to count for it.
+    reached: usize,
+}
+
 /// How far an endpoint has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rising {
@@ -21,16 +30,42 @@ pub(super) struct Rising {
     successes: u32,
     /// Whether there was any answer but failures and those of a limit.
     answered: bool,
+    /// Of whoever was out.
+    back: Option<Back>,
+}
+
+impl Back {
+    /// The share that it is ready to bear, and when that ends without any answer, if it does.
+    fn ready(self, steps: &[Step], now: Instant) -> (f64, Instant) {
+        let mut until = self.since;
+        for (index, step) in steps.iter().enumerate() {
+            until = until.saturating_add(long(step.lasts));
+            if index >= self.reached && now < until {
+                return (step.share, until);
+            }
+        }
+        (1.0, Instant::NEVER)
+    }
 }
 
 impl Rising {
-    const fn new(step: usize, since: Instant) -> Self {
+    const fn new(step: usize, since: Instant, back: Option<Back>) -> Self {
         Self {
             step,
             since,
             successes: 0,
             answered: false,
+            back,
         }
+    }
+
+    fn goes_on(self, now: Instant) -> Self {
+        let step = self.step + 1;
+        let reached = |back: Back| Back {
+            reached: back.reached.max(step),
+            ..back
+        };
+        Self::new(step, now, self.back.map(reached))
     }
 
     fn is_over(&self, step: &Step, now: Instant) -> bool {
@@ -46,9 +81,19 @@ fn long(lasts: Duration) -> Duration {
 }
 
 impl State {
-    /// From now on the endpoint's traffic rises, if the pool has a ramp.
+    /// From now on the endpoint's traffic rises, if the pool has a ramp. It was not out, or still is on its way back.
     pub(crate) fn rise(&mut self, now: Instant) {
-        self.rising = self.ramp_step(0).map(|_| Rising::new(0, now));
+        self.rise_as(self.rising.and_then(|rising| rising.back), now);
+    }
+
+    /// The same of whoever was out until now.
+    pub(crate) fn come_back(&mut self, now: Instant) {
+        let (since, reached) = (now, 0);
+        self.rise_as(Some(Back { since, reached }), now);
+    }
+
+    fn rise_as(&mut self, back: Option<Back>, now: Instant) {
+        self.rising = self.ramp_step(0).map(|_| Rising::new(0, now, back));
     }
 
     pub(crate) const fn is_rising(&self) -> bool {
@@ -68,8 +113,17 @@ impl State {
         self.ramp_share() * self.relief
     }
 
-    /// The share of its requests that it is ready to bear: 1 where it does not rise.
-    pub(crate) fn ramp_share(&self) -> f64 {
+    /// The share that it counts for on its level, and until when at most. Less than 1 only of whoever was out: to who is
+    /// new, or was in and shunned, a level leaves all that its peers would have borne.
+    pub(crate) fn ready(&self, now: Instant) -> (f64, Instant) {
+        let ramp = self.config.circuit.ramp.as_ref();
+        let back = self.rising.and_then(|rising| rising.back);
+        let whole = (1.0, Instant::NEVER);
+        (ramp.zip(back)).map_or(whole, |(ramp, back)| back.ready(&ramp.steps, now))
+    }
+
+    /// The share of its requests that the ramp gives it: 1 where it does not rise.
+    fn ramp_share(&self) -> f64 {
         let step = self.rising.and_then(|rising| self.ramp_step(rising.step));
         step.map_or(1.0, |step| step.share)
     }
@@ -82,7 +136,7 @@ impl State {
         }
     }
 
-    /// An answer said nothing of how well the endpoint is.
+    /// An answer said nothing of how well the endpoint is, or nobody waited for its end.
     pub(super) const fn answered_rising(&mut self) {
         if let Some(rising) = &mut self.rising {
             rising.answered = true;
@@ -95,7 +149,7 @@ impl State {
         let next = rising.step + 1;
         match self.ramp_step(rising.step) {
             Some(step) if !rising.is_over(step, now) => {}
-            Some(_) if self.ramp_step(next).is_some() => self.rising = Some(Rising::new(next, now)),
+            Some(_) if self.ramp_step(next).is_some() => self.rising = Some(rising.goes_on(now)),
             _ => self.rising = None,
         }
     }

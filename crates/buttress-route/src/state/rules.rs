@@ -24,9 +24,10 @@ impl State {
         // Weights say how bad it is, and not how unlikely.
         let fires = run.weight() >= run.left_of(limit) && f64::from(run.failures()) >= unlikely;
         fires.then(|| {
-            // What was reached last has decided.
-            let (seen, limit) = if run.has_just_reached(limit) {
-                (run.weight(), run.left_of(limit).into())
+            // What was reached last has decided. Where peers have recovered since, it is the limit that stands.
+            let left = f64::from(run.left_of(limit));
+            let (seen, limit) = if unlikely <= left || run.has_just_reached(limit) {
+                (run.weight(), left)
             } else {
                 (run.failures(), unlikely)
             };

@@ -24,7 +24,7 @@ impl State {
             let back = was_held && self.circuit.state().is_closed();
             if back {
                 self.start_afresh(now);
-                self.rise(now);
+                self.come_back(now);
             }
             let verdict = || Verdict::new(self.held_for.name(), Action::Closed);
             return back.then(|| Decision(verdict()));

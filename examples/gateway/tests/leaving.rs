@@ -53,14 +53,32 @@ async fn whoever_leaves_before_the_answer_leaves_nothing_in_flight() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_in_mid_upload_leaves_nothing_in_flight() {
+async fn whoever_breaks_an_upload_off_is_told_so_every_time_and_leaves_nothing_in_flight() {
     let (gateway, _upstream) = before_silence().await;
-    let mut client = TcpStream::connect(gateway.address).await.unwrap();
     let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\nbody";
-    client.write_all(head.as_bytes()).await.unwrap();
-    in_flight(&gateway, 1).await;
-    drop(client);
-    in_flight(&gateway, 0).await;
+    for _ in 0..100 {
+        let mut client = TcpStream::connect(gateway.address).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        in_flight(&gateway, 1).await;
+        client.shutdown().await.unwrap();
+        let answer = read_to_end(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        in_flight(&gateway, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_sends_two_requests_and_no_more_is_answered_the_first() {
+    let upstream = Upstream::well().await;
+    let gateway = gateway(upstream.address, "", "").await;
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(gateway.address).await.unwrap();
+        let two = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2);
+        client.write_all(two.as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let answers = read_to_end(&mut client).await;
+        assert!(answers.starts_with("HTTP/1.1 200 OK"), "{answers}");
+    }
 }
 
 #[tokio::test]

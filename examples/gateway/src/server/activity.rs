@@ -29,6 +29,8 @@ pub(super) struct Activity {
     blocked: AtomicBool,
     started: AtomicU32,
     ended: AtomicU32,
+    /// How often something had been read when the last exchange over HTTP/1 ended.
+    read_before: AtomicU32,
     turn: AtomicU32,
     /// Exchanges that wait for the client, by turn.
     held: [AtomicU32; KEPT],
@@ -52,6 +54,8 @@ pub(super) struct Seen {
     /// Exchanges that have waited for the client since the oldest turn.
     pub(super) overdue: u32,
     pub(super) http2: bool,
+    /// Over HTTP/1: whether something was read since the last exchange ended.
+    pub(super) goes_on: bool,
 }
 
 impl Seen {
@@ -71,14 +75,17 @@ impl Activity {
 
     pub(super) fn seen(&self) -> Seen {
         let oldest = self.turn.load(Relaxed).wrapping_add(1);
+        let reads = self.reads.load(Relaxed);
+        let http2 = self.http2.load(Relaxed);
         Seen {
-            reads: self.reads.load(Relaxed),
+            reads,
             writes: self.writes.load(Relaxed),
             blocked: self.blocked.load(Relaxed),
             started: self.started.load(Relaxed),
             ended: self.ended.load(Relaxed),
             overdue: self.held(oldest).load(Relaxed),
-            http2: self.http2.load(Relaxed),
+            http2,
+            goes_on: !http2 && reads != self.read_before.load(Relaxed),
         }
     }
 
@@ -105,6 +112,11 @@ impl Activity {
     /// How often bytes were read. For the connection's task alone.
     pub(super) fn reads(&self) -> u32 {
         self.reads.load(Relaxed)
+    }
+
+    /// How many exchanges have begun. For the connection's task alone.
+    pub(super) fn started(&self) -> u32 {
+        self.started.load(Relaxed)
     }
 
     /// Whether a request of HTTP/1 is worked on, and if so, whether it had no body. For the connection's task alone.
@@ -222,6 +234,8 @@ impl Drop for Exchange {
         if self.has_siblings {
             self.activity.ended.fetch_add(1, Relaxed);
         } else {
+            let reads = self.activity.reads();
+            self.activity.read_before.store(reads, Relaxed);
             count(&self.activity.ended);
         }
     }

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
+use super::heard::Heard;
 use crate::gather;
 
 /// What begins an HTTP/2 connection.
@@ -20,7 +21,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A client's bytes on their way to hyper.
 #[derive(Debug)]
 pub(super) struct NotedIo<T> {
-    inner: TokioIo<T>,
+    inner: TokioIo<Heard<T>>,
     activity: Arc<Activity>,
     /// What of the preface has still to come; `None` once it is decided what is spoken.
     preface: Option<&'static [u8]>,
@@ -30,7 +31,24 @@ pub(super) struct NotedIo<T> {
     awaited: bool,
     /// How often something had been read when it was last looked whether the client has left.
     looked: u32,
+    /// How many requests had begun when hyper last read.
+    started: u32,
+    end: End,
 }
+
+/// What is known of the end of what the client sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It may send on.
+    NotSeen,
+    /// It was read before hyper asked for it, which it may in so many looks.
+    Ahead(u8),
+    /// hyper knows of it.
+    Given,
+}
+
+/// So often all other tasks have their turn before an upload is taken for complete whose client is gone.
+const PATIENCE: u8 = 16;
 
 /// A few bytes, to be taken from the front.
 #[derive(Debug, Default)]
@@ -58,23 +76,28 @@ impl Ahead {
 impl<T: AsyncRead + Unpin> NotedIo<T> {
     pub(super) fn new(io: T, activity: Arc<Activity>) -> Self {
         Self {
-            inner: TokioIo::new(io),
+            inner: TokioIo::new(Heard::new(io)),
             activity,
             preface: Some(PREFACE),
             ahead: Ahead::default(),
             awaited: false,
             looked: 0,
+            started: 0,
+            end: End::NotSeen,
         }
     }
 
-    /// An error if the client has left whose request over HTTP/1 is worked on. As with hyper, which reads on for that
-    /// by itself unless it is told to allow half-closed connections, whoever says that nothing more comes has left;
-    /// and who sends on before the answer is not looked after any further.
+    /// An error if the client has left whose request over HTTP/1 is worked on.
+    ///
+    /// As with hyper, which reads on for that by itself unless it is told to allow half-closed connections, whoever says
+    /// that nothing more comes has left; who sent on before the answer is not looked after any further; and what hyper has
+    /// been told is its own affair: a body that breaks off is answered.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(whole) = self.activity.at_work() else {
             return Ok(());
         };
-        if mem::take(&mut self.awaited) || !self.ahead.left().is_empty() {
+        let sent_on = !self.ahead.left().is_empty() || (whole && self.has_next());
+        if mem::take(&mut self.awaited) || sent_on || self.end == End::Given {
             return Ok(());
         }
         let reads = self.activity.reads();
@@ -84,20 +107,51 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
             cx.waker().wake_by_ref();
             return Ok(());
         }
+        let left = if let End::Ahead(looks) = self.end {
+            looks.checked_sub(1)
+        } else if self.poll_ended(cx) {
+            (!whole).then_some(PATIENCE)
+        } else {
+            return Ok(());
+        };
+        // Whether the body was whole only hyper knows: it asks for the rest as soon as what came before is taken.
+        let looks = left.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.end = End::Ahead(looks);
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Whether the client is at its end. What it sends instead is kept for hyper.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
         let mut ahead = Ahead::default();
         let mut buf = ReadBuf::new(&mut ahead.bytes);
-        match Pin::new(self.inner.inner_mut()).poll_read(cx, &mut buf) {
-            Poll::Pending => return Ok(()),
-            Poll::Ready(read) => read?,
+        let io = &mut self.inner.inner_mut().io;
+        match Pin::new(io).poll_read(cx, &mut buf) {
+            Poll::Pending => return false,
+            Poll::Ready(Err(_)) => return true,
+            Poll::Ready(Ok(())) => {}
         }
         ahead.read = buf.filled().len();
         if ahead.read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return true;
         }
         self.ahead = ahead;
         // Should hyper want it, it has to be told.
         cx.waker().wake_by_ref();
-        Ok(())
+        false
+    }
+
+    /// Whether hyper holds more requests than it has begun.
+    fn has_next(&self) -> bool {
+        let begun = self.activity.started().wrapping_sub(self.started);
+        begun < self.inner.inner().heads()
+    }
+
+    /// What is read next is a head, unless a request is worked on; and what it holds begins from here on.
+    fn listen(&mut self) {
+        self.inner.inner_mut().is_head =
+            self.activity.at_work().is_none() && !self.activity.speaks_http2();
+        self.started = self.activity.started();
     }
 
     /// Reads no further than the preface, and compares.
@@ -140,11 +194,19 @@ impl<T: AsyncRead + Unpin> Read for NotedIo<T> {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.listen();
         let polled = match this.preface {
             Some(preface) => this.poll_first(cx, buf, preface),
             None if this.ahead.give(&mut buf) => Poll::Ready(Ok(())),
+            None if this.end != End::NotSeen => {
+                this.end = End::Given;
+                Poll::Ready(Ok(()))
+            }
             None => Pin::new(&mut this.inner).poll_read(cx, buf),
         };
+        if this.inner.inner().has_ended() {
+            this.end = End::Given;
+        }
         this.awaited = polled.is_pending();
         if polled.is_ready() {
             this.activity.read();
@@ -253,7 +315,44 @@ mod tests {
         client.write_all(b"body").await.unwrap();
         assert_eq!(read(&mut io, 99).unwrap(), b"body");
         drop(client);
+        // One look for what was read, one that finds the end, and then as often as hyper may ask for it.
+        for _ in 0..2 + u32::from(PATIENCE) {
+            assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        }
+        assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
+    }
+
+    #[tokio::test]
+    async fn an_end_that_hyper_has_seen_is_not_seen_again() {
+        for found_ahead in [false, true] {
+            let (mut client, mut io, _exchange) = at_work(false);
+            client.write_all(b"body").await.unwrap();
+            assert_eq!(read(&mut io, 99).unwrap(), b"body");
+            drop(client);
+            for _ in 0..if found_ahead { 3 } else { 0 } {
+                assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+            }
+            assert_eq!(read(&mut io, 99).unwrap(), b"");
+            for _ in 0..99 {
+                assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sent_the_next_request_in_the_same_breath_has_not_left_before_it_has_begun() {
+        let (mut client, served) = tokio::io::duplex(64);
+        let activity = Arc::new(Activity::new(Drain::new()));
+        let mut io = NotedIo::new(served, Arc::clone(&activity));
+        io.preface = None;
+        let two = b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        client.write_all(two).await.unwrap();
+        drop(client);
+        assert_eq!(read(&mut io, 99).unwrap(), two);
+        let first = Exchange::begin_alone(&activity, true);
         assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        drop(first);
+        let _second = Exchange::begin_alone(&activity, true);
         assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
     }
 

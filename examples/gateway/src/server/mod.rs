@@ -22,6 +22,7 @@ mod connection;
 mod descriptors;
 mod drain;
 mod exchange;
+mod heard;
 mod io;
 mod places;
 mod recent;

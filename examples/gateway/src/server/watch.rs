@@ -69,6 +69,9 @@ impl Watch {
             }
         } else if seen.in_flight() > 0 {
             self.state = State::Busy;
+        } else if (self.was_at_work() || seen.ended != last.ended) && seen.goes_on {
+            // It came while the one before was worked on.
+            self.enter(State::Head, now() + self.limits.header);
         } else if self.was_at_work() || seen.ended != last.ended {
             self.enter(State::Idle, now() + self.limits.idle);
         } else if self.state == State::Opening && seen.http2 && !last.http2 {
@@ -214,6 +217,24 @@ mod tests {
         assert_eq!(line.at(50, |seen| seen.reads += 1), 60);
         assert_eq!(line.at(55, |seen| seen.reads += 1), 60);
         assert!(line.expires_at(60));
+    }
+
+    #[test]
+    fn a_later_head_that_began_during_the_exchange_before_is_timed_from_its_end() {
+        for blocked in [false, true] {
+            let mut line = Line::new();
+            line.at(1, |seen| seen.started += 1);
+            line.at(5, |seen| seen.blocked = blocked);
+            let change = |seen: &mut Seen| {
+                seen.blocked = false;
+                seen.ended += 1;
+                seen.reads += 1;
+                seen.goes_on = true;
+            };
+            assert_eq!(line.at(20, change), 30);
+            assert!(line.watch.has_part_of_a_head());
+            assert!(line.expires_at(30));
+        }
     }
 
     #[test]

@@ -349,10 +349,10 @@ mod tests {
         client.write_all(two).await.unwrap();
         drop(client);
         assert_eq!(read(&mut io, 99).unwrap(), two);
-        let first = Exchange::begin_alone(&activity, true);
+        let first = Exchange::begin_alone(&activity, true, false);
         assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
         drop(first);
-        let _second = Exchange::begin_alone(&activity, true);
+        let _second = Exchange::begin_alone(&activity, true, false);
         assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
     }
 

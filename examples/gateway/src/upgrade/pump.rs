@@ -308,6 +308,7 @@ mod tests {
     async fn while_sending(mut from: DuplexStream, ended: JoinHandle<End>) -> (End, Duration) {
         let begun = now();
         while !ended.is_finished() {
+            assert!(now() - begun < LIMITS.idle, "it goes on");
             tokio::time::sleep(Duration::from_secs(1)).await;
             drop(from.write_u8(1).await);
         }

@@ -209,6 +209,19 @@ fn a_change_of_the_filter_is_a_line_whatever_it_was_and_is() {
 }
 
 #[test]
+fn a_change_of_the_filter_is_never_held_back() {
+    let repeats = Repeats::new().burst(1).in_requests(true);
+    let (lines, dispatch, guard) = logging(json().repeats(repeats));
+    with_default(&dispatch, || {
+        for n in 0..50 {
+            let directives = if n % 2 == 0 { "off" } else { "info" };
+            guard.logs().set_filter(directives).unwrap();
+        }
+    });
+    assert_eq!(lines.json().len(), 50);
+}
+
+#[test]
 fn the_environment_overrules_level_and_format() {
     let set = |name: &str| match name {
         "BUTTRESS_LOG" => Some("debug".to_owned()),

@@ -13,7 +13,7 @@ use crate::body::ResponseBody;
 pub enum Problem {
     /// No `Host`, several, or one that is no host.
     BadHost,
-    /// A path with dot segments or backslashes.
+    /// A path with dot segments or backslashes, or a target that has none.
     BadPath,
     /// The client's body broke off.
     BadBody,
@@ -54,10 +54,14 @@ impl Problem {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::BadHost => "the request has to name exactly one valid host",
-            Self::BadPath => "the path must not hold dot segments or backslashes",
+            Self::BadPath => {
+                "the target needs a path, which must not hold dot segments or backslashes"
+            }
             Self::BadBody => "the request body broke off",
             Self::NoRoute => "no route matches this host and path",
-            Self::ConnectRefused => "this proxy opens no tunnels",
+            Self::ConnectRefused => {
+                "CONNECT is not offered: this proxy leads to its own upstreams alone"
+            }
             Self::BodyTimeout => "the request body came too slowly",
             Self::BodyTooLarge => "the request body is larger than the limit",
             Self::BadUpstream => "the upstream could not be reached or broke off",

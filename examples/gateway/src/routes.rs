@@ -4,6 +4,8 @@
 //! walks it and allocates nothing. Routes come from the configuration, so the walk is as long as
 //! somebody wrote it, never as long as a client wants it.
 
+use std::net::Ipv6Addr;
+
 use http::Request;
 
 use crate::config;
@@ -23,16 +25,38 @@ pub struct Routes {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    host: Option<String>,
+    host: Option<Host>,
     prefix: String,
     id: RouteId,
+}
+
+/// A host that a route asks for.
+#[derive(Clone, Debug)]
+enum Host {
+    Name(String),
+    /// Which has many spellings.
+    Address(Ipv6Addr),
+}
+
+impl Host {
+    fn of(written: &str) -> Self {
+        let name = || Self::Name(written.to_owned());
+        target::address(written).map_or_else(name, Self::Address)
+    }
+
+    fn is(&self, host: &str) -> bool {
+        match self {
+            Self::Name(name) => name.eq_ignore_ascii_case(host),
+            Self::Address(address) => target::address(host) == Some(*address),
+        }
+    }
 }
 
 impl Routes {
     /// The table for a configuration's routes.
     pub fn new(routes: &[config::Route]) -> Self {
         let entry = |(index, route): (usize, &config::Route)| Entry {
-            host: route.host.clone(),
+            host: route.host.as_deref().map(Host::of),
             prefix: route.path_prefix.clone(),
             id: RouteId(index),
         };
@@ -53,13 +77,10 @@ impl Routes {
         self.find(host, request.uri().path())
     }
 
-    /// The route for a host (without port, in any case) and a path.
+    /// The route for a host (without port and the root's dot, in any case) and a path.
     pub fn find(&self, host: &str, path: &str) -> Option<RouteId> {
         let matches = |entry: &&Entry| {
-            entry
-                .host
-                .as_deref()
-                .is_none_or(|name| name.eq_ignore_ascii_case(host))
+            entry.host.as_ref().is_none_or(|wanted| wanted.is(host))
                 && is_under(path, &entry.prefix)
         };
         self.entries.iter().find(matches).map(|entry| entry.id)
@@ -109,6 +130,28 @@ mod tests {
         assert_eq!(routes.find("h", "/orders/1"), Some(RouteId(0)));
         assert_eq!(routes.find("h", "/ordersfoo"), None);
         assert_eq!(routes.find("h", "*"), None);
+    }
+
+    #[test]
+    fn a_host_is_the_same_in_each_of_its_spellings() {
+        let routes = routes(&[
+            (None, "/"),
+            (Some("shop.example"), "/"),
+            (Some("[::1]"), "/"),
+        ]);
+        for (host, route) in [
+            ("shop.example", 1),
+            ("shop.example.", 1),
+            ("SHOP.example.:80", 1),
+            ("shop.example..", 0),
+            ("[::1]:80", 2),
+            ("[0:0:0:0:0:0:0:1]", 2),
+            ("[0::0001]:80", 2),
+            ("[::2]", 0),
+        ] {
+            let request = Request::builder().header("host", host).body(()).unwrap();
+            assert_eq!(routes.of(&request), Some(RouteId(route)), "{host}");
+        }
     }
 
     #[test]

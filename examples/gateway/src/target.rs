@@ -34,14 +34,24 @@ pub(crate) fn normalize<B>(request: &mut Request<B>, known: &mut KnownHost) -> R
     one_host(request, known)
 }
 
-/// The host that a request is for, without its port; empty where HTTP/1.0 names none.
+/// The host that a request is for, without its port and the dot of the root; empty where HTTP/1.0 names none.
 pub fn host<B>(request: &Request<B>) -> &str {
     let value = request
         .headers()
         .get(&HOST)
         .map(HeaderValue::as_bytes)
         .unwrap_or_default();
-    without_port(std::str::from_utf8(value).unwrap_or_default())
+    without_root(without_port(std::str::from_utf8(value).unwrap_or_default()))
+}
+
+/// The same name without the one dot at its end that stands for the root of all names.
+pub(crate) fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// The address that a host in brackets is.
+pub(crate) fn address(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 fn one_host<B>(request: &mut Request<B>, known: &mut KnownHost) -> Result<(), Problem> {
@@ -53,6 +63,10 @@ fn one_host<B>(request: &mut Request<B>, known: &mut KnownHost) -> Result<(), Pr
         (None, Some(host)) if known.knows(host.as_bytes(), is_host) => Ok(()),
         (None, None) if request.version() <= Version::HTTP_10 => Ok(()),
         (None, _) => Err(Problem::BadHost),
+        // An authority alone is a target of CONNECT (RFC 9112 section 3.2.3).
+        (Some(_), _) if request.uri().scheme().is_none() && request.version() < Version::HTTP_2 => {
+            Err(Problem::BadPath)
+        }
         (Some(authority), host) => {
             let agrees = host.is_none_or(|host| same(host, authority));
             // HTTP/1 lets the target overrule `Host`; in HTTP/2 the two have to agree.
@@ -292,6 +306,16 @@ mod tests {
             normalized(h2, "http://a.example/", &["b.example"]),
             Err(Problem::BadHost)
         );
+    }
+
+    #[test]
+    fn an_authority_alone_is_a_target_of_connect_and_of_nothing_else() {
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            for target in ["a.example:1", "a.example"] {
+                let refused = normalized(version, target, &["a.example"]);
+                assert_eq!(refused, Err(Problem::BadPath), "{target}");
+            }
+        }
     }
 
     #[test]

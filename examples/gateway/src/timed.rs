@@ -20,7 +20,34 @@ pub struct HeadTimes(Arc<Shared>);
 #[derive(Clone, Debug)]
 pub struct PoolTimes {
     pool: Arc<str>,
-    known: Arc<Mutex<BTreeMap<Arc<str>, Weak<Shared>>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// The times of endpoints, some of whom may be gone: of those no more than there were endpoints when it was cleaned last,
+/// or [`FEW`].
+#[derive(Debug, Default)]
+struct Known {
+    times: BTreeMap<Arc<str>, Weak<Shared>>,
+    /// How many it held when it was cleaned last. It is again once that has doubled, so that each costs the same
+    /// however many there are.
+    cleaned_at: usize,
+}
+
+/// Fewer are not worth looking through.
+const FEW: usize = 16;
+
+impl Known {
+    fn get(&self, id: &str) -> Option<HeadTimes> {
+        self.times.get(id).and_then(Weak::upgrade).map(HeadTimes)
+    }
+
+    fn add(&mut self, id: Arc<str>, times: &HeadTimes) {
+        if self.times.len() >= self.cleaned_at.saturating_mul(2).max(FEW) {
+            self.times.retain(|_, times| times.strong_count() > 0);
+            self.cleaned_at = self.times.len();
+        }
+        self.times.insert(id, Arc::downgrade(&times.0));
+    }
 }
 
 impl PoolTimes {
@@ -35,20 +62,19 @@ impl PoolTimes {
     /// Those of the endpoint `id`, which go on where they were if it is there already. Who is gone is forgotten.
     pub fn of(&self, id: &str, clock: &Clock) -> HeadTimes {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = known.get(id).and_then(Weak::upgrade) {
-            return HeadTimes(times);
+        if let Some(times) = known.get(id) {
+            return times;
         }
-        known.retain(|_, times| times.strong_count() > 0);
         let id: Arc<str> = id.into();
         let times = HeadTimes::new((&self.pool, &id), clock.clone());
-        known.insert(id, Arc::downgrade(&times.0));
+        known.add(id, &times);
         times
     }
 
     /// Those of the endpoint `id`, unless it is gone.
     pub fn get(&self, id: &str) -> Option<HeadTimes> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).and_then(Weak::upgrade).map(HeadTimes)
+        known.get(id)
     }
 
     /// The endpoints to which there are tunnels, those that left the pool among them, and how many.
@@ -59,6 +85,7 @@ impl PoolTimes {
             Some(times.tunnels.load(Relaxed)).filter(|count| *count > 0)
         };
         let counts = known
+            .times
             .iter()
             .map(|(id, times)| Some((Arc::clone(id), count(times)?)));
         counts.flatten().collect()
@@ -158,11 +185,11 @@ mod tests {
         let (pool, clock) = (PoolTimes::new("p"), ManualClock::new().clock());
         let stays = pool.of("a", &clock);
         stays.record(stays.start());
-        for id in ["b", "c"] {
-            drop(pool.of(id, &clock));
+        for n in 0..100 {
+            drop(pool.of(&n.to_string(), &clock));
         }
-        assert_eq!(pool.known.lock().unwrap().len(), 2);
-        assert!(pool.get("c").is_none());
+        assert!(pool.known.lock().unwrap().times.len() <= FEW);
+        assert!(pool.get("99").is_none());
         let again = pool.of("a", &clock);
         drop(stays);
         assert_eq!(again.windows()[0].counts.count(), 1);
@@ -182,6 +209,22 @@ mod tests {
         drop(last);
         assert_eq!(pool.tunnels(), []);
         drop(quiet);
+    }
+
+    #[test]
+    fn all_that_are_there_are_looked_through_only_when_they_have_doubled() {
+        let (pool, clock) = (PoolTimes::new("p"), ManualClock::new().clock());
+        let mut cleaned = Vec::new();
+        let all: Vec<_> = (0..200)
+            .map(|n| {
+                let times = pool.of(&n.to_string(), &clock);
+                cleaned.push(pool.known.lock().unwrap().cleaned_at);
+                times
+            })
+            .collect();
+        cleaned.dedup();
+        assert_eq!(cleaned, [0, 16, 32, 64, 128]);
+        drop(all);
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[listen]\nmax_connections = 0\n",
             2,
             "listen.max_connections",
-            "from 1 up",
+            "from 1 to",
         ),
         (
             "[listen]\nmax_request_body = 0\n",

@@ -35,8 +35,8 @@ impl Said {
     }
 }
 
-/// The target of the line that tells of a change.
-const TARGET: &str = "buttress::log";
+/// The target of the line that tells of a change, which is never held back.
+pub(super) const TARGET: &str = "buttress::log";
 
 impl LogHandle {
     /// The filter of `directives`, and what changes it.

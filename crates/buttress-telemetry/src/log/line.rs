@@ -11,6 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 use tracing_log::NormalizeEvent;
 
+use super::filter;
 use super::repeats::Summary;
 use super::time::wall_time;
 use crate::access;
@@ -74,7 +75,8 @@ impl<'r> Line<'r> {
     /// Whether this may be held back if it repeats itself.
     pub(super) fn may_repeat(&self, in_requests: bool) -> bool {
         let of_request = self.correlation.is_some() || self.trace.is_some();
-        (in_requests || !of_request) && self.target != access::TARGET
+        let is_exempt = self.target == access::TARGET || self.target == filter::TARGET;
+        (in_requests || !of_request) && !is_exempt
     }
 
     fn put(&mut self, field: &Field, value: Value) {

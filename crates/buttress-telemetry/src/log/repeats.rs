@@ -16,8 +16,8 @@ use tracing::callsite::Identifier;
 ///
 /// Lines are alike if they come from the same place in the code and have the same message, whatever
 /// their fields say. By default the first 20 of a kind are written in 10 seconds, and the lines of a
-/// request, which make up its story, are always written: see [`Repeats::in_requests`]. Access lines are
-/// never held back, and neither is the first line of a kind.
+/// request, which make up its story, are always written: see [`Repeats::in_requests`]. Access lines and
+/// changes of the filter are never held back, and neither is the first line of a kind.
 ///
 /// At most 1,024 kinds are told apart. Beyond these, lines below ERROR are counted together, and lines
 /// of ERROR are written.

@@ -170,7 +170,11 @@ pub(super) struct Health {
 
 /// The rate of an endpoint that fails, on its own and beside its peers.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table such as { ratio = 0.5 }"
+)]
 pub(super) struct PeerRate {
     pub(super) ratio: Real,
     pub(super) min_calls: Number,

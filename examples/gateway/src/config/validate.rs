@@ -260,8 +260,9 @@ fn count(number: Option<&Spanned<i64>>, key: &str, report: &mut Report<'_>) -> O
         .and_then(NonZeroU32::new);
     if read.is_none() {
         let message = format!(
-            "{} is not a count; write a number from 1 up",
-            number.get_ref()
+            "{} is not a count; write a number from 1 to {}",
+            number.get_ref(),
+            u32::MAX
         );
         report.add(number.span(), key, message);
     }

@@ -75,8 +75,10 @@ impl Accept for Listener {
     }
 }
 
-/// Ends, within two minutes, the connection of a host that vanished: one that waits for nothing of it, as a tunnel may for
-/// hours, would not notice.
+/// Ends, within two minutes, the connection of a host that vanished while nothing was on its way to it: one that waits for
+/// nothing of it, as a tunnel may for hours, would not notice. What is on its way ends it as well, but later: the kernel
+/// sends it again for a quarter of an hour or so, and asks nothing else meanwhile. `TCP_USER_TIMEOUT` would shorten that, and
+/// would end with it clients that live and take nothing for as long.
 const fn keepalive() -> TcpKeepalive {
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
     probes

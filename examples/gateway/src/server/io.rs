@@ -147,10 +147,12 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
         begun < self.inner.inner().heads()
     }
 
-    /// What is read next is a head, unless a request is worked on; and what it holds begins from here on.
+    /// What is read next is a head, unless a request is worked on or the connection goes on in another protocol; and what it holds begins from here on.
     fn listen(&mut self) {
-        self.inner.inner_mut().is_head =
-            self.activity.at_work().is_none() && !self.activity.speaks_http2();
+        let activity = &self.activity;
+        self.inner.inner_mut().is_head = activity.at_work().is_none()
+            && !activity.speaks_http2()
+            && activity.afterwards().is_none();
         self.started = self.activity.started();
     }
 

@@ -91,6 +91,18 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "ties to nothing",
         ),
         (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = { min_calls = 5000000000 } }",
+            4,
+            "pool.p.health.failure_rate.min_calls",
+            "from 1 to 4294967295",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = 0.5 }",
+            4,
+            "pool.health",
+            "expected a table such as { ratio = 0.5 }",
+        ),
+        (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = { ratio = 0.0 } }",
             4,
             "pool.p.health.failure_rate.ratio",

@@ -42,6 +42,12 @@ fn a_route_leads_somewhere_and_differs_from_the_others() {
             "without scheme",
         ),
         (
+            "name = \"s\"\npool = \"p\"\nhost = \"a..\"",
+            11,
+            "route.s.host",
+            "without scheme",
+        ),
+        (
             "name = \"s\"\npool = \"p\"\npath_prefix = \"/r/\"",
             11,
             "route[1].path_prefix",
@@ -232,5 +238,16 @@ fn upgrades_pass_where_a_route_names_them_and_for_an_hour_of_silence() {
             (upgrade.protocols, upgrade.idle),
             (protocols.iter().map(ToString::to_string).collect(), idle)
         );
+    }
+}
+
+#[test]
+fn a_host_is_the_same_in_each_of_its_spellings() {
+    for (one, other) in [("a.example", "A.example."), ("[::1]", "[0:0::1]")] {
+        let text = format!(
+            "{POOL}{ROUTE}host = \"{one}\"\n[[route]]\nname = \"s\"\npool = \"p\"\nhost = \"{other}\"\n"
+        );
+        let (_, _, message) = problem(&text);
+        assert!(message.contains("same host"), "{message}");
     }
 }

@@ -182,7 +182,7 @@ pub(super) fn pool_index(
 
 fn host(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -> Option<String> {
     let written = written?;
-    let host = written.get_ref().to_ascii_lowercase();
+    let host = target::without_root(written.get_ref()).to_ascii_lowercase();
     if !is_host(&host) {
         let message = format!(
             "\"{host}\" is not a host; write a name without scheme, port or wildcard, such as \
@@ -190,21 +190,15 @@ fn host(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -
         );
         report.add(written.span(), &format!("{key}.host"), message);
     }
-    Some(host)
+    let address = target::address(&host);
+    Some(address.map_or(host, |address| format!("[{address}]")))
 }
 
 /// A name of labels, or an address; IPv6 in brackets.
 fn is_host(host: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    match bracketed {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host
-            .split('.')
-            .all(|label| !label.is_empty() && label.bytes().all(plain)),
-    }
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(plain);
+    target::address(host).is_some() || host.split('.').all(is_label)
 }
 
 fn path_prefix(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -> String {

@@ -269,7 +269,7 @@ fn who_holds_the_breakers_of_all_keys_stands_in_the_verdict_of_each_and_of_those
     let breakers = keyed(&time);
     let by = |key: u32| {
         let verdict = breakers.handle().get(key).unwrap().snapshot().verdict;
-        verdict.unwrap().by.map(|by| by.who)
+        verdict.unwrap().by.map(|by| by.who.clone())
     };
     let _ = breakers.get(1);
     let ann = breakers.handle().on_behalf_of(By::new("ann", "ticket 7"));

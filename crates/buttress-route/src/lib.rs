@@ -124,7 +124,7 @@
 //! endpoints 85 ns (84 at best), of 10,000 148 to 186 (161 in the middle, 139 at best), clock and randomness included, by key
 //! 165 and 526 to 708; a request through the service 185 ns of 10 and 1.1 to 1.4 µs of 10,000, where tower's balancer over a
 //! peak EWMA took 470 and 1.5 to 1.9 µs and that over requests in flight 187 and 800 to 990; 10,000 endpoints replaced by the
-//! same 2.2 ms, by others 6.3 to 8.5 (2.9 at best); 1,584 bytes an endpoint that has answered. Where there are thousands most
+//! same 2.2 ms, by others 6.3 to 8.5 (2.9 at best); 1,664 bytes an endpoint that has answered. Where there are thousands most
 //! of that is waiting for memory.
 //!
 //! # Where in the stack

@@ -12,27 +12,25 @@ mod rising;
 mod rules;
 mod run;
 mod second_look;
+mod settling;
 mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use buttress_core::circuit::{self, Circuit, Settings, Settled};
+use buttress_core::circuit::{self, Circuit, Settings};
 use buttress_core::clock::Instant;
 use buttress_core::health::HealthSignal;
-use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::verdict::{Action, Verdict};
 use buttress_core::window::TimeWindow;
 
 use crate::config::Config;
 use crate::evidence::{Evidence, INDISTINCT, Score};
-use crate::hedge::PATIENCE;
 use crate::load::NO_RELIEF;
 use crate::peers::{Peers, Shows};
 use crate::policy::Policy;
-use crate::slot::Slot;
 use crate::snapshot::{CheckSnapshot, EndpointState};
-use crate::tally::{ProbeResult, Rule, Tally};
+use crate::tally::{Rule, Tally};
 use crate::verdicts::Verdicts;
 pub(crate) use call::Call;
 use checks::Checked;
@@ -225,25 +223,6 @@ impl State {
         (self.tally.outcomes.total()).saturating_add(u64::from(in_flight))
     }
 
-    /// A call has ended.
-    pub(crate) fn settle(
-        &mut self,
-        call: &Call<'_>,
-        slot: &Arc<Slot>,
-        now: Instant,
-    ) -> Option<Decision> {
-        self.learn(call, slot, now);
-        if call.copy && !call.ticket.is_probe() {
-            self.looked(call, now, slot.peers());
-        }
-        let decision = self.judge(call, slot, now);
-        // A busy endpoint is never idle enough to be refreshed.
-        if decision.is_none() && self.is_spoken_of() && now >= self.ask_at {
-            return self.heed_signals(slot, now);
-        }
-        decision
-    }
-
     /// Whether somebody else may have a word on it.
     fn is_spoken_of(&self) -> bool {
         self.warned || !self.signals.is_empty()
@@ -254,147 +233,12 @@ impl State {
         self.checked.snapshot()
     }
 
-    fn judge(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        let outcome = self.as_a_probe_counts(call, now);
-        match self
-            .circuit
-            .settle(call.ticket, outcome, call.retry_after, now, slot.rng())
-        {
-            Settled::Counted => self.count(call, slot, now),
-            Settled::Stale => {
-                if call.ticket.is_probe() {
-                    self.tally.probed(ProbeResult::Expired);
-                }
-                None
-            }
-            Settled::Probe(transition) => {
-                if call.outcome == Outcome::Ignored {
-                    let longest = self.config.circuit.open_for.cap();
-                    self.pause
-                        .begins(call.retry_after, longest, now, slot.rng());
-                } else if call.cost_a_user() {
-                    self.pause = Pause::until_then(now.saturating_add(PATIENCE));
-                } else if call.outcome != Outcome::Abandoned {
-                    self.pause = Pause::over();
-                }
-                self.probed(call.outcome, transition, now)
-            }
-            // There is no ramp.
-            Settled::Ramp(_) => None,
-        }
-    }
-
-    fn learn(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) {
-        self.tally.outcome(call.outcome);
-        match call.outcome {
-            Outcome::Success | Outcome::Slow => {
-                let latency = call.latency.unwrap_or(call.took);
-                let copied = call.copy && !call.ticket.is_probe();
-                self.relapse.good();
-                if copied || self.is_in_doubt(slot.peers(), now) {
-                    self.evidence.success_of_copy(latency, now);
-                } else {
-                    self.evidence.success(latency, now);
-                }
-            }
-            Outcome::Failure(kind) => {
-                self.evidence.failure(now);
-                if slot.peers().are_looked_at() {
-                    self.evidence.doubt_beyond_chance(&slot.peers().pool());
-                } else {
-                    self.evidence.doubt_no_more();
-                }
-                self.relapse.failed(self.config.circuit.probing.needed());
-                // Whoever waited until a deadline has seen how slow it is at least.
-                if kind == FailureKind::Deadline && call.called {
-                    self.evidence.waited(call.took, now, slot.peers().latency());
-                }
-            }
-            Outcome::Ignored if call.limited => self.evidence.limited(now),
-            Outcome::Abandoned => {
-                if let Some(wait) = call.waited_in_vain() {
-                    self.evidence.waited(wait, now, slot.peers().latency());
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Whether copies have to show that what failed is over. Who failed now and then has mostly somebody else's good answer
     /// on its way.
     pub(crate) fn is_in_doubt(&self, peers: &Peers, now: Instant) -> bool {
         self.evidence.has_failed()
             && peers.are_looked_at()
             && self.evidence.is_in_doubt(&peers.pool(), now)
-    }
-
-    /// Shows an outcome of the present generation to the rules.
-    fn count(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        let weight = match call.outcome {
-            Outcome::Success | Outcome::Slow => None,
-            Outcome::Failure(kind) => match self.config.rules.weights.of(kind) {
-                // No rule sees it.
-                0 => return None,
-                weight => Some(weight),
-            },
-            Outcome::Ignored if !call.limited => {
-                self.answered_rising();
-                return None;
-            }
-            // Of a stream without an end the head is all the answer there is.
-            Outcome::Abandoned if call.was_left_answered() => {
-                self.answered_rising();
-                return None;
-            }
-            _ => return None,
-        };
-        let failed = weight.is_some();
-        self.recent.record(failed);
-        if let Some(weight) = weight {
-            self.run.goes_on(weight);
-        } else {
-            self.spared = false;
-            self.succeeded_rising();
-            self.run = Run::default();
-        }
-        // Not becoming ready while others are answered is saturation. Only where nothing is
-        // answered in between does it say that the endpoint is bad.
-        let saturated = !call.called && call.outcome == Outcome::Failure(FailureKind::Deadline);
-        if let Some(window) = self.window.as_mut().filter(|_| !saturated) {
-            window.record(now, failed);
-        }
-        if !failed {
-            return None;
-        }
-        match self.fired(slot.peers(), now) {
-            Some((rule, evidence)) => Some(self.eject(rule, evidence, call.retry_after, slot, now)),
-            None => self.spare_for_its_peers(slot.peers()),
-        }
-    }
-
-    fn eject(
-        &mut self,
-        rule: Rule,
-        evidence: Verdict,
-        at_least: Option<Duration>,
-        slot: &Arc<Slot>,
-        now: Instant,
-    ) -> Decision {
-        // Either way the rules look at what comes from here on.
-        self.forget_rules();
-        let ejected = slot.ledger().eject(slot);
-        self.spared = ejected.is_err();
-        if let Err(why) = ejected {
-            return self.suppressed(evidence, why);
-        }
-        let transition = self.circuit.trip(now, slot.rng(), at_least);
-        let open_for = self.opened(rule, transition, now);
-        Decision(acting(evidence, Action::Opened(open_for)))
-    }
-
-    fn suppressed(&mut self, evidence: Verdict, why: &'static str) -> Decision {
-        self.tally.suppressed(why);
-        Decision(acting(evidence, Action::Suppressed(why.into())))
     }
 
     pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {

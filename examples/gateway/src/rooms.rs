@@ -15,7 +15,7 @@ use buttress::route::discover::Discovery;
 use buttress::route::failover::FailoverHandle;
 use buttress::route::mirror::MirrorHandle;
 use buttress::route::split::SplitHandle;
-use buttress::route::{EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
+use buttress::route::{self, EndpointSnapshot, EndpointState, Event, PoolSnapshot, RouterHandle};
 
 use crate::overrides::Told;
 use crate::timed::PoolTimes;
@@ -83,6 +83,8 @@ pub struct PoolRoom {
 pub trait PoolView: Collect + fmt::Debug {
     /// The pool at this moment.
     fn snapshot(&self) -> PoolSnapshot;
+    /// What it is set to.
+    fn config(&self) -> route::Config;
     /// The state of the endpoint `id` at this moment.
     fn state(&self, id: &str) -> Option<EndpointState>;
     /// What is decided about endpoints, from now on.
@@ -94,6 +96,10 @@ pub trait PoolView: Collect + fmt::Debug {
 impl<S: fmt::Debug + Send + Sync> PoolView for RouterHandle<S> {
     fn snapshot(&self) -> PoolSnapshot {
         Self::snapshot(self)
+    }
+
+    fn config(&self) -> route::Config {
+        Self::config(self)
     }
 
     fn state(&self, id: &str) -> Option<EndpointState> {

@@ -35,6 +35,7 @@ pub fn router(pool: &Pool) -> route::Config {
         consecutive_failures,
         failure_rate,
         above_peers,
+        failure_weights,
         probe_by_copies,
         open_for,
         max_ejected,
@@ -49,7 +50,8 @@ pub fn router(pool: &Pool) -> route::Config {
     );
     let rules = Rules::default()
         .consecutive_failures(consecutive_failures)
-        .failure_rate(rate.above_peers(above_peers));
+        .failure_rate(rate.above_peers(above_peers))
+        .weights(failure_weights);
     let config = route::Config::new(pool.name.as_str());
     let config = if probe_by_copies {
         config.hedged()
@@ -70,7 +72,9 @@ pub fn router(pool: &Pool) -> route::Config {
     };
     config
         .reported_load(pool.reported_load.then_some(EXPIRY))
-        .policy(policy(pool.pick))
+        .policy(policy(pool))
+        .noise_band(pool.noise_band)
+        .remember(pool.remember)
         .overprovisioning(overprovisioning)
         .fail_closed(fail_closed)
         .rules(rules)
@@ -185,15 +189,17 @@ pub fn split(name: &str, split: &RouteSplit) -> split::Config {
 }
 
 /// By what a pool picks.
-const fn policy(pick: PoolPick) -> Policy {
-    match pick {
+const fn policy(pool: &Pool) -> Policy {
+    match pool.pick {
         PoolPick::ExpectedCost => Policy::ExpectedCost,
         PoolPick::RoundRobin => Policy::RoundRobin,
         PoolPick::Random => Policy::Random,
         PoolPick::WeightedRandom => Policy::WeightedRandom,
         PoolPick::LeastRequest => Policy::LeastRequest,
         PoolPick::PeakEwma => Policy::PeakEwma,
-        PoolPick::ConsistentHash => Policy::ConsistentHash { bound: 1.25 },
+        PoolPick::ConsistentHash => Policy::ConsistentHash {
+            bound: pool.load_bound,
+        },
     }
 }
 
@@ -233,6 +239,8 @@ fn backoff(first: Duration) -> Backoff {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+
+    use buttress::route::Weights;
 
     use super::*;
     use crate::config::Config;
@@ -275,12 +283,31 @@ mod tests {
         let endpoints = "endpoints = [\"127.0.0.1:1\"]\n";
         assert_eq!(router(&pool(endpoints)).rules, Rules::default());
         let keys = "[pool.health]\nconsecutive_failures = 7\n\
-                    failure_rate = { ratio = 0.2, min_calls = 9, window = \"3s\", above_peers = 0.5 }";
+                    failure_rate = { ratio = 0.2, min_calls = 9, window = \"3s\", above_peers = 0.5 }\n\
+                    failure_weights = { connect = 2, transport = 3, deadline = 4, answer = 5, overloaded = 0, body = 6, panic = 7 }";
         let rules = router(&pool(&format!("{endpoints}{keys}"))).rules;
         let rate =
             route::FailureRate::new(0.2, Duration::from_secs(3), NonZeroU32::new(9).unwrap());
         assert_eq!(rules.failure_rate, Some(rate.above_peers(0.5)));
         assert_eq!(rules.consecutive_failures, NonZeroU32::new(7));
+        let weights = Weights::default().connect(2).transport(3).deadline(4);
+        let weights = weights.answer(5).overloaded(0).body(6).panic(7);
+        assert_eq!(rules.weights, weights);
+    }
+
+    #[test]
+    fn what_is_said_of_picks_reaches_the_router_and_by_default_it_is_the_routers_own() {
+        let endpoints = "endpoints = [\"127.0.0.1:1\"]\n";
+        let (ours, own) = (router(&pool(endpoints)), route::Config::default());
+        assert_eq!(ours.remember, own.remember);
+        assert!((ours.noise_band - own.noise_band).abs() < f64::EPSILON);
+        let keys = "noise_band = 0\nremember = \"0s\"\nload_bound = 2\naffinity = \"path\"\n\
+                    pick = \"consistent_hash\"\n";
+        let config = router(&pool(&format!("{keys}{endpoints}")));
+        assert!(config.noise_band.abs() < f64::EPSILON && config.remember.is_zero());
+        assert!(
+            matches!(config.policy, Policy::ConsistentHash { bound } if (1.9..2.1).contains(&bound))
+        );
     }
 
     #[test]

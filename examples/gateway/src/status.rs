@@ -9,7 +9,7 @@ use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
 use buttress::route::discover::DiscoverySnapshot;
 use buttress::route::failover::FailoverSnapshot;
 use buttress::route::split::{ArmSnapshot, Stage};
-use buttress::route::{Change, EndpointSnapshot, Judged, LevelSnapshot};
+use buttress::route::{Change, EndpointSnapshot, Judged, LevelSnapshot, Policy, Weights};
 use serde_json::{Value, json};
 
 use crate::rooms::{PoolRoom, Rooms, RouteSplit};
@@ -142,7 +142,12 @@ fn arm(arm: &ArmSnapshot) -> Value {
 }
 
 fn pool(pool: &PoolRoom) -> Value {
-    let now = pool.router.snapshot();
+    let (now, set) = (pool.router.snapshot(), pool.router.config());
+    let load_bound = match set.policy {
+        // JSON has no infinity, at which nobody has too much.
+        Policy::ConsistentHash { bound } => Some(bound).filter(|bound| bound.is_finite()),
+        _ => None,
+    };
     let endpoints = now
         .endpoints
         .iter()
@@ -151,10 +156,26 @@ fn pool(pool: &PoolRoom) -> Value {
         "pool": &*now.pool,
         "pick": now.policy,
         "levels": now.levels.iter().map(level).collect::<Value>(),
+        "load_bound": load_bound,
+        "noise_band": set.noise_band,
+        "remember_seconds": set.remember.as_secs_f64(),
         "max_ejected": now.max_ejected,
+        "failure_weights": weights(&set.rules.weights),
         "failover": failover(&pool.failover.snapshot()),
         "discovery": pool.discovery.as_ref().map(|it| discovery(now.at, &it.snapshot())),
         "endpoints": endpoints.collect::<Value>(),
+    })
+}
+
+fn weights(weights: &Weights) -> Value {
+    json!({
+        "connect": weights.connect,
+        "transport": weights.transport,
+        "deadline": weights.deadline,
+        "answer": weights.answer,
+        "overloaded": weights.overloaded,
+        "body": weights.body,
+        "panic": weights.panic,
     })
 }
 

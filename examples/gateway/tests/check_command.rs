@@ -13,7 +13,7 @@ fn check(path: &Path) -> Output {
         .unwrap()
 }
 
-fn written(name: &str, text: &str) -> PathBuf {
+fn written(name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, text).unwrap();
     path
@@ -61,6 +61,56 @@ fn a_file_that_is_not_there_is_named() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         said.starts_with("no/such/file.toml: cannot be read: "),
+        "{said}"
+    );
+}
+
+/// A configuration that is good.
+const GOOD: &str = "[[pool]]\nname = \"p\"\nendpoints = [\"127.0.0.1:1\"]\n[[route]]\nname = \"r\"\npool = \"p\"\n";
+
+#[test]
+fn what_is_no_text_or_has_no_end_is_refused_with_what_to_do() {
+    let utf16: Vec<u8> = "\u{feff}[listen]"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let latin = [GOOD.as_bytes(), b"# caf\xe9\n"].concat();
+    for (path, words) in [
+        (
+            written("utf16.toml", utf16),
+            "utf16.toml:1: is UTF-16; save the file as UTF-8",
+        ),
+        (
+            written("latin.toml", latin),
+            "latin.toml:7: holds the byte 0xe9, which is not UTF-8; save the file as UTF-8",
+        ),
+        ("/dev/zero".into(), "/dev/zero: is longer than 16 MiB"),
+        (
+            env!("CARGO_TARGET_TMPDIR").into(),
+            "cannot be read: Is a directory (os error 21); name a file in it",
+        ),
+    ] {
+        let output = check(&path);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn the_marks_of_other_systems_make_no_difference() {
+    let lines = GOOD.replace('\n', "\r\n");
+    for (name, text) in [
+        ("mark.toml", format!("\u{feff}{GOOD}")),
+        ("lines.toml", lines.clone()),
+        ("both.toml", format!("\u{feff}{lines}")),
+    ] {
+        assert!(check(&written(name, text)).status.success(), "{name}");
+    }
+    let wrong = format!("\u{feff}{lines}host = \"\"\r\n");
+    let said = String::from_utf8(check(&written("wrong_lines.toml", wrong)).stderr).unwrap();
+    assert!(
+        said.contains("wrong_lines.toml:7: route.r.host: "),
         "{said}"
     );
 }

@@ -1,6 +1,8 @@
 //! What is wrong with a configuration is told with its line and key, and what would be right.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::too_many_lines)]
 
+#[path = "config_errors/bad_input.rs"]
+mod bad_input;
 #[path = "config_errors/pools.rs"]
 mod pools;
 #[path = "config_errors/routes.rs"]
@@ -75,7 +77,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[listen]\nidle_timeout = 60\n",
             2,
             "listen.idle_timeout",
-            "expected a string",
+            "write text in quotes",
         ),
         (
             "[listen]\nmax_connections = 0\n",
@@ -105,7 +107,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[log]\naccess_log = \"yes\"\n",
             2,
             "log.access_log",
-            "expected a boolean",
+            "write true or false",
         ),
         (
             "[log]\nredact = [\"card\", \"cards\"]\n",
@@ -223,7 +225,13 @@ fn the_file_that_ships_shows_the_defaults() {
     assert_eq!(shipped.correlation, bare.correlation);
     assert_eq!(shipped.pools[0].health, bare.pools[0].health);
     assert_eq!(shipped.pools[0].failover, bare.pools[0].failover);
-    assert_eq!(shipped.pools[0].head_timeout, bare.pools[0].head_timeout);
+    let [shipped_pool, bare_pool] = [&shipped.pools[0], &bare.pools[0]];
+    assert_eq!(shipped_pool.head_timeout, bare_pool.head_timeout);
+    assert_eq!(shipped_pool.remember, bare_pool.remember);
+    assert_eq!(
+        shipped_pool.noise_band.to_bits(),
+        bare_pool.noise_band.to_bits()
+    );
     assert_eq!(shipped.routes[0].breaker, bare.routes[0].breaker);
 }
 
@@ -232,7 +240,7 @@ fn what_starting_would_refuse_is_refused_here() {
     let (line, key, message) = problem(&format!("{POOL}[pool.health]\ndecay = \"5ms\"\n{ROUTE}"));
     assert_eq!(
         (line, key.as_str()),
-        (Some(1), "pool.p.health.decay"),
+        (Some(5), "pool.p.health.decay"),
         "{message}"
     );
     for (line, key) in [

@@ -173,3 +173,29 @@ async fn what_is_reported_is_a_header_like_any_other_where_the_file_says_nothing
     // A copy may have been a probe.
     assert!(taken.abs_diff(BATCH / 3) <= 3, "{taken}");
 }
+
+#[tokio::test]
+async fn by_what_is_picked_and_ejected_is_shown() {
+    let config = "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+                  [[pool]]\nname = \"p\"\npick = \"consistent_hash\"\naffinity = \"path\"\nload_bound = 2\n\
+                  noise_band = 0.5\nremember = \"1m\"\nendpoints = [\"127.0.0.1:1\"]\n\
+                  health.failure_weights = { connect = 3, body = 0 }\n\
+                  [[pool]]\nname = \"q\"\nendpoints = [\"127.0.0.1:1\"]\n\
+                  [[route]]\nname = \"r\"\npool = \"p\"\n";
+    let config = Config::parse("test.toml", config).unwrap();
+    let gateway = Gateway::bind(&config, Drain::new()).await.unwrap();
+    let admin = gateway.admin_address();
+    tokio::spawn(gateway.run());
+    let request = format!("GET /status HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    let page = exchange(admin, request).await;
+    let page = &page[page.find('{').unwrap()..];
+    let page: serde_json::Value = serde_json::from_str(page).unwrap();
+    let [said, silent] = [&page["pools"][0], &page["pools"][1]];
+    assert_eq!(said["load_bound"], 2.0);
+    assert_eq!(said["noise_band"], 0.5);
+    assert_eq!(said["remember_seconds"], 60.0);
+    assert_eq!(said["failure_weights"]["connect"], 3);
+    assert_eq!(said["failure_weights"]["body"], 0);
+    assert_eq!(silent["load_bound"], serde_json::Value::Null);
+    assert_eq!(silent["failure_weights"]["body"], 1);
+}

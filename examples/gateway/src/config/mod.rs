@@ -2,7 +2,8 @@
 //!
 //! A [`Config`] cannot be wrong: names are fit to be labels, every route names a pool that exists,
 //! every address resolved. [`Config::load`] reports *everything* that is wrong with a file, each
-//! with its line and key, so that one run of `check` is enough to mend it.
+//! with its line and key, so that one run of `check` is enough to mend it; but for what is no TOML,
+//! of the wrong type or no key at all, which is told alone, the first of it.
 //!
 //! ```
 //! let config = buttress_gateway::config::Config::parse(
@@ -22,12 +23,15 @@
 //! # Ok::<(), buttress_gateway::config::ConfigError>(())
 //! ```
 
+mod file;
+mod keys;
 mod pool;
 mod raw;
 mod report;
 mod route;
 mod validate;
 mod values;
+mod wrong_type;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -73,12 +77,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks a file, and resolves every address in it. Blocks; call it before serving.
+    /// Reads and checks a file of at most 16 MiB, and resolves every address in it. Blocks; call it before serving.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let source =
-            std::fs::read_to_string(path).map_err(|error| report::unreadable(&file, &error))?;
-        Self::parse(&file, &source)
+        Self::parse(&path.display().to_string(), &file::read(path)?)
     }
 
     /// Checks a configuration's text; `file` is only the name that problems are reported under.

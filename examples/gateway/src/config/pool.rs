@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{FailureRate, values};
 
+use buttress::route::Weights;
 use http::uri::Authority;
 use http::{HeaderName, StatusCode};
 
@@ -29,6 +30,13 @@ pub struct Pool {
     pub pick: PoolPick,
     /// What ties a request to an endpoint; there exactly if `pick` heeds it.
     pub affinity: Option<PoolAffinity>,
+    /// How many times its share of the load an endpoint may have before keys go on to their next one; 1 or more. Heeded
+    /// by [`PoolPick::ConsistentHash`].
+    pub load_bound: f64,
+    /// Endpoints whose costs differ by less than this share are equally good; 0 to 10.
+    pub noise_band: f64,
+    /// For how long it is known what was seen of an endpoint that is there no longer.
+    pub remember: Duration,
     /// Where the gateway stands, the largest part first and parted by `/`: who shares more of it is asked first.
     pub locality: Option<String>,
     /// Whether it is heeded what endpoints report of their own load, and kept from clients.
@@ -46,6 +54,10 @@ pub struct Pool {
 }
 
 impl Pool {
+    pub(crate) const LOAD_BOUND: f64 = 1.25;
+    pub(crate) const NOISE_BAND: f64 = 0.25;
+    pub(crate) const REMEMBER: Duration = Duration::from_secs(600);
+
     /// As whom an endpoint is spoken to that `discover` has found; one that is listed goes by what is written. One that
     /// is known by its address alone goes by the name that DNS is asked for, with its own port: who stands behind the
     /// name decides by it which host is meant.
@@ -89,7 +101,7 @@ pub enum PoolPick {
     LeastRequest,
     /// Of two the one with less peak latency times requests in flight.
     PeakEwma,
-    /// The one that the request's key belongs to, unless it has a quarter more than its share of the load.
+    /// The one that the request's key belongs to, unless it has more of the load than [`Pool::load_bound`] allows.
     ConsistentHash,
 }
 
@@ -206,6 +218,8 @@ pub struct PoolHealth {
     pub failure_rate: FailureRate,
     /// And by how much more than its peers it may fail, 0 to 1; at 1 they are not looked at.
     pub above_peers: f64,
+    /// How many failures in a row one of each kind counts for.
+    pub failure_weights: Weights,
     /// Whether copies of requests are the probes, where they can be.
     pub probe_by_copies: bool,
     /// How long it stays out before it is probed.
@@ -225,6 +239,7 @@ impl PoolHealth {
         consecutive_failures: NonZeroU32::new(5).unwrap(),
         failure_rate: FailureRate::DEFAULT,
         above_peers: 0.03,
+        failure_weights: Weights::all(1),
         probe_by_copies: true,
         open_for: Duration::from_secs(1),
         max_ejected: 0.5,

@@ -112,6 +112,9 @@ pub(super) struct Pool {
     pub(super) keep_alive: Text,
     pub(super) pick: Text,
     pub(super) affinity: Text,
+    pub(super) load_bound: Real,
+    pub(super) noise_band: Real,
+    pub(super) remember: Text,
     pub(super) locality: Text,
     pub(super) reported_load: Option<bool>,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
@@ -136,7 +139,7 @@ pub(super) struct Discover {
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "an endpoint is \"host:port\" or { address = \"host:port\", weight = 1 }"
+    expecting = "an endpoint is \"host:port\" or { address = \"host:port\" }, perhaps with weight, priority (numbers) and locality (text)"
 )]
 pub(super) enum Endpoint {
     Address(String),
@@ -160,6 +163,7 @@ pub(super) struct WeightedEndpoint {
 pub(super) struct Health {
     pub(super) consecutive_failures: Number,
     pub(super) failure_rate: PeerRate,
+    pub(super) failure_weights: FailureWeights,
     pub(super) probe_by_copies: Option<bool>,
     pub(super) open_for: Text,
     pub(super) max_ejected: Real,
@@ -180,6 +184,23 @@ pub(super) struct PeerRate {
     pub(super) min_calls: Number,
     pub(super) window: Text,
     pub(super) above_peers: Real,
+}
+
+/// How many failures in a row one of each kind counts for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table such as { connect = 2 }"
+)]
+pub(super) struct FailureWeights {
+    pub(super) connect: Number,
+    pub(super) transport: Number,
+    pub(super) deadline: Number,
+    pub(super) answer: Number,
+    pub(super) overloaded: Number,
+    pub(super) body: Number,
+    pub(super) panic: Number,
 }
 
 #[derive(Debug, Default, Deserialize)]

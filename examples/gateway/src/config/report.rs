@@ -3,6 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
+
+use super::keys::Keys;
+use super::wrong_type;
+
 /// One thing that is wrong with a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
@@ -60,15 +66,71 @@ impl std::error::Error for ConfigError {}
 pub(super) struct Report<'a> {
     file: &'a str,
     source: &'a str,
+    keys: Keys<'a>,
     problems: Vec<ConfigProblem>,
 }
+
+/// Keys that are tables of their own, wherever they stand.
+const TABLES: &[&str] = &[
+    "listen",
+    "admin",
+    "log",
+    "audit",
+    "trace",
+    "metrics",
+    "forwarded",
+    "correlation",
+    "health",
+    "failure_rate",
+    "failure_weights",
+    "check",
+    "failover",
+    "discover",
+    "breaker",
+    "mirror",
+    "split",
+];
 
 impl<'a> Report<'a> {
     pub(super) fn new(file: &'a str, source: &'a str) -> Self {
         Self {
             file,
             source,
+            keys: Keys::default(),
             problems: Vec::new(),
+        }
+    }
+
+    /// What the file says, if it can be read as that; else the first reason why not is noted.
+    pub(super) fn read<T: Deserialize<'a>>(&mut self) -> Option<T> {
+        let file = match DeTable::parse(self.source) {
+            Ok(file) => file,
+            Err(error) => {
+                self.add_syntax(&error);
+                return None;
+            }
+        };
+        self.keys = Keys::new(file.get_ref().clone());
+        if let Some((key, place)) = self.keys.list_in_place_of(TABLES) {
+            let message = "a list is out of place; write one table, in single brackets or braces";
+            self.add(place, &key, message);
+            return None;
+        }
+        T::deserialize(Deserializer::from(file))
+            .map_err(|error| self.add_wrong_type(&error))
+            .ok()
+    }
+
+    /// Notes a problem with `path` in the table of that `index` in a `list` of the file, which `key` names.
+    pub(super) fn add_in(
+        &mut self,
+        (list, index, path): (&str, usize, &str),
+        key: &str,
+        message: impl Into<String>,
+    ) {
+        match self.keys.place(list, index, path) {
+            Some(place) => self.add(place, key, message),
+            None => self.add_without_place(key, message),
         }
     }
 
@@ -88,12 +150,22 @@ impl<'a> Report<'a> {
         self.problems.len()
     }
 
-    /// Notes what the TOML parser says; the key is read off the source.
-    pub(super) fn add_syntax(&mut self, error: &toml::de::Error) {
+    /// Notes why the file is no TOML. Nothing is known of its keys; the key is read off the line.
+    fn add_syntax(&mut self, error: &toml::de::Error) {
         let at = error.span().map(|span| span.start);
         let line = at.map(|at| line_of(self.source, at));
         let key = at.map(|at| key_at(self.source, at)).unwrap_or_default();
-        self.push(line, key, error.message().trim().replace('\n', "; "));
+        let message = wrong_type::in_words(&key, error.message());
+        self.push(line, key, message);
+    }
+
+    /// Notes what is of the wrong type, or a key that there is not.
+    fn add_wrong_type(&mut self, error: &toml::de::Error) {
+        let at = error.span().map(|span| span.start);
+        let line = at.map(|at| line_of(self.source, at));
+        let key = at.and_then(|at| self.keys.at(at)).unwrap_or_default();
+        let message = wrong_type::in_words(&key, error.message());
+        self.push(line, key, message);
     }
 
     /// Whether nothing was found.
@@ -116,10 +188,10 @@ impl<'a> Report<'a> {
     }
 }
 
-/// A file that could not be read at all.
-pub(super) fn unreadable(file: &str, error: &std::io::Error) -> ConfigError {
+/// What is wrong with a file as a whole, or from one of its lines on.
+pub(super) fn unreadable(file: &str, line: Option<usize>, message: String) -> ConfigError {
     let mut report = Report::new(file, "");
-    report.add_without_place("", format!("cannot be read: {error}"));
+    report.push(line, String::new(), message);
     ConfigError {
         problems: report.problems,
     }
@@ -130,7 +202,7 @@ fn line_of(source: &str, offset: usize) -> usize {
     before.matches('\n').count() + 1
 }
 
-/// The dotted key whose line holds `offset`, with the table it stands in.
+/// The dotted key whose line holds `offset`, with the table it stands in; nothing where the line has none.
 fn key_at(source: &str, offset: usize) -> String {
     let line = line_of(source, offset);
     let lines: Vec<&str> = source.lines().take(line).map(str::trim).collect();
@@ -138,12 +210,27 @@ fn key_at(source: &str, offset: usize) -> String {
         return String::new();
     };
     if last.starts_with('[') {
-        return last.trim_matches(['[', ']']).to_owned();
+        return key_or_nothing(last.trim_matches(['[', ']']));
     }
     let table = above.iter().rev().find(|line| is_header(line));
-    let table = table.map(|line| line.trim_matches(['[', ']']));
-    let key = last.split('=').next().unwrap_or(last).trim();
-    table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"))
+    let table = table.map_or_else(String::new, |line| {
+        key_or_nothing(line.trim_matches(['[', ']']))
+    });
+    let key = key_or_nothing(last.split('=').next().unwrap_or(last).trim());
+    match (table.is_empty(), key.is_empty()) {
+        (false, false) => format!("{table}.{key}"),
+        _ => table + &key,
+    }
+}
+
+fn key_or_nothing(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_key = text.chars().all(plain);
+    if is_key {
+        text.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 fn is_header(line: &str) -> bool {
@@ -166,5 +253,11 @@ mod tests {
     fn an_offset_past_the_end_is_the_last_line() {
         assert_eq!(line_of("a\nb", 99), 2);
         assert_eq!(key_at("", 4), "");
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_named() {
+        assert_eq!(key_at("[[a]]b = 1[[c]]d = 2", 3), "");
+        assert_eq!(key_at("[a]\n\0\n", 4), "a");
     }
 }

@@ -25,15 +25,10 @@ use super::{
 /// Parses and checks a file's text.
 pub(super) fn parse(file: &str, source: &str) -> Result<Config, ConfigError> {
     let mut report = Report::new(file, source);
-    let raw = match toml::from_str::<raw::File>(source) {
-        Ok(raw) => raw,
-        Err(error) => {
-            report.add_syntax(&error);
-            return report.finish(None);
-        }
-    };
-    let config = check(&raw, &mut report);
-    report.finish(Some(config))
+    let config = report
+        .read::<raw::File>()
+        .map(|raw| check(&raw, &mut report));
+    report.finish(config)
 }
 
 fn check(raw: &raw::File, report: &mut Report<'_>) -> Config {
@@ -55,18 +50,29 @@ fn check(raw: &raw::File, report: &mut Report<'_>) -> Config {
     config
 }
 
-/// The two listeners cannot share an address.
+/// The two listeners cannot share an address, nor one of them a port of all addresses with the other.
 fn apart(raw: &raw::File, config: &Config, report: &mut Report<'_>) {
-    if config.listen.address != config.admin.address || config.listen.address.port() == 0 {
+    let (public, admin) = (config.listen.address, config.admin.address);
+    if public.port() == 0 || public.port() != admin.port() {
+        return;
+    }
+    let all = |one: SocketAddr, other: SocketAddr| {
+        // All of IPv6 is all of IPv4 as well.
+        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
+    if public.ip() != admin.ip() && !all(public, admin) && !all(admin, public) {
         return;
     }
     let message = format!(
-        "{} is the address of listen as well; give the admin listener another port",
-        config.admin.address
+        "the admin listener's {admin} is taken by {public}, where clients connect; give one of them another port"
     );
-    match raw.admin.address.as_ref().or(raw.listen.address.as_ref()) {
-        Some(written) => report.add(written.span(), "admin.address", message),
-        None => report.add_without_place("admin.address", message),
+    let (written, key) = match (&raw.admin.address, &raw.listen.address) {
+        (None, Some(listen)) => (Some(listen), "listen.address"),
+        (admin, _) => (admin.as_ref(), "admin.address"),
+    };
+    match written {
+        Some(written) => report.add(written.span(), key, message),
+        None => report.add_without_place(key, message),
     }
 }
 
@@ -249,6 +255,18 @@ fn duration(
 ) -> Option<Duration> {
     let text = text?;
     values::duration(text.get_ref())
+        .map_err(|m| report.add(text.span(), key, m))
+        .ok()
+}
+
+/// As [`duration`], and 0 is one as well.
+fn duration_or_zero(
+    text: Option<&Spanned<String>>,
+    key: &str,
+    report: &mut Report<'_>,
+) -> Option<Duration> {
+    let text = text?;
+    values::duration_or_zero(text.get_ref())
         .map_err(|m| report.add(text.span(), key, m))
         .ok()
 }

@@ -9,6 +9,17 @@ use crate::networks::Network;
 
 /// Reads `10s`, `250ms`, `1m30s`; refuses zero and anything without a unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let total = duration_or_zero(text)?;
+    if total.is_zero() {
+        return Err(format!(
+            "\"{text}\" is zero; it has to be longer, such as \"250ms\""
+        ));
+    }
+    Ok(total)
+}
+
+/// As [`duration`], and `0s` is one as well.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
     let wrong = || {
         format!(
             "\"{text}\" is not a duration; write a number and a unit, such as \"10s\", \"250ms\" or \"1m30s\""
@@ -32,11 +43,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         };
         total = total.saturating_add(part);
         rest = after;
-    }
-    if total.is_zero() {
-        return Err(format!(
-            "\"{text}\" is zero; it has to be longer, such as \"250ms\""
-        ));
     }
     if total > MAX_DURATION {
         return Err(format!(
@@ -172,6 +178,8 @@ mod tests {
         ] {
             assert!(duration(wrong).is_err(), "{wrong:?} was read");
         }
+        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
+        assert!(duration_or_zero("0").is_err());
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn a_pool_is_checked_down_to_its_endpoints() {
         (
             "endpoints = [{ adress = \"x\" }]",
             3,
-            "pool.endpoints",
+            "pool.p.endpoints",
             "an endpoint is",
         ),
         (
@@ -62,7 +62,7 @@ fn a_pool_is_checked_down_to_its_endpoints() {
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { overprovisioning = 0.5 }",
-            1,
+            4,
             "pool.p.health.overprovisioning",
             "1 or more",
         ),
@@ -99,8 +99,8 @@ fn a_pool_is_checked_down_to_its_endpoints() {
         (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = 0.5 }",
             4,
-            "pool.health",
-            "expected a table such as { ratio = 0.5 }",
+            "pool.p.health.failure_rate",
+            "write a table such as { ratio = 0.5 }",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = { ratio = 0.0 } }",
@@ -119,6 +119,66 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             4,
             "pool.p.health.max_ejected",
             "ratio",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\n[pool.health.failure_weights]\nconnect = 3\nbody = 101",
+            6,
+            "pool.p.health.failure_weights.body",
+            "from 0, which no rule sees, to 100",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = { panic = -1 }",
+            4,
+            "pool.p.health.failure_weights.panic",
+            "-1 is not a weight",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = 3",
+            4,
+            "pool.p.health.failure_weights",
+            "write a table such as { connect = 2 }",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = { timeout = 3 }",
+            4,
+            "pool.p.health.failure_weights.timeout",
+            "`deadline`",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nnoise_band = 10.5",
+            4,
+            "pool.p.noise_band",
+            "use 0 to 10",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nnoise_band = nan",
+            4,
+            "pool.p.noise_band",
+            "use 0 to 10",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nremember = \"25h\"",
+            4,
+            "pool.p.remember",
+            "at most \"24h\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nremember = 0",
+            4,
+            "pool.p.remember",
+            "has its unit",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nload_bound = 2",
+            4,
+            "pool.p.load_bound",
+            "only pick = \"consistent_hash\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\npick = \"consistent_hash\"\naffinity = \"path\"\nload_bound = 0.9",
+            6,
+            "pool.p.load_bound",
+            "use 1 or more",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\ncheck = { fall = 2 }",
@@ -158,7 +218,7 @@ fn a_pool_is_checked_down_to_its_endpoints() {
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\n[pool.check]\npath = \"/\"\ninterval = \"1ms\"",
-            1,
+            6,
             "pool.p.check.interval",
             "10ms",
         ),

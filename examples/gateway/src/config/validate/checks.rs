@@ -68,6 +68,12 @@ fn kind(
         report.add(path.span(), &key("path"), message);
         return None;
     }
+    if let Some(text) = written.body_contains.as_ref()
+        && text.get_ref().is_empty()
+    {
+        let message = "every body contains nothing; write what a good one contains, or remove it";
+        report.add(text.span(), &key("body_contains"), message);
+    }
     let statuses = written.statuses.iter().flatten();
     let statuses = statuses.filter_map(|it| status(it, &key("statuses"), report));
     let kind = PoolCheckKind::Http {

@@ -95,8 +95,14 @@ fn addresses(
     let number = number.filter(|port| *port != 0);
     if number.is_none() {
         let place = port.map_or(host.span(), Spanned::span);
-        let message =
-            "a name has no port; write the port of all its addresses, such as port = 9001";
+        let message = match port {
+            None => "a name has no port; write the port of all its addresses, such as port = 9001"
+                .to_owned(),
+            Some(port) => format!(
+                "{} is not a port; write one from 1 to 65535",
+                port.get_ref()
+            ),
+        };
         report.add(place, &format!("{key}.port"), message);
     }
     PoolDiscovery::Addresses {

@@ -1,5 +1,6 @@
 //! `endpoints` of a `[[pool]]`: each once, and each somewhere.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_spanned::Spanned;
@@ -24,10 +25,11 @@ pub(super) fn check(
         report.add(place, &key, message);
     }
     let mut found: Vec<Endpoint> = Vec::with_capacity(entries.len());
+    let mut known = BTreeSet::new();
     for (index, entry) in entries.iter().enumerate() {
         let key = format!("{key}[{index}]");
         let endpoint = endpoint(entry.get_ref()).and_then(|endpoint| {
-            let twice = found.iter().any(|other| other.address == endpoint.address);
+            let twice = !known.insert(endpoint.address.to_ascii_lowercase());
             let message = || {
                 format!(
                     "\"{}\" is in the pool already; remove one",

@@ -1,7 +1,7 @@
 //! What the gateway writes down: log lines and audit records.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde_spanned::Spanned;
@@ -45,12 +45,39 @@ pub(super) fn audit(raw: &raw::Audit, report: &mut Report<'_>) -> Audit {
             .ok()
     });
     Audit {
-        path: raw.path.as_ref().map(|path| PathBuf::from(path.get_ref())),
+        path: raw.path.as_ref().map(|path| file(path, report)),
         // "unlimited" is never rotated.
         max_size: max_size.map_or(default.max_size, |size| size.unwrap_or(u64::MAX)),
         keep: keep(raw.keep.as_ref(), report).unwrap_or(default.keep),
         sync: raw.sync.unwrap_or(default.sync),
     }
+}
+
+/// A file that is there, or could be made.
+fn file(written: &Spanned<String>, report: &mut Report<'_>) -> PathBuf {
+    let path = PathBuf::from(written.get_ref());
+    let directory = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new(""),
+    };
+    let problem = if path.is_dir() || path.file_name().is_none() {
+        Some(format!(
+            "\"{}\" is no file; name one, such as \"audit.jsonl\"",
+            path.display()
+        ))
+    } else if !directory.is_dir() {
+        Some(format!(
+            "there is no directory {}; make it, or name a file in another",
+            directory.display()
+        ))
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        report.add(written.span(), "audit.path", problem);
+    }
+    path
 }
 
 fn keep(number: Option<&Spanned<i64>>, report: &mut Report<'_>) -> Option<u32> {

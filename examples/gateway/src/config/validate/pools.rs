@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use buttress::route::Weights;
 use http::StatusCode;
 use serde_spanned::Spanned;
 
@@ -9,7 +10,7 @@ use super::super::report::Report;
 use super::super::{
     FailureRate, Pool, PoolAffinity, PoolFailover, PoolHealth, PoolPick, Protocol, raw, values,
 };
-use super::{checks, choice, count, discover, duration, named, ratio};
+use super::{checks, choice, count, discover, duration, duration_or_zero, named, ratio};
 use crate::settings;
 
 pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Vec<Pool> {
@@ -39,25 +40,45 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
             report.add(place, &format!("pool[{index}].name"), message);
         }
         // What is wrong already is not told twice.
-        let refused = [
-            ("health", settings::router(&pool).validate().err()),
-            ("failover", settings::failover(&pool).validate().err()),
-            (
-                "check",
-                pool.check
-                    .as_ref()
-                    .and_then(|it| settings::checks(it).validate().err()),
-            ),
-        ];
-        for (table, refused) in refused {
-            if let Some(refused) = refused.filter(|_| report.len() == before) {
-                let key = format!("pool.{}.{table}.{}", pool.name, refused.field());
-                report.add(raw.span(), &key, refused.problem());
-            }
+        if report.len() == before
+            && let Some((path, problem)) = refused(&pool)
+        {
+            let key = format!("pool.{}.{path}", pool.name);
+            report.add_in(("pool", index, &path), &key, problem);
         }
         checked.push(pool);
     }
     checked
+}
+
+/// What a layer refuses of a pool's settings: the key in the pool's table, and what is wrong with it.
+fn refused(pool: &Pool) -> Option<(String, String)> {
+    let of_router = settings::router(pool).validate().err();
+    if let Some(refused) = of_router {
+        return Some((key_of(refused.field()), refused.problem().to_owned()));
+    }
+    let of_failover = settings::failover(pool).validate().err();
+    let of_checks = pool.check.as_ref();
+    let of_checks = of_checks.and_then(|it| settings::checks(it).validate().err());
+    let (table, refused) = of_failover
+        .map(|it| ("failover", it))
+        .or(of_checks.map(|it| ("check", it)))?;
+    let path = format!("{table}.{}", refused.field());
+    Some((path, refused.problem().to_owned()))
+}
+
+/// The key that says what the router calls `field`.
+fn key_of(field: &str) -> String {
+    match field {
+        "noise_band" => field.to_owned(),
+        "policy.bound" => "load_bound".to_owned(),
+        "rules.failure_rate.threshold" => "health.failure_rate.ratio".to_owned(),
+        _ if field.starts_with("open_for") => "health.open_for".to_owned(),
+        _ => match field.strip_prefix("rules.weights.") {
+            Some(kind) => format!("health.failure_weights.{kind}"),
+            None => format!("health.{}", field.strip_prefix("rules.").unwrap_or(field)),
+        },
+    }
 }
 
 fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool {
@@ -76,6 +97,8 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         report,
     );
     let (pick, affinity) = pick(raw, &key, report);
+    let load_bound = load_bound(raw, pick, &key, report);
+    let remember = duration_or_zero(raw.remember.as_ref(), &format!("{key}.remember"), report);
     let (endpoints, discover) = discover::check(raw, &key, place, report);
     let mut wait = |text: &Option<Spanned<String>>, what: &str, default: u64| {
         duration(text.as_ref(), &format!("{key}.{what}"), report)
@@ -90,6 +113,13 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
         keep_alive: wait(&raw.keep_alive, "keep_alive", 30),
         pick,
         affinity,
+        load_bound,
+        // The router says what it takes.
+        noise_band: raw
+            .noise_band
+            .as_ref()
+            .map_or(Pool::NOISE_BAND, |it| *it.get_ref()),
+        remember: remember.unwrap_or(Pool::REMEMBER),
         locality: raw.locality.as_ref().map(|it| it.get_ref().clone()),
         reported_load: raw.reported_load.unwrap_or(false),
         endpoints,
@@ -179,6 +209,18 @@ fn pick(raw: &raw::Pool, pool: &str, report: &mut Report<'_>) -> (PoolPick, Opti
     (pick, affinity)
 }
 
+/// How many times its share of the load an endpoint may have whose key is asked for; the router says what it takes.
+fn load_bound(raw: &raw::Pool, pick: PoolPick, pool: &str, report: &mut Report<'_>) -> f64 {
+    let Some(written) = &raw.load_bound else {
+        return Pool::LOAD_BOUND;
+    };
+    if pick != PoolPick::ConsistentHash {
+        let message = "only pick = \"consistent_hash\" heeds it; add that or remove this";
+        report.add(written.span(), &format!("{pool}.load_bound"), message);
+    }
+    *written.get_ref()
+}
+
 fn failure_rate(raw: &raw::PeerRate, table: &str, report: &mut Report<'_>) -> FailureRate {
     let default = PoolHealth::DEFAULT.failure_rate;
     let key = |what: &str| format!("{table}.{what}");
@@ -193,6 +235,36 @@ fn failure_rate(raw: &raw::PeerRate, table: &str, report: &mut Report<'_>) -> Fa
             .unwrap_or(default.min_calls),
         window: duration(raw.window.as_ref(), &key("window"), report).unwrap_or(default.window),
     }
+}
+
+/// The heaviest that a failure can weigh.
+const HEAVIEST: u32 = 100;
+
+fn failure_weights(raw: &raw::FailureWeights, table: &str, report: &mut Report<'_>) -> Weights {
+    let default = PoolHealth::DEFAULT.failure_weights;
+    let mut weight = |written: &Option<Spanned<i64>>, kind: &str, default: u32| {
+        let Some(written) = written else {
+            return default;
+        };
+        let read = u32::try_from(*written.get_ref()).ok();
+        read.filter(|&weight| weight <= HEAVIEST)
+            .unwrap_or_else(|| {
+                let message = format!(
+                    "{} is not a weight; write a number from 0, which no rule sees, to {HEAVIEST}",
+                    written.get_ref()
+                );
+                report.add(written.span(), &format!("{table}.{kind}"), message);
+                default
+            })
+    };
+    default
+        .connect(weight(&raw.connect, "connect", default.connect))
+        .transport(weight(&raw.transport, "transport", default.transport))
+        .deadline(weight(&raw.deadline, "deadline", default.deadline))
+        .answer(weight(&raw.answer, "answer", default.answer))
+        .overloaded(weight(&raw.overloaded, "overloaded", default.overloaded))
+        .body(weight(&raw.body, "body", default.body))
+        .panic(weight(&raw.panic, "panic", default.panic))
 }
 
 /// How long an endpoint stays out that users' requests probe.
@@ -217,6 +289,7 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
         )
         .unwrap_or(default.consecutive_failures),
         failure_rate: failure_rate(&raw.failure_rate, &key("failure_rate"), report),
+        failure_weights: failure_weights(&raw.failure_weights, &key("failure_weights"), report),
         above_peers: ratio(
             raw.failure_rate.above_peers.as_ref(),
             &key("failure_rate.above_peers"),

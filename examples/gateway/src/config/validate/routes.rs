@@ -28,12 +28,22 @@ pub(super) fn check(
         // What is wrong already is not told twice.
         let refused = settings::breaker(&route.breaker).validate().err();
         if let Some(refused) = refused.filter(|_| report.len() == before) {
-            let key = format!("route.{}.breaker.{}", route.name, refused.field());
-            report.add(raw.span(), &key, refused.problem());
+            let path = format!("breaker.{}", key_of(refused.field()));
+            let key = format!("route.{}.{path}", route.name);
+            report.add_in(("route", index, &path), &key, refused.problem());
         }
         checked.push(route);
     }
     checked
+}
+
+/// The key that says what the breaker calls `field`.
+fn key_of(field: &str) -> &str {
+    match field {
+        "max_probes" => "probes",
+        _ if field.starts_with("open_for") => "open_for",
+        _ => field.strip_prefix("rules.").unwrap_or(field),
+    }
 }
 
 fn differs(
@@ -102,7 +112,7 @@ fn route(
         split: raw
             .split
             .as_ref()
-            .map(|written| split::check(written, raw, pools, &key, report)),
+            .map(|written| split::check(written, raw, pools, (index, &key), report)),
     }
 }
 
@@ -197,8 +207,8 @@ fn host(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -
 /// A name of labels, or an address; IPv6 in brackets.
 fn is_host(host: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-    let is_label = |label: &str| !label.is_empty() && label.bytes().all(plain);
-    target::address(host).is_some() || host.split('.').all(is_label)
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(plain);
+    target::address(host).is_some() || host.len() <= 253 && host.split('.').all(is_label)
 }
 
 fn path_prefix(written: Option<&Spanned<String>>, key: &str, report: &mut Report<'_>) -> String {

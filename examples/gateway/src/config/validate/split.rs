@@ -12,7 +12,7 @@ pub(super) fn check(
     written: &Spanned<raw::Split>,
     route: &raw::Route,
     pools: &[Spanned<raw::Pool>],
-    route_key: &str,
+    (index, route_key): (usize, &str),
     report: &mut Report<'_>,
 ) -> RouteSplit {
     let (raw, before) = (written.get_ref(), report.len());
@@ -40,13 +40,12 @@ pub(super) fn check(
     // What is wrong already is not told twice.
     let refused = settings::split("route", &split).validate().err();
     if let Some(refused) = refused.filter(|_| report.len() == before) {
-        let place = match refused.field() {
-            "steps" => raw.steps.as_ref().map(Spanned::span),
-            "significance" => raw.significance.as_ref().map(Spanned::span),
-            _ => None,
+        let name = match refused.field() {
+            "hold" => "step_for",
+            field => field,
         };
-        let place = place.unwrap_or(written.span());
-        report.add(place, &key(refused.field()), refused.problem());
+        let path = format!("split.{name}");
+        report.add_in(("route", index, &path), &key(name), refused.problem());
     }
     split
 }

@@ -379,6 +379,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_head_that_began_during_the_exchange_before_has_no_longer_than_any_head() {
+        let wait = LIMITS.header / 2;
+        let (mut client, serving) = connected_to(waiting(wait, true), &Drain::new());
+        let get = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        client.write_all(get).await.unwrap();
+        settle().await;
+        client.write_all(b"GET /").await.unwrap();
+        let begun = now();
+        let answer = rest(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        serving.await.unwrap();
+        assert!(
+            now() - begun < LIMITS.idle,
+            "it was held for an idle connection"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_exchange_that_waits_is_polled_when_its_wait_ends() {
         let limits = [
             LIMITS.header / 2,

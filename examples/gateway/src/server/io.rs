@@ -6,6 +6,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 use super::heard::Heard;
+use crate::body::IdleTimer;
 use crate::gather;
 
 /// What begins an HTTP/2 connection.
@@ -37,18 +39,19 @@ pub(super) struct NotedIo<T> {
 }
 
 /// What is known of the end of what the client sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum End {
     /// It may send on.
     NotSeen,
-    /// It was read before hyper asked for it, which it may in so many looks.
-    Ahead(u8),
+    /// It was read before hyper asked for it, which it may for a while.
+    Ahead(IdleTimer),
     /// hyper knows of it.
     Given,
 }
 
-/// So often all other tasks have their turn before an upload is taken for complete whose client is gone.
-const PATIENCE: u8 = 16;
+/// After so long an upload is taken for complete of which nobody asks for more and whose client is gone: who sends it on
+/// asks at once, but in a thread of its own.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A few bytes, to be taken from the front.
 #[derive(Debug, Default)]
@@ -97,7 +100,7 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
             return Ok(());
         };
         let sent_on = !self.ahead.left().is_empty() || (whole && self.has_next());
-        if mem::take(&mut self.awaited) || sent_on || self.end == End::Given {
+        if mem::take(&mut self.awaited) || sent_on || matches!(self.end, End::Given) {
             return Ok(());
         }
         let reads = self.activity.reads();
@@ -107,18 +110,19 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
             cx.waker().wake_by_ref();
             return Ok(());
         }
-        let left = if let End::Ahead(looks) = self.end {
-            looks.checked_sub(1)
-        } else if self.poll_ended(cx) {
-            (!whole).then_some(PATIENCE)
-        } else {
+        if let End::NotSeen = self.end
+            && self.poll_ended(cx)
+        {
+            self.end = End::Ahead(IdleTimer::default());
+        }
+        let End::Ahead(timer) = &mut self.end else {
             return Ok(());
         };
         // Whether the body was whole only hyper knows: it asks for the rest as soon as what came before is taken.
-        let looks = left.ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.end = End::Ahead(looks);
-        cx.waker().wake_by_ref();
-        Ok(())
+        if !whole && timer.poll_waiting(cx, PATIENCE).is_pending() {
+            return Ok(());
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Whether the client is at its end. What it sends instead is kept for hyper.
@@ -200,7 +204,7 @@ impl<T: AsyncRead + Unpin> Read for NotedIo<T> {
         let polled = match this.preface {
             Some(preface) => this.poll_first(cx, buf, preface),
             None if this.ahead.give(&mut buf) => Poll::Ready(Ok(())),
-            None if this.end != End::NotSeen => {
+            None if !matches!(this.end, End::NotSeen) => {
                 this.end = End::Given;
                 Poll::Ready(Ok(()))
             }
@@ -311,20 +315,21 @@ mod tests {
         assert_eq!(read(&mut io, 99), None);
     }
 
-    #[tokio::test]
-    async fn whoever_sends_a_body_is_looked_after_once_no_more_of_it_comes() {
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_a_body_is_looked_after_once_no_more_of_it_is_asked_for() {
         let (mut client, mut io, _exchange) = at_work(false);
         client.write_all(b"body").await.unwrap();
         assert_eq!(read(&mut io, 99).unwrap(), b"body");
         drop(client);
-        // One look for what was read, one that finds the end, and then as often as hyper may ask for it.
-        for _ in 0..2 + u32::from(PATIENCE) {
+        // One look for what was read, and one that finds the end.
+        for _ in 0..99 {
             assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
         }
+        tokio::time::advance(PATIENCE).await;
         assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_end_that_hyper_has_seen_is_not_seen_again() {
         for found_ahead in [false, true] {
             let (mut client, mut io, _exchange) = at_work(false);
@@ -336,6 +341,7 @@ mod tests {
             }
             assert_eq!(read(&mut io, 99).unwrap(), b"");
             for _ in 0..99 {
+                tokio::time::advance(PATIENCE).await;
                 assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
             }
         }

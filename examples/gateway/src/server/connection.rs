@@ -8,8 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use buttress::core::clock;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
@@ -19,27 +17,13 @@ use super::afterwards::Afterwards;
 use super::drain::{Drain, Phase};
 use super::exchange::PerConnection;
 use super::io::NotedIo;
+use super::protocol::Connection;
 use super::registered::Registered;
 use super::service::HttpService;
 use super::watch::Watch;
 use crate::alarm::{self, Wanted};
 use crate::body::now;
 
-/// Bytes of a request's head, over either protocol: what most upstreams take by default. More of it
-/// they would refuse, and some with the whole connection that other requests share.
-const MAX_HEAD: u16 = 16 * 1024;
-/// Streams at once on an HTTP/2 connection.
-const MAX_STREAMS: u32 = 100;
-/// Bytes of uploads that an HTTP/2 connection holds for upstreams that do not take them: of one
-/// stream, and of all together.
-const STREAM_WINDOW: u32 = 128 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Bytes of a response over which no more of it is asked for. With that, an HTTP/2 connection holds
-/// at most a [`CONNECTION_WINDOW`], and for each of [`MAX_STREAMS`] this and one frame of the
-/// upstream's: 1 MiB of uploads and 6.25 MiB of responses, beside the frames.
-const SEND_BUFFER: usize = 64 * 1024;
-/// How often an HTTP/2 client is asked whether it still lives, and how long it has to answer.
-const PING_EVERY: Duration = Duration::from_secs(20);
 /// A connection that was made just before the listener closed may have a request on its way.
 const OPENING_GRACE: Duration = Duration::from_millis(500);
 
@@ -76,8 +60,7 @@ async fn serve_http<T, S>(
     S: HttpService,
 {
     let service = PerConnection::new(service, Arc::clone(activity));
-    let builder = builder();
-    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+    let mut connection = pin!(Connection::new(io, service));
     let mut ending = pin!(Ending::new(drain));
     let mut guard = pin!(Guard::new(Arc::clone(activity), limits, recent));
     // To the layers' clock each poll is one moment.
@@ -149,32 +132,6 @@ impl<F: Future<Output = ()>> Ending<F> {
         *this.step = Step::Told;
         Poll::Ready(())
     }
-}
-
-/// Without `pipeline_flush`: with it hyper buffers a response for a client that takes none of it,
-/// without bound, and does not send its `400` to a head that cannot be read. Without `max_headers`:
-/// hyper's own limit is 100 of them, and only that one is kept on the stack.
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // `NotedIo` sees a client that leaves; hyper would read for that into new room of 8 KiB for each request.
-        .half_close(true)
-        // The guard times heads, and tells an idle connection from a slow one.
-        .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD.into())
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD.into())
-        // An adaptive window grows to what a fast client sends, times the streams.
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY);
-    builder
 }
 
 pin_project_lite::pin_project! {
@@ -298,6 +255,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::server::protocol::MAX_HEAD;
 
     const LIMITS: ConnectionLimits = ConnectionLimits {
         header: Duration::from_secs(10),

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::str;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The end of a head, but for the first byte of its last line's end, which may have come before.
-const END_OF_HEAD: &str = "\n\r\n";
+const END_OF_HEAD: &[u8] = b"\n\r\n";
+/// So many bytes are compared with those behind them at once.
+const PIECE: usize = 16;
 
 /// A client's bytes on their way to hyper, looked through where a head is waited for.
 #[derive(Debug)]
@@ -44,19 +45,34 @@ impl<T> Heard<T> {
 }
 
 fn heads(bytes: &[u8]) -> u32 {
-    let Some((_, but_the_last)) = bytes.split_last() else {
-        return 0;
-    };
-    // Nearly always there is but one, and this is the fastest way to know: it is asked for each head.
-    let more = |text: &str| text.contains(END_OF_HEAD);
-    if !str::from_utf8(but_the_last).is_ok_and(more) {
-        return 1;
+    if !may_go_on(bytes) {
+        return u32::from(!bytes.is_empty());
     }
+    let but_the_last = bytes.split_last().map_or(bytes, |(_, rest)| rest);
     let ended = but_the_last
         .windows(END_OF_HEAD.len())
-        .filter(|bytes| *bytes == END_OF_HEAD.as_bytes())
+        .filter(|bytes| *bytes == END_OF_HEAD)
         .count();
     u32::try_from(ended).map_or(u32::MAX, |ended| ended.saturating_add(1))
+}
+
+/// Whether a head may end in these bytes before they do. Nearly always none does, and it is asked for each head.
+fn may_go_on(bytes: &[u8]) -> bool {
+    let before = bytes.get(..bytes.len().saturating_sub(2));
+    let before = before.unwrap_or_default();
+    let Some(last) = before.last_chunk() else {
+        return before.windows(2).any(|pair| pair == b"\n\r");
+    };
+    let pieces = before.windows(last.len()).step_by(PIECE);
+    let pieces = pieces.filter_map(<[u8]>::first_chunk);
+    pieces.fold(pairs(last), |found, piece| found | pairs(piece)) != 0
+}
+
+/// Not zero if an end of line is followed by another in this piece, which is compared at once.
+fn pairs(piece: &[u8; PIECE + 1]) -> u8 {
+    let pair = |(&first, next): (&u8, &u8)| u8::from(first == b'\n') & u8::from(*next == b'\r');
+    let pairs = piece.iter().zip(piece.iter().skip(1));
+    pairs.fold(0, |found, next| found | pair(next))
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
@@ -111,6 +127,19 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_head_is_found_wherever_it_stands() {
+        for length in 0..=100 {
+            let mut bytes = vec![b'x'; length];
+            assert!(!may_go_on(&bytes));
+            for at in 0..length.saturating_sub(END_OF_HEAD.len()) {
+                bytes.fill(b'\n');
+                bytes[at..at + END_OF_HEAD.len()].copy_from_slice(END_OF_HEAD);
+                assert_eq!(heads(&bytes), 2, "at {at} of {length}");
+            }
+        }
+    }
 
     #[test]
     fn heads_that_stand_behind_the_first_are_counted() {

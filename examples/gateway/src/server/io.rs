@@ -10,23 +10,22 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
+use super::ahead::Ahead;
 use super::heard::Heard;
 use crate::body::IdleTimer;
 use crate::gather;
 
 /// What begins an HTTP/2 connection.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A client's bytes on their way to hyper.
 #[derive(Debug)]
 pub(super) struct NotedIo<T> {
     inner: TokioIo<Heard<T>>,
     activity: Arc<Activity>,
-    /// What of the preface has still to come; `None` once it is decided what is spoken.
-    preface: Option<&'static [u8]>,
     /// What was read before hyper asked for it.
     ahead: Ahead,
     /// Whether hyper has asked for bytes since, and waits for them: it sees the end itself.
@@ -53,35 +52,11 @@ enum End {
 /// asks at once, but in a thread of its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A few bytes, to be taken from the front.
-#[derive(Debug, Default)]
-struct Ahead {
-    bytes: [u8; 16],
-    taken: usize,
-    read: usize,
-}
-
-impl Ahead {
-    fn left(&self) -> &[u8] {
-        self.bytes.get(self.taken..self.read).unwrap_or_default()
-    }
-
-    fn give(&mut self, buf: &mut ReadBufCursor<'_>) -> bool {
-        let left = self.left();
-        let given = left.get(..buf.remaining()).unwrap_or(left);
-        buf.put_slice(given);
-        let given = given.len();
-        self.taken += given;
-        given > 0
-    }
-}
-
 impl<T: AsyncRead + Unpin> NotedIo<T> {
     pub(super) fn new(io: T, activity: Arc<Activity>) -> Self {
         Self {
             inner: TokioIo::new(Heard::new(io)),
             activity,
-            preface: Some(PREFACE),
             ahead: Ahead::default(),
             awaited: false,
             looked: 0,
@@ -128,16 +103,10 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
     /// Whether the client is at its end. What it sends instead is kept for hyper.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
         let mut ahead = Ahead::default();
-        let mut buf = ReadBuf::new(&mut ahead.bytes);
-        let io = &mut self.inner.inner_mut().io;
-        match Pin::new(io).poll_read(cx, &mut buf) {
+        match ahead.poll_more(&mut self.inner.inner_mut().io, cx) {
             Poll::Pending => return false,
-            Poll::Ready(Err(_)) => return true,
-            Poll::Ready(Ok(())) => {}
-        }
-        ahead.read = buf.filled().len();
-        if ahead.read == 0 {
-            return true;
+            Poll::Ready(Err(_) | Ok(0)) => return true,
+            Poll::Ready(Ok(_)) => {}
         }
         self.ahead = ahead;
         // Should hyper want it, it has to be told.
@@ -160,25 +129,23 @@ impl<T: AsyncRead + Unpin> NotedIo<T> {
         self.started = self.activity.started();
     }
 
-    /// Reads no further than the preface, and compares.
-    fn poll_first(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-        preface: &'static [u8],
-    ) -> Poll<io::Result<()>> {
-        let mut bytes = [0; PREFACE.len()];
-        let most = preface.len().min(buf.remaining());
-        let mut first = ReadBuf::new(bytes.get_mut(..most).unwrap_or_default());
-        ready!(Pin::new(self.inner.inner_mut()).poll_read(cx, &mut first))?;
-        let first = first.filled();
-        self.preface = preface.strip_prefix(first).filter(|_| !first.is_empty());
-        if self.preface.is_some_and(<[u8]>::is_empty) {
-            self.preface = None;
-            self.activity.is_http2();
+    /// Whether HTTP/2 is spoken, as soon as its preface has come or can come no more. No more than that is read, and kept for
+    /// hyper.
+    pub(super) fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while PREFACE.starts_with(self.ahead.left()) {
+            if self.ahead.left().len() == PREFACE.len() {
+                self.activity.is_http2();
+                return Poll::Ready(Ok(true));
+            }
+            self.listen();
+            let more = ready!(self.ahead.poll_more(self.inner.inner_mut(), cx))?;
+            self.activity.read();
+            if more == 0 {
+                self.end = End::Given;
+                break;
+            }
         }
-        buf.put_slice(first);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(false))
     }
 }
 
@@ -201,14 +168,13 @@ impl<T: AsyncRead + Unpin> Read for NotedIo<T> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.listen();
-        let polled = match this.preface {
-            Some(preface) => this.poll_first(cx, buf, preface),
-            None if this.ahead.give(&mut buf) => Poll::Ready(Ok(())),
-            None if !matches!(this.end, End::NotSeen) => {
-                this.end = End::Given;
-                Poll::Ready(Ok(()))
-            }
-            None => Pin::new(&mut this.inner).poll_read(cx, buf),
+        let polled = if this.ahead.give(&mut buf) {
+            Poll::Ready(Ok(()))
+        } else if matches!(this.end, End::NotSeen) {
+            Pin::new(&mut this.inner).poll_read(cx, buf)
+        } else {
+            this.end = End::Given;
+            Poll::Ready(Ok(()))
         };
         if this.inner.inner().has_ended() {
             this.end = End::Given;
@@ -272,9 +238,7 @@ mod tests {
         let (client, served) = tokio::io::duplex(64);
         let activity = Arc::new(Activity::new(Drain::new()));
         let exchange = Exchange::begin_alone(&activity, whole, false);
-        let mut io = NotedIo::new(served, activity);
-        io.preface = None;
-        (client, io, exchange)
+        (client, NotedIo::new(served, activity), exchange)
     }
 
     fn flush(io: &mut NotedIo<DuplexStream>) -> Poll<io::Result<()>> {
@@ -290,6 +254,46 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_first_bytes_tell_the_protocol_however_they_come_and_none_is_lost() {
+        let http2 = [PREFACE, &b"more"[..]].concat();
+        for (sent, is_http2) in [
+            (http2.as_slice(), true),
+            (PREFACE, true),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\n more", false),
+            (b"POST / HTTP/1.1\r\n\r\n", false),
+            (b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n", false),
+            (b"PRI * HTTP/2.0", false),
+            (b"P", false),
+            (b"", false),
+        ] {
+            for length in [1, 5, 24, 64] {
+                let (mut client, served) = tokio::io::duplex(64);
+                let activity = Arc::new(Activity::new(Drain::new()));
+                let mut io = NotedIo::new(served, Arc::clone(&activity));
+                let mut cx = Context::from_waker(Waker::noop());
+                let mut told = Poll::Pending;
+                for piece in sent.chunks(length) {
+                    client.write_all(piece).await.unwrap();
+                    if told.is_pending() {
+                        told = io.poll_is_http2(&mut cx).map(Result::unwrap);
+                    }
+                }
+                drop(client);
+                if told.is_pending() {
+                    told = io.poll_is_http2(&mut cx).map(Result::unwrap);
+                }
+                assert_eq!(told, Poll::Ready(is_http2), "{sent:?} by {length}");
+                assert_eq!(activity.speaks_http2(), is_http2);
+                let mut got = Vec::new();
+                while let Some(piece) = read(&mut io, 99).filter(|piece| !piece.is_empty()) {
+                    got.extend(piece);
+                }
+                assert_eq!(got, sent, "by {length}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_client_that_leaves_is_seen_while_its_request_is_worked_on_and_at_no_other_time() {
         let (client, mut io, exchange) = at_work(true);
         assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
@@ -302,7 +306,10 @@ mod tests {
     #[tokio::test]
     async fn what_a_client_sends_ahead_is_all_there_in_its_order() {
         let (mut client, mut io, exchange) = at_work(true);
-        client.write_all(b"0123456789abcdefghij").await.unwrap();
+        client
+            .write_all(b"0123456789abcdefghijklmnopqrst")
+            .await
+            .unwrap();
         for _ in 0..3 {
             assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
         }
@@ -310,8 +317,8 @@ mod tests {
         assert_eq!(read(&mut io, 10).unwrap(), b"0123456789");
         assert_ne!(io.activity.reads(), reads, "a head that begins is timed");
         drop(exchange);
-        assert_eq!(read(&mut io, 99).unwrap(), b"abcdef");
-        assert_eq!(read(&mut io, 99).unwrap(), b"ghij");
+        assert_eq!(read(&mut io, 99).unwrap(), b"abcdefghijklmn");
+        assert_eq!(read(&mut io, 99).unwrap(), b"opqrst");
         assert_eq!(read(&mut io, 99), None);
     }
 
@@ -352,7 +359,6 @@ mod tests {
         let (mut client, served) = tokio::io::duplex(64);
         let activity = Arc::new(Activity::new(Drain::new()));
         let mut io = NotedIo::new(served, Arc::clone(&activity));
-        io.preface = None;
         let two = b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
         client.write_all(two).await.unwrap();
         drop(client);

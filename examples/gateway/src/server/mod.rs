@@ -18,6 +18,7 @@
 mod accept;
 mod activity;
 mod afterwards;
+mod ahead;
 mod connection;
 mod descriptors;
 mod drain;
@@ -25,6 +26,7 @@ mod exchange;
 mod heard;
 mod io;
 mod places;
+mod protocol;
 mod recent;
 mod registered;
 mod service;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tower_service::Service;
 
 use crate::body::{RequestBody, UploadLimits};
@@ -123,9 +123,14 @@ impl Rules {
             .and_then(|_| RequestBody::check(request.body(), limits))
             .err();
         let verdict = refused.map_or(routed, Err);
+        let slot = if request.body().is_end_stream() {
+            None
+        } else {
+            request.extensions_mut().remove()
+        };
         request.map(|incoming| {
             let body = match verdict {
-                Ok(_) => RequestBody::new(incoming, limits),
+                Ok(_) => RequestBody::new(incoming, limits, slot),
                 Err(_) => RequestBody::empty(),
             };
             body.bound(Arrival(verdict))

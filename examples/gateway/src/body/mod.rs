@@ -16,6 +16,6 @@ pub(crate) use idle::{IdleTimer, now};
 pub use request::{KeptBody, RequestBody, UploadError, UploadLimits};
 pub use response::{BodyError, ResponseBody};
 pub(crate) use spare::SpareTimers;
-pub(crate) use watch::Excuse;
 pub use watch::UploadWatch;
+pub(crate) use watch::{Excuse, UploadSlot};
 pub use wrapped::Wrapped;

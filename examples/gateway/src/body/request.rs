@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::idle::IdleTimer;
 use super::pace::Pace;
-use super::watch::UploadWatch;
+use super::watch::{UploadSlot, UploadWatch};
 use crate::headers::strip_trailers;
 use crate::ingress::Arrival;
 use crate::problem::Problem;
@@ -76,12 +76,15 @@ impl RequestBody {
         Ok(())
     }
 
-    /// A body as it comes in.
-    pub fn new(incoming: Incoming, limits: UploadLimits) -> Self {
+    /// A body as it comes in, to be found in `slot` if there is any.
+    pub(crate) fn new(incoming: Incoming, limits: UploadLimits, slot: Option<UploadSlot>) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
         let watch = UploadWatch::new(limits.pause);
+        if let Some(slot) = slot {
+            slot.fill(&watch);
+        }
         let upload = Upload {
             incoming,
             max_bytes: limits.max_bytes,

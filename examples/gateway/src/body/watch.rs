@@ -1,10 +1,10 @@
 //! What whoever waits for an upstream's answer has to know of the upload.
 
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::request::UploadError;
@@ -88,6 +88,27 @@ impl UploadWatch {
     }
 }
 
+/// Where who drops an exchange finds its upload, once that has begun. In the extensions of a request until then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UploadSlot(Arc<OnceLock<UploadWatch>>);
+
+impl UploadSlot {
+    pub(super) fn fill(&self, upload: &UploadWatch) {
+        drop(self.0.set(upload.clone()));
+    }
+
+    /// The client has left: whether it was waited for, and so has broken its upload off. From now on that has failed.
+    pub(crate) fn breaks_off(&self) -> bool {
+        let Some(upload) = self.0.get() else {
+            return false;
+        };
+        if upload.failure().is_none() && upload.waits_for_client() {
+            upload.failed(UploadError::Broken);
+        }
+        upload.failure().is_some()
+    }
+}
+
 /// Whether an answer that did not come within a wait is excused by the upload.
 #[derive(Debug, Default)]
 pub(crate) struct Excuse {
@@ -154,6 +175,23 @@ mod tests {
         upload.waiting();
         upload.rests();
         assert!(!excuse.holds(&upload, WAIT));
+    }
+
+    #[test]
+    fn whoever_leaves_breaks_off_only_an_upload_that_waits_for_him() {
+        let (slot, upload) = (UploadSlot::default(), upload());
+        assert!(!slot.breaks_off(), "nothing has begun");
+        slot.fill(&upload);
+        assert!(!slot.breaks_off(), "nobody asks");
+        upload.waiting();
+        upload.moved();
+        assert!(!slot.breaks_off());
+        upload.waiting();
+        assert!(slot.breaks_off());
+        assert_eq!(upload.failure(), Some(UploadError::Broken));
+        upload.failed(UploadError::TooSlow);
+        assert!(slot.breaks_off());
+        assert_eq!(upload.failure(), Some(UploadError::TooSlow));
     }
 
     #[test]

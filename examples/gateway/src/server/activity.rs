@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use super::afterwards::Afterwards;
-use super::drain::Drain;
+use super::drain::{Drain, Phase};
 
 /// Whole turns that go by before an exchange has waited for too long.
 pub(super) const TURNS: u32 = 4;
@@ -225,6 +225,11 @@ impl Exchange {
     /// Whether the client should be told to leave.
     pub(super) fn is_draining(&self) -> bool {
         self.activity.drain.is_draining()
+    }
+
+    /// Whether what is left is dropped, and no client has left by itself.
+    pub(super) fn is_cut(&self) -> bool {
+        self.activity.drain.has_reached(Phase::Cut)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -13,10 +14,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
+use super::HttpService;
 use super::activity::{Activity, Exchange};
 use super::afterwards::Afterwards;
+use crate::body::UploadSlot;
 use crate::called::Called;
 
 /// A tower service, as one connection sees it.
@@ -36,26 +38,28 @@ impl<S> PerConnection<S> {
     }
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
-    B: Body,
-{
-    type Response = Response<ExchangeBody<B>>;
+impl<S: HttpService> hyper::service::Service<Request<Incoming>> for PerConnection<S> {
+    type Response = Response<ExchangeBody<S::ResponseBody>>;
     type Error = Infallible;
     type Future = ExchangeFuture<S>;
 
-    fn call(&self, request: Request<Incoming>) -> ExchangeFuture<S> {
+    fn call(&self, mut request: Request<Incoming>) -> ExchangeFuture<S> {
         let is_http1 = !self.activity.speaks_http2();
+        let mut upload = None;
         let exchange = if is_http1 {
             // There is none but where a request carries an `Upgrade`.
             let handshake = request.extensions().get::<OnUpgrade>().is_some();
             Exchange::begin_alone(&self.activity, request.body().is_end_stream(), handshake)
         } else {
+            if !request.body().is_end_stream() {
+                let slot = upload.insert(UploadSlot::default());
+                request.extensions_mut().insert(slot.clone());
+            }
             Exchange::begin(&self.activity)
         };
         ExchangeFuture {
             is_http1,
+            upload,
             exchange: Some(exchange),
             called: Called::new(&mut self.service.borrow_mut(), request),
         }
@@ -65,20 +69,51 @@ where
 pin_project! {
     /// One request, from its head to the head of its response.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ExchangeFuture<S: Service<Request<Incoming>>> {
+    pub struct ExchangeFuture<S: HttpService> {
         #[pin]
         called: Called<S, Request<Incoming>>,
         is_http1: bool,
         exchange: Option<Exchange>,
+        // Over HTTP/2, where there is a body.
+        upload: Option<UploadSlot>,
+    }
+
+    impl<S: HttpService> PinnedDrop for ExchangeFuture<S> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(upload) = this.upload
+                && this.exchange.as_ref().is_some_and(|exchange| !exchange.is_cut())
+            {
+                end_broken_off(this.called, upload);
+            }
+        }
     }
 }
 
-impl<S, B> Future for ExchangeFuture<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    B: Body,
-{
-    type Output = Result<Response<ExchangeBody<B>>, Infallible>;
+/// Over HTTP/2 hyper drops what is worked on as soon as its client has left, and nobody would know that an upload was broken
+/// off by it, as over HTTP/1: who waits for the endpoint is asked once more, now that this is known, and the answer is
+/// read to its end in the client's place.
+#[cold]
+fn end_broken_off<S: HttpService>(
+    called: Pin<&mut Called<S, Request<Incoming>>>,
+    upload: &UploadSlot,
+) {
+    /// A problem's body has fewer frames.
+    const FRAMES: usize = 4;
+    if thread::panicking() || !upload.breaks_off() {
+        return;
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(Ok(response)) = called.poll(&mut cx) {
+        let mut body = pin!(response.into_body());
+        let mut next = || body.as_mut().poll_frame(&mut cx);
+        let mut frames = 0..FRAMES;
+        while frames.next().is_some() && matches!(next(), Poll::Ready(Some(Ok(_)))) {}
+    }
+}
+
+impl<S: HttpService> Future for ExchangeFuture<S> {
+    type Output = Result<Response<ExchangeBody<S::ResponseBody>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();

@@ -155,7 +155,15 @@ impl Sent {
                 return Poll::Ready(Ok(response));
             }
             Poll::Pending => {
-                ready!(self.as_mut().poll_late(cx));
+                // Whoever leaves in mid upload is waited for by nobody, and no error comes of it before the task ends.
+                if this
+                    .upload
+                    .as_ref()
+                    .and_then(UploadWatch::failure)
+                    .is_none()
+                {
+                    ready!(self.as_mut().poll_late(cx));
+                }
                 Cause::Deadline
             }
         };

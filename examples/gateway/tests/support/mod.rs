@@ -7,6 +7,7 @@
     clippy::unwrap_used
 )]
 
+pub mod frames;
 pub mod manual;
 pub mod process;
 pub mod upgraded;

@@ -1,0 +1,140 @@
+//! HTTP/2 as clients of all kinds speak it, frame by frame, on real sockets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::sync::Arc;
+
+use buttress_testing::{Behaviour, FakeUpstream, body};
+use http::Response;
+use http_body_util::Empty;
+use support::frames::{
+    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM, frame, get,
+    head,
+};
+use support::manual::OnManualClock;
+use support::{Upstream, bounded, exchange, gateway};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+
+fn config(upstream: std::net::SocketAddr) -> String {
+    format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [[pool]]\nname = \"p\"\nendpoints = [\"{upstream}\"]\n[[route]]\nname = \"r\"\npool = \"p\"\n"
+    )
+}
+
+/// What became of calls to the only endpoint, once none is in flight: ignored, abandoned, all others.
+async fn ended(gateway: &OnManualClock) -> (u64, u64, u64) {
+    let ended = async {
+        loop {
+            let endpoint = gateway.rooms.pools[0].router.snapshot().endpoints.remove(0);
+            let of = endpoint.outcomes;
+            if endpoint.in_flight == 0 {
+                return (of.ignored, of.abandoned, of.success + of.failure + of.slow);
+            }
+            yield_now().await;
+        }
+    };
+    bounded("none is in flight", ended).await
+}
+
+/// An upload that has begun, which the upstream has heard of.
+async fn begun(gateway: &OnManualClock, upstream: &Upstream) -> Frames {
+    let before = upstream.heads().len();
+    let mut client = Frames::open(gateway.address).await;
+    let post = frame(HEADERS, END_HEADERS, 1, &head("POST", "/"));
+    client.send(&post).await;
+    client.send(&frame(DATA, 0, 1, b"body")).await;
+    let heard = async {
+        while upstream.heads().len() == before {
+            yield_now().await;
+        }
+    };
+    bounded("the upstream has heard of it", heard).await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_its_client_breaks_off_is_the_clients_own_doing() {
+    let upstream = Upstream::answering("").await;
+    let gateway = OnManualClock::serving(&config(upstream.address)).await;
+    for round in 1..=50 {
+        let mut client = begun(&gateway, &upstream).await;
+        if round % 2 == 0 {
+            let reset = frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
+            client.send(&reset).await;
+        } else {
+            drop(client);
+        }
+        assert_eq!(ended(&gateway).await, (round, 0, 0));
+    }
+    let calls = gateway.rooms.routes[0].breaker.snapshot().calls;
+    assert_eq!((calls.ignored, calls.abandoned), (50, 0));
+    let page = format!(
+        "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+        gateway.admin
+    );
+    let page = exchange(gateway.admin, page).await;
+    let mut lines = page.lines();
+    let counted = |line: &&str| {
+        line.starts_with("http_server_request_duration_seconds_count")
+            && line.contains("http_response_status_code=\"400\"")
+            && line.ends_with(" 50")
+    };
+    assert!(lines.any(|line| counted(&line)), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_resets_a_whole_request_has_left() {
+    let upstream = Upstream::answering("").await;
+    let gateway = OnManualClock::serving(&config(upstream.address)).await;
+    for round in 1..=20 {
+        let mut client = begun(&gateway, &upstream).await;
+        client.send(&frame(DATA, END_STREAM, 1, b"end")).await;
+        // The answer to a ping has been written after what came before it was read.
+        client.send(&frame(PING, 0, 0, &[0; 8])).await;
+        client.next_of(PING).await.unwrap();
+        let reset = frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
+        client.send(&reset).await;
+        let (ignored, abandoned, others) = ended(&gateway).await;
+        assert_eq!((ignored + abandoned, others), (round, 0));
+        assert!(abandoned > 0, "{ignored} {abandoned}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_answers_what_is_in_flight_and_what_was_on_its_way() {
+    let held = Arc::new(Semaphore::new(0));
+    let may = Arc::clone(&held);
+    let upstream = FakeUpstream::with(Behaviour::handler(move |_| {
+        let may = Arc::clone(&may);
+        async move {
+            may.acquire().await.unwrap().forget();
+            Response::new(body(Empty::new()))
+        }
+    }))
+    .await;
+    let running = gateway(upstream.addr(), "lame_duck = \"1ms\"", "").await;
+    let mut client = Frames::open(running.address).await;
+    client.send(&get(1)).await;
+    running.drain.start();
+    let warning = client.next_of(GOAWAY).await.unwrap();
+    assert_eq!(warning.number(0), u32::MAX >> 1, "it still takes all");
+    client.send(&get(3)).await;
+    // What it asks before it names the last of them.
+    let ping = client.next_where(|it| it.kind == PING && it.flags == 0);
+    let ping = ping.await.unwrap();
+    client.send(&frame(PING, 1, 0, &ping.payload)).await;
+    let last = client.next_of(GOAWAY).await.unwrap();
+    assert_eq!((last.number(0), last.number(4)), (3, 0));
+    held.add_permits(2);
+    let mut answered = [
+        client.next_of(HEADERS).await.unwrap().stream,
+        client.next_of(HEADERS).await.unwrap().stream,
+    ];
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 3]);
+    assert!(client.next_of(HEADERS).await.is_none(), "it is closed");
+    bounded("it ends", running.ended).await.unwrap();
+}

@@ -51,7 +51,7 @@ impl State {
             }
             Settled::Probe(transition) => {
                 self.pause_after(call, now, slot.rng());
-                self.probed(call.outcome, transition, now)
+                self.probed(outcome, transition, now)
             }
             // There is no ramp.
             Settled::Ramp(_) => None,

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use buttress_core::outcome::Outcome;
+use buttress_core::verdict::Action;
 use buttress_route::{EndpointState, Rules, Weights};
 
 use super::{backoff, state};
@@ -97,6 +98,18 @@ fn who_is_asked_only_for_what_says_nothing_is_let_back_and_not_who_refuses_by_a_
     let after = came_back.unwrap();
     // The lease of a probe, and as many of the longest pauses as probes are needed.
     assert!((30..=55).contains(&after), "{after}");
+    let endpoint = &pool.router.handle().snapshot().endpoints[0];
+    let counted_as_good = endpoint
+        .probes
+        .iter()
+        .find(|(result, _)| *result == "success");
+    let verdict = endpoint.last_verdict.as_ref().unwrap();
+    assert_eq!(verdict.action, Action::Closed);
+    assert_eq!(
+        counted_as_good.unwrap().1,
+        verdict.samples,
+        "the figures are those of the verdict"
+    );
 
     let mut world = World::with(&[fails_after(5), ok_after(5), ok_after(5)], |config| config);
     world.one_by_one(300);

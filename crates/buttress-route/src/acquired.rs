@@ -6,7 +6,6 @@ use buttress_core::outcome::Outcome;
 use buttress_core::settle::Settle;
 
 use crate::permit::Permit;
-use crate::pool::Pick;
 
 /// An endpoint that was picked, from [`HealthRouter::try_acquire`](crate::HealthRouter::try_acquire), and the place of
 /// one call there.
@@ -21,10 +20,11 @@ pub struct Acquired<S> {
 }
 
 impl<S> Acquired<S> {
-    pub(crate) fn new(pick: Pick<S>) -> Self {
+    #[inline]
+    pub(crate) const fn new(permit: Permit, service: S) -> Self {
         Self {
-            service: pick.service,
-            permit: pick.permit,
+            service,
+            permit,
             outcome: Outcome::Abandoned,
         }
     }

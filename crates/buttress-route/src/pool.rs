@@ -51,7 +51,7 @@ pub(crate) struct Pick<S> {
     pub(crate) picked: Option<Box<Picked>>,
 }
 
-/// Where a request goes, by what right, and the clone that it is sent to.
+/// Where a request goes, by what right, and the clone that it is sent to. Nothing has begun yet.
 type Chosen<'a, S> = (&'a Seat, Ticket, S);
 
 impl<S> Pool<S> {
@@ -86,15 +86,19 @@ impl<S> Pool<S> {
     {
         let members = self.members.load();
         let key = members.config.affinity.as_ref().and_then(key);
-        self.pick_of(&members, now, key)
+        let chosen = self.choose(&members, now, key)?;
+        Some(begin(&members.config, chosen, now))
     }
 
-    /// The same for a request of this key.
-    pub(crate) fn pick_for(&self, now: Instant, key: u64) -> Option<Pick<S>>
+    /// The same for a call of this key that is no exchange over HTTP.
+    #[inline]
+    pub(crate) fn acquire(&self, now: Instant, key: Option<u64>) -> Option<(Permit, S)>
     where
         S: Clone,
     {
-        self.pick_of(&self.members.load(), now, Some(key))
+        let members = self.members.load();
+        let (seat, ticket, service) = self.choose(&members, now, key)?;
+        Some((permit(seat, ticket, now), service))
     }
 
     /// The endpoint that an ordinary request goes to, whoever is due a probe.
@@ -110,29 +114,37 @@ impl<S> Pool<S> {
         let members = self.members.load();
         let key = members.config.affinity.as_ref().and_then(key);
         self.look_at_peers(&members, now);
-        self.ordinary(&members, now, key)
+        let chosen = self.choose_ordinary(&members, now, key)?;
+        Some(begin(&members.config, chosen, now))
     }
 
     #[inline]
-    fn pick_of(&self, members: &Members<S>, now: Instant, key: Option<u64>) -> Option<Pick<S>>
+    fn choose<'a>(
+        &self,
+        members: &'a Members<S>,
+        now: Instant,
+        key: Option<u64>,
+    ) -> Option<Chosen<'a, S>>
     where
         S: Clone,
     {
         self.look_at_peers(members, now);
-        match self.probe(members, now) {
-            Some(probe) => Some(begin(&members.config, probe, now)),
-            None => self.ordinary(members, now, key),
-        }
+        self.choose_probe(members, now)
+            .or_else(|| self.choose_ordinary(members, now, key))
     }
 
     #[inline]
-    fn ordinary(&self, members: &Members<S>, now: Instant, key: Option<u64>) -> Option<Pick<S>>
+    fn choose_ordinary<'a>(
+        &self,
+        members: &'a Members<S>,
+        now: Instant,
+        key: Option<u64>,
+    ) -> Option<Chosen<'a, S>>
     where
         S: Clone,
     {
         let (seat, service) = members.pick(now, key, &self.shared)?;
-        let chosen = (seat, seat.slot.ticket(), service.clone());
-        Some(begin(&members.config, chosen, now))
+        Some((seat, seat.slot.ticket(), service.clone()))
     }
 
     /// Whether a copy of a request has somewhere to go.
@@ -168,7 +180,7 @@ impl<S> Pool<S> {
         S: Clone,
     {
         let members = self.members.load();
-        let chosen = self.probe(&members, now)?;
+        let chosen = self.choose_probe(&members, now)?;
         Some(begin(&members.config, chosen, now))
     }
 
@@ -198,7 +210,7 @@ impl<S> Pool<S> {
     }
 
     #[inline]
-    fn probe<'a>(&self, members: &'a Members<S>, now: Instant) -> Option<Chosen<'a, S>>
+    fn choose_probe<'a>(&self, members: &'a Members<S>, now: Instant) -> Option<Chosen<'a, S>>
     where
         S: Clone,
     {
@@ -236,27 +248,37 @@ impl<S> Pool<S> {
     #[inline]
     fn look_at_peers(&self, members: &Members<S>, now: Instant) {
         if self.shared.peers.is_due(now) {
-            self.shared
-                .peers
-                .see(members.medians(now, &self.shared.rng));
-            self.heed_trouble();
-            members.spread(&self.shared.ledger, now);
+            self.see_peers(members, now);
         }
+    }
+
+    #[cold]
+    fn see_peers(&self, members: &Members<S>, now: Instant) {
+        let medians = members.medians(now, &self.shared.rng);
+        self.shared.peers.see(medians);
+        self.heed_trouble();
+        members.spread(&self.shared.ledger, now);
     }
 }
 
 #[inline]
 fn begin<S>(config: &Config, (seat, ticket, service): Chosen<'_, S>, now: Instant) -> Pick<S> {
-    seat.slot.begin(now);
     let picked = config.picked.then(|| {
         let picked = Picked::new(Arc::clone(&config.pool), Arc::clone(seat.slot.id()));
         Box::new(picked.probe(ticket.is_probe()))
     });
     Pick {
-        permit: Permit::new(Arc::clone(&seat.slot), ticket, now),
+        permit: permit(seat, ticket, now),
         number: seat.slot.number,
         service,
         ready_deadline: config.ready_deadline,
         picked,
     }
+}
+
+/// The request is on its way.
+#[inline]
+fn permit(seat: &Seat, ticket: Ticket, now: Instant) -> Permit {
+    seat.slot.begin(now);
+    Permit::new(Arc::clone(&seat.slot), ticket, now)
 }

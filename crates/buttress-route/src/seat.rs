@@ -52,11 +52,11 @@ impl Seat {
     /// What a request costs here by what was shown last, if it may be given this one: who rises may by chance.
     #[inline]
     pub(crate) fn bid(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
-        match self.slot.gate() {
-            Gate::Open => Some(self.cost(now, pool_load)),
-            Gate::Rising => self.bid_rising(now, pool_load, rng),
-            Gate::Out | Gate::Shut => None,
+        // Almost all are.
+        if self.slot.gate() == Gate::Open {
+            return Some(self.cost(now, pool_load));
         }
+        self.bid_rising(now, pool_load, rng)
     }
 
     /// The same where whoever rises has to take it: chance has nothing to say.
@@ -81,7 +81,8 @@ impl Seat {
 
     #[cold]
     fn bid_rising(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
-        (rng.unit() < self.slot.given()).then(|| self.cost_rising(now, pool_load))
+        let is_given = self.slot.gate() == Gate::Rising && rng.unit() < self.slot.given();
+        is_given.then(|| self.cost_rising(now, pool_load))
     }
 
     /// It bears as if of so much less weight.

@@ -124,7 +124,8 @@ impl<S, C, P> HealthRouter<S, C, P> {
         S: Clone,
     {
         let now = self.pool.shared.clock.now();
-        self.pool.pick(now, |_| None).map(Acquired::new)
+        let (permit, service) = self.pool.acquire(now, None)?;
+        Some(Acquired::new(permit, service))
     }
 
     /// [`HealthRouter::try_acquire`] of a call with this key, where the policy heeds keys
@@ -135,7 +136,8 @@ impl<S, C, P> HealthRouter<S, C, P> {
         S: Clone,
     {
         let now = self.pool.shared.clock.now();
-        self.pool.pick_for(now, key).map(Acquired::new)
+        let (permit, service) = self.pool.acquire(now, Some(key))?;
+        Some(Acquired::new(permit, service))
     }
 
     /// The pool's handle.

@@ -65,20 +65,24 @@ pub(crate) struct Slot {
     _apart: u64,
 }
 
+/// As it is written, as [`State`] is.
 #[derive(Debug)]
+#[repr(C)]
 struct Life {
+    inner: Mutex<Inner>,
     /// What it says of its load.
     heard: Heard,
-    inner: Mutex<Inner>,
 }
 
+/// As it is written, as [`State`] is.
 #[derive(Debug)]
+#[repr(C)]
 struct Inner {
-    state: State,
     /// What the shown score stands on, as long as that alone matters to it, and until when the end of a request
     /// leaves it at that.
     shown: Option<f64>,
     left_until: Instant,
+    state: State,
     /// Decayed picks, and how many picks they account for.
     recent: f64,
     counted: u64,

@@ -48,38 +48,13 @@ pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// How many times its cost an endpoint costs that should be held out and cannot be.
 const WARNED_COST: f32 = 10.0;
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is true or not whatever the others are"
-)]
+/// In memory as it is written: first, side by side, what the end of a good answer looks at ([`State::settle_quietly`]).
+/// In a large pool hardly anything of an endpoint is in a cache, and each line that is fetched drives out one that a pick
+/// would have found there.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,
-    pub(crate) circuit: Circuit,
-    pub(crate) evidence: Evidence,
-    pub(crate) tally: Tally,
-    pub(crate) signals: Vec<HealthSignal>,
-    checked: Checked,
-    pub(crate) since: Instant,
-    pub(crate) verdicts: Verdicts,
-    run: Run,
-    recent: Recent,
-    relapse: Relapse,
-    look: SecondLook,
-    /// It is back, and not all of its traffic is.
-    rising: Option<Rising>,
-    /// The share that it is ready to bear, as levels were told last.
-    pub(crate) told_share: f64,
-    /// The share of its requests that it is given for what it says of its load.
-    pub(crate) relief: f64,
-    window: Option<TimeWindow>,
-    open_until: Instant,
-    /// Between two probes.
-    pause: Pause,
-    /// When a probe's lease runs out and makes room for another.
-    leased_until: Instant,
-    /// When the signals of an endpoint that is held out are asked again.
-    ask_at: Instant,
     /// A signal or the checks say that the endpoint is unhealthy.
     warned: bool,
     /// And it is out for that.
@@ -91,6 +66,32 @@ pub(crate) struct State {
     weightless: bool,
     /// A rule would have thrown it out, was held back, and has not been contradicted since.
     spared: bool,
+    recent: Recent,
+    run: Run,
+    relapse: Relapse,
+    /// When the signals of an endpoint that is held out are asked again.
+    ask_at: Instant,
+    pub(crate) signals: Vec<HealthSignal>,
+    /// It is back, and not all of its traffic is.
+    rising: Option<Rising>,
+    pub(crate) evidence: Evidence,
+    pub(crate) circuit: Circuit,
+    // From here on seldom, but for the last of the tally and the first of the window.
+    checked: Checked,
+    pub(crate) since: Instant,
+    pub(crate) verdicts: Verdicts,
+    look: SecondLook,
+    /// The share that it is ready to bear, as levels were told last.
+    pub(crate) told_share: f64,
+    /// The share of its requests that it is given for what it says of its load.
+    pub(crate) relief: f64,
+    open_until: Instant,
+    /// Between two probes.
+    pause: Pause,
+    /// When a probe's lease runs out and makes room for another.
+    leased_until: Instant,
+    pub(crate) tally: Tally,
+    window: Option<TimeWindow>,
 }
 
 /// What was decided, and why; told to the world once the lock is released.

@@ -63,13 +63,15 @@ const SUPPRESSED_BY: [&str; 3] = ["max_ejected", "last_endpoint", "peers_fail"];
 const CHECK_RESULTS: [&str; 3] = ["success", "failure", "timeout"];
 const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 
+/// As it is written, as [`State`](crate::state::State) is, in which it is followed by what is read with the outcomes.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Tally {
-    pub(crate) outcomes: Outcomes,
     ejections: [u64; 7],
     suppressed: [u64; 3],
     probes: [u64; 4],
     checks: [u64; 3],
+    pub(crate) outcomes: Outcomes,
 }
 
 impl Tally {

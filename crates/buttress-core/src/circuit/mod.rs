@@ -64,12 +64,14 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The state machine. See the module's documentation.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Circuit {
-    settings: Settings,
-    phase: Phase,
+    // First, side by side in memory, what each call reads.
     generation: u64,
+    phase: Phase,
     attempt: u32,
     since: Instant,
+    settings: Settings,
 }
 
 #[derive(Clone, Debug)]

@@ -13,9 +13,11 @@ pub const BUCKETS: usize = 16;
 /// A count covers between `(BUCKETS - 1) / BUCKETS` of the span and all of it. Nothing is kept per
 /// call. Instants may come in any order: what is older than the window is not counted.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct TimeWindow {
-    buckets: [Bucket; BUCKETS],
+    // First, beside what its owner reads with it: of many windows hardly any is in a cache.
     width: u64,
+    buckets: [Bucket; BUCKETS],
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -12,8 +12,10 @@
 //! - At most `max_connections` are held, and no more than leave descriptors for upstreams
 //!   (`descriptors::tests`); accepting pauses beyond that. No accept error ends the loop:
 //!   `tests/accepting.rs`.
+//! - Over HTTP/2, who resets requests or opens windows without end, sends heads that go on and on, or asks and takes no answer
+//!   has the connection closed: `tests/http2_floods.rs`.
 //! - Draining loses no request of a client that honours `Connection: close`, and none whose head
-//!   has begun: `tests/draining.rs`, `connection::tests`.
+//!   has begun: `tests/draining.rs`, `tests/http2.rs`, `connection::tests`.
 
 mod accept;
 mod activity;

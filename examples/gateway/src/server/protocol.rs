@@ -21,6 +21,12 @@ use super::service::HttpService;
 pub(super) const MAX_HEAD: u16 = 16 * 1024;
 /// Streams at once on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
+/// Requests that came and were reset before they were looked at: the connection of who sends more is closed
+/// (CVE-2023-44487). One whose turn has not come yet is seldom reset by a client who means well.
+const MAX_RESET_UNSEEN: usize = 20;
+/// Requests on one connection that were reset on this side for what their client sent: nobody who means well makes such a
+/// mistake in one after the other (CVE-2025-8671).
+const MAX_RESET_FOR_ERRORS: usize = 100;
 /// Bytes of uploads that an HTTP/2 connection holds for upstreams that do not take them: of one
 /// stream, and of all together.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -128,6 +134,8 @@ fn http2() -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESET_UNSEEN)
+        .max_local_error_reset_streams(MAX_RESET_FOR_ERRORS)
         .max_header_list_size(MAX_HEAD.into())
         // An adaptive window grows to what a fast client sends, times the streams.
         .initial_stream_window_size(STREAM_WINDOW)

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::bounded;
 
@@ -21,12 +22,19 @@ pub const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
 /// Reasons of `RST_STREAM` and `GOAWAY`.
+pub const FLOW_CONTROL_ERROR: u32 = 3;
+pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 pub struct Frames {
-    pub stream: TcpStream,
+    pub reading: Reading,
+    pub writing: Writing,
 }
+
+pub struct Reading(OwnedReadHalf);
+
+pub struct Writing(OwnedWriteHalf);
 
 #[derive(Debug)]
 pub struct Frame {
@@ -81,10 +89,13 @@ pub fn get(stream: u32) -> Vec<u8> {
 impl Frames {
     /// Connected, with the preface and empty settings sent.
     pub async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (reading, writing) = stream.into_split();
         let mut client = Self {
-            stream: TcpStream::connect(address).await.unwrap(),
+            reading: Reading(reading),
+            writing: Writing(writing),
         };
-        client.stream.set_nodelay(true).unwrap();
         let preface = [
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
             frame(SETTINGS, 0, 0, &[]),
@@ -93,33 +104,20 @@ impl Frames {
         client
     }
 
+    /// For who reads while another writes.
+    pub fn split(self) -> (Reading, Writing) {
+        (self.reading, self.writing)
+    }
+
     /// Sends bytes; that the other end has closed is seen by whoever reads.
     pub async fn send(&mut self, bytes: &[u8]) {
-        drop(self.stream.write_all(bytes).await);
+        self.writing.send(bytes).await;
     }
 
-    /// The next frame; `None` once the other end has closed.
-    pub async fn next(&mut self) -> Option<Frame> {
-        bounded("a frame", async {
-            let mut head = [0; 9];
-            self.stream.read_exact(&mut head).await.ok()?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            self.stream.read_exact(&mut payload).await.ok()?;
-            Some(Frame {
-                kind: head[3],
-                flags: head[4],
-                stream: u32::from_be_bytes(head[5..9].try_into().unwrap()),
-                payload,
-            })
-        })
-        .await
-    }
-
-    /// The next frame for which `wanted` holds.
+    /// The next frame for which `wanted` holds; `None` once the other end has closed.
     pub async fn next_where(&mut self, wanted: impl Fn(&Frame) -> bool) -> Option<Frame> {
         loop {
-            let frame = self.next().await?;
+            let frame = self.reading.next().await?;
             if wanted(&frame) {
                 return Some(frame);
             }
@@ -129,6 +127,38 @@ impl Frames {
     /// The next frame of that kind.
     pub async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         self.next_where(|frame| frame.kind == kind).await
+    }
+}
+
+impl Writing {
+    /// Sends bytes; that the other end has closed is seen by whoever reads.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.sends(bytes).await;
+    }
+
+    /// Whether the other end could still be sent that.
+    pub async fn sends(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok()
+    }
+}
+
+impl Reading {
+    /// The next frame; `None` once the other end has closed.
+    pub async fn next(&mut self) -> Option<Frame> {
+        bounded("a frame", async {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).await.ok()?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            self.0.read_exact(&mut payload).await.ok()?;
+            Some(Frame {
+                kind: head[3],
+                flags: head[4],
+                stream: u32::from_be_bytes(head[5..9].try_into().unwrap()),
+                payload,
+            })
+        })
+        .await
     }
 
     /// The reason of the `GOAWAY` that ends the connection; `None` if it was closed without one.

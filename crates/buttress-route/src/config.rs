@@ -22,9 +22,9 @@ pub use weights::Weights;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The pool's name, in metrics and events. Default `default`.
+    /// The pool's name, in metrics and events; not empty. Fixed when the pool is made. Default `default`.
     pub pool: Arc<str>,
-    /// When an endpoint is ejected.
+    /// When an endpoint is ejected. Default: after five failures in a row, or half of at least 20 calls in 10 s.
     pub rules: Rules,
     /// How long it stays out, and how it is probed. Default: 5, 10, then 15 s, each up to a quarter
     /// longer within that, and four probes that succeed one after the other; the rest as [`Settings`].
@@ -35,9 +35,9 @@ pub struct Config {
     pub circuit: Settings,
     /// The largest share of the pool that may be out at once. Where there are two endpoints or more
     /// one may always be ejected unless this is 0, and one always stays. Of each level (a priority, and of one priority a
-    /// distance) the same share may be out whatever other levels have lost. Default 0.5.
+    /// distance) the same share may be out whatever other levels have lost. 0 to 1; default 0.5.
     pub max_ejected: f64,
-    /// The time constant with which evidence fades. Default 10 s.
+    /// The time constant with which evidence fades: after as long a third of it is left. 10 ms or more; default 10 s.
     pub decay: Duration,
     /// By what an endpoint is picked. Default [`Policy::ExpectedCost`].
     pub policy: Policy,
@@ -48,16 +48,16 @@ pub struct Config {
     /// farther away were of a later priority. Default: nowhere, and all are equally near.
     pub locality: Option<Arc<str>>,
     /// How much more than its share a level of endpoints (a priority, and of one priority a distance) can bear: while
-    /// its well share times this is 1 or more it takes all requests, and what it lacks goes to the next level. 1 or
-    /// more; default 1.4, so that more than 28 % have to be out.
+    /// its well share times this is 1 or more it takes all requests, and what it lacks goes to the next level. 1 to a
+    /// million; default 1.4, so that more than 28 % have to be out.
     pub overprovisioning: f64,
     /// Whether requests are refused while every endpoint is out. Default `false`: the least bad of the first level is
     /// asked.
     pub fail_closed: bool,
     /// Endpoints whose costs differ by less than this share are equally good, and each of them has its turn: a share of
-    /// the lesser, and at most of what a request costs at a usual endpoint that has nothing else to do. Default 0.25.
+    /// the lesser, and at most of what a request costs at a usual endpoint that has nothing else to do. 0 to 10; default 0.25.
     pub noise_band: f64,
-    /// How long a request waits for the endpoint it was given to become ready. Default 5 s.
+    /// How long a request waits for the endpoint it was given to become ready. More than 0; default 5 s.
     pub ready_deadline: Duration,
     /// For how long an endpoint that has left the pool is remembered: one that comes back within that
     /// goes on where it was, with its statistics, and out if it was out. As many are remembered as are
@@ -255,7 +255,7 @@ impl Config {
             format!("{band} is no share; use 0 to 10")
         })?;
         require((1.0..=1e6).contains(&factor), "overprovisioning", || {
-            format!("{factor} is no such factor; use 1 or more")
+            format!("{factor} is no such factor; use 1 to 1000000")
         })?;
         require(self.decay >= SHORTEST, "decay", || {
             format!("{:?} forgets too fast; use 10ms or more", self.decay)

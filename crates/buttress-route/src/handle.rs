@@ -55,7 +55,7 @@ impl<S> RouterHandle<S> {
 
     /// Replaces the endpoints. One whose identity stays keeps its statistics, its state and what is
     /// in flight there, and gets the new service, weight and signals; so does one that comes back
-    /// within [`Config::remember`]. Picks never wait for this.
+    /// within [`Config::remember`]. Picks never wait for this. Two of one identity are refused, and change nothing.
     pub fn update(
         &self,
         endpoints: impl IntoIterator<Item = Endpoint<S>>,
@@ -64,7 +64,7 @@ impl<S> RouterHandle<S> {
     }
 
     /// Replaces the configuration, without losing any state. The pool's name, its clock and its
-    /// generator stay as they were.
+    /// generator stay as they were. One that makes no sense is refused, and changes nothing.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         self.pool.reconfigure(config)
     }

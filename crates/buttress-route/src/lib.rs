@@ -117,7 +117,7 @@
 //! one it has chosen, and the others by and by. The end of a request takes the lock of its endpoint for arithmetic; that
 //! of an endpoint's first one allocates, as does [`Config::picked`], if it is set.
 //!
-//! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.5 KiB from its first request on, or the
+//! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.6 KiB from its first request on, or the
 //! first snapshot of the pool, a tenth of that before, and its verdicts take none before the first.
 //!
 //! `cargo compare route --rounds 30`, thirteen times on two cores of a Xeon whose memory others shared, said: a pick of 10

@@ -15,7 +15,7 @@ pub struct Rules {
     pub consecutive_failures: Option<NonZeroU32>,
     /// At this rate of failures. Default: half of at least 20 calls in 10 s.
     pub failure_rate: Option<FailureRate>,
-    /// How many failures in a row one of each kind counts for.
+    /// How many failures in a row one of each kind counts for. Default 1 of each.
     pub weights: Weights,
 }
 
@@ -23,11 +23,11 @@ pub struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FailureRate {
-    /// The rate, above 0 and at most 1.
+    /// The rate, above 0 and at most 1. Default 0.5.
     pub threshold: f64,
-    /// The stretch of time that is looked at.
+    /// The stretch of time that is looked at. More than 0; default 10 s.
     pub window: Duration,
-    /// The rule waits for as many calls in the window.
+    /// The rule waits for as many calls in the window. Default 20.
     pub min_calls: NonZeroU32,
     /// An endpoint that fails surely by this share more than the median of its peers is ejected as
     /// well, at whatever rate; and none that is not, at the threshold. From 0 to 1; at 1 the rule is off. Default

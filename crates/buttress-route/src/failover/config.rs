@@ -16,18 +16,19 @@ use crate::attempted::MOST;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The pool's name, in metrics. Fixed when the layer is made. Default `default`.
+    /// The pool's name, in metrics; not empty. Fixed when the layer is made. Default `default`.
     pub pool: Arc<str>,
     /// Whether requests are sent again at all. Default `true`.
     pub enabled: bool,
     /// How often a request is sent at most, the first time among them. From 1 to 8; default 3.
     pub attempts: u32,
-    /// No attempt is begun later than this after the request came. Default 10 s.
+    /// No attempt is begun later than this after the request came. More than 0; default 10 s.
     pub within: Duration,
     /// Answers that another endpoint might give better. Default: 502, 503, 504. A deadline that passed
     /// counts as 504, a broken transport always.
     pub statuses: Vec<StatusCode>,
-    /// Bodies are held up to so many bytes. Default 64 KiB.
+    /// Bodies are held up to so many bytes. A request of which more is known to come, or has been sent, is not sent again.
+    /// Default 64 KiB.
     pub max_body: usize,
     /// Whether a request with the header `Idempotency-Key` may be sent again. Default `false`: the client
     /// says that it is safe, and only the upstream knows.

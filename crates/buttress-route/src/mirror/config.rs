@@ -15,13 +15,13 @@ use crate::affinity::RequestHead;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The mirror's name, in metrics. Fixed when the layer is made. Default `default`.
+    /// The mirror's name, in metrics; not empty. Fixed when the layer is made. Default `default`.
     pub name: Arc<str>,
     /// The share of the requests that is copied, 0 to 1. Default 0.1.
     pub share: f64,
     /// So many copies are under way at once at most; at 0 none. Default 64.
     pub max_in_flight: usize,
-    /// For so long a copy is under way at most, its answer among it. Default 5 s.
+    /// For so long a copy is under way at most, its answer among it. More than 0; default 5 s.
     pub timeout: Duration,
     /// Which requests are copied, of those without a body. Default: those that are safe.
     pub requests: Option<Select>,

@@ -13,15 +13,15 @@ use crate::affinity::Affinity;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The split's name, in metrics and events. Fixed when the layer is made. Default `default`.
+    /// The split's name, in metrics and events; not empty. Fixed when the layer is made. Default `default`.
     pub name: Arc<str>,
     /// The canary's share of the requests in each step: more than 0, at most 1, rising. Default 0.05, 0.25, 0.5, 1.
     pub steps: Vec<f64>,
-    /// A step lasts at least as long. Default 10 min.
+    /// A step lasts at least as long; 0 is as long as `min_calls` take. Default 10 min.
     pub hold: Duration,
     /// And until so many of its calls to the canary have ended. Default 100.
     pub min_calls: u64,
-    /// By how many standard errors the canary has to fail more than the stable to be rolled back. 2 or more;
+    /// By how many standard errors the canary has to fail more than the stable to be rolled back. 2 to 100;
     /// default 4.5.
     pub significance: f64,
     /// And by what share of its calls, 0 to 1. Default 0.01.
@@ -31,7 +31,7 @@ pub struct Config {
     /// A client that leaves before the head of its answer, and has waited at least as long, shows a hang. Whose clients
     /// hang significantly more often is rolled back as if it failed more often. Default 1 s.
     pub hung_after: Duration,
-    /// Both are held against each other over this time, or the last half of it. Default 5 min.
+    /// Both are held against each other over this time, or the last half of it. 1 s or more; default 5 min.
     pub window: Duration,
     /// What ties a request to one of the two. Default: nothing, and chance decides.
     pub affinity: Option<Affinity>,

@@ -1,5 +1,8 @@
 //! Every interleaving of two or three threads at one breaker. CONTRIBUTING.md says how to run them.
 
+#[path = "../../../tests/loom/mod.rs"]
+mod shared;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -10,18 +13,11 @@ use loom::thread;
 
 use crate::thread::take_place;
 use crate::{Breaker, Config, Permit, Rule, Snapshot, Window};
+use shared::{explore, race};
 
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(16);
 const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
-
-/// As many preemptions as find what an admission, an end and a look can do to each other.
-fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.max_branches = 20_000;
-    builder.check(model);
-}
 
 /// A breaker that opens at the first failure in a row and has `probes` places.
 fn brittle(time: &ManualClock, probes: u32) -> Breaker {
@@ -57,18 +53,6 @@ fn settled(config: Config) -> Breaker {
 fn open(breaker: &Breaker) {
     breaker.try_acquire().unwrap().record(BAD);
     assert_eq!(breaker.state(), State::Open);
-}
-
-/// Runs `ours` here and `theirs` on a thread of its own.
-fn race<T: 'static, U>(
-    breaker: &Breaker,
-    theirs: impl FnOnce(&Breaker) -> T + 'static,
-    ours: impl FnOnce(&Breaker) -> U,
-) -> (T, U) {
-    let clone = breaker.clone();
-    let racer = thread::spawn(move || theirs(&clone));
-    let ours = ours(breaker);
-    (racer.join().unwrap(), ours)
 }
 
 fn snapshot(breaker: &Breaker) -> Snapshot {

@@ -75,15 +75,9 @@ mod tests {
     use super::*;
     use crate::outcome::{FailureKind, Outcome};
     use crate::protocol::OkOrErr;
+    use crate::settle::tests::Log;
     use std::sync::Mutex;
     use tokio_test::{assert_pending, assert_ready_err, task};
-
-    struct Log<'a>(&'a Mutex<Vec<Outcome>>);
-    impl Settle for Log<'_> {
-        fn settle(self, outcome: Outcome) {
-            self.0.lock().unwrap().push(outcome);
-        }
-    }
 
     #[test]
     fn a_call_is_settled_by_what_it_returned() {

@@ -302,11 +302,12 @@ pub(crate) fn outcome_of_chain(error: &(dyn Error + 'static)) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    struct Log<'a>(&'a Mutex<Vec<Outcome>>);
+    /// Writes down how each exchange ended.
+    pub(crate) struct Log<'a>(pub(crate) &'a Mutex<Vec<Outcome>>);
     impl Settle for Log<'_> {
         fn settle(self, outcome: Outcome) {
             self.0.lock().unwrap().push(outcome);

@@ -2,6 +2,9 @@
 //!
 //! All records fall into one octave, of two shards: one that a thread has to itself, one that is shared.
 
+#[path = "../../../tests/loom/mod.rs"]
+mod shared;
+
 use std::time::Duration;
 
 use buttress_core::clock::{Instant, ManualClock};
@@ -11,6 +14,7 @@ use loom::thread;
 
 use crate::recorder::{Exemplars, Sampled, sit_alone};
 use crate::{Recorder, RollingRecorder, Snapshot, Windows};
+use shared::explore;
 
 const SHORT: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_millis(21);
@@ -22,14 +26,6 @@ fn at(millis: u64) -> Instant {
 /// A window of a second, cut into ten slices.
 fn second() -> Windows {
     Windows::new([Duration::from_secs(1)]).unwrap()
-}
-
-/// As many preemptions as find what one writer, one folder and one reader can do to each other.
-fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.max_branches = 20_000;
-    builder.check(model);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Every interleaving of two threads at one pool. CONTRIBUTING.md says how to run them.
 
+#[path = "../../../tests/loom/mod.rs"]
+mod shared;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,25 +11,17 @@ use buttress_core::circuit::{Backoff, Probing, Ramp, Settings, Step};
 use buttress_core::clock::ManualClock;
 use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::rng::Rng;
-use loom::thread;
 
 use crate::{
     Acquired, Config, Endpoint, EndpointSnapshot, EndpointState, HealthRouter, Pick, Policy,
     PoolSnapshot, Rules, View,
 };
 use EndpointState::{Active, Ejected, ForcedOut, Probing as Probed};
+use shared::{explore, race};
 
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(16);
 const BAD: Outcome = Outcome::Failure(FailureKind::Answer);
-
-/// As many preemptions as find what a pick, an end and an update can do to each other.
-fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.max_branches = 20_000;
-    builder.check(model);
-}
 
 /// The endpoint whose number is the request's key, and the last one where there is no key.
 #[derive(Debug)]
@@ -88,18 +83,6 @@ fn to(router: &Router, endpoint: u64) -> Acquired<()> {
 /// A request that goes to the last endpoint unless it is a probe of another.
 fn any(router: &Router) -> Acquired<()> {
     router.try_acquire().unwrap()
-}
-
-/// Runs `ours` here and `theirs` on a thread of its own.
-fn race<T: 'static, U>(
-    router: &Router,
-    theirs: impl FnOnce(&Router) -> T + 'static,
-    ours: impl FnOnce(&Router) -> U,
-) -> (T, U) {
-    let clone = router.clone();
-    let racer = thread::spawn(move || theirs(&clone));
-    let ours = ours(router);
-    (racer.join().unwrap(), ours)
 }
 
 fn snapshot(router: &Router) -> PoolSnapshot {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Backoff, LONGEST, Ramp, SHORTEST, State};
+use super::{Backoff, LONGEST, Probing, Ramp, SHORTEST, State};
 use crate::config::{ConfigError, require};
 
 /// What a [`super::Circuit`] is set to.
@@ -35,23 +35,6 @@ pub struct Settings {
     pub healthy_run: HealthyRun,
 }
 
-/// What ends half-open.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Probing {
-    /// This many probes that succeed end it well; a single one that fails or is slow opens the circuit
-    /// again.
-    Successes(NonZeroU32),
-    /// The first `probes` to end are judged together, as early as it is clear how.
-    Rate {
-        /// How many probes are judged.
-        probes: NonZeroU32,
-        /// With more than this share of them failed or slow the circuit opens again. At least 0, below
-        /// 1.
-        max_bad_ratio: f64,
-    },
-}
-
 /// For how long a circuit may be half-open, and what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,49 +57,6 @@ pub struct HealthyRun {
     pub lasts: Option<Duration>,
     /// And so many successes. At least 1. Default 10.
     pub successes: u32,
-}
-
-impl Probing {
-    /// How many probes have to end well if none ends badly.
-    pub fn needed(&self) -> u32 {
-        match *self {
-            Self::Successes(n) => n.get(),
-            Self::Rate { probes, .. } => probes.get() - self.bearable(),
-        }
-    }
-
-    /// How many may end badly.
-    pub(super) fn bearable(&self) -> u32 {
-        match *self {
-            Self::Successes(_) => 0,
-            Self::Rate {
-                probes,
-                max_bad_ratio,
-            } => {
-                // A share that was written as a decimal is that decimal: 0.3 of ten is three.
-                let bearable = f64::from(probes.get()) * max_bad_ratio + 1e-9;
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a cast of a float saturates; whole probes are counted"
-                )]
-                let bearable = bearable as u32;
-                bearable.min(probes.get() - 1)
-            }
-        }
-    }
-
-    fn validate(&self) -> Result<(), ConfigError> {
-        match *self {
-            Self::Rate { max_bad_ratio, .. } if !(0.0..1.0).contains(&max_bad_ratio) => {
-                let problem = format!(
-                    "{max_bad_ratio} is no share of probes that is borne; use 0 or more, below 1"
-                );
-                Err(ConfigError::new("probing.max_bad_ratio", problem))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl HalfOpenLimit {
@@ -312,29 +252,6 @@ mod tests {
         NonZeroU32::new(n).unwrap()
     }
 
-    fn rate(probes: u32, max_bad_ratio: f64) -> Probing {
-        Probing::Rate {
-            probes: of(probes),
-            max_bad_ratio,
-        }
-    }
-
-    #[test]
-    fn a_rate_bears_as_many_bad_probes_as_its_share_says() {
-        let cases = [
-            (rate(4, 0.25), 1),
-            (rate(10, 0.3), 3),
-            (rate(10, 0.29), 2),
-            (rate(1, 0.9), 0),
-            (rate(3, 0.0), 0),
-            (rate(7, 0.999_999_999_999), 6),
-            (Probing::Successes(of(5)), 0),
-        ];
-        for (probing, bearable) in cases {
-            assert_eq!(probing.bearable(), bearable, "{probing:?}");
-        }
-    }
-
     #[test]
     fn what_is_asked_for_lengthens_within_the_cap_and_shortens_only_where_that_is_set() {
         let second = Duration::from_secs;
@@ -363,6 +280,10 @@ mod tests {
     #[test]
     fn settings_that_make_no_sense_are_refused_by_name() {
         let second = Duration::from_secs(1);
+        let rate = |max_bad_ratio| Probing::Rate {
+            probes: of(3),
+            max_bad_ratio,
+        };
         let limit =
             |after, then| Settings::default().half_open_limit(HalfOpenLimit::new(after, then));
         let refused = [
@@ -383,11 +304,11 @@ mod tests {
                 "shortest_asked",
             ),
             (
-                Settings::default().probing(rate(3, 1.0)),
+                Settings::default().probing(rate(1.0)),
                 "probing.max_bad_ratio",
             ),
             (
-                Settings::default().probing(rate(3, f64::NAN)),
+                Settings::default().probing(rate(f64::NAN)),
                 "probing.max_bad_ratio",
             ),
             (limit(Duration::ZERO, State::Open), "half_open_limit.after"),

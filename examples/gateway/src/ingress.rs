@@ -106,7 +106,13 @@ impl Rules {
         within: bool,
         known: &mut KnownHost,
     ) -> Request<RequestBody> {
-        let routed = self.route(&mut request, known);
+        let routed = self.route(&mut request, known).or_else(|problem| {
+            if problem != Problem::ConnectRefused {
+                return Err(problem);
+            }
+            let route = |request: &mut _| self.route(request, known);
+            self.upgrades.extended(&mut request, route)
+        });
         if within {
             request.extensions_mut().insert(FromWithin);
         }

@@ -154,7 +154,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             port => spans.address(listen.ip().to_string(), port),
         };
         let spanned = spans.layer(logged);
-        let upgrades = upgrades(config, &routes);
+        let upgrades = upgrades(config, &routes, &build.rng);
         let proxy = Ingress::new(correlation.layer(spanned), config, upgrades, None);
         (Proxy::Observed(proxy), routes, pools)
     } else {
@@ -168,7 +168,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             build.latency.clone(),
         );
         let untraced = Some(Untraced::new(trust));
-        let upgrades = upgrades(config, &routes);
+        let upgrades = upgrades(config, &routes, &build.rng);
         let proxy = Ingress::new(correlation.layer(dispatch), config, upgrades, untraced);
         (Proxy::Plain(proxy), routes, pools)
     };
@@ -182,9 +182,10 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
 }
 
 /// What each route lets its clients change to, counted in its room.
-fn upgrades(config: &Config, rooms: &[RouteRoom]) -> Upgrades {
+fn upgrades(config: &Config, rooms: &[RouteRoom], rng: &Rng) -> Upgrades {
     let tunnels = rooms.iter().map(|room| room.tunnels.as_ref());
-    Upgrades::new(&config.listen, config.routes.iter().zip(tunnels))
+    let routes = config.routes.iter().zip(tunnels);
+    Upgrades::new(&config.listen, routes, rng.clone())
 }
 
 /// Of each route, whether what its endpoints report of their load is for the gateway alone.

@@ -227,6 +227,11 @@ impl Exchange {
         self.activity.drain.is_draining()
     }
 
+    /// How its connection ends.
+    pub(super) fn drain(&self) -> &Drain {
+        &self.activity.drain
+    }
+
     /// Whether what is left is dropped, and no client has left by itself.
     pub(super) fn is_cut(&self) -> bool {
         self.activity.drain.has_reached(Phase::Cut)

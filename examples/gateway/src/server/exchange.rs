@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -18,6 +18,7 @@ use pin_project_lite::pin_project;
 use super::HttpService;
 use super::activity::{Activity, Exchange};
 use super::afterwards::Afterwards;
+use super::connect;
 use crate::body::UploadSlot;
 use crate::called::Called;
 
@@ -44,9 +45,15 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for PerConnectio
     type Future = ExchangeFuture<S>;
 
     fn call(&self, mut request: Request<Incoming>) -> ExchangeFuture<S> {
-        let is_http1 = !self.activity.speaks_http2();
+        let over = if !self.activity.speaks_http2() {
+            Over::Http1
+        } else if request.method() == Method::CONNECT {
+            Over::Http2Connect
+        } else {
+            Over::Http2
+        };
         let mut upload = None;
-        let exchange = if is_http1 {
+        let exchange = if over == Over::Http1 {
             // There is none but where a request carries an `Upgrade`.
             let handshake = request.extensions().get::<OnUpgrade>().is_some();
             Exchange::begin_alone(&self.activity, request.body().is_end_stream(), handshake)
@@ -58,12 +65,21 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for PerConnectio
             Exchange::begin(&self.activity)
         };
         ExchangeFuture {
-            is_http1,
+            over,
             upload,
             exchange: Some(exchange),
             called: Called::new(&mut self.service.borrow_mut(), request),
         }
     }
+}
+
+/// What a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Http1,
+    Http2,
+    /// What goes on after its answer is its stream.
+    Http2Connect,
 }
 
 pin_project! {
@@ -72,7 +88,7 @@ pin_project! {
     pub struct ExchangeFuture<S: HttpService> {
         #[pin]
         called: Called<S, Request<Incoming>>,
-        is_http1: bool,
+        over: Over,
         exchange: Option<Exchange>,
         // Over HTTP/2, where there is a body.
         upload: Option<UploadSlot>,
@@ -125,14 +141,17 @@ impl<S: HttpService> Future for ExchangeFuture<S> {
         let mut exchange = this.exchange.take();
         if let Some(exchange) = &mut exchange {
             exchange.wait_for_client();
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS && *this.over == Over::Http1 {
                 if let Some(afterwards) = response.extensions_mut().remove::<Afterwards>() {
                     exchange.goes_on(afterwards);
                 }
-            } else if *this.is_http1 && exchange.is_draining() {
+            } else if *this.over == Over::Http1 && exchange.is_draining() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }
+        }
+        if *this.over == Over::Http2Connect {
+            connect::answered(response, &mut exchange);
         }
         polled.map_ok(|response| response.map(|inner| ExchangeBody { inner, exchange }))
     }

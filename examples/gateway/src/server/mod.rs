@@ -21,6 +21,7 @@ mod accept;
 mod activity;
 mod afterwards;
 mod ahead;
+mod connect;
 mod connection;
 mod descriptors;
 mod drain;

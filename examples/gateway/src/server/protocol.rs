@@ -134,6 +134,8 @@ fn http2() -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        // Of what the service says of one.
+        .enable_connect_protocol()
         .max_pending_accept_reset_streams(MAX_RESET_UNSEEN)
         .max_local_error_reset_streams(MAX_RESET_FOR_ERRORS)
         .max_header_list_size(MAX_HEAD.into())

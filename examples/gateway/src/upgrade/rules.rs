@@ -8,14 +8,20 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
+use buttress::core::rng::Rng;
+
 use super::pump::Limits;
-use super::{Asked, Tunnels};
+use super::{Asked, Tunnels, extended};
 use crate::config::{Listen, Route, RouteUpgrade};
+use crate::problem::Problem;
 use crate::routes::RouteId;
 
 /// What all routes let pass, in the order of the configuration.
 #[derive(Debug)]
-pub(crate) struct Upgrades(Vec<Option<Arc<Allowed>>>);
+pub(crate) struct Upgrades {
+    routes: Vec<Option<Arc<Allowed>>>,
+    rng: Rng,
+}
 
 /// What one route lets pass.
 #[derive(Debug)]
@@ -32,12 +38,33 @@ impl Upgrades {
     pub(crate) fn new<'a>(
         listen: &Listen,
         routes: impl IntoIterator<Item = (&'a Route, Option<&'a Tunnels>)>,
+        rng: Rng,
     ) -> Self {
         let allowed = |(route, tunnels): (&Route, Option<&Tunnels>)| {
             let tunnels = tunnels?.clone();
             (route.upgrade.as_ref()).map(|upgrade| Arc::new(Allowed::new(upgrade, listen, tunnels)))
         };
-        Self(routes.into_iter().map(allowed).collect())
+        Self {
+            routes: routes.into_iter().map(allowed).collect(),
+            rng,
+        }
+    }
+
+    /// Makes an extended `CONNECT` the handshake over HTTP/1.1 that asks for the same, on the way that `route` finds for it.
+    #[cold]
+    pub(crate) fn extended(
+        &self,
+        request: &mut Request<Incoming>,
+        route: impl FnOnce(&mut Request<Incoming>) -> Result<RouteId, Problem>,
+    ) -> Result<RouteId, Problem> {
+        let protocol = extended::taken(request).ok_or(Problem::ConnectRefused)?;
+        let route = route(request)?;
+        let allowed = self.routes.get(route.0).and_then(Option::as_ref);
+        if allowed.and_then(|it| it.protocol(&protocol)).is_none() {
+            return Err(Problem::ConnectRefused);
+        }
+        extended::ask(request.headers_mut(), protocol, &self.rng);
+        Ok(route)
     }
 
     /// What a request on its way to `route` asks its connection to become, if that may be. It has to be asked
@@ -56,7 +83,7 @@ impl Upgrades {
         request: &Request<Incoming>,
         route: RouteId,
     ) -> Option<Asked> {
-        let allowed = self.0.get(route.0)?.as_ref()?;
+        let allowed = self.routes.get(route.0)?.as_ref()?;
         let is_plain = request.method() == Method::GET && request.body().is_end_stream();
         if !is_plain || !is_to_be_upgraded(request.headers()) {
             return None;

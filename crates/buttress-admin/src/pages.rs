@@ -52,6 +52,11 @@ impl Page {
         )
     }
 
+    pub(crate) fn no_setting() -> Self {
+        let sentence = "no such setting; /settings lists those there are";
+        Self::text(StatusCode::NOT_FOUND, sentence)
+    }
+
     fn json(serves: bool, content_type: &'static str, value: &Value) -> Self {
         let status = if serves {
             StatusCode::OK

@@ -65,7 +65,11 @@ impl Admin {
             return setting.answer(request, peer);
         }
         if !self.has(path) {
-            return Page::not_found();
+            return if path.starts_with(settings::PATH_OF_ONE) && self.has(settings::PATH) {
+                Page::no_setting()
+            } else {
+                Page::not_found()
+            };
         }
         if !matches!(request.method, Method::GET | Method::HEAD) {
             let sentence = "pages are only read here; use GET or HEAD";

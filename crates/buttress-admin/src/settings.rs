@@ -50,6 +50,8 @@ impl Admin {
     /// The setting at `path`.
     pub(crate) fn setting_at(&self, path: &str) -> Option<Arc<Setting>> {
         let name = path.strip_prefix(PATH_OF_ONE)?;
+        // As `[::1]:80`, which clients write in several ways.
+        let name = decoded(name).unwrap_or_else(|| name.to_owned());
         // Of two of one name the later counts.
         let fixed = self.settings.iter().rev().find(|it| it.name == name);
         let listed = || self.listed().find(|it| it.name == name).map(Arc::new);
@@ -106,11 +108,17 @@ impl Setting {
     }
 
     fn put(&self, query: &str, peer: Option<SocketAddr>) -> Page {
-        let Some(value) = parameter(query, "value") else {
-            let sentence = "no value; expected PUT /settings/NAME?value=...&why=...";
-            return Page::text(StatusCode::BAD_REQUEST, sentence);
+        let read = || {
+            let value = parameter(query, "value")?;
+            Ok((
+                value.ok_or(MISSING)?,
+                parameter(query, "why")?.unwrap_or_default(),
+            ))
         };
-        let why = parameter(query, "why").unwrap_or_default();
+        let (value, why) = match read() {
+            Ok(read) => read,
+            Err(problem) => return Page::text(StatusCode::BAD_REQUEST, problem),
+        };
         let change = Change { value, why, peer };
         match caught(|| (self.write)(&change)) {
             Ok(Ok(())) => self.page(StatusCode::OK),
@@ -133,11 +141,19 @@ fn is_of_a_web_page(request: &Parts) -> bool {
     request.headers.contains_key(ORIGIN) || request.headers.contains_key(&FETCH_SITE)
 }
 
-/// The first value of `name` in a query, decoded as forms are. What is not text then is no value.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut parts = query.split('&').filter_map(|part| part.split_once('='));
-    let (_, value) = parts.find(|&(it, _)| it == name)?;
-    decoded(value)
+const MISSING: &str = "no value; expected PUT /settings/NAME?value=...&why=...";
+
+/// The value of `name` in a query, decoded as forms are, or why it cannot be told which that is.
+fn parameter(query: &str, name: &str) -> Result<Option<String>, &'static str> {
+    let parts = query.split('&').filter_map(|part| part.split_once('='));
+    let mut values = parts.filter(|&(it, _)| it == name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some((_, value)), None) => decoded(value).map(Some).ok_or(
+            "value or why is not text; write it in UTF-8, what is no letter or digit as %XX",
+        ),
+        (Some(_), Some(_)) => Err("value or why is there twice; write each once"),
+    }
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -164,15 +180,21 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_as_forms_are() {
-        let query =
-            "a=1&value=info,hyper%3Ddebug&why=ticket+7%20%C3%BC&value=2&bad=%zz&cut=%2&x=%ff";
-        assert_eq!(
-            parameter(query, "value").as_deref(),
-            Some("info,hyper=debug")
-        );
-        assert_eq!(parameter(query, "why").as_deref(), Some("ticket 7 ü"));
-        for absent in ["b", "bad", "cut", "x", ""] {
-            assert_eq!(parameter(query, absent), None, "{absent}");
+        let query = "a=1&value=info,hyper%3Ddebug&why=ticket+7%20%C3%BC&two=1&two=2&bad=%zz&cut=%2&x=%ff&no";
+        let value = |name| parameter(query, name).unwrap();
+        assert_eq!(value("value").as_deref(), Some("info,hyper=debug"));
+        assert_eq!(value("why").as_deref(), Some("ticket 7 ü"));
+        for absent in ["b", "no", ""] {
+            assert_eq!(value(absent), None, "{absent}");
+        }
+        for (unclear, why) in [
+            ("two", "twice"),
+            ("bad", "UTF-8"),
+            ("cut", "UTF-8"),
+            ("x", "UTF-8"),
+        ] {
+            let problem = parameter(query, unclear).unwrap_err();
+            assert!(problem.contains(why), "{unclear}: {problem}");
         }
     }
 }

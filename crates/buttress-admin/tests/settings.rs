@@ -65,6 +65,8 @@ async fn a_setting_is_read_and_changed_and_who_did_it_is_told() {
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
     assert_eq!(all["log.filter"], "info,hyper=debug");
     assert!(all["broken"]["error"].is_string());
+    let encoded = Request::get("/settings/log%2efilter");
+    assert_eq!(send(&admin, encoded).await.0, StatusCode::OK);
     let change = level.0.lock().unwrap().1[0].clone();
     assert_eq!(change.why, "ticket 7");
     assert_eq!(change.peer, Some(peer));
@@ -74,42 +76,61 @@ async fn a_setting_is_read_and_changed_and_who_did_it_is_told() {
 async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     let (admin, level) = fixture();
     send(&admin, Request::put("/settings/log.filter?value=info")).await;
-    for (request, expected) in [
+    for (request, expected, word) in [
         (
             Request::put("/settings/log.filter?value=loud"),
             StatusCode::UNPROCESSABLE_ENTITY,
+            "no such level",
+        ),
+        (
+            Request::put("/settings/log.filter?value=x&value=y"),
+            StatusCode::BAD_REQUEST,
+            "twice",
+        ),
+        (
+            Request::put("/settings/log.filter?value=x&why=%ff"),
+            StatusCode::BAD_REQUEST,
+            "UTF-8",
         ),
         (
             Request::put("/settings/log.filter?value=%zz"),
             StatusCode::BAD_REQUEST,
+            "UTF-8",
         ),
         (
             Request::put("/settings/log.filter"),
             StatusCode::BAD_REQUEST,
+            "no value",
         ),
         (
             Request::put("/settings/other?value=x"),
             StatusCode::NOT_FOUND,
+            "/settings lists",
         ),
         (
             Request::put("/settings?value=x"),
             StatusCode::METHOD_NOT_ALLOWED,
+            "use GET",
         ),
         (
             Request::post("/settings/log.filter?value=x"),
             StatusCode::METHOD_NOT_ALLOWED,
+            "use GET",
         ),
         (
             Request::put("/settings/broken?value=x"),
             StatusCode::INTERNAL_SERVER_ERROR,
+            "panicked",
         ),
         (
             Request::get("/settings/broken"),
             StatusCode::INTERNAL_SERVER_ERROR,
+            "panicked",
         ),
     ] {
         let (status, body) = send(&admin, request).await;
         assert_eq!(status, expected, "{body}");
+        assert!(body.contains(word), "{word}: {body}");
     }
     assert_eq!(level.0.lock().unwrap().0, "info");
     let refused = respond(&admin, Request::post("/settings/log.filter"));

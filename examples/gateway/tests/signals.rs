@@ -83,6 +83,22 @@ async fn a_draining_process_is_live_and_not_ready() {
 }
 
 #[tokio::test]
+async fn sighup_ends_nothing_and_the_log_says_what_to_do_instead() {
+    let upstream = Upstream::well().await;
+    let (mut process, mut log) = Process::serving_unread("hangup.toml", upstream.address, "").await;
+    for _ in 0..2 {
+        process.signal("HUP");
+        let said = bounded("it is told", log.next_line()).await.unwrap();
+        assert!(said.unwrap().contains("SIGHUP changes nothing"));
+        let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let answer = exchange(process.proxy, request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    process.signal("TERM");
+    process.ends_well().await;
+}
+
+#[tokio::test]
 async fn the_demo_ends_on_ctrl_c() {
     let arguments = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let mut demo = Process::start(&arguments).await;

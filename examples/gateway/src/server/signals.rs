@@ -1,9 +1,13 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM and SIGHUP.
+
+#[cfg(unix)]
+use std::io::{IsTerminal as _, stderr};
 
 use super::drain::{Drain, Phase};
 
 /// Ends the process gently: `drain` leaves for its next phase on Ctrl-C and, where there is one,
-/// SIGTERM. A second signal cuts everything short.
+/// SIGTERM. A second signal cuts everything short. SIGHUP, by which others are told to read their configuration again, ends
+/// nothing, unless the terminal is gone that the process talks to.
 pub async fn drain_on_signal(mut signals: Signals, drain: Drain) {
     signals.next().await;
     tracing::info!("draining; a second signal ends at once");
@@ -19,6 +23,10 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    in_terminal: bool,
 }
 
 impl Signals {
@@ -29,14 +37,26 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            in_terminal: stderr().is_terminal(),
         })
     }
 
     #[cfg(unix)]
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    if self.in_terminal {
+                        return;
+                    }
+                    tracing::warn!(
+                        "SIGHUP changes nothing: the configuration is read at the start alone; what can be changed is at /settings of the admin listener"
+                    );
+                }
+            }
         }
     }
 

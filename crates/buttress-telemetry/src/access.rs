@@ -160,11 +160,16 @@ impl AccessEnd {
             status = self.status,
             outcome = outcome.as_str(),
             attribution = attribution(outcome),
-            duration_ms = duration.as_secs_f64() * 1e3,
+            duration_ms = millis(duration),
             client_correlation_id = self.client.as_ref().map(CorrelationId::as_str),
             "request"
         );
     }
+}
+
+/// Milliseconds with no more digits than whole microseconds need: what lines say of a time.
+pub fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn attribution(outcome: Outcome) -> Option<String> {

@@ -26,7 +26,11 @@ use crate::{table, telemetry};
 /// Without a command it is a demo that needs nothing installed: three upstreams of its own, one of
 /// which turns slow and one flaky, the proxy in front of them, and gentle traffic.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "buttress-gateway", version)]
+#[command(
+    name = "buttress-gateway",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
     /// What to do; the demo if nothing is said.
     #[command(subcommand)]

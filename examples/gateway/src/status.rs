@@ -1,7 +1,5 @@
 //! `/status`: what every room knows, as JSON.
 
-use std::time::Duration;
-
 use buttress::breaker::BreakerHandle;
 use buttress::core::clock::Instant;
 use buttress::core::verdict::Action;
@@ -10,6 +8,7 @@ use buttress::route::discover::DiscoverySnapshot;
 use buttress::route::failover::FailoverSnapshot;
 use buttress::route::split::{ArmSnapshot, Stage};
 use buttress::route::{Change, EndpointSnapshot, Judged, LevelSnapshot, Policy, Weights};
+use buttress::telemetry::access;
 use serde_json::{Value, json};
 
 use crate::rooms::{PoolRoom, Rooms, RouteSplit};
@@ -81,11 +80,7 @@ fn window(window: &WindowSnapshot) -> Value {
 fn millis(quantile: &Quantile) -> Value {
     quantile
         .value()
-        .map_or(Value::Null, |value| json!(in_millis(value)))
-}
-
-fn in_millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+        .map_or(Value::Null, |value| json!(access::millis(value)))
 }
 
 fn breaker(handle: &BreakerHandle) -> Value {
@@ -237,7 +232,7 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "doubted": endpoint.doubted,
         "reported_utilization": endpoint.reported.map(|it| it.utilization),
         "success_ratio": endpoint.success_ratio,
-        "latency_ms": endpoint.latency.map(in_millis),
+        "latency_ms": endpoint.latency.map(access::millis),
         "cost_ms": endpoint.cost * 1e3,
         "windows": pool.windows(&endpoint.id).iter().map(window).collect::<Value>(),
         "verdict": endpoint.last_verdict.as_ref().map(ToString::to_string),

@@ -1,5 +1,5 @@
 //! `buttress-gateway check` as a process: exit codes, and all problems at once.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -151,6 +151,22 @@ fn serve_refuses_what_check_refuses() {
         said.contains("unknown_key.toml:2: listen.adress: unknown field"),
         "{said}"
     );
+}
+
+#[test]
+fn what_is_said_of_the_demo_is_refused_where_a_file_is_served() {
+    let path = written("demo_flags.toml", GOOD);
+    for flags in [&["--no-traffic"][..], &["--listen", "127.0.0.1:0"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_buttress-gateway"))
+            .args(flags)
+            .args(["check", "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(flags[0]), "{said}");
+    }
 }
 
 #[test]

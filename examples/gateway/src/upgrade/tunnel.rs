@@ -98,7 +98,7 @@ impl Drop for Account {
             endpoint = self.at_endpoint.endpoint(),
             to_upstream_bytes = self.passed.to_upstream,
             to_client_bytes = self.passed.to_client,
-            duration_ms = lasted.as_secs_f64() * 1e3,
+            duration_ms = access::millis(lasted),
             reason = self.open.end().as_str(),
             "tunnel ended",
         );

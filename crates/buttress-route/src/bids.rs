@@ -58,6 +58,12 @@ impl<'a, const N: usize> Bids<'a, N> {
         self.cheapest = smaller(self.cheapest, cost);
     }
 
+    /// What the cheapest bids; infinite where nobody does.
+    #[inline]
+    pub(crate) const fn cheapest(&self) -> f64 {
+        self.cheapest
+    }
+
     /// The place whose bid is taken, if there is any: that of `first` if it is tied, or else any that is, each as
     /// likely.
     ///

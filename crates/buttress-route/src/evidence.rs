@@ -8,7 +8,7 @@
 //! a peak of a long-tailed endpoint is noise that herds traffic. What a mean is too slow for, a
 //! **run** shows: three answers in a row above the mean, or more failures in a row than are chance, count at once. A
 //! run is believed for a tenth of the time that a mean is, so that a false alarm among mixed requests
-//! is over soon.
+//! is over soon. An answer that ends a long silence is a run by itself where others are still out: they were sent with it.
 //!
 //! Where nobody looks at who is shunned a few failures stay inside the noise band: whether an endpoint simply fails is
 //! for the rules to say, with a verdict, and an endpoint that is shunned for its first failure would never show them
@@ -111,6 +111,12 @@ impl Evidence {
         self.calls += 1.0;
         self.successes += 1.0;
         self.answered(nanos(latency), kept);
+    }
+
+    /// The last answer ended a silence in which as many others were out as make a run: these are as late.
+    pub(crate) fn others_are_as_late(&mut self) {
+        let [.., last] = self.run;
+        self.run = [last; RUN];
     }
 
     /// A call failed.

@@ -43,6 +43,8 @@ pub struct Permit {
     limited: bool,
     /// The answer has begun, and well.
     answered: bool,
+    /// And before it nothing did for much longer than answers take.
+    ended_silence: bool,
     /// Nobody waits for the answer.
     copy: bool,
     /// Somebody does, of a probe that should have been a copy.
@@ -61,6 +63,7 @@ impl Permit {
             called: true,
             limited: false,
             answered: false,
+            ended_silence: false,
             copy: false,
             in_place_of_copy: false,
         }
@@ -105,6 +108,7 @@ impl Permit {
             stalled,
             called: self.called,
             limited: self.limited,
+            ended_silence: self.ended_silence,
             copy: self.copy,
             in_place_of_copy: self.in_place_of_copy,
             retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
@@ -114,8 +118,8 @@ impl Permit {
 
     /// The endpoint has answered.
     pub(crate) fn heard(&mut self) {
-        self.slot.heard();
         self.heard_at = self.slot.clock().now();
+        self.ended_silence |= self.slot.heard(self.heard_at);
     }
 
     pub(crate) fn clock(&self) -> &Clock {

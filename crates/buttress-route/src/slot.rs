@@ -132,11 +132,14 @@ impl Slot {
         }
     }
 
-    /// Something came back.
-    pub(crate) fn heard(&self) {
-        if self.unanswered_since.load(Ordering::Relaxed) != NONE {
-            self.unanswered_since.store(NONE, Ordering::Relaxed);
+    /// Something came back: whether that ends a silence in which picks have begun to keep away.
+    pub(crate) fn heard(&self, now: Instant) -> bool {
+        if self.unanswered_since.load(Ordering::Relaxed) == NONE {
+            return false;
         }
+        let was_silent = self.is_silent(now);
+        self.unanswered_since.store(NONE, Ordering::Relaxed);
+        was_silent
     }
 
     /// Whether it is looked at what the endpoint says of its load.
@@ -158,7 +161,7 @@ impl Slot {
         let before = self.in_flight.fetch_sub(1, Ordering::Relaxed);
         // An answer, or a wait that the evidence now holds. A copy that was given up says nothing of others.
         if !call.was_given_up_copy() || before <= 1 {
-            self.heard();
+            self.heard(now);
         }
         if !inner.state.settle_quietly(call, now) {
             self.change_locked(inner, now, |state| state.settle(call, self, now));

@@ -199,6 +199,18 @@ fn in_a_large_pool_everyone_is_drawn_and_the_slow_are_left_alone() {
 }
 
 #[test]
+fn in_a_large_pool_of_which_a_third_is_slow_others_are_drawn_where_all_that_were_are_slow() {
+    let mut modes = vec![ok_after(10); 90];
+    modes[..30].fill(ok_after(300));
+    let mut world = World::new(&modes);
+    world.load(5, Duration::from_secs(3));
+    let ended = world.load(5, Duration::from_secs(5));
+    let slow: f64 = (0..30).map(|id: u32| ended.share(&id.to_string())).sum();
+    // All five of a draw are in one of 250.
+    assert!(slow < 0.002, "{slow}");
+}
+
+#[test]
 fn a_pool_that_was_slow_for_the_most_part_is_used_again_as_a_whole() {
     let mut world = World::new(&[ok_after(2); 5]);
     world.load(2, Duration::from_secs(1));

@@ -263,3 +263,25 @@ fn requests_that_others_failed_keep_to_the_ramp() {
     let part = (world.backends[0].calls() - before) as f64 / 1_000.0;
     assert!((part - 0.2).abs() < 0.1, "{part}");
 }
+
+#[test]
+fn in_a_large_pool_of_which_all_are_on_their_way_back_each_bears_its_share() {
+    let steps = [Step::new(0.01, STEP, 5)];
+    let circuit = Settings::default().ramp(Some(Ramp::new(steps)));
+    let time = ManualClock::new();
+    let config = Config::new("test")
+        .circuit(circuit)
+        .clock(time.clock())
+        .rng(Rng::seeded(1));
+    let endpoints = (0..60).map(|it: u32| Endpoint::new(it.to_string(), ()));
+    let pool = HealthRouter::new(config, endpoints).unwrap();
+    for it in 0..60_u32 {
+        pool.handle().eject(&it.to_string());
+        pool.handle().restore(&it.to_string());
+    }
+    // By chance alone some would have fifteen and more.
+    let held: Vec<_> = (0..600).map(|_| pool.try_acquire().unwrap()).collect();
+    let shown = pool.handle().snapshot();
+    let most = shown.endpoints.iter().map(|it| it.in_flight).max();
+    assert!(most < Some(13), "{most:?} of {}", held.len());
+}

@@ -17,6 +17,9 @@ const FAILURE_COST: f64 = 10.0;
 /// A failure in a row beyond chance costs as much as so many requests more in flight elsewhere, however many those are that the
 /// others have: whoever fails now and then has to be asked before all others are overrun.
 const RUN_COST: f64 = 4.0;
+/// A mean latency of more than so many times the pool's is that of an endpoint which is slow, and not of one that is busier
+/// or smaller than others.
+const SLOW: f64 = 3.0;
 /// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
 /// request half a millisecond more is no worse an endpoint, and without this all would run after the one that is
 /// a little nearer, or has just been asked less.
@@ -30,7 +33,8 @@ const USUAL: f64 = 1.25;
 pub(crate) struct Score {
     /// The time to an answer.
     pub(crate) latency: f32,
-    /// The time that failures waste.
+    /// The time that failures waste, and what is lost where it is slow however little it has to do: to be weighed by what
+    /// is in flight elsewhere.
     pub(crate) penalty: f32,
 }
 
@@ -72,7 +76,7 @@ impl Evidence {
         )]
         Score {
             latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
-            penalty: self.penalty(now, kept, pool) as f32,
+            penalty: (self.penalty(now, kept, pool) + self.slow_if_idle(kept, pool)) as f32,
         }
     }
 
@@ -97,6 +101,15 @@ impl Evidence {
         // Between the two on a scale of ratios: a wait of a thousand times the median fades in little
         // more time than one of ten times.
         reference * beyond_the_usual(((mean + rise) / reference).powf(believed))
+    }
+
+    /// Who is slow with next to nothing in flight is no faster for that. Answers of the others took what they took with all
+    /// that these have in flight, and the more that is the cheaper the slow one would look: what it takes beyond [`SLOW`]
+    /// counts as if it had as much. By the mean alone: a run may be a queue that is already worked off.
+    fn slow_if_idle(&self, kept: f64, pool: &Pool) -> f64 {
+        let latency = self.latency(kept, 0.0, pool.latency) + INDISTINCT;
+        let beyond = latency - SLOW * (pool.latency + INDISTINCT);
+        beyond.max(0.0) * pool.load / (1.0 + pool.load)
     }
 
     fn penalty(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {

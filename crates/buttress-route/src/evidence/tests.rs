@@ -180,6 +180,39 @@ fn one_late_answer_among_many_is_inside_the_noise_and_three_in_a_row_are_not() {
 }
 
 #[test]
+fn a_slow_endpoint_is_dear_however_much_the_others_have_in_flight_and_a_late_run_is_not() {
+    // What it costs with nothing to do, in answers of the pool, where others have so many in flight.
+    let idle = |evidence: &Evidence, load: f64| {
+        let score = evidence.score(START, &Pool { load, ..POOL });
+        let cost = f64::from(score.latency) + f64::from(score.penalty) * (1.0 + load);
+        cost / (POOL.latency + INDISTINCT)
+    };
+    let slow = |times: u64| {
+        let mut evidence = evidence();
+        (0..1_000).for_each(|_| evidence.success(ms(10 * times), START));
+        evidence
+    };
+    let mut late = steady(1_000);
+    (0..3).for_each(|_| late.success(ms(100), START));
+    for load in [12.0, 50.0, 1_000.0] {
+        assert!(idle(&slow(10), load) > 1.0 + load, "{load}");
+        assert!(idle(&slow(2), load) < 2.0, "a small one bears its share");
+        assert!(idle(&late, load) < 10.0, "a queue may be over");
+    }
+    assert!(idle(&slow(10), 0.0) < 10.0, "nobody is busy");
+}
+
+#[test]
+fn of_those_that_were_out_with_a_late_answer_nobody_waits_for_more() {
+    let mut evidence = steady(1_000);
+    evidence.success(ms(100), START);
+    evidence.others_are_as_late();
+    assert!(cost(&evidence, START) > 70.0 * MS);
+    evidence.success(ms(10), START);
+    assert!(cost(&evidence, START) < 11.0 * MS, "the first that is not");
+}
+
+#[test]
 fn a_peak_is_up_at_once_and_comes_down_with_time() {
     let mut evidence = steady(100);
     evidence.success(ms(100), START);

@@ -13,8 +13,13 @@ use crate::view::View;
 /// Of pools that are not looked at whole this many are drawn. With a tenth of the pool bad, all five drawn are bad once in
 /// 100,000 times; with two it would be once in a hundred.
 const DRAWN: usize = 5;
-/// How often endpoints are drawn anew because all that were drawn are out, before all are looked at.
+/// How often endpoints are drawn at most, where all that are drawn are out, before all are looked at; or where they are dear,
+/// before the least dear is taken. With a third of the pool slow all five drawn are in one pick of 250.
 const DRAWS: usize = 4;
+/// Whoever costs so many times what a request to a usual endpoint does, as busy as they are in the mean, is dear.
+const DEAR: f64 = 3.0;
+/// Whoever is taken of those that were drawn, and what the cheapest of them costs.
+type Drawn = Option<(usize, f64)>;
 /// The index of no endpoint.
 const NOBODY: usize = usize::MAX;
 
@@ -59,41 +64,76 @@ fn cheapest(view: &View<'_>, alike: bool, bid: impl Fn(usize) -> Option<f64>) ->
     }
 }
 
+#[inline]
 fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
-    let draw_once = || {
-        let mut others: [usize; DRAWN - 1] = view.rng.below_each(view.len());
-        if let Some(draws) = draws {
-            others = others.map(|index| draws.draw_at(index, view.rng));
-        }
-        let [second, third, fourth, fifth] = others;
-        best(view, [turn(view, draws), second, third, fourth, fifth])
-    };
-    (0..DRAWS)
-        .find_map(|_| draw_once())
-        .or_else(|| first_open(view))
-        .or_else(|| view.any_by_weight())
+    match best(view, draw(view, draws), View::last_bid) {
+        Some((index, cost)) if cost <= dear(view) => Some(index),
+        first => drawn_anew(view, draws, first),
+    }
 }
 
-/// The draw has gone by weight already, and who was drawn first has its turn.
 #[inline]
-fn best(view: &View<'_>, drawn: [usize; DRAWN]) -> Option<usize> {
+fn draw(view: &View<'_>, draws: Option<&AliasTable>) -> [usize; DRAWN] {
+    let mut others: [usize; DRAWN - 1] = view.rng.below_each(view.len());
+    if let Some(draws) = draws {
+        others = others.map(|index| draws.draw_at(index, view.rng));
+    }
+    let [second, third, fourth, fifth] = others;
+    [turn(view, draws), second, third, fourth, fifth]
+}
+
+#[inline]
+fn dear(view: &View<'_>) -> f64 {
+    DEAR * view.usual * (1.0 + view.load)
+}
+
+/// All of the first draw are out, or dear. If none of the next ones takes the request either somebody has to who is on
+/// its way back.
+#[cold]
+fn drawn_anew(view: &View<'_>, draws: Option<&AliasTable>, first: Drawn) -> Option<usize> {
+    let mut least = first;
+    for _ in 1..DRAWS {
+        let drawn = best(view, draw(view, draws), View::last_bid);
+        least = cheaper(least, drawn);
+        if drawn.is_some_and(|(_, cost)| cost <= dear(view)) {
+            break;
+        }
+    }
+    let drawn = least.or_else(|| best(view, draw(view, draws), View::bid_at_need));
+    Some(drawn.or_else(|| first_open(view))?.0)
+}
+
+fn cheaper(one: Drawn, other: Drawn) -> Drawn {
+    let drawn = [one, other].into_iter().flatten();
+    drawn.min_by(|one, other| one.1.total_cmp(&other.1))
+}
+
+/// By what each bids. The draw has gone by weight already, and who was drawn first has its turn.
+#[inline]
+fn best<'a>(
+    view: &View<'a>,
+    drawn: [usize; DRAWN],
+    bid: impl Fn(&View<'a>, usize) -> Option<f64>,
+) -> Drawn {
     let mut costs = Bids::<DRAWN>::NONE;
     let mut bids = Bids::new(&mut costs, DRAWN);
     for (place, index) in drawn.into_iter().enumerate() {
-        if let Some(cost) = view.last_bid(index) {
+        if let Some(cost) = bid(view, index) {
             bids.set(place, cost);
         }
     }
     let chosen = bids.first_tied(view.band())?;
     let chosen = drawn.get(chosen).copied();
-    chosen.filter(|&index| view.is_open(index))
+    let open = chosen.filter(|&index| view.is_open(index));
+    open.map(|index| (index, bids.cheapest()))
 }
 
 /// Looks at all, from a random one on, for the first few that are open.
 #[cold]
-fn first_open(view: &View<'_>) -> Option<usize> {
+fn first_open(view: &View<'_>) -> Drawn {
     let start = view.rng.below(view.len());
     let order = (start..view.len()).chain(0..start);
     let mut open = order.filter(|&index| view.is_open(index));
-    best(view, [(); DRAWN].map(|()| open.next().unwrap_or(NOBODY)))
+    let few = [(); DRAWN].map(|()| open.next().unwrap_or(NOBODY));
+    best(view, few, View::bid_at_need)
 }

@@ -45,7 +45,7 @@ impl Slot {
         let silence = Duration::from_secs_f64(self.silence(now) / 1e9);
         if silence > state.config.circuit.probe_deadline {
             state.evidence.waited(silence, now, self.peers().latency());
-            self.heard();
+            self.heard(now);
         }
     }
 

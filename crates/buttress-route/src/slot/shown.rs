@@ -24,6 +24,8 @@ const CALM: Duration = Duration::from_millis(100);
 const BUSY: u32 = 2;
 /// Far inside the noise band.
 const UNNOTICED: f64 = 1.0 / 64.0;
+/// Nothing coming back for so many times what answers take is no longer chance where several are out.
+const SILENT: f64 = 4.0;
 
 /// Whether an endpoint takes ordinary traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +94,13 @@ impl Slot {
     pub(crate) fn silence(&self, now: Instant) -> f64 {
         let since = self.unanswered_since.load(Ordering::Relaxed);
         now.as_nanos().saturating_sub(since).cast_signed() as f64
+    }
+
+    /// Whether nothing has come back for much longer than answers take.
+    #[inline]
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        let score = unpack(self.score.load(Ordering::Relaxed));
+        self.silence(now) > SILENT * f64::from(score.latency)
     }
 
     /// Shows what is so now, if what is shown is old.
@@ -258,11 +267,43 @@ mod tests {
             stalled: None,
             called: true,
             limited: false,
+            ended_silence: false,
             copy: false,
             in_place_of_copy: false,
             retry_after: None,
         };
         slot.settle(&call, START);
+    }
+
+    /// What is shown after the first answer of `sent` requests, which came when they had been out for so long.
+    fn after_silence(sent: u32, silence: Duration) -> f64 {
+        let slot = endpoint(Duration::from_millis(10));
+        (0..sent).for_each(|_| slot.begin(START));
+        let now = START.saturating_add(silence);
+        let ticket = &slot.ticket();
+        let call = Call {
+            ticket,
+            outcome: Outcome::Success,
+            latency: Some(silence),
+            took: silence,
+            stalled: None,
+            called: true,
+            limited: false,
+            ended_silence: slot.heard(now),
+            copy: false,
+            in_place_of_copy: false,
+            retry_after: None,
+        };
+        slot.settle(&call, now);
+        slot.latency(now) / 1e6
+    }
+
+    #[test]
+    fn who_answers_late_while_others_are_out_is_slow_and_nobody_waits_for_those() {
+        let late = Duration::from_millis(100);
+        assert!(after_silence(3, late) > 70.0);
+        assert!(after_silence(2, late) < 20.0, "one may be chance");
+        assert!(after_silence(3, Duration::from_millis(30)) < 15.0, "busy");
     }
 
     /// For how long it is left at what it shows.

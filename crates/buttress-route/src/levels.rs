@@ -65,14 +65,14 @@ pub(crate) struct Levels {
 
 impl Levels {
     /// The levels of `seats`, which are in their [`order`]. Tells each how heavily a request weighs there.
-    pub(crate) fn new(config: &Config, seats: &mut [Seat], told: &[Told]) -> Self {
+    pub(crate) fn new(config: &Config, seats: &[Seat], told: &[Told]) -> Self {
         let mut list = Vec::new();
         let mut start = 0;
         for of_one in told.chunk_by(|one, other| rank(config, one) == rank(config, other)) {
             let range = start..start + of_one.len();
             start = range.end;
             let weights: Vec<u32> = of_one.iter().map(|told| told.weight).collect();
-            let (Some(seats), Some(first)) = (seats.get_mut(range.clone()), of_one.first()) else {
+            let (Some(seats), Some(first)) = (seats.get(range.clone()), of_one.first()) else {
                 continue;
             };
             level(seats, &weights);
@@ -165,7 +165,7 @@ impl Level {
 
 /// Orders the endpoints by rank, and those of one as they were given.
 pub(crate) fn order(config: &Config, list: &mut [(Seat, Told)]) {
-    list.sort_by_cached_key(|(seat, told)| (rank(config, told), seat.place));
+    list.sort_by_cached_key(|(_, told)| (rank(config, told), told.place));
 }
 
 /// The rank of an endpoint of which this is told.
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn whoever_looks_while_all_changes_looks_once_and_leaves_the_rest_to_the_next() {
-        let levels = Levels::new(&Config::default(), &mut [], &[]);
+        let levels = Levels::new(&Config::default(), &[], &[]);
         for (goes_on, seen) in [(true, NEVER), (false, 7)] {
             levels.seen.store(7, Ordering::Relaxed);
             let reads = Cell::new(0);

@@ -120,12 +120,12 @@
 //! An update sorts: n log n. Picks never wait for it. An endpoint takes about 1.6 KiB from its first request on, or the
 //! first snapshot of the pool, a tenth of that before, and its verdicts take none before the first.
 //!
-//! `cargo compare route --rounds 30`, thirteen times on two cores of a Xeon whose memory others shared, said: a pick of 10
-//! endpoints 85 ns (84 at best), of 10,000 148 to 186 (161 in the middle, 139 at best), clock and randomness included, by key
-//! 165 and 526 to 708; a request through the service 185 ns of 10 and 1.1 to 1.4 µs of 10,000, where tower's balancer over a
-//! peak EWMA took 470 and 1.5 to 1.9 µs and that over requests in flight 187 and 800 to 990; 10,000 endpoints replaced by the
-//! same 2.2 ms, by others 6.3 to 8.5 (2.9 at best); 1,664 bytes an endpoint that has answered. Where there are thousands most
-//! of that is waiting for memory.
+//! `cargo compare route --rounds 30`, thirteen times on two cores of a Xeon while others were at work on both, said: a pick of
+//! 10 endpoints 83 ns (78 at best), of 10,000 133 to 151 (136 in the middle, 119 at best), clock and randomness included, by key
+//! 162 and 481 to 641; a request through the service 186 ns of 10 and 1.1 to 1.5 µs of 10,000, where tower's balancer over a
+//! peak EWMA took 470 and 1.5 to 2.1 µs and that over requests in flight 184 and 810 to 1,050; 10,000 endpoints replaced by the
+//! same 2.3 ms, by others 6.7 to 7.6 (3.1 at best); 1,656 bytes an endpoint that has answered. With both cores to itself it
+//! said 134 to 135 ns of 10,000, three times. Where there are thousands most of that is waiting for memory.
 //!
 //! # Where in the stack
 //!

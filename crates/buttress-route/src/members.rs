@@ -26,16 +26,18 @@ pub(crate) struct Members<S> {
     /// In the same order.
     told: Box<[Told]>,
     pub(crate) levels: Levels,
-    /// As they were given: [`Seat::place`].
+    /// As they were given: [`Told::place`].
     services: Arc<[S]>,
+    /// The levels have the endpoints as they were given, so that nobody has to be told where a service is.
+    in_order: bool,
 }
 
 impl<S> Members<S> {
     pub(crate) fn new(config: Arc<Config>, list: Vec<(Seat, Told, S)>) -> Self {
         let (mut seats, mut services) = (Vec::with_capacity(list.len()), Vec::new());
         services.reserve_exact(list.len());
-        for (place, (mut seat, told, service)) in (0..).zip(list) {
-            seat.place = place;
+        for (place, (seat, mut told, service)) in (0..).zip(list) {
+            told.place = place;
             seats.push((seat, told));
             services.push(service);
         }
@@ -52,11 +54,12 @@ impl<S> Members<S> {
 
     fn of(config: Arc<Config>, mut list: Vec<(Seat, Told)>, services: Arc<[S]>) -> Self {
         levels::order(&config, &mut list);
-        let (mut seats, told): (Vec<_>, Vec<_>) = list.into_iter().unzip();
+        let (seats, told): (Vec<_>, Vec<Told>) = list.into_iter().unzip();
         Self {
-            levels: Levels::new(&config, &mut seats, &told),
+            levels: Levels::new(&config, &seats, &told),
             config,
             seats: seats.into(),
+            in_order: told.is_sorted_by_key(|told| told.place),
             told: told.into(),
             services,
         }
@@ -79,7 +82,7 @@ impl<S> Members<S> {
     /// The seats in the order in which the endpoints were given.
     pub(crate) fn as_given(&self) -> Vec<(&Seat, &Told)> {
         let mut seats: Vec<_> = self.seats().collect();
-        seats.sort_unstable_by_key(|(seat, _)| seat.place);
+        seats.sort_unstable_by_key(|(_, told)| told.place);
         seats
     }
 
@@ -89,7 +92,7 @@ impl<S> Members<S> {
         S: Clone,
     {
         let seats = self.as_given().into_iter();
-        let endpoint = |((Seat { slot, .. }, told), service): ((&Seat, &Told), &S)| Endpoint {
+        let endpoint = |((Seat { slot }, told), service): ((&Seat, &Told), &S)| Endpoint {
             id: Arc::clone(slot.id()),
             service: service.clone(),
             weight: told.weight,
@@ -112,8 +115,7 @@ impl<S> Members<S> {
             [only] => only.picker.pick(&all),
             _ => self.pick_by_level(&all),
         };
-        let seat = index.and_then(|index| self.seats.get(index));
-        self.at(seat.or_else(|| self.last_resort(&all, |_| true))?)
+        self.at(index.or_else(|| self.last_resort(&all, |_| true))?)
     }
 
     /// The endpoint for a request that has been to some: among the others the one that its key belongs to, if it has one
@@ -128,8 +130,8 @@ impl<S> Members<S> {
         attempted: &Attempted,
     ) -> Option<(&Seat, &S)> {
         let all = self.view(now, key, shared);
-        if let Some(seat) = self.next_owner(&all, attempted) {
-            return self.at(seat);
+        if let Some(owner) = self.next_owner(&all, attempted) {
+            return self.at(owner);
         }
         let is_another = |seat: &Seat| !attempted.holds(seat.slot.number);
         let on_level = |level: &Level| {
@@ -137,15 +139,13 @@ impl<S> Members<S> {
             given.or_else(|| cheapest(level, &all, is_another, |index| all.bid_at_need(index)))
         };
         let index = self.levels.list.iter().find_map(on_level);
-        let seat = index.and_then(|index| self.seats.get(index));
-        self.at(seat.or_else(|| self.last_resort(&all, is_another))?)
+        self.at(index.or_else(|| self.last_resort(&all, is_another))?)
     }
 
-    fn next_owner(&self, all: &View<'_>, attempted: &Attempted) -> Option<&Seat> {
+    fn next_owner(&self, all: &View<'_>, attempted: &Attempted) -> Option<usize> {
         all.key?;
         let owner = |picker: &Picker, view: &View<'_>| picker.next_owner(view, attempted);
-        let index = self.on_a_level(all, |level| on(level, all, owner));
-        self.seats.get(index?)
+        self.on_a_level(all, |level| on(level, all, owner))
     }
 
     #[inline]
@@ -178,22 +178,32 @@ impl<S> Members<S> {
         (drawn.and_then(&pick)).or_else(|| levels.list.iter().find_map(&pick))
     }
 
-    fn at<'a>(&'a self, seat: &'a Seat) -> Option<(&'a Seat, &'a S)> {
-        Some((seat, self.services.get(seat.place as usize)?))
+    #[inline]
+    fn at(&self, index: usize) -> Option<(&Seat, &S)> {
+        let place = if self.in_order {
+            index
+        } else {
+            self.told.get(index)?.place as usize
+        };
+        Some((self.seats.get(index)?, self.services.get(place)?))
     }
 
     /// Nobody is open: of those that may be, on the first level where not all are draining, the least bad. Nobody
     /// where the pool fails closed.
     #[cold]
-    fn last_resort(&self, view: &View<'_>, may_be: impl Fn(&Seat) -> bool) -> Option<&Seat> {
+    fn last_resort(&self, view: &View<'_>, may_be: impl Fn(&Seat) -> bool) -> Option<usize> {
         if self.config.fail_closed {
             return None;
         }
         let cost = |seat: &Seat| seat.cost(view.now, view.load);
         let least_bad = |level: &Level| {
-            let seats = self.seats.get(level.range.clone())?.iter();
-            let alive = seats.filter(|seat| seat.slot.gate() != Gate::Shut && may_be(seat));
-            alive.min_by(|one, other| cost(one).total_cmp(&cost(other)))
+            let seats = level
+                .range
+                .clone()
+                .zip(self.seats.get(level.range.clone())?);
+            let alive = seats.filter(|(_, seat)| seat.slot.gate() != Gate::Shut && may_be(seat));
+            let least = alive.min_by(|(_, one), (_, other)| cost(one).total_cmp(&cost(other)));
+            least.map(|(index, _)| index)
         };
         self.levels.list.iter().find_map(least_bad)
     }
@@ -207,13 +217,13 @@ impl<S> Members<S> {
     /// The member of this identity.
     pub(crate) fn named(&self, id: &str) -> Option<(&Seat, &S)> {
         let mut seats = self.seats.iter();
-        self.at(seats.find(|seat| &**seat.slot.id() == id)?)
+        self.at(seats.position(|seat| &**seat.slot.id() == id)?)
     }
 
     /// The member that `slot` belongs to.
     pub(crate) fn find(&self, slot: &Arc<Slot>) -> Option<(&Seat, &S)> {
         let mut seats = self.seats.iter();
-        self.at(seats.find(|seat| Arc::ptr_eq(&seat.slot, slot))?)
+        self.at(seats.position(|seat| Arc::ptr_eq(&seat.slot, slot))?)
     }
 
     /// What the endpoints show, in the middle; of a large pool, what some of them do. These are brought up to date.
@@ -223,7 +233,7 @@ impl<S> Members<S> {
         let stride = (len / SAMPLE).max(1);
         let mut all = [Shows::default(); SAMPLE];
         for (n, place) in all.iter_mut().enumerate().take(len) {
-            if let Some(Seat { slot, .. }) = self.seats.get((start + n * stride) % len) {
+            if let Some(Seat { slot }) = self.seats.get((start + n * stride) % len) {
                 slot.bring_up_to_date(now);
                 *place = slot.shows(now);
             }

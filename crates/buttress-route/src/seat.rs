@@ -9,14 +9,11 @@ use buttress_core::rng::Rng;
 use crate::endpoint::About;
 use crate::slot::{Gate, Slot};
 
-/// What a pick reads of each endpoint it looks at.
+/// What a pick reads of each endpoint it looks at. A word wide: of a large list hardly any is in a cache, and what it leads
+/// to is fetched after it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
     pub(crate) slot: Arc<Slot>,
-    /// How heavily a request in flight weighs: the mean weight over this one's.
-    pub(crate) load_factor: f32,
-    /// Where it was in the list that was given.
-    pub(crate) place: u32,
 }
 
 /// What else is said of the endpoint.
@@ -24,6 +21,8 @@ pub(crate) struct Seat {
 pub(crate) struct Told {
     /// How much it bears beside the others; at 0 nothing.
     pub(crate) weight: u32,
+    /// Where it was in the list that was given.
+    pub(crate) place: u32,
     /// Of its identity, the same in every process.
     pub(crate) hash: u64,
     pub(crate) about: About,
@@ -33,7 +32,7 @@ impl Seat {
     /// What a request costs here, in a pool with so many in flight at an endpoint.
     #[inline]
     pub(crate) fn cost(&self, now: Instant, pool_load: f64) -> f64 {
-        self.slot.cost(now, self.load_factor.into(), pool_load)
+        self.slot.cost(now, self.slot.load_factor(), pool_load)
     }
 
     /// Whether it takes ordinary traffic, by what it shows of late.
@@ -72,7 +71,7 @@ impl Seat {
     /// What is in flight here, by its weight.
     #[inline]
     pub(crate) fn load(&self) -> f64 {
-        let load = f64::from(self.slot.in_flight()) * f64::from(self.load_factor);
+        let load = f64::from(self.slot.in_flight()) * self.slot.load_factor();
         match self.slot.gate() {
             Gate::Rising => load / self.slot.given(),
             _ => load,
@@ -87,21 +86,21 @@ impl Seat {
 
     /// It bears as if of so much less weight.
     fn cost_rising(&self, now: Instant, pool_load: f64) -> f64 {
-        let factor = f64::from(self.load_factor) / self.slot.given();
+        let factor = self.slot.load_factor() / self.slot.given();
         self.slot.cost(now, factor, pool_load)
     }
 }
 
 /// Tells each of `seats`, of these weights, how heavily a request weighs there. Who has no weight bears nothing, and
 /// is not counted.
-pub(crate) fn level(seats: &mut [Seat], weights: &[u32]) {
+pub(crate) fn level(seats: &[Seat], weights: &[u32]) {
     let bearing = || weights.iter().filter(|weight| **weight > 0);
     let total: f64 = bearing().map(|weight| f64::from(*weight)).sum();
     let mean = total / bearing().count().max(1) as f64;
-    for (seat, weight) in seats.iter_mut().zip(weights) {
+    for (seat, weight) in seats.iter().zip(weights) {
         #[expect(clippy::cast_possible_truncation, reason = "to seven digits")]
         let factor = (mean / f64::from(*weight)) as f32;
-        seat.load_factor = if *weight > 0 { factor } else { 1.0 };
+        (seat.slot).set_load_factor(if *weight > 0 { factor } else { 1.0 });
     }
 }
 

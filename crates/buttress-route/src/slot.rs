@@ -47,10 +47,12 @@ pub(crate) struct Slot {
     /// When the first request was sent that nothing has been heard since; [`NONE`] if there is none.
     unanswered_since: AtomicU64,
     in_flight: AtomicU32,
-    /// By which a request remembers that it has been here.
-    pub(crate) number: u32,
+    /// How heavily one of these weighs, as the bits of an `f32`: the mean weight on its level over this one's.
+    load_factor: AtomicU32,
     /// From when on what is shown has to be shown anew, in nanoseconds.
     shown_until: AtomicU64,
+    /// By which a request remembers that it has been here.
+    pub(crate) number: u32,
     /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
     given: AtomicU32,
     member: AtomicBool,
@@ -61,8 +63,6 @@ pub(crate) struct Slot {
     blank: Arc<Blank>,
     /// What came of it since; nothing before somebody asks.
     life: OnceLock<Box<Life>>,
-    /// So wide that of no two endpoints what is before it is on one line.
-    _apart: u64,
 }
 
 /// As it is written, as [`State`] is.
@@ -98,6 +98,7 @@ impl Slot {
             shown_until: AtomicU64::new(0),
             unanswered_since: AtomicU64::new(NONE),
             in_flight: AtomicU32::new(0),
+            load_factor: AtomicU32::new(1_f32.to_bits()),
             number: attempted::number(),
             given: AtomicU32::new(blank.given.to_bits()),
             member: AtomicBool::new(true),
@@ -106,7 +107,6 @@ impl Slot {
             shared: Arc::clone(shared),
             blank: Arc::clone(blank),
             life: OnceLock::new(),
-            _apart: 0,
         }
     }
 
@@ -250,6 +250,17 @@ impl Slot {
 
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How heavily a request in flight weighs.
+    #[inline]
+    pub(crate) fn load_factor(&self) -> f64 {
+        f32::from_bits(self.load_factor.load(Ordering::Relaxed)).into()
+    }
+
+    /// To be told by whoever makes a list of it. Who picks from an earlier one until that is in force goes by it as well.
+    pub(crate) fn set_load_factor(&self, factor: f32) {
+        self.load_factor.store(factor.to_bits(), Ordering::Relaxed);
     }
 
     /// The level that it is on.

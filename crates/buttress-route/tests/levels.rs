@@ -73,6 +73,26 @@ fn two_priorities(each: usize) -> Vec<(u8, &'static str)> {
 }
 
 #[test]
+fn each_is_reached_through_its_own_service_in_whatever_order_they_are_given() {
+    let endpoint = |(name, priority)| Endpoint::new(name, name).priority(priority);
+    let given = [("c", 1), ("a", 0), ("d", 2), ("b", 0)].map(endpoint);
+    let config = Config::new("test").rng(Rng::seeded(9));
+    let router = HealthRouter::new(config, given).unwrap();
+    let handle = router.handle();
+    for out in ["", "a", "b", "c", "d"] {
+        handle.eject(out);
+        for _ in 0..20 {
+            let mut picked = router.try_acquire().unwrap();
+            assert_eq!(picked.id().to_string(), *picked.service());
+            picked.record(Outcome::Success);
+        }
+    }
+    handle.reconfigure(handle.config()).unwrap();
+    let mut picked = router.try_acquire().unwrap();
+    assert_eq!(picked.id().to_string(), *picked.service());
+}
+
+#[test]
 fn the_first_priority_takes_all_while_it_has_capacity_to_spare_and_then_what_it_bears() {
     let pool = Pool::new(&two_priorities(10), |config| {
         let circuit = Settings::default().ramp(None);

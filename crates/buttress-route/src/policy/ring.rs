@@ -129,6 +129,7 @@ mod tests {
     fn told(weights: &[u32]) -> Vec<Told> {
         let told = |(index, weight): (u64, &u32)| Told {
             weight: *weight,
+            place: 0,
             hash: mix(index),
             about: About::default(),
         };

@@ -81,13 +81,10 @@ impl<S> Pool<S> {
             signals,
         } = endpoint;
         self.tell(&slot, weight, signals);
-        let seat = Seat {
-            slot,
-            load_factor: 1.0,
-            place: 0,
-        };
+        let seat = Seat { slot };
         let told = Told {
             weight,
+            place: 0,
             hash,
             about,
         };
@@ -124,7 +121,7 @@ impl<S> Pool<S> {
         config.clock = old.config.clock.clone();
         config.rng = old.config.rng.clone();
         let config = Arc::new(config);
-        for (Seat { slot, .. }, told) in old.seats() {
+        for (Seat { slot }, told) in old.seats() {
             slot.with_state(|state| state.reconfigure(&config));
             slot.show_anew();
             slot.set_rank(levels::rank(&config, told));

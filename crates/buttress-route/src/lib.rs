@@ -110,7 +110,7 @@
 //!
 //! # What it costs
 //!
-//! A pick allocates nothing and takes no lock: five atomics for each endpoint that is looked at. Of the other policies
+//! A pick allocates nothing and takes no lock: six atomics for each endpoint that is looked at. Of the other policies
 //! round robin and random look at one endpoint, least request and peak EWMA at two, consistent hashing at eight places of
 //! a ring ([`Policy::ConsistentHash`]). Once a millisecond a pick brings the pool's median up to date, and once in ten what
 //! an idle endpoint shows, in a hundred where nothing is the matter with it; in a pool of more than 16 only that of the
@@ -121,11 +121,11 @@
 //! first snapshot of the pool, a tenth of that before, and its verdicts take none before the first.
 //!
 //! `cargo compare route --rounds 30`, thirteen times on two cores of a Xeon while others were at work on both, said: a pick of
-//! 10 endpoints 83 ns (78 at best), of 10,000 133 to 151 (136 in the middle, 119 at best), clock and randomness included, by key
-//! 162 and 481 to 641; a request through the service 186 ns of 10 and 1.1 to 1.5 µs of 10,000, where tower's balancer over a
-//! peak EWMA took 470 and 1.5 to 2.1 µs and that over requests in flight 184 and 810 to 1,050; 10,000 endpoints replaced by the
-//! same 2.3 ms, by others 6.7 to 7.6 (3.1 at best); 1,656 bytes an endpoint that has answered. With both cores to itself it
-//! said 134 to 135 ns of 10,000, three times. Where there are thousands most of that is waiting for memory.
+//! 10 endpoints 85 ns (79 at best), of 10,000 135 to 140 (137 in the middle, 123 at best), clock and randomness included, by key
+//! 163 and 379 to 486; a request through the service 189 ns of 10 and 1.0 to 1.3 µs of 10,000, where tower's balancer over a
+//! peak EWMA took 471 and 1.3 to 1.7 µs and that over requests in flight 185 and 690 to 880; 10,000 endpoints replaced by the
+//! same 2.3 ms, by others 6.1 to 7.5 (2.9 at best); 1,656 bytes an endpoint that has answered. With both cores to itself it
+//! said 130 to 132 ns of 10,000, three times. Where there are thousands most of that is waiting for memory.
 //!
 //! # Where in the stack
 //!

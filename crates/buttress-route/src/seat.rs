@@ -55,7 +55,7 @@ impl Seat {
         if self.slot.gate() == Gate::Open {
             return Some(self.cost(now, pool_load));
         }
-        self.bid_rising(now, pool_load, rng)
+        self.bid_if_rising(now, pool_load, rng)
     }
 
     /// The same where whoever rises has to take it: chance has nothing to say.
@@ -79,7 +79,7 @@ impl Seat {
     }
 
     #[cold]
-    fn bid_rising(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
+    fn bid_if_rising(&self, now: Instant, pool_load: f64, rng: &Rng) -> Option<f64> {
         let is_given = self.slot.gate() == Gate::Rising && rng.unit() < self.slot.given();
         is_given.then(|| self.cost_rising(now, pool_load))
     }

@@ -64,7 +64,7 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { overprovisioning = 0.5 }",
             4,
             "pool.p.health.overprovisioning",
-            "1 or more",
+            "use 1 to",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\npick = \"best\"",

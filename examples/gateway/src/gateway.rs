@@ -90,7 +90,10 @@ impl Gateway {
             ..of_proxy
         };
         let admin_drain = Drain::new();
-        let server = Server::new(listener, of_proxy, drain.clone());
+        let mut server = Server::new(listener, of_proxy, drain.clone());
+        if config.routes.iter().any(|route| route.upgrade.is_some()) {
+            server = server.taking_connect();
+        }
         metrics.register(Arc::new(server.connections()));
         Ok(Self {
             address,

@@ -5,9 +5,9 @@ mod support;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, Request, StatusCode, Version};
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::bounded;
@@ -44,6 +44,32 @@ async fn tunnel(gateway: &Upgrading) -> (Frames, Frame, TcpStream, String) {
     endpoint.write_all(SWITCHING.as_bytes()).await.unwrap();
     let answer = client.next_of(HEADERS).await.unwrap();
     (client, answer, endpoint, asked)
+}
+
+/// A client of somebody else's.
+async fn speaking(gateway: &Upgrading) -> SendRequest<Empty<Bytes>> {
+    let stream = TokioIo::new(gateway.connect().await);
+    let (send, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    // Whether a server takes them stands in its settings, which come first.
+    while !send.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    send
+}
+
+/// Its handshake.
+fn asking(gateway: &Upgrading) -> Request<Empty<Bytes>> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .version(Version::HTTP_2)
+        .uri(format!("http://{}/chat", gateway.address))
+        .header("sec-websocket-version", "13")
+        .extension(Protocol::from_static("websocket"))
+        .body(Empty::new())
+        .unwrap()
 }
 
 async fn comes(endpoint: &mut TcpStream, bytes: &[u8]) {
@@ -123,21 +149,107 @@ async fn only_what_the_route_lets_pass_and_the_endpoint_agrees_to_is_agreed_to()
         let answer = answer.await.unwrap();
         assert!(answer.kind == RST_STREAM || answer.payload[0] == IS_ANOTHER);
     }
-    // A success of any other kind would be taken for an agreement.
-    for answer in [OK, "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"] {
-        let mut client = Frames::open(gateway.address).await;
-        client.send(&connect("websocket")).await;
-        let (_, mut endpoint) = gateway.taken().await;
-        endpoint.write_all(answer.as_bytes()).await.unwrap();
-        let answered = client.next_of(HEADERS).await.unwrap();
-        assert_eq!(answered.payload[0], IS_ANOTHER);
-    }
     assert_eq!(gateway.tunnels(), 0);
     let silent = Upgrading::serving("", "").await;
     let mut client = Frames::open(silent.address).await;
     client.send(&connect("websocket")).await;
-    let answer = client.next_of(HEADERS).await.unwrap();
-    assert_eq!(answer.payload[0], IS_ANOTHER);
+    let answer = client.next_where(|it| matches!(it.kind, HEADERS | RST_STREAM));
+    assert_eq!(answer.await.unwrap().kind, RST_STREAM);
+}
+
+#[tokio::test]
+async fn what_the_endpoint_answers_instead_passes_as_it_is_unless_it_would_be_taken_for_an_agreement()
+ {
+    let gateway = Upgrading::websocket("").await;
+    let mut client = speaking(&gateway).await;
+    for (status, passes) in [
+        ("302 Found", true),
+        ("403 Forbidden", true),
+        ("200 OK\r\nconnection: upgrade\r\nupgrade: websocket", false),
+        ("204 No Content", false),
+    ] {
+        let answer = async {
+            let (_, mut endpoint) = gateway.taken().await;
+            let head = format!("HTTP/1.1 {status}\r\ncache-control: max-age=60\r\netag: \"1\"\r\n");
+            let of_body = if status.starts_with("204") {
+                "\r\n"
+            } else {
+                "content-length: 4\r\n\r\ntheir"
+            };
+            endpoint
+                .write_all((head + of_body).as_bytes())
+                .await
+                .unwrap();
+        };
+        let (answered, ()) = tokio::join!(client.send_request(asking(&gateway)), answer);
+        let (head, body) = answered.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(head.headers.contains_key("etag"), passes, "{status}");
+        if passes {
+            assert!(status.starts_with(head.status.as_str()), "{status}");
+            assert_eq!(&body[..], b"thei");
+        } else {
+            assert_eq!(head.status, StatusCode::BAD_GATEWAY, "{status}");
+            assert_eq!(head.headers["cache-control"], "no-store");
+            assert_eq!(head.headers["content-type"], "application/problem+json");
+            assert!(body.starts_with(b"{"), "{body:?}");
+        }
+    }
+    assert_eq!(gateway.tunnels(), 0);
+    // To all who judge or write of it the two are failures.
+    let endpoint = gateway.rooms.pools[0].router.snapshot().endpoints.remove(0);
+    assert_eq!(
+        (endpoint.outcomes.success, endpoint.outcomes.failure),
+        (2, 2)
+    );
+    let calls = gateway.rooms.routes[0].breaker.snapshot().calls;
+    assert_eq!((calls.success, calls.failure), (2, 2));
+}
+
+#[tokio::test]
+async fn a_stream_takes_a_place_among_the_connections_and_is_refused_where_there_is_none() {
+    // One is the client's own, and one is kept for whoever connects next.
+    let gateway = Upgrading::websocket("max_connections = 3").await;
+    let mut client = speaking(&gateway).await;
+    for _ in 0..2 {
+        let agree = async {
+            let (_, mut endpoint) = gateway.taken().await;
+            endpoint.write_all(SWITCHING.as_bytes()).await.unwrap();
+            endpoint
+        };
+        let (agreed, endpoint) = tokio::join!(client.send_request(asking(&gateway)), agree);
+        let agreed = agreed.unwrap();
+        assert_eq!(agreed.status(), StatusCode::OK);
+        assert_eq!(gateway.connections.open(), 2);
+
+        let sent = client.send_request(asking(&gateway));
+        let refused = bounded("it is answered", sent).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            refused.headers()["content-type"],
+            "application/problem+json"
+        );
+        assert_eq!(gateway.tunnels(), 1);
+        let mut other = Frames::open(gateway.address).await;
+        other.next_of(SETTINGS).await.unwrap();
+        drop(other);
+
+        drop((agreed, endpoint));
+        gateway.all_ended().await;
+        bounded("their places are given back", async {
+            while gateway.connections.open() > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    // Neither says anything of the endpoint.
+    let endpoint = gateway.rooms.pools[0].router.snapshot().endpoints.remove(0);
+    assert_eq!(
+        (endpoint.outcomes.success, endpoint.outcomes.failure),
+        (2, 0)
+    );
+    assert_eq!(endpoint.outcomes.ignored, 2);
 }
 
 #[tokio::test]
@@ -204,24 +316,8 @@ async fn a_server_of_somebody_elses_speaks_to_a_client_of_http_2() {
         }
     };
     let client = async {
-        let stream = TokioIo::new(gateway.connect().await);
-        let (mut send, connection) = http2::handshake(TokioExecutor::new(), stream)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        // Whether a server takes them stands in its settings, which come first.
-        while !send.is_ready() {
-            tokio::task::yield_now().await;
-        }
-        let request = Request::builder()
-            .method(Method::CONNECT)
-            .version(Version::HTTP_2)
-            .uri(format!("http://{}/chat", gateway.address))
-            .header("sec-websocket-version", "13")
-            .extension(Protocol::from_static("websocket"))
-            .body(Empty::<Bytes>::new())
-            .unwrap();
-        let response = send.send_request(request).await.unwrap();
+        let mut send = speaking(&gateway).await;
+        let response = send.send_request(asking(&gateway)).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         for name in ["connection", "upgrade", "sec-websocket-accept"] {
             assert!(!response.headers().contains_key(name), "{name}");
@@ -240,10 +336,18 @@ async fn a_server_of_somebody_elses_speaks_to_a_client_of_http_2() {
 }
 
 #[tokio::test]
-async fn that_it_is_taken_is_said() {
+async fn that_it_is_taken_is_said_where_a_route_lets_it_pass() {
     let gateway = Upgrading::websocket("").await;
-    let mut client = Frames::open(gateway.address).await;
-    let settings = client.next_of(SETTINGS).await.unwrap();
-    let mut said = settings.payload.chunks(6);
-    assert!(said.any(|it| it == [0, 8, 0, 0, 0, 1]));
+    let other = Upgrading::serving("", "").await;
+    for (address, is_taken) in [
+        (gateway.address, true),
+        (gateway.admin, false),
+        (other.address, false),
+        (other.admin, false),
+    ] {
+        let mut client = Frames::open(address).await;
+        let settings = client.next_of(SETTINGS).await.unwrap();
+        let mut said = settings.payload.chunks(6);
+        assert_eq!(said.any(|it| it == [0, 8, 0, 0, 0, 1]), is_taken);
+    }
 }

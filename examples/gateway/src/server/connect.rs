@@ -11,15 +11,12 @@ use super::drain::Phase;
 static OF_A_SWITCH: [HeaderName; 3] = [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT];
 
 /// Makes a `101` the `200` that says the same over HTTP/2 (RFC 8441 §5), and goes on with what it stands for, in a task of
-/// its own: the connection carries other requests. To the connection the exchange lasts until then. Any other
-/// success would be taken for an agreement, and is a failure.
+/// its own: the connection carries other requests. To the connection the exchange lasts until then. Of such tasks
+/// there are no more than places for connections, of which each holds one.
 #[cold]
 pub(super) fn answered<B>(response: &mut Response<B>, exchange: &mut Option<Exchange>) {
     let agreed = response.extensions_mut().remove::<Afterwards>();
     let Some(work) = agreed.as_ref().and_then(Afterwards::take) else {
-        if response.status().is_success() {
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
-        }
         return;
     };
     *response.status_mut() = StatusCode::OK;

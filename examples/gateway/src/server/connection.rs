@@ -17,6 +17,7 @@ use super::afterwards::Afterwards;
 use super::drain::{Drain, Phase};
 use super::exchange::PerConnection;
 use super::io::NotedIo;
+use super::places::Places;
 use super::protocol::Connection;
 use super::registered::Registered;
 use super::service::HttpService;
@@ -27,10 +28,11 @@ use crate::body::now;
 /// A connection that was made just before the listener closed may have a request on its way.
 const OPENING_GRACE: Duration = Duration::from_millis(500);
 
+/// Serves `service`, to whose streams that go on as connections `streams` are given, if they may.
 pub(super) async fn serve<T, S>(
     io: T,
     peer: SocketAddr,
-    service: S,
+    (service, streams): (S, Option<Places>),
     limits: ConnectionLimits,
     drain: Drain,
     recent: fn() -> Instant,
@@ -40,6 +42,7 @@ pub(super) async fn serve<T, S>(
 {
     let activity = Arc::new(Activity::new(drain.clone()));
     let io = NotedIo::new(io, Arc::clone(&activity));
+    let service = PerConnection::new(service, streams, Arc::clone(&activity));
     serve_http(io, peer, service, limits, drain, recent, &activity).await;
     // All of HTTP is gone by now, and what waits for its connection would know if it got none.
     if let Some(work) = activity.afterwards().and_then(Afterwards::take) {
@@ -50,7 +53,7 @@ pub(super) async fn serve<T, S>(
 async fn serve_http<T, S>(
     io: NotedIo<T>,
     peer: SocketAddr,
-    service: S,
+    service: PerConnection<S>,
     limits: ConnectionLimits,
     drain: Drain,
     recent: fn() -> Instant,
@@ -59,7 +62,6 @@ async fn serve_http<T, S>(
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: HttpService,
 {
-    let service = PerConnection::new(service, Arc::clone(activity));
     let mut connection = pin!(Connection::new(io, service));
     let mut ending = pin!(Ending::new(drain));
     let mut guard = pin!(Guard::new(Arc::clone(activity), limits, recent));
@@ -278,7 +280,14 @@ mod tests {
     fn connected_to<S: HttpService>(service: S, drain: &Drain) -> (DuplexStream, JoinHandle<()>) {
         let (client, served) = tokio::io::duplex(1024);
         let peer = ([192, 0, 2, 1], 1).into();
-        let serving = tokio::spawn(serve(served, peer, service, LIMITS, drain.clone(), now));
+        let serving = tokio::spawn(serve(
+            served,
+            peer,
+            (service, None),
+            LIMITS,
+            drain.clone(),
+            now,
+        ));
         (client, serving)
     }
 

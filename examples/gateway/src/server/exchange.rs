@@ -19,6 +19,7 @@ use super::HttpService;
 use super::activity::{Activity, Exchange};
 use super::afterwards::Afterwards;
 use super::connect;
+use super::places::Places;
 use crate::body::UploadSlot;
 use crate::called::Called;
 
@@ -27,15 +28,23 @@ use crate::called::Called;
 pub(super) struct PerConnection<S> {
     // hyper calls through a shared reference, and only ever from the connection's own task.
     service: RefCell<S>,
+    // For those of its streams that go on as connections, if they may.
+    streams: Option<Places>,
     activity: Arc<Activity>,
 }
 
 impl<S> PerConnection<S> {
-    pub(super) const fn new(service: S, activity: Arc<Activity>) -> Self {
+    pub(super) const fn new(service: S, streams: Option<Places>, activity: Arc<Activity>) -> Self {
         Self {
             service: RefCell::new(service),
+            streams,
             activity,
         }
+    }
+
+    /// Whether a stream may go on as a connection.
+    pub(super) const fn takes_connect(&self) -> bool {
+        self.streams.is_some()
     }
 }
 
@@ -48,6 +57,9 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for PerConnectio
         let over = if !self.activity.speaks_http2() {
             Over::Http1
         } else if request.method() == Method::CONNECT {
+            if let Some(streams) = &self.streams {
+                request.extensions_mut().insert(streams.for_stream());
+            }
             Over::Http2Connect
         } else {
             Over::Http2

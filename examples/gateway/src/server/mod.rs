@@ -11,7 +11,7 @@
 //!   `tests/slow_clients.rs`, `connection::tests`, and `watch::tests` on a clock of their own.
 //! - At most `max_connections` are held, and no more than leave descriptors for upstreams
 //!   (`descriptors::tests`); accepting pauses beyond that. No accept error ends the loop:
-//!   `tests/accepting.rs`.
+//!   `tests/accepting.rs`. A stream that goes on as a connection counts as one: `tests/http2_tunnels.rs`.
 //! - Over HTTP/2, who resets requests or opens windows without end, sends heads that go on and on, or asks and takes no answer
 //!   has the connection closed: `tests/http2_floods.rs`.
 //! - Draining loses no request of a client that honours `Connection: close`, and none whose head
@@ -48,7 +48,7 @@ pub use accept::{Accept, BindError, Listener};
 pub use afterwards::Afterwards;
 pub use drain::{Drain, Phase};
 pub use exchange::{ExchangeBody, ExchangeFuture};
-pub use places::Connections;
+pub use places::{Connections, StreamPlace};
 pub use service::HttpService;
 pub use signals::{Signals, drain_on_signal};
 
@@ -105,6 +105,7 @@ pub struct Server<A> {
     config: ServerConfig,
     drain: Drain,
     places: Places,
+    takes_connect: bool,
 }
 
 impl<A: Accept> Server<A> {
@@ -115,7 +116,16 @@ impl<A: Accept> Server<A> {
             config,
             drain,
             places: Places::new(config.max_connections),
+            takes_connect: false,
         }
+    }
+
+    /// The same, which tells clients of HTTP/2 that they may ask with an extended `CONNECT` (RFC 8441), and gives each a
+    /// [`StreamPlace`].
+    #[must_use]
+    pub const fn taking_connect(mut self) -> Self {
+        self.takes_connect = true;
+        self
     }
 
     /// A view of how many connections are open, to be kept beside the running server.
@@ -198,8 +208,9 @@ impl<A: Accept> Server<A> {
     ) {
         let place = self.places.take(permit);
         let drain = self.drain.clone();
-        let served =
-            connection::serve(io, peer, service, self.config.limits, drain, recent::recent);
+        let streams = self.takes_connect.then(|| self.places.clone());
+        let limits = self.config.limits;
+        let served = connection::serve(io, peer, (service, streams), limits, drain, recent::recent);
         tasks.spawn(async move {
             served.await;
             drop(place);

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use buttress::core::metric::{Collect, Family, Kind, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A place for each connection that may be open at once.
-#[derive(Debug)]
+/// A place for each connection that may be open at once, and for each stream that goes on as one. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(super) struct Places {
     free: Arc<Semaphore>,
     held: Connections,
 }
 
-/// One connection's place, and its part of the count; given back when dropped.
+/// One connection's place, or one stream's, and its part of the count; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     held: Connections,
@@ -59,6 +59,24 @@ impl Places {
             _permit: permit,
         }
     }
+
+    /// One for a stream, if there is one: whoever accepts connections waits, and goes first.
+    pub(super) fn for_stream(&self) -> StreamPlace {
+        let free = Arc::clone(&self.free).try_acquire_owned().ok();
+        StreamPlace(free.map(|permit| Arc::new(self.take(Some(permit)))))
+    }
+}
+
+/// In the extensions of a `CONNECT` over HTTP/2: the place that its stream has among the connections, until the last clone is
+/// dropped.
+#[derive(Clone, Debug)]
+pub struct StreamPlace(Option<Arc<Place>>);
+
+impl StreamPlace {
+    /// Whether there was none left.
+    pub const fn is_lacking(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl Drop for Place {
@@ -87,7 +105,7 @@ struct Counts {
 }
 
 impl Connections {
-    /// Open at this moment.
+    /// Open at this moment, with the streams that go on as one.
     pub fn open(&self) -> usize {
         self.0.open.load(Relaxed)
     }
@@ -111,13 +129,13 @@ impl Collect for Connections {
         let open = Family::new(
             "buttress_gateway_connections",
             Kind::Gauge,
-            "Connections of clients that are open.",
+            "Connections of clients that are open, and streams of HTTP/2 that go on as one.",
         );
         into.push(open.with(vec![], gauge(self.open())));
         let most = Family::new(
             "buttress_gateway_connections_limit",
             Kind::Gauge,
-            "Connections of clients that may be open at once.",
+            "How many of them may be open at once.",
         );
         into.push(most.with(vec![], gauge(self.0.most.get())));
         let waits = Family::new(

@@ -81,7 +81,7 @@ where
         };
         let opened = served.take().map(|(io, service)| {
             if is_http2 {
-                let http2 = http2().serve_connection(io, service);
+                let http2 = http2(service.takes_connect()).serve_connection(io, service);
                 Self::Http2 { http2 }
             } else {
                 let http1 = http1().serve_connection(io, service).with_upgrades();
@@ -129,13 +129,11 @@ fn http1() -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
+fn http2(takes_connect: bool) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        // Of what the service says of one.
-        .enable_connect_protocol()
         .max_pending_accept_reset_streams(MAX_RESET_UNSEEN)
         .max_local_error_reset_streams(MAX_RESET_FOR_ERRORS)
         .max_header_list_size(MAX_HEAD.into())
@@ -145,5 +143,9 @@ fn http2() -> http2::Builder<TokioExecutor> {
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
+    // Who reads it may prefer this protocol for its WebSockets, and would be refused.
+    if takes_connect {
+        builder.enable_connect_protocol();
+    }
     builder
 }

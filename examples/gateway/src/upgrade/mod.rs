@@ -8,8 +8,7 @@
 //!
 //! Over HTTP/2 a handshake is an extended `CONNECT` (RFC 8441), and what goes on is its stream. To layers and endpoints it is
 //! the `GET` over HTTP/1.1, for a WebSocket with a key of the gateway's own; its client is told `200` where they are
-//! told `101`, and `502` where the endpoint answers with another success, which would be an agreement. Whether the endpoint
-//! has hashed the key as it should is not looked at.
+//! told `101`. Whether the endpoint has hashed the key as it should is not looked at.
 //!
 //! # What it promises
 //!
@@ -17,13 +16,14 @@
 //! a clock of their own.
 //!
 //! - A `101` passes only where it was asked for, over HTTP/1.1, and names what was asked for. Any other is the endpoint's
-//!   failure, as a connection that broke: another may be asked, as failover allows of any `GET`, and else it is a `502`.
+//!   failure, as a connection that broke: another may be asked, as failover allows of any `GET`, and else it is a `502`. So is
+//!   any other success in answer to a client of HTTP/2, to whom that would be an agreement.
 //! - A `101` of ours says `upgrade` and nothing else, also while the gateway ends.
 //! - From there on bytes pass both ways unread, through 8 KiB of buffer each way; who takes nothing is sent nothing. What one
 //!   end ends is ended towards the other, whose way stays open. Nothing that either sent early is lost.
 //! - A tunnel goes on in its connection's task: it counts among `max_connections` until it ends, a drain waits for
-//!   it until its deadline, and it ends with the server. Over HTTP/2 it has a task of its own and counts among the 100
-//!   streams of its connection, which is not idle while it lasts.
+//!   it until its deadline, and it ends with the server. Over HTTP/2 it has a task of its own and a place of its own among
+//!   `max_connections`, without which the handshake is a `503`; its connection is not idle while it lasts.
 //! - Every wait in it has an end, which only bytes on that way renew. One through which nothing passes for `upgrade_idle`
 //!   ends; where one end has ended its way, nothing may come from the other for `listen.idle_timeout`; and a client
 //!   takes nothing of what waits for it for no longer than `listen.write_timeout`, an upstream than its pool's

@@ -80,7 +80,7 @@ impl Upgrades {
     fn allowed(
         &self,
         client: OnUpgrade,
-        request: &Request<Incoming>,
+        request: &mut Request<Incoming>,
         route: RouteId,
     ) -> Option<Asked> {
         let allowed = self.routes.get(route.0)?.as_ref()?;
@@ -89,7 +89,8 @@ impl Upgrades {
             return None;
         }
         let protocol = allowed.protocol(only(request.headers())?)?;
-        Some(Asked::new(client, protocol, Arc::clone(allowed)))
+        let stream = request.extensions_mut().remove();
+        Some(Asked::new(client, stream, protocol, Arc::clone(allowed)))
     }
 }
 

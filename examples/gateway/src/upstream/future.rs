@@ -13,6 +13,7 @@ use buttress::core::clock::Instant;
 use buttress::core::outcome::Unsent;
 use buttress::correlation::CorrelationId;
 use http::{Response, StatusCode, Version};
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 
@@ -35,9 +36,18 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct OriginFuture {
-        // `None`: its `Origin` was spent.
         #[pin]
-        sent: Option<Sent>,
+        state: State,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State {
+        Sent { #[pin] sent: Sent },
+        // Nothing was.
+        Lacking { lack: Lack },
     }
 }
 
@@ -73,12 +83,14 @@ impl OriginFuture {
             head: HeadTimer::new(origin, start),
             start,
         };
-        Self { sent: Some(sent) }
+        let state = State::Sent { sent };
+        Self { state }
     }
 
-    /// Of an [`Origin`](super::Origin) that has been called before.
-    pub(super) const fn spent() -> Self {
-        Self { sent: None }
+    /// Of a request that cannot be sent for want of something here.
+    pub(super) const fn lacking(lack: Lack) -> Self {
+        let state = State::Lacking { lack };
+        Self { state }
     }
 }
 
@@ -86,8 +98,11 @@ impl Future for OriginFuture {
     type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(mut sent) = self.project().sent.as_pin_mut() else {
-            return Poll::Ready(Ok(answer_for(Cause::Lack(Lack::Origin))));
+        let mut sent = match self.project().state.project() {
+            StateProj::Sent { sent } => sent,
+            StateProj::Lacking { lack } => {
+                return Poll::Ready(Ok(answer_for(Cause::Lack(*lack))));
+            }
         };
         let answer = ready!(sent.as_mut().poll_response(cx));
         sent.head.origin.times.record(sent.start);
@@ -118,9 +133,7 @@ impl Sent {
     fn poll_response(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = self.as_mut().project();
         let cause = match this.response.poll(cx) {
-            Poll::Ready(Ok(mut response))
-                if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
-            {
+            Poll::Ready(Ok(mut response)) if !is_agreement(&response, this.asked.as_ref()) => {
                 let idle = this.head.body_idle_timeout();
                 if response.status() == StatusCode::UPGRADE_REQUIRED {
                     let offers = &this.head.origin.offers;
@@ -141,7 +154,7 @@ impl Sent {
                 let (times, stuck) = (&this.head.origin.times, this.head.body_idle_timeout());
                 match asked.and_then(|asked| asked.answered(response, times, stuck)) {
                     Some(response) => return Poll::Ready(Ok(response)),
-                    // Nobody asked for that protocol.
+                    // Nobody asked for that protocol, or what would be taken for it is none.
                     None => Cause::Transport,
                 }
             }
@@ -223,6 +236,13 @@ impl Drop for HeadTimer {
             self.origin.timers.put(timer);
         }
     }
+}
+
+/// Whether the client would take it that its connection, or its stream, goes on in another protocol.
+fn is_agreement(response: &Response<Incoming>, asked: Option<&Asked>) -> bool {
+    let status = response.status();
+    status == StatusCode::SWITCHING_PROTOCOLS
+        || asked.is_some_and(|asked| asked.is_agreed_to_by(status))
 }
 
 fn answer_for(cause: Cause) -> Response<ResponseBody> {

@@ -33,6 +33,8 @@ pub(super) enum Lack {
     Descriptors,
     /// Local ports or addresses to connect from.
     Ports,
+    /// A place among the connections for a stream that is to go on as one.
+    Place,
     /// A client towards the endpoint that has not been called before.
     Origin,
 }
@@ -53,6 +55,7 @@ impl Lack {
         match self {
             Self::Descriptors => "no_descriptors",
             Self::Ports => "no_ports",
+            Self::Place => "no_places",
             Self::Origin => "origin_spent",
         }
     }

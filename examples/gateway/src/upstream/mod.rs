@@ -37,9 +37,10 @@ use tower_service::Service;
 use crate::body::{RequestBody, ResponseBody, SpareTimers};
 use crate::config::{HostPolicy, Pool, Protocol};
 use crate::timed::HeadTimes;
-use crate::upgrade::Offers;
+use crate::upgrade::{Asked, Offers};
 
 use connect::Connector;
+use mark::Lack;
 
 pub use future::OriginFuture;
 pub use mark::OWN;
@@ -207,10 +208,13 @@ impl Service<Request<RequestBody>> for Origin {
 
     fn call(&mut self, mut request: Request<RequestBody>) -> OriginFuture {
         let Some(origin) = self.0.take() else {
-            return OriginFuture::spent();
+            return OriginFuture::lacking(Lack::Origin);
         };
         let start = origin.times.start();
-        let asked = request.extensions_mut().remove();
+        let asked: Option<Asked> = request.extensions_mut().remove();
+        if asked.as_ref().is_some_and(Asked::lacks_a_place) {
+            return OriginFuture::lacking(Lack::Place);
+        }
         let route = request.body().arrival().0.ok();
         origin.aim(&mut request);
         let upload = request.body().watch();

@@ -77,7 +77,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[listen]\nidle_timeout = 60\n",
             2,
             "listen.idle_timeout",
-            "write text in quotes",
+            "write a number and its unit in quotes",
         ),
         (
             "[listen]\nmax_connections = 0\n",

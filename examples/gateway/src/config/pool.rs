@@ -218,7 +218,7 @@ pub struct PoolHealth {
     pub failure_rate: FailureRate,
     /// And by how much more than its peers it may fail, 0 to 1; at 1 they are not looked at.
     pub above_peers: f64,
-    /// How many failures in a row one of each kind counts for.
+    /// How many failures in a row one of each kind counts for. Of a share each counts once, but for what weighs 0.
     pub failure_weights: Weights,
     /// Whether copies of requests are the probes, where they can be.
     pub probe_by_copies: bool,

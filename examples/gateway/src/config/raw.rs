@@ -5,8 +5,26 @@ use serde_spanned::Spanned;
 
 type Text = Option<Spanned<String>>;
 type Texts = Option<Vec<Spanned<String>>>;
+type Time = Option<Spanned<TimeText>>;
 type Number = Option<Spanned<i64>>;
 type Real = Option<Spanned<f64>>;
+
+/// How long, as it is written: a choice of one, so that what is no text at all is told in these words.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "is no time; write a number and its unit in quotes, such as \"10s\""
+)]
+pub(super) enum TimeText {
+    Text(String),
+}
+
+impl TimeText {
+    pub(super) fn as_str(&self) -> &str {
+        let Self::Text(text) = self;
+        text
+    }
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,13 +46,13 @@ pub(super) struct File {
 pub(super) struct Listen {
     pub(super) address: Text,
     pub(super) max_connections: Number,
-    pub(super) header_timeout: Text,
-    pub(super) idle_timeout: Text,
-    pub(super) body_timeout: Text,
-    pub(super) write_timeout: Text,
+    pub(super) header_timeout: Time,
+    pub(super) idle_timeout: Time,
+    pub(super) body_timeout: Time,
+    pub(super) write_timeout: Time,
     pub(super) max_request_body: Option<Spanned<toml::Value>>,
-    pub(super) lame_duck: Text,
-    pub(super) drain_deadline: Text,
+    pub(super) lame_duck: Time,
+    pub(super) drain_deadline: Time,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,14 +95,14 @@ pub(super) struct Trace {
     pub(super) otlp_endpoint: Text,
     pub(super) sample_ratio: Real,
     pub(super) keep_failed: Option<bool>,
-    pub(super) keep_slower_than: Text,
+    pub(super) keep_slower_than: Time,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Metrics {
     pub(super) otlp_endpoint: Text,
-    pub(super) push_every: Text,
+    pub(super) push_every: Time,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,15 +124,15 @@ pub(super) struct Correlation {
 pub(super) struct Pool {
     pub(super) name: Text,
     pub(super) protocol: Text,
-    pub(super) connect_timeout: Text,
-    pub(super) head_timeout: Text,
-    pub(super) body_idle_timeout: Text,
-    pub(super) keep_alive: Text,
+    pub(super) connect_timeout: Time,
+    pub(super) head_timeout: Time,
+    pub(super) body_idle_timeout: Time,
+    pub(super) keep_alive: Time,
     pub(super) pick: Text,
     pub(super) affinity: Text,
     pub(super) load_bound: Real,
     pub(super) noise_band: Real,
-    pub(super) remember: Text,
+    pub(super) remember: Time,
     pub(super) locality: Text,
     pub(super) reported_load: Option<bool>,
     pub(super) endpoints: Option<Spanned<Vec<Spanned<Endpoint>>>>,
@@ -128,7 +146,7 @@ pub(super) struct Pool {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Discover {
     pub(super) file: Text,
-    pub(super) every: Text,
+    pub(super) every: Time,
     pub(super) dns: Text,
     pub(super) port: Number,
     pub(super) srv: Text,
@@ -165,9 +183,9 @@ pub(super) struct Health {
     pub(super) failure_rate: PeerRate,
     pub(super) failure_weights: FailureWeights,
     pub(super) probe_by_copies: Option<bool>,
-    pub(super) open_for: Text,
+    pub(super) open_for: Time,
     pub(super) max_ejected: Real,
-    pub(super) decay: Text,
+    pub(super) decay: Time,
     pub(super) overprovisioning: Real,
     pub(super) fail_closed: Option<bool>,
 }
@@ -182,11 +200,11 @@ pub(super) struct Health {
 pub(super) struct PeerRate {
     pub(super) ratio: Real,
     pub(super) min_calls: Number,
-    pub(super) window: Text,
+    pub(super) window: Time,
     pub(super) above_peers: Real,
 }
 
-/// How many failures in a row one of each kind counts for.
+/// How many failures in a row one of each kind counts for; what weighs 0 is seen by no rule.
 #[derive(Debug, Default, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -210,9 +228,9 @@ pub(super) struct Check {
     pub(super) path: Text,
     pub(super) statuses: Option<Vec<Spanned<i64>>>,
     pub(super) body_contains: Text,
-    pub(super) interval: Text,
-    pub(super) suspect_interval: Text,
-    pub(super) timeout: Text,
+    pub(super) interval: Time,
+    pub(super) suspect_interval: Time,
+    pub(super) timeout: Time,
     pub(super) rise: Number,
     pub(super) fall: Number,
 }
@@ -222,7 +240,7 @@ pub(super) struct Check {
 pub(super) struct Failover {
     pub(super) enabled: Option<bool>,
     pub(super) attempts: Number,
-    pub(super) within: Text,
+    pub(super) within: Time,
     pub(super) statuses: Option<Vec<Spanned<i64>>>,
     pub(super) max_body: Option<Spanned<toml::Value>>,
     pub(super) idempotency_key: Option<bool>,
@@ -237,7 +255,7 @@ pub(super) struct Route {
     pub(super) path_prefix: Text,
     pub(super) pool: Text,
     pub(super) upgrade: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) upgrade_idle: Text,
+    pub(super) upgrade_idle: Time,
     pub(super) breaker: Breaker,
     pub(super) mirror: Option<Spanned<Mirror>>,
     pub(super) split: Option<Spanned<Split>>,
@@ -249,7 +267,7 @@ pub(super) struct Mirror {
     pub(super) pool: Text,
     pub(super) share: Real,
     pub(super) max_in_flight: Number,
-    pub(super) timeout: Text,
+    pub(super) timeout: Time,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -258,13 +276,13 @@ pub(super) struct Split {
     pub(super) canary: Text,
     pub(super) key: Text,
     pub(super) steps: Option<Spanned<Vec<f64>>>,
-    pub(super) step_for: Text,
+    pub(super) step_for: Time,
     pub(super) min_calls: Number,
-    pub(super) window: Text,
+    pub(super) window: Time,
     pub(super) significance: Real,
     pub(super) above: Real,
     pub(super) min_failures: Number,
-    pub(super) hung_after: Text,
+    pub(super) hung_after: Time,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -272,7 +290,7 @@ pub(super) struct Split {
 pub(super) struct Breaker {
     pub(super) consecutive_failures: Number,
     pub(super) failure_rate: Option<Spanned<FailureRate>>,
-    pub(super) open_for: Text,
+    pub(super) open_for: Time,
     pub(super) probes: Number,
     pub(super) ramp: Option<bool>,
 }
@@ -282,5 +300,5 @@ pub(super) struct Breaker {
 pub(super) struct FailureRate {
     pub(super) ratio: Real,
     pub(super) min_calls: Number,
-    pub(super) window: Text,
+    pub(super) window: Time,
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use buttress::correlation::Hosts;
 use serde_spanned::Spanned;
 
+use super::raw::TimeText;
 use super::report::{ConfigError, Report};
 use super::{
     Admin, Config, Correlation, Forwarded, ForwardedPolicy, HostPolicy, Listen, Metrics, Trace,
@@ -87,7 +88,7 @@ fn listen(raw: &raw::Listen, report: &mut Report<'_>) -> Listen {
         values::bytes(value.get_ref())
             .map_err(|m| report.add(value.span(), "listen.max_request_body", m))
     });
-    let mut wait = |text: &Option<Spanned<String>>, key, default| {
+    let mut wait = |text: &Option<Spanned<TimeText>>, key, default| {
         duration(text.as_ref(), key, report).unwrap_or(default)
     };
     let [
@@ -249,24 +250,24 @@ fn correlation(raw: &raw::Correlation, report: &mut Report<'_>) -> Correlation {
 // === values with their place ===
 
 fn duration(
-    text: Option<&Spanned<String>>,
+    text: Option<&Spanned<TimeText>>,
     key: &str,
     report: &mut Report<'_>,
 ) -> Option<Duration> {
     let text = text?;
-    values::duration(text.get_ref())
+    values::duration(text.get_ref().as_str())
         .map_err(|m| report.add(text.span(), key, m))
         .ok()
 }
 
 /// As [`duration`], and 0 is one as well.
 fn duration_or_zero(
-    text: Option<&Spanned<String>>,
+    text: Option<&Spanned<TimeText>>,
     key: &str,
     report: &mut Report<'_>,
 ) -> Option<Duration> {
     let text = text?;
-    values::duration_or_zero(text.get_ref())
+    values::duration_or_zero(text.get_ref().as_str())
         .map_err(|m| report.add(text.span(), key, m))
         .ok()
 }

@@ -11,7 +11,7 @@ pub(super) fn in_words(key: &str, message: &str) -> String {
     };
     format!(
         "{} is out of place; write {}",
-        named(found),
+        named(found, expected),
         right(key, found, expected)
     )
 }
@@ -31,7 +31,7 @@ fn said_shortly(message: String) -> String {
 }
 
 /// A value without the name of its type in some language; text in quotes, as it is written.
-fn named(found: &str) -> String {
+fn named(found: &str, expected: &str) -> String {
     let quoted = ["string ", "integer `", "floating point `", "boolean `"]
         .into_iter()
         .find_map(|kind| found.strip_prefix(kind));
@@ -40,6 +40,8 @@ fn named(found: &str) -> String {
             let value = value.split_once("` as ").map_or(value, |(value, _)| value);
             value.trim_end_matches('`').to_owned()
         }
+        // The parser makes a date one.
+        (None, "map") if expected != "a sequence" => "a table or a date".to_owned(),
         (None, "map") => "a table".to_owned(),
         (None, "sequence") => "a list".to_owned(),
         (None, other) => other.to_owned(),
@@ -53,7 +55,7 @@ fn right<'a>(key: &str, found: &str, expected: &'a str) -> &'a str {
         "f64" => "a number, such as 0.5",
         "a boolean" => "true or false",
         "a string" if found.starts_with("string") => expected,
-        "a string" => "text in quotes, such as \"x\"; a time has its unit, such as \"10s\"",
+        "a string" => "text in quotes, such as \"x\"",
         "a sequence" if matches!(key, "pool" | "route") => {
             "it in double brackets, once for each: [[pool]], [[route]]"
         }
@@ -75,6 +77,11 @@ mod tests {
                 "integer `10`",
                 "a string",
                 "10 is out of place; write text in quotes",
+            ),
+            (
+                "map",
+                "a string",
+                "a table or a date is out of place; write text in quotes",
             ),
             (
                 "integer `9` as i128",

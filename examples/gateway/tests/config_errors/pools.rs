@@ -124,13 +124,32 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "endpoints = [\"127.0.0.1:1\"]\n[pool.health.failure_weights]\nconnect = 3\nbody = 101",
             6,
             "pool.p.health.failure_weights.body",
-            "from 0, which no rule sees, to 100",
+            "101 is out of range; use 0 to 100",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = { panic = -1 }",
             4,
             "pool.p.health.failure_weights.panic",
-            "-1 is not a weight",
+            "-1 is not a weight; write a number",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = { panic = 4294967296 }",
+            4,
+            "pool.p.health.failure_weights.panic",
+            "4294967296 is not a weight",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\n[pool.health.failure_weights]\nconnect = 0\ntransport = 0\ndeadline = 0\n\
+             answer = 0\noverloaded = 0\nbody = 0\npanic = 0",
+            4,
+            "pool.p.health.failure_weights",
+            "all are 0",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:1\"]\nremember = 2020-01-01",
+            4,
+            "pool.p.remember",
+            "is no time; write a number and its unit in quotes",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = 3",
@@ -166,7 +185,7 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "endpoints = [\"127.0.0.1:1\"]\nremember = 0",
             4,
             "pool.p.remember",
-            "has its unit",
+            "is no time; write a number and its unit in quotes",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nload_bound = 2",

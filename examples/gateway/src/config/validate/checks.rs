@@ -25,7 +25,7 @@ pub(super) fn check(
     let written = raw.get_ref();
     let kind = kind(raw, &key, report)?;
     let default = settings::checks_by_default();
-    let mut wait = |text: &Option<Spanned<String>>, what: &str, default: Duration| {
+    let mut wait = |text: &Option<Spanned<raw::TimeText>>, what: &str, default: Duration| {
         duration(text.as_ref(), &key(what), report).unwrap_or(default)
     };
     let interval = wait(&written.interval, "interval", default.interval);

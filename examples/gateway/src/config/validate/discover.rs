@@ -74,7 +74,7 @@ pub(super) fn check(
 
 fn file(
     path: &Spanned<String>,
-    every: Option<&Spanned<String>>,
+    every: Option<&Spanned<raw::TimeText>>,
     key: &str,
     report: &mut Report<'_>,
 ) -> PoolDiscovery {

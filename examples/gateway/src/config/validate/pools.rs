@@ -51,8 +51,12 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
     checked
 }
 
-/// What a layer refuses of a pool's settings: the key in the pool's table, and what is wrong with it.
+/// What a layer refuses of a pool's settings, or makes no sense to it: the key in the pool's table, and what is wrong with it.
 fn refused(pool: &Pool) -> Option<(String, String)> {
+    if pool.health.failure_weights == Weights::all(0) {
+        let problem = "all are 0, and no rule would see a failure; let one weigh 1 or more";
+        return Some(("health.failure_weights".to_owned(), problem.to_owned()));
+    }
     let of_router = settings::router(pool).validate().err();
     if let Some(refused) = of_router {
         return Some((key_of(refused.field()), refused.problem().to_owned()));
@@ -100,7 +104,7 @@ fn pool(index: usize, raw: &Spanned<raw::Pool>, report: &mut Report<'_>) -> Pool
     let load_bound = load_bound(raw, pick, &key, report);
     let remember = duration_or_zero(raw.remember.as_ref(), &format!("{key}.remember"), report);
     let (endpoints, discover) = discover::check(raw, &key, place, report);
-    let mut wait = |text: &Option<Spanned<String>>, what: &str, default: u64| {
+    let mut wait = |text: &Option<Spanned<raw::TimeText>>, what: &str, default: u64| {
         duration(text.as_ref(), &format!("{key}.{what}"), report)
             .unwrap_or(Duration::from_secs(default))
     };
@@ -237,25 +241,21 @@ fn failure_rate(raw: &raw::PeerRate, table: &str, report: &mut Report<'_>) -> Fa
     }
 }
 
-/// The heaviest that a failure can weigh.
-const HEAVIEST: u32 = 100;
-
+/// How much a failure of each kind weighs; the router says what it takes.
 fn failure_weights(raw: &raw::FailureWeights, table: &str, report: &mut Report<'_>) -> Weights {
     let default = PoolHealth::DEFAULT.failure_weights;
     let mut weight = |written: &Option<Spanned<i64>>, kind: &str, default: u32| {
         let Some(written) = written else {
             return default;
         };
-        let read = u32::try_from(*written.get_ref()).ok();
-        read.filter(|&weight| weight <= HEAVIEST)
-            .unwrap_or_else(|| {
-                let message = format!(
-                    "{} is not a weight; write a number from 0, which no rule sees, to {HEAVIEST}",
-                    written.get_ref()
-                );
-                report.add(written.span(), &format!("{table}.{kind}"), message);
-                default
-            })
+        u32::try_from(*written.get_ref()).unwrap_or_else(|_| {
+            let message = format!(
+                "{} is not a weight; write a number such as 1, or 0, which no rule sees",
+                written.get_ref()
+            );
+            report.add(written.span(), &format!("{table}.{kind}"), message);
+            default
+        })
     };
     default
         .connect(weight(&raw.connect, "connect", default.connect))

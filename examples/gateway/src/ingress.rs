@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use buttress::core::clock::Clock;
 use http::Request;
 use hyper::body::{Body as _, Incoming};
 use tower_service::Service;
@@ -55,16 +56,18 @@ struct Rules {
     believed: Networks,
     untraced: Option<Untraced>,
     upgrades: Upgrades,
+    clock: Clock,
 }
 
 impl<S> Ingress<S> {
     /// In front of `inner`, by the rules of a configuration and what its routes let pass of `upgrades`; where nobody
-    /// records spans, traces end as `untraced` says.
+    /// records spans, traces end as `untraced` says. Uploads are timed by `clock`.
     pub(crate) fn new(
         inner: S,
         config: &Config,
         upgrades: Upgrades,
         untraced: Option<Untraced>,
+        clock: Clock,
     ) -> Self {
         let rules = Rules {
             routes: Routes::new(&config.routes),
@@ -79,6 +82,7 @@ impl<S> Ingress<S> {
             },
             untraced,
             upgrades,
+            clock,
         };
         Self {
             inner,
@@ -136,7 +140,7 @@ impl Rules {
         };
         request.map(|incoming| {
             let body = match verdict {
-                Ok(_) => RequestBody::new(incoming, limits, slot),
+                Ok(_) => RequestBody::new(incoming, limits, slot, &self.clock),
                 Err(_) => RequestBody::empty(),
             };
             body.bound(Arrival(verdict))

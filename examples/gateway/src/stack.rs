@@ -128,6 +128,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
             // Where spans and access lines read the ID; all else takes the current one.
             .extensions(observed),
     )?;
+    let clock = seams.clock.clone();
     let build = Build::new(config, seams)?;
     let (proxy, routes, pools) = if observed {
         let Stacks {
@@ -155,7 +156,7 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         };
         let spanned = spans.layer(logged);
         let upgrades = upgrades(config, &routes, &build.rng);
-        let proxy = Ingress::new(correlation.layer(spanned), config, upgrades, None);
+        let proxy = Ingress::new(correlation.layer(spanned), config, upgrades, None, clock);
         (Proxy::Observed(proxy), routes, pools)
     } else {
         let Stacks {
@@ -169,7 +170,13 @@ pub fn build(config: &Config, seams: Seams) -> Result<(Proxy, Rooms), ConfigErro
         );
         let untraced = Some(Untraced::new(trust));
         let upgrades = upgrades(config, &routes, &build.rng);
-        let proxy = Ingress::new(correlation.layer(dispatch), config, upgrades, untraced);
+        let proxy = Ingress::new(
+            correlation.layer(dispatch),
+            config,
+            upgrades,
+            untraced,
+            clock,
+        );
         (Proxy::Plain(proxy), routes, pools)
     };
     let rooms = Rooms {

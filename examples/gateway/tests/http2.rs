@@ -7,17 +7,20 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
+use std::time::Duration;
 
 use buttress_testing::{Behaviour, FakeUpstream, body};
 use http::Response;
 use http_body_util::Empty;
 use support::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM, frame, get,
-    head,
+    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM, field, frame,
+    get, head,
 };
 use support::manual::OnManualClock;
-use support::{Upstream, bounded, exchange, gateway, read_until};
+use support::{bounded, exchange, gateway, read_until};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
+use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
@@ -43,35 +46,57 @@ async fn ended(gateway: &OnManualClock) -> (u64, u64, u64) {
     bounded("none is in flight", ended).await
 }
 
-/// An upload that has begun, which the upstream has heard of.
-async fn begun(gateway: &OnManualClock, upstream: &Upstream) -> Frames {
-    let before = upstream.heads().len();
-    let mut client = Frames::open(gateway.address).await;
-    let post = frame(HEADERS, END_HEADERS, 1, &head("POST", "/"));
-    client.send(&post).await;
-    client.send(&frame(DATA, 0, 1, b"body")).await;
-    let heard = async {
-        while upstream.heads().len() == before {
-            yield_now().await;
+/// An endpoint that never answers, and how many uploads it has heard all of that came.
+async fn silent() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                read_until(&mut stream, "body").await;
+                counted.fetch_add(1, Relaxed);
+                drop(stream.read_to_end(&mut Vec::new()).await);
+            });
         }
-    };
-    bounded("the upstream has heard of it", heard).await;
+    });
+    (address, heard)
+}
+
+async fn until(heard: &AtomicUsize, wanted: usize) {
+    while heard.load(Relaxed) < wanted {
+        yield_now().await;
+    }
+}
+
+/// A client who has sent a part of an upload.
+async fn uploading(gateway: &OnManualClock, fields: &[u8]) -> Frames {
+    let mut client = Frames::open(gateway.address).await;
+    let post = [&head("POST", "/"), fields].concat();
+    client.send(&frame(HEADERS, END_HEADERS, 1, &post)).await;
+    client.send(&frame(DATA, 0, 1, b"body")).await;
     client
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_its_client_breaks_off_is_the_clients_own_doing() {
-    let upstream = Upstream::answering("").await;
-    let gateway = OnManualClock::serving(&config(upstream.address)).await;
+    let (upstream, heard) = silent().await;
+    let gateway = OnManualClock::serving(&config(upstream)).await;
+    // As long as it says how long it is.
+    let length = field("content-length", "100000");
     for round in 1..=50 {
-        let mut client = begun(&gateway, &upstream).await;
+        let mut client = uploading(&gateway, &length).await;
+        bounded("it is heard", until(&heard, round)).await;
+        gateway.time.advance(Duration::from_secs(1));
         if round % 2 == 0 {
             let reset = frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
             client.send(&reset).await;
         } else {
             drop(client);
         }
-        assert_eq!(ended(&gateway).await, (round, 0, 0));
+        assert_eq!(ended(&gateway).await, (round as u64, 0, 0));
     }
     // What is further out is told after the pool is.
     let told = async {
@@ -84,6 +109,58 @@ async fn an_upload_that_its_client_breaks_off_is_the_clients_own_doing() {
     };
     let calls = bounded("all are counted as a status of 400", Box::pin(told)).await;
     assert_eq!(calls, (50, 0));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_an_answer_with_an_open_upload_and_leaves_shows_how_long_he_waited() {
+    let (upstream, heard) = silent().await;
+    let gateway = OnManualClock::serving(&config(upstream)).await;
+    for round in 1..=10 {
+        let mut client = uploading(&gateway, &[]).await;
+        bounded("it is heard", until(&heard, round)).await;
+        gateway.time.advance(Duration::from_secs(1));
+        let reset = frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
+        client.send(&reset).await;
+        assert_eq!(ended(&gateway).await, (0, round as u64, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_behind_open_uploads_is_kept_away_from() {
+    let well = FakeUpstream::start().await;
+    let (hangs, heard) = silent().await;
+    let both = config(well.addr()).replace("[\"", &format!("[\"{}\", \"", hangs));
+    let gateway = OnManualClock::serving(&both).await;
+    let mut hung = 0;
+    for _ in 0..100 {
+        let mut client = uploading(&gateway, &[]).await;
+        let answered = async {
+            select! {
+                head = client.next_of(HEADERS) => head.is_some(),
+                () = until(&heard, hung + 1) => false,
+            }
+        };
+        if !bounded("it is answered or hangs", answered).await {
+            hung += 1;
+            gateway.time.advance(Duration::from_secs(1));
+            let reset = frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
+            client.send(&reset).await;
+        }
+        gateway.time.advance(Duration::from_millis(1));
+        let at_rest = async {
+            let router = &gateway.rooms.pools[0].router;
+            while router
+                .snapshot()
+                .endpoints
+                .iter()
+                .any(|it| it.in_flight != 0)
+            {
+                yield_now().await;
+            }
+        };
+        bounded("none is in flight", at_rest).await;
+    }
+    assert!(hung < 20, "{hung} of 100 hung");
 }
 
 /// Whether the metrics show fifty answers of 400.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use buttress_core::clock::Clock;
 use buttress_core::replay::{Kept, Replay, ReplayError, Replayable};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::idle::IdleTimer;
 use super::pace::Pace;
-use super::watch::{UploadSlot, UploadWatch};
+use super::watch::{Stillness, UploadSlot, UploadWatch};
 use crate::headers::strip_trailers;
 use crate::ingress::Arrival;
 use crate::problem::Problem;
@@ -59,6 +60,8 @@ pub(crate) struct Upload {
     pace: Pace,
     timer: IdleTimer,
     watch: UploadWatch,
+    /// Its client has gone, and waited for the answer.
+    is_left: bool,
 }
 
 impl RequestBody {
@@ -76,12 +79,19 @@ impl RequestBody {
         Ok(())
     }
 
-    /// A body as it comes in, to be found in `slot` if there is any.
-    pub(crate) fn new(incoming: Incoming, limits: UploadLimits, slot: Option<UploadSlot>) -> Self {
+    /// A body as it comes in, to be found in `slot` if there is any; `clock` tells how long it moves.
+    pub(crate) fn new(
+        incoming: Incoming,
+        limits: UploadLimits,
+        slot: Option<UploadSlot>,
+        clock: &Clock,
+    ) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        let watch = UploadWatch::new(limits.pause);
+        let is_open = slot.is_some() && incoming.size_hint().exact().is_none();
+        let stillness = is_open.then(|| Stillness::new(clock.clone()));
+        let watch = UploadWatch::new(limits.pause, stillness);
         if let Some(slot) = slot {
             slot.fill(&watch);
         }
@@ -91,6 +101,7 @@ impl RequestBody {
             pace: Pace::new(limits.pause),
             timer: IdleTimer::default(),
             watch: watch.clone(),
+            is_left: false,
         };
         let body = Replay::new(upload);
         Self {
@@ -200,18 +211,25 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
-        if polled.is_pending() {
-            this.watch.waiting();
-            ready!(this.timer.poll_waiting(cx, this.pace.allowance()));
-            return Poll::Ready(Some(Err(this.watch.failed(UploadError::TooSlow))));
-        }
-        let waited = this.timer.arrived();
-        this.watch.moved();
-        match ready!(polled) {
-            Some(Ok(frame)) => Poll::Ready(Some(this.take(frame, waited))),
-            Some(Err(_)) => Poll::Ready(Some(Err(this.watch.failed(UploadError::Broken)))),
-            None => Poll::Ready(None),
+        match this.poll_incoming(cx) {
+            Poll::Pending => {
+                this.watch.waiting();
+                ready!(this.timer.poll_waiting(cx, this.pace.allowance()));
+                Poll::Ready(Some(Err(this.watch.failed(UploadError::TooSlow))))
+            }
+            // It has failed before it moves: whoever looks sees that it waits for its client, or how it failed.
+            Poll::Ready(Some(Err(_))) => {
+                Poll::Ready(Some(Err(this.watch.failed(UploadError::Broken))))
+            }
+            Poll::Ready(frame) => {
+                let waited = this.timer.arrived();
+                this.watch.moved();
+                Poll::Ready(
+                    frame
+                        .and_then(Result::ok)
+                        .map(|frame| this.take(frame, waited)),
+                )
+            }
         }
     }
 
@@ -225,6 +243,23 @@ impl Body for Upload {
 }
 
 impl Upload {
+    /// What comes next. Nothing does after a client who has left while the answer was due: who works on his request is
+    /// about to be dropped, and must not take it for one that failed.
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.is_left {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Err(_)))) && self.watch.waits_for_answer() {
+            self.is_left = true;
+            return Poll::Pending;
+        }
+        polled
+    }
+
     fn take(
         &mut self,
         mut frame: Frame<Bytes>,

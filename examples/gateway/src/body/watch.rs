@@ -1,11 +1,13 @@
 //! What whoever waits for an upstream's answer has to know of the upload.
 
 use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use buttress::core::clock::{Clock, Instant};
 
 use super::request::UploadError;
 
@@ -25,17 +27,20 @@ struct UploadState {
     failure: AtomicU8,
     waits: AtomicBool,
     pause: Duration,
+    /// Where it may end at any time, and its client may leave without a word.
+    stillness: Option<Stillness>,
 }
 
 impl UploadWatch {
     /// Of an upload that may pause for `pause`.
-    pub(super) fn new(pause: Duration) -> Self {
+    pub(super) fn new(pause: Duration, stillness: Option<Stillness>) -> Self {
         Self {
             state: Arc::new(UploadState {
                 moves: AtomicU32::new(0),
                 failure: AtomicU8::new(0),
                 waits: AtomicBool::new(false),
                 pause,
+                stillness,
             }),
         }
     }
@@ -50,6 +55,12 @@ impl UploadWatch {
         self.state.waits.load(Acquire)
     }
 
+    /// Whether the client has long sent what it had to say, as far as can be told, and waits for the answer itself.
+    pub(super) fn waits_for_answer(&self) -> bool {
+        let stillness = self.state.stillness.as_ref();
+        self.waits_for_client() && stillness.is_some_and(Stillness::is_long)
+    }
+
     /// How the upload failed, if it did.
     pub fn failure(&self) -> Option<UploadError> {
         match self.state.failure.load(Relaxed) {
@@ -62,6 +73,11 @@ impl UploadWatch {
     }
 
     pub(super) fn waiting(&self) {
+        if let Some(stillness) = &self.state.stillness
+            && !self.waits_for_client()
+        {
+            stillness.begin();
+        }
         self.state.waits.store(true, Release);
     }
 
@@ -98,14 +114,51 @@ impl UploadSlot {
     }
 
     /// The client has left: whether it was waited for, and so has broken its upload off. From now on that has failed.
+    ///
+    /// Not if it had long sent what it had to say, and waited for an answer itself.
     pub(crate) fn breaks_off(&self) -> bool {
         let Some(upload) = self.0.get() else {
             return false;
         };
-        if upload.failure().is_none() && upload.waits_for_client() {
+        let awaited = upload.waits_for_client() && !upload.waits_for_answer();
+        if awaited && upload.failure().is_none() {
             upload.failed(UploadError::Broken);
         }
         upload.failure().is_some()
+    }
+}
+
+/// Since when an upload that does not say how long it is has nothing more to send.
+///
+/// Such a one may be all that its client has to say for now, who waits for the answer with it open, as calls of gRPC do.
+#[derive(Debug)]
+pub(super) struct Stillness {
+    clock: Clock,
+    begun: Instant,
+    /// Nanoseconds of the clock.
+    since: AtomicU64,
+}
+
+impl Stillness {
+    /// Of an upload that begins.
+    pub(super) fn new(clock: Clock) -> Self {
+        let begun = clock.now();
+        let since = AtomicU64::new(begun.as_nanos());
+        Self {
+            clock,
+            begun,
+            since,
+        }
+    }
+
+    fn begin(&self) {
+        self.since.store(self.clock.now().as_nanos(), Relaxed);
+    }
+
+    /// At least as long as it moved before: then the wait for the answer is half of the request's age or more.
+    fn is_long(&self) -> bool {
+        let since = Instant::from_nanos(self.since.load(Relaxed));
+        self.clock.now().saturating_since(since) >= since.saturating_since(self.begun)
     }
 }
 
@@ -138,12 +191,14 @@ impl Excuse {
 
 #[cfg(test)]
 mod tests {
+    use buttress::core::clock::ManualClock;
+
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(1);
 
     fn upload() -> UploadWatch {
-        UploadWatch::new(Duration::from_secs(5))
+        UploadWatch::new(Duration::from_secs(5), None)
     }
 
     #[test]
@@ -192,6 +247,29 @@ mod tests {
         upload.failed(UploadError::TooSlow);
         assert!(slot.breaks_off());
         assert_eq!(upload.failure(), Some(UploadError::TooSlow));
+    }
+
+    #[test]
+    fn whoever_leaves_an_open_upload_after_it_moved_for_less_time_than_not_waited_for_the_answer() {
+        for (still, broken) in [(0, true), (2999, true), (3000, false), (9000, false)] {
+            let time = ManualClock::new();
+            time.advance(WAIT);
+            let stillness = Stillness::new(time.clock());
+            let upload = UploadWatch::new(Duration::from_secs(5), Some(stillness));
+            let slot = UploadSlot::default();
+            slot.fill(&upload);
+            for _ in 0..3 {
+                upload.waiting();
+                time.advance(WAIT);
+                upload.moved();
+            }
+            upload.waiting();
+            time.advance(Duration::from_millis(still));
+            // Asked again, it is as still as it was.
+            upload.waiting();
+            assert_eq!(slot.breaks_off(), broken, "after {still} ms");
+            assert_eq!(upload.failure().is_some(), broken);
+        }
     }
 
     #[test]

@@ -24,9 +24,9 @@ const MAX_STREAMS: u32 = 100;
 /// Requests that came and were reset before they were looked at: the connection of who sends more is closed
 /// (CVE-2023-44487). One whose turn has not come yet is seldom reset by a client who means well.
 const MAX_RESET_UNSEEN: usize = 20;
-/// Requests on one connection that were reset on this side for what their client sent: nobody who means well makes such a
-/// mistake in one after the other (CVE-2025-8671).
-const MAX_RESET_FOR_ERRORS: usize = 100;
+/// Requests that were reset on this side for what their client sent, in the life of a connection (CVE-2025-8671): h2 takes
+/// none back. Its own default, for data that was on its way when an early answer closed its stream may count among them.
+const MAX_RESET_FOR_ERRORS: usize = 1024;
 /// Bytes of uploads that an HTTP/2 connection holds for upstreams that do not take them: of one
 /// stream, and of all together.
 const STREAM_WINDOW: u32 = 128 * 1024;

@@ -129,7 +129,7 @@ async fn whoever_waits_for_an_answer_with_an_open_upload_and_leaves_shows_how_lo
 async fn an_endpoint_that_hangs_behind_open_uploads_is_kept_away_from() {
     let well = FakeUpstream::start().await;
     let (hangs, heard) = silent().await;
-    let both = config(well.addr()).replace("[\"", &format!("[\"{}\", \"", hangs));
+    let both = config(well.addr()).replace("[\"", &format!("[\"{hangs}\", \""));
     let gateway = OnManualClock::serving(&both).await;
     let mut hung = 0;
     for _ in 0..100 {

@@ -20,6 +20,8 @@ pub(super) struct Heard<T> {
     pub(super) is_head: bool,
     has_ended: bool,
     heads: u32,
+    /// So many bytes of the end of a head came last, and the rest of it may come next.
+    begun: usize,
 }
 
 impl<T> Heard<T> {
@@ -29,6 +31,7 @@ impl<T> Heard<T> {
             is_head: true,
             has_ended: false,
             heads: 0,
+            begun: 0,
         }
     }
 
@@ -41,6 +44,26 @@ impl<T> Heard<T> {
     /// it behind the first.
     pub(super) const fn heads(&self) -> u32 {
         self.heads
+    }
+}
+
+/// Of heads that came in more than one read, where the last ended with so much of the end of one.
+fn heads_after(begun: usize, bytes: &[u8]) -> u32 {
+    let ended = begun > 0
+        && bytes.len() > END_OF_HEAD.len() - begun
+        && END_OF_HEAD
+            .get(begun..)
+            .is_some_and(|rest| bytes.starts_with(rest));
+    heads(bytes).saturating_add(ended.into())
+}
+
+/// With how much of the end of a head these bytes end, but for a whole one.
+fn begun_after(begun: usize, bytes: &[u8]) -> usize {
+    match (bytes, begun) {
+        ([.., b'\n', b'\r', b'\n'], _) | ([b'\r', b'\n'], 1) | ([b'\n'], 2) => 0,
+        ([.., b'\n'], _) => 1,
+        ([.., b'\n', b'\r'], _) | ([b'\r'], 1) => 2,
+        _ => 0,
     }
 }
 
@@ -89,7 +112,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
         };
         let bytes = buf.filled().get(before..).unwrap_or_default();
         this.has_ended = read.is_err() || bytes.is_empty();
-        this.heads = if this.is_head { heads(bytes) } else { 0 };
+        (this.heads, this.begun) = if this.is_head {
+            (
+                heads_after(this.begun, bytes),
+                begun_after(this.begun, bytes),
+            )
+        } else {
+            (0, 0)
+        };
         polled
     }
 }
@@ -138,6 +168,38 @@ mod tests {
                 bytes[at..at + END_OF_HEAD.len()].copy_from_slice(END_OF_HEAD);
                 assert_eq!(heads(&bytes), 2, "at {at} of {length}");
             }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_however_reads_cut_it() {
+        let whole =
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        for first in 0..whole.len() {
+            for second in first + 1..=whole.len() {
+                let (mut begun, mut from) = (0, 0);
+                for to in [first, second] {
+                    let piece = &whole[from..to];
+                    let ends = |at: &usize| whole[..*at].ends_with(END_OF_HEAD);
+                    // That a head ended with the last byte says of no other.
+                    let ended = (from + 1..to).filter(ends).count();
+                    let wanted = if piece.is_empty() { 0 } else { ended + 1 };
+                    let heads = heads_after(begun, piece) as usize;
+                    assert_eq!(heads, wanted, "{from} to {to}");
+                    begun = begun_after(begun, piece);
+                    from = to;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_that_has_come_whole_is_not_the_beginning_of_another() {
+        let mut begun = 0;
+        for (piece, wanted) in [("a\r\n", 1), ("\r", 2), ("\n", 0), ("\r\nGET", 0)] {
+            assert!(heads_after(begun, piece.as_bytes()) < 2);
+            begun = begun_after(begun, piece.as_bytes());
+            assert_eq!(begun, wanted, "{piece:?}");
         }
     }
 

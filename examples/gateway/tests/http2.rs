@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
+use buttress_gateway::server::Phase;
 use buttress_testing::{Behaviour, FakeUpstream, body};
 use http::Response;
 use http_body_util::Empty;
@@ -109,6 +110,17 @@ async fn an_upload_that_its_client_breaks_off_is_the_clients_own_doing() {
     };
     let calls = bounded("all are counted as a status of 400", Box::pin(told)).await;
     assert_eq!(calls, (50, 0));
+}
+
+#[tokio::test]
+async fn an_upload_that_a_drain_cuts_was_broken_off_by_nobody() {
+    let (upstream, heard) = silent().await;
+    let gateway = OnManualClock::serving(&config(upstream)).await;
+    let length = field("content-length", "100000");
+    let _client = uploading(&gateway, &length).await;
+    bounded("it is heard", until(&heard, 1)).await;
+    gateway.drain.advance(Phase::Cut);
+    assert_eq!(ended(&gateway).await, (0, 1, 0));
 }
 
 #[tokio::test]

@@ -8,13 +8,17 @@ use std::net::SocketAddr;
 
 use support::frames::{
     ACK, CANCEL, CONTINUATION, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
-    Frames, HEADERS, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame, get,
-    head,
+    Frames, GOAWAY, HEADERS, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, field,
+    frame, get, head,
 };
 use support::{Upstream, bounded, gateway};
 
 /// More than any limit.
 const MANY: u32 = 5000;
+/// So many requests may be reset before they are looked at, at once.
+const UNSEEN: u32 = 20;
+/// So many may be reset on this side, in the life of a connection.
+const MISTAKES: u32 = 1024;
 /// Streams at once that the gateway says it takes.
 const STREAMS: u32 = 100;
 
@@ -84,6 +88,33 @@ async fn who_has_his_requests_reset_by_mistakes_is_told_to_calm_down() {
     let each = |n| [get(stream(n)), window(stream(n), u32::MAX >> 1)].concat();
     let flood = (0..MANY).flat_map(each).collect();
     assert_eq!(told(gateway, flood).await, Some(ENHANCE_YOUR_CALM));
+    others_are_served(gateway).await;
+}
+
+/// Whether the connection of who sends that, all at once, is ended with a word; it answers a ping if not.
+async fn is_calmed(gateway: SocketAddr, flood: Vec<u8>) -> bool {
+    let mut client = Frames::open(gateway).await;
+    let settings = client.next_where(|it| it.kind == SETTINGS && it.flags & ACK == 0);
+    assert!(settings.await.is_some());
+    let all = [flood, frame(PING, 0, 0, &[0; 8])].concat();
+    client.send(&all).await;
+    let told = client.next_where(|it| it.kind == GOAWAY || it.kind == PING && it.flags & ACK != 0);
+    let told = told.await.unwrap();
+    told.kind == GOAWAY && told.number(4) == ENHANCE_YOUR_CALM
+}
+
+#[tokio::test]
+async fn no_fewer_resets_and_no_more_are_borne_than_was_said() {
+    let gateway = before_silence().await;
+    let unseen = |n| [get(stream(n)), reset(stream(n))].concat();
+    // In one piece, which is read at once.
+    let bytes = |count| (0..count).flat_map(unseen).collect::<Vec<u8>>();
+    assert!(!is_calmed(gateway, bytes(UNSEEN)).await);
+    assert!(is_calmed(gateway, bytes(UNSEEN + 1)).await);
+    let mistake = |n| [get(stream(n)), window(stream(n), u32::MAX >> 1)].concat();
+    let bytes = |count| (0..count).flat_map(mistake).collect::<Vec<u8>>();
+    assert!(!is_calmed(gateway, bytes(MISTAKES)).await);
+    assert!(is_calmed(gateway, bytes(MISTAKES + 1)).await);
     others_are_served(gateway).await;
 }
 

@@ -332,7 +332,9 @@ mod tests {
         for _ in 0..99 {
             assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
         }
-        tokio::time::advance(PATIENCE).await;
+        tokio::time::advance(Duration::from_millis(900)).await;
+        assert!(matches!(flush(&mut io), Poll::Ready(Ok(()))));
+        tokio::time::advance(Duration::from_millis(200)).await;
         assert!(matches!(flush(&mut io), Poll::Ready(Err(_))));
     }
 

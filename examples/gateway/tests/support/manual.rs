@@ -17,6 +17,7 @@ pub struct OnManualClock {
     pub rooms: Rooms,
     pub last: LastVerdict,
     pub time: ManualClock,
+    pub drain: Drain,
 }
 
 impl OnManualClock {
@@ -27,7 +28,8 @@ impl OnManualClock {
             clock: time.clock(),
             ..Seams::default()
         };
-        let gateway = Box::pin(Gateway::bind_with(&config, Drain::new(), seams));
+        let drain = Drain::new();
+        let gateway = Box::pin(Gateway::bind_with(&config, drain.clone(), seams));
         let gateway = gateway.await.unwrap();
         let serving = Self {
             address: gateway.address(),
@@ -35,6 +37,7 @@ impl OnManualClock {
             rooms: gateway.rooms().clone(),
             last: gateway.last_verdict(),
             time,
+            drain,
         };
         tokio::spawn(gateway.run());
         serving

@@ -15,6 +15,7 @@ use buttress_core::rng::Rng;
 use crate::affinity::{mix, unit};
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::peers::SAMPLE;
 use crate::policy::Picker;
 use crate::seat::{Seat, Told, level};
 use crate::sync::{AtomicU64, fence};
@@ -50,6 +51,8 @@ pub(crate) struct Level {
     pub(crate) picker: Picker,
     /// The share of the requests, as the bits of a number from 0 to 1.
     share: AtomicU64,
+    /// Requests in flight at one of its endpoints in the mean, as the bits of a number; of none before that is seen.
+    load: AtomicU64,
 }
 
 /// The levels of a list of endpoints, the first one first. None where there is no endpoint.
@@ -81,6 +84,7 @@ impl Levels {
                 range,
                 picker: Picker::new(&config.policy, of_one, &weights, &config.rng),
                 share: AtomicU64::new(0),
+                load: AtomicU64::new(f64::NAN.to_bits()),
             });
         }
         let levels = Self {
@@ -143,6 +147,21 @@ impl Levels {
         }
     }
 
+    /// Sees how busy each level is that takes requests, and returns how busy an endpoint is in the mean where one of these
+    /// goes: who stands by is nobody's peer. `None` where that needs no look, for there is one level, or none takes any.
+    pub(crate) fn see_load(&self, seats: &[Seat], rng: &Rng) -> Option<f64> {
+        if self.list.len() < 2 {
+            return None;
+        }
+        let (mut load, mut taken) = (0.0, 0.0);
+        for level in self.list.iter().filter(|level| level.share() > 0.0) {
+            let seats = seats.get(level.range.clone()).unwrap_or_default();
+            load += level.share() * level.see_load(seats, rng.below(seats.len()));
+            taken += level.share();
+        }
+        (taken > 0.0).then(|| load / taken)
+    }
+
     /// The level that takes a request, the same for the same key; `None` if all of them are out.
     pub(crate) fn draw(&self, key: Option<u64>, rng: &Rng) -> Option<usize> {
         let mut left = key.map_or_else(|| rng.unit(), |key| unit(mix(!key)));
@@ -160,6 +179,23 @@ impl Level {
     /// The share of the requests that it takes, 0 to 1.
     pub(crate) fn share(&self) -> f64 {
         f64::from_bits(self.share.load(Ordering::Relaxed))
+    }
+
+    /// Requests in flight at one of its endpoints, in the mean, as seen when it last took any; `None` before.
+    #[inline]
+    pub(crate) fn load(&self) -> Option<f64> {
+        let load = f64::from_bits(self.load.load(Ordering::Relaxed));
+        (!load.is_nan()).then_some(load)
+    }
+
+    /// Sees how busy `seats` are, which are its own; of many some from `start` on.
+    fn see_load(&self, seats: &[Seat], start: usize) -> f64 {
+        let (len, stride) = (seats.len(), (seats.len() / SAMPLE).max(1));
+        let places = (0..len.min(SAMPLE)).map(|n| (start + n * stride) % len);
+        let in_flight = places.filter_map(|place| Some(seats.get(place)?.slot.in_flight()));
+        let load = in_flight.map(f64::from).sum::<f64>() / len.clamp(1, SAMPLE) as f64;
+        self.load.store(load.to_bits(), Ordering::Relaxed);
+        load
     }
 }
 

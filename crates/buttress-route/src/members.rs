@@ -238,7 +238,12 @@ impl<S> Members<S> {
                 *place = slot.shows(now);
             }
         }
-        Medians::of(all.get(..len.min(SAMPLE)).unwrap_or_default())
+        let medians = Medians::of(all.get(..len.min(SAMPLE)).unwrap_or_default());
+        let load = self.levels.see_load(&self.seats, rng);
+        Medians {
+            load: load.unwrap_or(medians.load),
+            ..medians
+        }
     }
 }
 
@@ -253,6 +258,7 @@ fn on(
     let of_level = View {
         seats,
         told,
+        load: level.load().unwrap_or(all.load),
         turns: all.turns + level.range.start,
         ..*all
     };

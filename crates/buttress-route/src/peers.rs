@@ -51,7 +51,8 @@ pub(crate) struct Medians {
     pub(crate) failing_now: f64,
     /// So many failures in a row are more than chance.
     pub(crate) chance_run: f64,
-    /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another.
+    /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another. Of several levels that where a
+    /// request goes, by their shares.
     pub(crate) load: f64,
     /// What they report of their utilisation, if two do or more.
     pub(crate) utilization: Option<f64>,
@@ -176,7 +177,7 @@ impl Peers {
         Some(self.utilization.get()).filter(|it| !it.is_nan())
     }
 
-    /// The mean number of requests in flight at an endpoint.
+    /// The mean number of requests in flight at an endpoint where a request goes.
     #[inline]
     pub(crate) fn load(&self) -> f64 {
         self.load.get()

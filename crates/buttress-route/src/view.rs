@@ -22,7 +22,7 @@ pub struct View<'a> {
     /// As many, in the same order.
     pub(crate) told: &'a [Told],
     pub(crate) now: Instant,
-    /// Requests in flight at an endpoint of this pool, in the mean.
+    /// Requests in flight at an endpoint of these, in the mean.
     pub(crate) load: f64,
     pub(crate) noise_band: f64,
     /// What a request costs at a usual endpoint that has nothing else to do.

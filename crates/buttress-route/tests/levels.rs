@@ -188,6 +188,35 @@ fn who_was_out_and_is_seldom_asked_bears_all_of_its_level_after_ten_times_its_ra
     }
 }
 
+/// How often endpoints of a level were drawn since it was asked last: each draw takes a turn of `rng`, which `seen` follows.
+fn draws(rng: &Rng, seen: &Rng) -> usize {
+    let next = rng.turn(0, usize::MAX);
+    let taken = (0..100_000).position(|_| seen.turn(0, usize::MAX) == next);
+    taken.unwrap()
+}
+
+#[test]
+fn who_stands_by_idle_makes_nobody_dear_and_one_draw_does_for_a_pick_however_busy_a_level_is() {
+    for (priority, locality) in [(1, ""), (0, "eu/b")] {
+        let mut endpoints = vec![(0, "eu/a"); 20];
+        endpoints.extend(vec![(priority, locality); 180]);
+        let rng = Rng::seeded(3);
+        let with = rng.clone();
+        let pool = Pool::new(&endpoints, |config| config.rng(with).locality("eu/a"));
+        let held: Vec<_> = (0..800)
+            .map(|_| pool.router.try_acquire().unwrap())
+            .collect();
+        pool.time.advance(Duration::from_millis(2));
+        let pick = || pool.router.try_acquire().unwrap().record(Outcome::Success);
+        pick();
+        let seen = Rng::seeded(3);
+        draws(&rng, &seen);
+        (0..1_000).for_each(|_| pick());
+        assert_eq!(draws(&rng, &seen), 1_000);
+        drop(held);
+    }
+}
+
 #[test]
 fn with_another_factor_less_is_borne() {
     let pool = Pool::new(&two_priorities(10), |config| {

@@ -5,7 +5,8 @@
 //! fade with time towards what the pool shows as a whole, so that a shunned endpoint is tried again.
 //!
 //! The estimate is a plain decayed mean and not a peak: one late answer among many says little, and
-//! a peak of a long-tailed endpoint is noise that herds traffic. What a mean is too slow for, a
+//! a peak of a long-tailed endpoint is noise that herds traffic. One that nothing else came beside says much, whatever came
+//! before: it counts by the time since. What a mean is too slow for, a
 //! **run** shows: three answers in a row above the mean, or more failures in a row than are chance, count at once. A
 //! run is believed for a tenth of the time that a mean is, so that a false alarm among mixed requests
 //! is over soon. An answer that ends a long silence is a run by itself where others are still out: they were sent with it.
@@ -113,10 +114,11 @@ impl Evidence {
         self.answered(nanos(latency), kept);
     }
 
-    /// The last answer ended a silence in which as many others were out as make a run: these are as late.
-    pub(crate) fn others_are_as_late(&mut self) {
-        let [.., last] = self.run;
-        self.run = [last; RUN];
+    /// An answer that took so long ended a silence in which as many others were out as make a run: these are as late. To be
+    /// told before the answer itself.
+    pub(crate) fn others_are_as_late(&mut self, latency: Duration, now: Instant) {
+        self.fade(now);
+        self.run = [nanos(latency); RUN];
     }
 
     /// A call failed.

@@ -164,6 +164,7 @@ impl Peers {
             failing: self.failing(),
             unlikely_run: self.unlikely_run().max(self.shunned_after()),
             load: self.load(),
+            looked_at: self.are_looked_at(),
         }
     }
 

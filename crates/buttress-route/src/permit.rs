@@ -43,7 +43,7 @@ pub struct Permit {
     limited: bool,
     /// The answer has begun, and well.
     answered: bool,
-    /// And before it nothing did for much longer than answers take.
+    /// The answer ended a silence of which others speak as well, and that is not told yet.
     ended_silence: bool,
     /// Nobody waits for the answer.
     copy: bool,
@@ -92,6 +92,9 @@ impl Permit {
     pub(crate) fn end(&self, outcome: Outcome) {
         let now = self.slot.clock().now();
         let heard = self.heard_at != Instant::NEVER;
+        if matches!(outcome, Outcome::Success | Outcome::Slow) {
+            self.tell_of_silence(now);
+        }
         let stalled = self.stalled(now);
         let outcome = match outcome {
             // Read as far as was wanted.
@@ -108,7 +111,6 @@ impl Permit {
             stalled,
             called: self.called,
             limited: self.limited,
-            ended_silence: self.ended_silence,
             copy: self.copy,
             in_place_of_copy: self.in_place_of_copy,
             retry_after: (self.asked > 0).then(|| Duration::from_secs(self.asked.into())),
@@ -119,7 +121,20 @@ impl Permit {
     /// The endpoint has answered.
     pub(crate) fn heard(&mut self) {
         self.heard_at = self.slot.clock().now();
-        self.ended_silence |= self.slot.heard(self.heard_at);
+        self.ended_silence = self.slot.heard(self.heard_at);
+    }
+
+    /// The answer is good. Of what has no head it comes as the call ends.
+    #[inline]
+    fn tell_of_silence(&self, now: Instant) {
+        let (ended_silence, at) = if self.heard_at == Instant::NEVER {
+            (self.slot.heard(now), now)
+        } else {
+            (self.ended_silence, self.heard_at)
+        };
+        if ended_silence {
+            self.slot.others_are_as_late(self.elapsed(at), now);
+        }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -142,6 +157,11 @@ impl Permit {
 impl Settle for Permit {
     fn answered(&mut self) {
         self.answered = true;
+        // What comes of the body says nothing more of it, and may be long in coming.
+        if std::mem::take(&mut self.ended_silence) {
+            self.slot
+                .others_are_as_late(self.elapsed(self.heard_at), self.heard_at);
+        }
         if self.ticket.is_probe() {
             self.slot
                 .probe_answered(&self.ticket, self.slot.clock().now());

@@ -33,6 +33,11 @@ pub(crate) use shown::Gate;
 /// Nothing is unanswered: later than any moment, so that it is no silence.
 const NONE: u64 = u64::MAX;
 
+/// So many others that are out when an answer ends a silence were mostly sent with it, before picks kept away: three late
+/// answers in a row are no chance, and so are three of which one has come. Streams that go on are among them, and beside these
+/// one late answer is believed as a run is: until the next that is not, or for a second. What it adds to the mean stays longer.
+const OTHERS: u32 = 2;
+
 /// What a pick reads, together with the count of the [`Arc`] around it: who picks from a large pool waits for memory,
 /// and mostly for the first line of each endpoint. What a pick does not read is elsewhere. Made one after the other
 /// ([`Slot::new`]), slots lie side by side, on few pages, each on two cache lines: 120 bytes with its counts, and what
@@ -132,12 +137,13 @@ impl Slot {
         }
     }
 
-    /// Something came back: whether that ends a silence in which picks have begun to keep away.
+    /// Something came back, of a request that is in flight still: whether that ends a silence of several times what answers
+    /// take, in which so many others are out that these are as late.
     pub(crate) fn heard(&self, now: Instant) -> bool {
         if self.unanswered_since.load(Ordering::Relaxed) == NONE {
             return false;
         }
-        let was_silent = self.is_silent(now);
+        let was_silent = self.is_silent(now) && self.in_flight() > OTHERS;
         self.unanswered_since.store(NONE, Ordering::Relaxed);
         was_silent
     }
@@ -146,6 +152,15 @@ impl Slot {
     #[inline]
     pub(crate) fn heeds_reports(&self) -> bool {
         self.shared.heeds_reports.load(Ordering::Relaxed)
+    }
+
+    /// A good answer that ended a silence ([`Slot::heard`]) took so long, and so will those that were sent with it. Nobody
+    /// has to wait for these, nor for the end of this one.
+    #[cold]
+    pub(crate) fn others_are_as_late(&self, latency: Duration, now: Instant) {
+        let mut inner = self.lock();
+        inner.state.evidence.others_are_as_late(latency, now);
+        self.show(&mut inner, now);
     }
 
     /// The endpoint may say something of its load.

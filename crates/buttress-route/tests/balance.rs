@@ -8,10 +8,12 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use buttress_route::{EndpointState, Rules};
-use common::{Mode, World, endpoint, fails_after, ok_after};
+use buttress_core::outcome::{FailureKind, Outcome};
+use buttress_route::{Acquired, EndpointState, Rules};
+use common::{Backend, Mode, World, endpoint, fails_after, ok_after};
 
 #[test]
 fn a_healthy_pool_is_shared_evenly_one_by_one_and_under_load() {
@@ -208,6 +210,68 @@ fn in_a_large_pool_of_which_a_third_is_slow_others_are_drawn_where_all_that_were
     let slow: f64 = (0..30).map(|id: u32| ended.share(&id.to_string())).sum();
     // All five of a draw are in one of 250.
     assert!(slow < 0.002, "{slow}");
+}
+
+/// What a request to the first of three costs, by what it has in flight, in milliseconds: so many were sent to it at once, and the first
+/// was answered after 100 ms, where 10 are usual. `end`: as that one ends.
+fn cost_after_a_late_answer(sent: usize, end: impl FnOnce(&World, Acquired<Backend>)) -> f64 {
+    let mut world = World::new(&[ok_after(10); 3]);
+    world.one_by_one(300);
+    let picks = (0..3 * sent).map(|_| world.router.try_acquire().unwrap());
+    let (mut to_first, _others): (Vec<_>, Vec<_>) = picks.partition(|it| &**it.id() == "0");
+    assert_eq!(to_first.len(), sent);
+    world.time.advance(Duration::from_millis(100));
+    end(&world, to_first.remove(0));
+    let first = &world.handle().snapshot().endpoints[0];
+    first.cost * 1e3 / f64::from(first.in_flight + 1)
+}
+
+#[test]
+fn an_answer_that_ends_a_silence_speaks_for_those_sent_with_it_with_a_head_or_without_and_at_once()
+{
+    let plain = |_: &World, call: Acquired<Backend>| call.record(Outcome::Success);
+    assert!(cost_after_a_late_answer(3, plain) > 70.0);
+    assert!(
+        cost_after_a_late_answer(2, plain) < 20.0,
+        "one may be chance"
+    );
+    let failed =
+        |_: &World, call: Acquired<Backend>| call.record(Outcome::Failure(FailureKind::Answer));
+    assert!(cost_after_a_late_answer(3, failed) < 20.0);
+    // What follows the head goes on for long.
+    let streams = RefCell::new(Vec::new());
+    let head = |_: &World, mut call: Acquired<Backend>| {
+        call.answered();
+        streams.borrow_mut().push(call);
+    };
+    assert!(cost_after_a_late_answer(3, head) > 70.0);
+    assert!(cost_after_a_late_answer(1, head) < 20.0);
+    // Others are out when it ends, and were not when its head came.
+    let ends_among_others = |world: &World, mut call: Acquired<Backend>| {
+        call.answered();
+        let others: Vec<_> = (0..12)
+            .map(|_| world.router.try_acquire().unwrap())
+            .collect();
+        call.record(Outcome::Success);
+        streams.borrow_mut().extend(others);
+    };
+    assert!(cost_after_a_late_answer(1, ends_among_others) < 20.0);
+}
+
+#[test]
+fn in_a_large_pool_who_is_slow_is_left_however_much_it_weighs() {
+    let mut modes = vec![ok_after(10); 40];
+    modes[0] = ok_after(200);
+    let mut world = World::new(&modes);
+    let weight = |index: usize| if index == 0 { 1_000 } else { 1 };
+    let endpoints = world.backends.iter().enumerate();
+    let endpoints: Vec<_> = endpoints
+        .map(|it| endpoint(it).weight(weight(it.0)))
+        .collect();
+    world.handle().update(endpoints).unwrap();
+    world.load(2, Duration::from_secs(5));
+    let slow = world.load(2, Duration::from_secs(5)).share("0");
+    assert!(slow < 0.05, "{slow}");
 }
 
 #[test]

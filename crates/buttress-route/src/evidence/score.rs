@@ -1,5 +1,7 @@
 //! What the evidence makes a request cost.
 
+use std::time::Duration;
+
 use buttress_core::clock::Instant;
 
 use super::{Evidence, PRIOR_CALLS};
@@ -20,6 +22,8 @@ const RUN_COST: f64 = 4.0;
 /// A mean latency of more than so many times the pool's is that of an endpoint which is slow, and not of one that is busier
 /// or smaller than others.
 const SLOW: f64 = 3.0;
+/// For so long after its last answer nobody is sent to whoever is slow, where requests have to find out whether it still is.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
 /// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
 /// request half a millisecond more is no worse an endpoint, and without this all would run after the one that is
 /// a little nearer, or has just been asked less.
@@ -63,6 +67,8 @@ pub(crate) struct Pool {
     pub(crate) unlikely_run: f64,
     /// Requests in flight at an endpoint, in the mean.
     pub(crate) load: f64,
+    /// Copies of requests look at whoever is shunned.
+    pub(crate) looked_at: bool,
 }
 
 impl Evidence {
@@ -76,7 +82,7 @@ impl Evidence {
         )]
         Score {
             latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
-            penalty: (self.penalty(now, kept, pool) + self.slow_if_idle(kept, pool)) as f32,
+            penalty: (self.penalty(now, kept, pool) + self.slow_if_idle(now, kept, pool)) as f32,
         }
     }
 
@@ -106,10 +112,21 @@ impl Evidence {
     /// Who is slow with next to nothing in flight is no faster for that. Answers of the others took what they took with all
     /// that these have in flight, and the more that is the cheaper the slow one would look: what it takes beyond [`SLOW`]
     /// counts as if it had as much. By the mean alone: a run may be a queue that is already worked off.
-    fn slow_if_idle(&self, kept: f64, pool: &Pool) -> f64 {
+    ///
+    /// That is dearer than whatever the others cost. Where no copy looks at it requests have to find out when it is over: after
+    /// each [`LEFT_ALONE`], and from the first answer on that is not late.
+    fn slow_if_idle(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {
+        if !(pool.looked_at || self.was_just_slow(now, pool)) {
+            return 0.0;
+        }
         let latency = self.latency(kept, 0.0, pool.latency) + INDISTINCT;
         let beyond = latency - SLOW * (pool.latency + INDISTINCT);
         beyond.max(0.0) * pool.load / (1.0 + pool.load)
+    }
+
+    fn was_just_slow(&self, now: Instant, pool: &Pool) -> bool {
+        let [.., last] = self.run;
+        last > SLOW * (pool.latency + INDISTINCT) && now.saturating_since(self.at) < LEFT_ALONE
     }
 
     fn penalty(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {

@@ -8,6 +8,7 @@ const POOL: Pool = Pool {
     failing: 0.0,
     unlikely_run: 5.0,
     load: 0.0,
+    looked_at: true,
 };
 const START: Instant = Instant::from_nanos(3_600_000_000_000);
 
@@ -46,6 +47,7 @@ fn who_has_shown_nothing_has_the_score_of_nobody_whatever_the_pool_shows() {
             failing,
             unlikely_run,
             load: 3.0,
+            looked_at: true,
         };
         assert_eq!(evidence().score(START, &pool), Score::unknown(latency));
     }
@@ -203,13 +205,55 @@ fn a_slow_endpoint_is_dear_however_much_the_others_have_in_flight_and_a_late_run
 }
 
 #[test]
+fn where_nobody_looks_who_was_slow_is_dear_for_a_second_or_until_an_answer_is_not() {
+    let unseen = Pool {
+        load: 12.0,
+        looked_at: false,
+        ..POOL
+    };
+    let seen = Pool {
+        looked_at: true,
+        ..unseen
+    };
+    let penalty = |evidence: &Evidence, at, pool| evidence.score(at, pool).penalty;
+    let mut evidence = evidence();
+    (0..1_000).for_each(|_| evidence.success(ms(100), START));
+    let [soon, later] = [999, 1_000].map(|it| START.saturating_add(ms(it)));
+    for pool in [&unseen, &seen] {
+        assert!(penalty(&evidence, soon, pool) > 0.0);
+    }
+    assert!(penalty(&evidence, later, &unseen) <= 0.0);
+    assert!(penalty(&evidence, later, &seen) > 0.0, "copies find out");
+    evidence.success(ms(100), later);
+    assert!(penalty(&evidence, later, &unseen) > 0.0, "still slow");
+    evidence.success(ms(10), later);
+    assert!(penalty(&evidence, later, &unseen) <= 0.0);
+    assert!(penalty(&evidence, later, &seen) > 0.0);
+}
+
+#[test]
 fn of_those_that_were_out_with_a_late_answer_nobody_waits_for_more() {
     let mut evidence = steady(1_000);
+    evidence.others_are_as_late(ms(100), START);
+    assert!(cost(&evidence, START) > 70.0 * MS, "before it has ended");
     evidence.success(ms(100), START);
-    evidence.others_are_as_late();
     assert!(cost(&evidence, START) > 70.0 * MS);
     evidence.success(ms(10), START);
     assert!(cost(&evidence, START) < 11.0 * MS, "the first that is not");
+}
+
+#[test]
+fn one_answer_that_was_long_in_coming_while_no_other_came_counts_by_that_time_however_many_were_before()
+ {
+    let mut evidence = steady(9_000);
+    let end = START.saturating_add(ms(1_000));
+    evidence.success(ms(1_000), end);
+    let mean = evidence.mean().unwrap();
+    assert!((90.0 * MS..130.0 * MS).contains(&mean), "{mean}");
+    let mut beside = steady(9_000);
+    (1..100).for_each(|n| beside.success(ms(10), START.saturating_add(ms(n * 10))));
+    beside.success(ms(1_000), end);
+    assert!(beside.mean().unwrap() < 12.0 * MS);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const DRAWN: usize = 5;
 const DRAWS: usize = 4;
 /// Whoever costs so many times what a request to a usual endpoint does, as busy as they are in the mean, is dear.
 const DEAR: f64 = 3.0;
-/// Whoever is taken of those that were drawn, and what the cheapest of them costs.
+/// Whoever is taken of those that were drawn, and what the cheapest of them costs: that one's own cost to within the band.
 type Drawn = Option<(usize, f64)>;
 /// The index of no endpoint.
 const NOBODY: usize = usize::MAX;
@@ -91,9 +91,11 @@ fn dear(view: &View<'_>) -> f64 {
 /// its way back.
 #[cold]
 fn drawn_anew(view: &View<'_>, draws: Option<&AliasTable>, first: Drawn) -> Option<usize> {
+    // Who is dear may have been drawn for its weight, and would be again; of the others a cost says what each bears.
+    let again = if first.is_some() { None } else { draws };
     let mut least = first;
     for _ in 1..DRAWS {
-        let drawn = best(view, draw(view, draws), View::last_bid);
+        let drawn = best(view, draw(view, again), View::last_bid);
         least = cheaper(least, drawn);
         if drawn.is_some_and(|(_, cost)| cost <= dear(view)) {
             break;

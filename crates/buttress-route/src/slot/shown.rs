@@ -267,7 +267,6 @@ mod tests {
             stalled: None,
             called: true,
             limited: false,
-            ended_silence: false,
             copy: false,
             in_place_of_copy: false,
             retry_after: None,
@@ -280,6 +279,9 @@ mod tests {
         let slot = endpoint(Duration::from_millis(10));
         (0..sent).for_each(|_| slot.begin(START));
         let now = START.saturating_add(silence);
+        if slot.heard(now) {
+            slot.others_are_as_late(silence, now);
+        }
         let ticket = &slot.ticket();
         let call = Call {
             ticket,
@@ -289,7 +291,6 @@ mod tests {
             stalled: None,
             called: true,
             limited: false,
-            ended_silence: slot.heard(now),
             copy: false,
             in_place_of_copy: false,
             retry_after: None,

@@ -24,8 +24,6 @@ pub(crate) struct Call<'a> {
     pub(crate) called: bool,
     /// A limit of the upstream's was run into.
     pub(crate) limited: bool,
-    /// Its answer was the first after nothing had come back for much longer than answers take.
-    pub(crate) ended_silence: bool,
     /// Nobody waited for the answer.
     pub(crate) copy: bool,
     /// A user did, of a probe that should have been a copy.

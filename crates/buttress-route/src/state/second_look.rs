@@ -228,7 +228,6 @@ mod tests {
             stalled: None,
             called: true,
             limited: false,
-            ended_silence: false,
             copy: true,
             in_place_of_copy: false,
             retry_after: None,

@@ -16,11 +16,6 @@ use crate::hedge::PATIENCE;
 use crate::slot::Slot;
 use crate::tally::{ProbeResult, Rule};
 
-/// So many others that are out when an answer ends a silence were mostly sent with it, before picks kept away: three late
-/// answers in a row are no chance, and so are three of which one has come. Streams that go on are among them, and beside these
-/// one late answer is believed as a run is: until the next that is not, or for a second.
-const OTHERS: u32 = 2;
-
 impl State {
     /// A call has ended.
     pub(crate) fn settle(
@@ -86,9 +81,6 @@ impl State {
                     self.evidence.success_of_copy(latency, now);
                 } else {
                     self.evidence.success(latency, now);
-                }
-                if call.ended_silence && slot.in_flight() >= OTHERS {
-                    self.evidence.others_are_as_late();
                 }
             }
             Outcome::Failure(kind) => {

@@ -51,7 +51,7 @@ pub(crate) struct Level {
     pub(crate) picker: Picker,
     /// The share of the requests, as the bits of a number from 0 to 1.
     share: AtomicU64,
-    /// Requests in flight at one of its endpoints in the mean, as the bits of a number; of none before that is seen.
+    /// Requests in flight at one of its endpoints in the mean, as the bits of a number; of no number before that is seen.
     load: AtomicU64,
 }
 
@@ -277,10 +277,15 @@ fn distance(own: Option<&str>, other: Option<&str>) -> u8 {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Arc;
 
+    use buttress_core::rng::Rng;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::endpoint::About;
+    use crate::shared::Shared;
+    use crate::slot::{Blank, Slot};
 
     const fn rising(open: f64, ready: f64) -> Well {
         let until = Instant::NEVER;
@@ -339,6 +344,48 @@ mod tests {
             levels.spread_anew(&[], &[], Instant::ORIGIN, 7, changes);
             assert_eq!(levels.seen.load(Ordering::Relaxed), seen);
         }
+    }
+
+    #[test]
+    fn how_busy_a_level_is_is_told_by_those_on_it_and_a_pool_by_where_requests_go() {
+        let config = Arc::new(Config::default().rng(Rng::seeded(1)));
+        let shared = Arc::new(Shared::new(&config));
+        let blank = Arc::new(Blank::new(Arc::clone(&config), &shared, false));
+        // Four of the first priority with three in flight each, and 40 who stand by.
+        let (mut seats, mut told) = (Vec::new(), Vec::new());
+        for place in 0..44 {
+            let slot = Arc::new(Slot::new("a".into(), &shared, &blank));
+            let is_first = place < 4;
+            (0..if is_first { 3 } else { 0 }).for_each(|_| slot.begin(Instant::ORIGIN));
+            seats.push(Seat { slot });
+            let about = About {
+                priority: u8::from(!is_first),
+                ..About::default()
+            };
+            told.push(Told {
+                weight: 1,
+                place,
+                hash: 0,
+                about,
+            });
+        }
+        let levels = Levels::new(&config, &seats, &told);
+        let load = |level: usize| levels.list[level].load();
+        assert_eq!((load(0), load(1)), (None, None), "nobody has looked");
+        assert_eq!(levels.see_load(&seats, &shared.rng), Some(3.0));
+        assert_eq!((load(0), load(1)), (Some(3.0), None));
+        // Half of the requests go to each.
+        for level in &levels.list {
+            level.share.store(0.5_f64.to_bits(), Ordering::Relaxed);
+        }
+        assert_eq!(levels.see_load(&seats, &shared.rng), Some(1.5));
+        assert_eq!((load(0), load(1)), (Some(3.0), Some(0.0)));
+        let only = Levels::new(&config, &seats[..4], &told[..4]);
+        assert_eq!(
+            only.see_load(&seats[..4], &shared.rng),
+            None,
+            "all are looked at"
+        );
     }
 
     #[test]

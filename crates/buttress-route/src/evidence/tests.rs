@@ -243,8 +243,7 @@ fn of_those_that_were_out_with_a_late_answer_nobody_waits_for_more() {
 }
 
 #[test]
-fn one_answer_that_was_long_in_coming_while_no_other_came_counts_by_that_time_however_many_were_before()
- {
+fn one_answer_that_took_long_while_no_other_came_counts_by_that_time_whatever_was_before() {
     let mut evidence = steady(9_000);
     let end = START.saturating_add(ms(1_000));
     evidence.success(ms(1_000), end);

@@ -7,8 +7,9 @@
 //! The estimate is a plain decayed mean and not a peak: one late answer among many says little, and
 //! a peak of a long-tailed endpoint is noise that herds traffic. One that nothing else came beside says much, whatever came
 //! before: it counts by the time since. What a mean is too slow for, a
-//! **run** shows: three answers in a row above the mean, or more failures in a row than are chance, count at once. A
-//! run is believed for a tenth of the time that a mean is, so that a false alarm among mixed requests
+//! **run** shows: three answers in a row above the mean, or more failures in a row than are chance, count at once. Where copies
+//! look at who is shunned, so do as many answers in a row that were much later than usual as are more than chance: a single one where
+//! nobody in the pool has such. A run is believed for a tenth of the time that a mean is, so that a false alarm among mixed requests
 //! is over soon. An answer that ends a long silence is a run by itself where others are still out: they were sent with it.
 //!
 //! Where nobody looks at who is shunned a few failures stay inside the noise band: whether an endpoint simply fails is
@@ -20,6 +21,7 @@
 
 mod doubt;
 mod fading;
+mod late;
 mod score;
 
 use std::time::Duration;
@@ -31,12 +33,6 @@ pub(crate) use score::{INDISTINCT, Pool, Score};
 
 /// How many late answers in a row are more than chance.
 const RUN: usize = 3;
-/// Answers that took so many times the mean, so many in a row, are of another time: what was before counts no more than
-/// they do. A mean of thousands would not be moved by them; where one request in ten is as heavy, chance has such a run once
-/// in a hundred thousand.
-const OBSOLETE: f64 = 4.0;
-/// See [`OBSOLETE`].
-const OBSOLETE_RUN: u32 = 5;
 /// Calls that an endpoint is credited with as successes before it has shown anything.
 ///
 /// With a failure's cost of 10 and a noise band of a quarter, five failures of an endpoint without a
@@ -58,6 +54,8 @@ pub(crate) struct Evidence {
     successes: f64,
     /// Calls that ran into a limit: nobody's failure, and answered nothing.
     limited: f64,
+    /// Answers that were much later than usual.
+    late: f64,
     answers: f64,
     latency_sum: f64,
     /// The latency that jumps up at once and comes down as it fades; 0 if there is none.
@@ -72,8 +70,8 @@ pub(crate) struct Evidence {
     doubted_from: u32,
     /// When the last of them came, or the doubt began.
     failed_at: Instant,
-    /// Answers that took [`OBSOLETE`] times the mean or more.
-    much_later_in_a_row: u32,
+    /// The last ones that were.
+    late_in_a_row: u32,
 }
 
 impl Evidence {
@@ -84,6 +82,7 @@ impl Evidence {
             calls: 0.0,
             successes: 0.0,
             limited: 0.0,
+            late: 0.0,
             answers: 0.0,
             latency_sum: 0.0,
             peak: 0.0,
@@ -92,7 +91,7 @@ impl Evidence {
             failures_in_a_row: 0,
             doubted_from: 0,
             failed_at: now,
-            much_later_in_a_row: 0,
+            late_in_a_row: 0,
         }
     }
 
@@ -150,12 +149,12 @@ impl Evidence {
         self.fade(now);
         let kept = self.successes.min(PRIOR_CALLS);
         (self.calls, self.successes) = (kept, kept);
-        self.limited = 0.0;
+        (self.limited, self.late) = (0.0, 0.0);
         (self.failures_in_a_row, self.doubted_from) = (0, 0);
         self.run = [0.0; RUN];
         (self.answers, self.latency_sum, self.sureness) = (0.0, 0.0, 0.0);
         self.peak = 0.0;
-        self.much_later_in_a_row = 0;
+        self.late_in_a_row = 0;
     }
 
     pub(crate) fn set_decay(&mut self, decay: Duration) {
@@ -188,7 +187,7 @@ impl Evidence {
         let spotless = self.calls == self.successes && self.limited == 0.0;
         let mean = self.latency_sum / self.answers;
         let usual = self.run.iter().any(|latency| *latency <= mean * LATE);
-        (spotless && usual && self.sureness >= ENOUGH_ANSWERS).then_some(mean)
+        (spotless && usual && !self.is_late() && self.sureness >= ENOUGH_ANSWERS).then_some(mean)
     }
 
     /// The mean latency with how far it is to be believed at `now`. A pool's median must not be that
@@ -219,23 +218,7 @@ impl Evidence {
         if let Some(last) = self.run.last_mut() {
             *last = nanos;
         }
-        if nanos * self.answers > OBSOLETE * self.latency_sum {
-            self.much_later();
-        } else {
-            self.much_later_in_a_row = 0;
-        }
-    }
-
-    #[cold]
-    fn much_later(&mut self) {
-        self.much_later_in_a_row += 1;
-        let weight = RUN as f64;
-        if self.much_later_in_a_row >= OBSOLETE_RUN && self.answers > 2.0 * weight {
-            let before = self.latency_sum / self.answers;
-            self.latency_sum = weight * before + self.run.iter().sum::<f64>();
-            self.answers = 2.0 * weight;
-            self.much_later_in_a_row = 0;
-        }
+        self.heed_lateness(nanos);
     }
 }
 

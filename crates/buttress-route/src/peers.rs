@@ -32,6 +32,8 @@ pub(crate) struct Peers {
     failing_now: Figure,
     /// So many failures in a row are more than chance.
     chance_run: Figure,
+    /// So many answers in a row that were much later than usual are.
+    late_run: Figure,
     load: Figure,
     /// No number where fewer than two report one.
     utilization: Figure,
@@ -51,6 +53,8 @@ pub(crate) struct Medians {
     pub(crate) failing_now: f64,
     /// So many failures in a row are more than chance.
     pub(crate) chance_run: f64,
+    /// So many answers in a row that were much later than usual are.
+    pub(crate) late_run: f64,
     /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another. Of several levels that where a
     /// request goes, by their shares.
     pub(crate) load: f64,
@@ -64,6 +68,7 @@ pub(crate) struct Shows {
     pub(crate) latency: (f64, f64),
     pub(crate) failing: (f64, f64),
     pub(crate) failing_now: (f64, f64),
+    pub(crate) late: (f64, f64),
     pub(crate) load: f64,
     /// What it reports itself, if it does.
     pub(crate) utilization: Option<f64>,
@@ -76,6 +81,7 @@ impl Peers {
             failing: Figure::new(0.0),
             failing_now: Figure::new(0.0),
             chance_run: Figure::new(FEWEST),
+            late_run: Figure::new(FEWEST),
             load: Figure::new(0.0),
             utilization: Figure::new(f64::NAN),
             seen_at: AtomicU64::new(0),
@@ -101,6 +107,7 @@ impl Peers {
         self.failing.set(medians.failing);
         self.failing_now.set(medians.failing_now);
         self.chance_run.set(medians.chance_run);
+        self.late_run.set(medians.late_run);
         self.load.set(medians.load);
         self.utilization
             .set(medians.utilization.unwrap_or(f64::NAN));
@@ -147,11 +154,11 @@ impl Peers {
         self.looked_at.load(Ordering::Relaxed)
     }
 
-    /// After how many failures in a row an endpoint is shunned. Where no copy looks at it, it would never show the rules
-    /// another.
-    fn shunned_after(&self) -> f64 {
+    /// After how many in a row that are more than `chance` an endpoint is shunned. Where no copy looks at it, it would show
+    /// nobody whether that is over, nor the rules another failure.
+    fn shunned_after(&self, chance: &Figure) -> f64 {
         if self.are_looked_at() {
-            self.chance_run.get()
+            chance.get()
         } else {
             FEWEST
         }
@@ -162,7 +169,8 @@ impl Peers {
         Pool {
             latency: self.latency(),
             failing: self.failing(),
-            unlikely_run: self.unlikely_run().max(self.shunned_after()),
+            unlikely_run: (self.unlikely_run()).max(self.shunned_after(&self.chance_run)),
+            late_run: self.shunned_after(&self.late_run),
             load: self.load(),
             looked_at: self.are_looked_at(),
         }
@@ -194,7 +202,8 @@ impl Medians {
             latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
-            chance_run: chance_run(all),
+            chance_run: chance_run(all, |it| it.failing),
+            late_run: chance_run(all, |it| it.late),
             load: load / all.len().max(1) as f64,
             utilization: middle_utilization(all),
         }
@@ -263,22 +272,21 @@ fn unlikely_run(failing: f64) -> f64 {
     (UNLIKELY.ln() / failing.min(1.0).ln()).abs().ceil()
 }
 
-/// So many failures in a row that chance gives an endpoint of `all` no more often than [`LOST`].
+/// So many in a row that chance gives an endpoint of `all` no more often than [`LOST`], of what makes up this `share` of so many
+/// calls of each.
 ///
-/// What all but the worst have failed is the share that chance gives, with half a failure more, for nothing is known to
-/// never fail (the mean by Jeffreys' prior). A run of `k` comes once in `share^-k` calls.
-fn chance_run(all: &[Shows]) -> f64 {
-    let failures = |it: &Shows| it.failing.0 * it.failing.1;
-    let worst = all
-        .iter()
-        .max_by(|one, other| failures(one).total_cmp(&failures(other)));
-    let (worst, of) = worst.map_or((0.0, 0.0), |it| (failures(it), it.failing.1));
-    let calls: f64 = all.iter().map(|it| it.failing.1).sum();
+/// What it is of all but the worst is the share that chance gives, with half a call more, for nothing is known to
+/// never happen (the mean by Jeffreys' prior). A run of `k` comes once in `share^-k` calls.
+fn chance_run(all: &[Shows], share: impl Fn(&Shows) -> (f64, f64)) -> f64 {
+    let counted = |(share, calls)| (share * calls, calls);
+    let shown = || all.iter().map(&share).map(counted);
+    let worst = shown().max_by(|one, other| one.0.total_cmp(&other.0));
+    let (worst, its_calls) = worst.unwrap_or_default();
+    let (count, calls) = shown().fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     if calls < 1.0 {
         return FEWEST;
     }
-    let failed = all.iter().map(failures).sum::<f64>() - worst;
-    let share = ((failed + 0.5) / (calls - of + 1.0)).min(1.0);
+    let share = ((count - worst + 0.5) / (calls - its_calls + 1.0)).min(1.0);
     let bearable = (LOST * all.len() as f64 / calls).min(1.0);
     // At a share of 1 every run is likely, and the limit infinite.
     (bearable.ln() / share.ln()).abs().max(1.0).ceil()
@@ -359,14 +367,28 @@ mod tests {
                 ..Shows::default()
             }; 10];
             all[0].failing = (1.0, calls);
-            chance_run(&all)
+            chance_run(&all, |it| it.failing)
         };
         assert!(run(600.0, 0.0) <= 1.0, "nobody else has failed");
         assert!((run(600.0, 5.4) - 2.0).abs() < 0.1, "one in a thousand");
         assert!((run(600.0, 540.0) - 4.0).abs() < 0.1, "one in ten");
         assert!(run(600.0, 5_400.0) > 1e3, "all of them");
         assert!(run(30.0, 0.0) <= 1.0, "of few calls as well");
-        assert!((chance_run(&[Shows::default(); 10]) - FEWEST).abs() < 0.1);
+        assert!((chance_run(&[Shows::default(); 10], |it| it.failing) - FEWEST).abs() < 0.1);
+    }
+
+    #[test]
+    fn where_one_answer_in_a_hundred_is_much_later_two_in_a_row_are_more_than_chance() {
+        let run = |share: f64| {
+            let late = (share, 600.0);
+            let shows = Shows {
+                late,
+                ..Shows::default()
+            };
+            Medians::of(&[shows; 10]).late_run
+        };
+        assert!((run(0.01) - 2.0).abs() < 0.1);
+        assert!(run(0.0) <= 1.0, "nobody has such");
     }
 
     #[test]

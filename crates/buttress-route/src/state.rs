@@ -214,6 +214,7 @@ impl State {
             latency: self.evidence.latency_at(now).unwrap_or_default(),
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
+            late: self.evidence.late_at(now),
             load: 0.0,
             utilization: None,
         }

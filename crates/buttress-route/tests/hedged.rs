@@ -135,6 +135,17 @@ impl World {
         self.failed - before
     }
 
+    /// So many requests, each after the one before was answered.
+    fn one_by_one(&mut self, count: usize) {
+        for _ in 0..count {
+            self.load(0.001);
+            while !self.calls.is_empty() {
+                self.time.advance(Duration::from_millis(1));
+                self.poll();
+            }
+        }
+    }
+
     fn poll(&mut self) {
         let (failed, now) = (&mut self.failed, self.time.now());
         self.calls.retain_mut(|(began, call)| match call.poll() {
@@ -265,6 +276,50 @@ fn an_endpoint_that_stays_slow_is_asked_once_a_second_and_by_copies_alone() {
     let asked = world.backends[0].calls() - asked;
     assert!((10..=21).contains(&asked), "{asked}");
     assert_eq!(world.spawned() - spawned, asked);
+}
+
+#[test]
+fn of_one_that_turned_slow_a_single_user_hears_where_late_answers_are_rare() {
+    let mut world = World::new(16);
+    world.one_by_one(300);
+    world.backends[0].set(ok_after(100));
+    let before = world.backends[0].calls();
+    while world.backends[0].calls() == before {
+        world.one_by_one(1);
+    }
+    let (asked, spawned) = (world.backends[0].calls(), world.spawned());
+    world.one_by_one(1_000);
+    let looks = world.backends[0].calls() - asked;
+    assert!(looks > 0, "nobody looked");
+    assert_eq!(looks, world.spawned() - spawned, "a user was there");
+    world.backends[0].set(ok_after(5));
+    world.one_by_one(1_000);
+    let picks = world.picks();
+    world.one_by_one(300);
+    assert!(world.picks() - picks > 80, "it is well again");
+}
+
+#[test]
+fn where_late_answers_are_usual_one_more_keeps_nobody_away() {
+    let mut world = World::new(16);
+    let late = |world: &mut World| {
+        world.backends.iter().for_each(|it| it.set(ok_after(100)));
+        world.one_by_one(1);
+        world.backends.iter().for_each(|it| it.set(ok_after(5)));
+    };
+    let calls = |world: &World| -> Vec<_> { world.backends.iter().map(Backend::calls).collect() };
+    for _ in 0..60 {
+        world.one_by_one(20);
+        late(&mut world);
+    }
+    world.one_by_one(20);
+    let before = calls(&world);
+    late(&mut world);
+    let asked = calls(&world);
+    let one = (0..3).find(|&it| asked[it] > before[it]).unwrap();
+    world.one_by_one(30);
+    let share = (calls(&world)[one] - asked[one]) as f64 / 30.0;
+    assert!(share > 0.8 / 3.0, "{share}");
 }
 
 #[test]

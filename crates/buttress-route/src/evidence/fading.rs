@@ -25,6 +25,7 @@ impl Evidence {
         if self.limited < FORGOTTEN {
             self.limited = 0.0;
         }
+        self.late *= kept;
         self.sureness *= kept;
         self.peak *= kept;
         // After a gap the next answer counts by the gap's length, however many came before it: an

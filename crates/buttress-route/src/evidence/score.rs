@@ -65,6 +65,8 @@ pub(crate) struct Pool {
     pub(crate) failing: f64,
     /// So many failures in a row are more than chance: from 1 up.
     pub(crate) unlikely_run: f64,
+    /// So many answers in a row that were much later than usual are more than chance: from 1 up.
+    pub(crate) late_run: f64,
     /// Requests in flight at an endpoint, in the mean.
     pub(crate) load: f64,
     /// Copies of requests look at whoever is shunned.
@@ -81,7 +83,7 @@ impl Evidence {
             reason = "24 bits are more than is known"
         )]
         Score {
-            latency: (self.latency(kept, run_kept, pool.latency) + INDISTINCT) as f32,
+            latency: (self.latency(kept, run_kept, pool) + INDISTINCT) as f32,
             penalty: (self.penalty(now, kept, pool) + self.slow_if_idle(now, kept, pool)) as f32,
         }
     }
@@ -96,12 +98,12 @@ impl Evidence {
         }
     }
 
-    fn latency(&self, kept: f64, run_kept: f64, reference: f64) -> f64 {
+    fn latency(&self, kept: f64, run_kept: f64, pool: &Pool) -> f64 {
+        let reference = pool.latency;
         let Some(mean) = self.mean() else {
             return reference;
         };
-        let slowest_floor = self.run.iter().copied().fold(f64::INFINITY, f64::min);
-        let rise = (slowest_floor - mean).max(0.0) * run_kept;
+        let rise = (self.least_of_late(pool) - mean).max(0.0) * run_kept;
         let sureness = self.sureness * kept;
         let believed = sureness / (sureness + PRIOR_ANSWERS);
         // Between the two on a scale of ratios: a wait of a thousand times the median fades in little
@@ -119,7 +121,7 @@ impl Evidence {
         if !(pool.looked_at || self.was_just_slow(now, pool)) {
             return 0.0;
         }
-        let latency = self.latency(kept, 0.0, pool.latency) + INDISTINCT;
+        let latency = self.latency(kept, 0.0, pool) + INDISTINCT;
         let beyond = latency - SLOW * (pool.latency + INDISTINCT);
         beyond.max(0.0) * pool.load / (1.0 + pool.load)
     }

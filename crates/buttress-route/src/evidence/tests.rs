@@ -7,6 +7,7 @@ const POOL: Pool = Pool {
     latency: 10.0 * MS,
     failing: 0.0,
     unlikely_run: 5.0,
+    late_run: 3.0,
     load: 0.0,
     looked_at: true,
 };
@@ -46,6 +47,7 @@ fn who_has_shown_nothing_has_the_score_of_nobody_whatever_the_pool_shows() {
             latency,
             failing,
             unlikely_run,
+            late_run: 3.0,
             load: 3.0,
             looked_at: true,
         };
@@ -253,6 +255,30 @@ fn one_answer_that_took_long_while_no_other_came_counts_by_that_time_whatever_wa
     (1..100).for_each(|n| beside.success(ms(10), START.saturating_add(ms(n * 10))));
     beside.success(ms(1_000), end);
     assert!(beside.mean().unwrap() < 12.0 * MS);
+}
+
+#[test]
+fn one_answer_much_later_than_usual_counts_where_that_is_no_chance_until_one_is_not() {
+    let rare = Pool {
+        late_run: 1.0,
+        ..POOL
+    };
+    let usual = Pool {
+        late_run: 2.0,
+        ..POOL
+    };
+    let latency = |evidence: &Evidence, pool| f64::from(evidence.score(START, pool).latency);
+    let mut evidence = steady(1_000);
+    evidence.success(ms(30), START);
+    assert!(latency(&evidence, &rare) < 12.0 * MS, "later, and not much");
+    evidence.success(ms(100), START);
+    assert!(latency(&evidence, &rare) > 70.0 * MS);
+    assert!(latency(&evidence, &usual) < 12.0 * MS);
+    assert_eq!(evidence.steady_latency(), None, "it stands on the last");
+    evidence.success(ms(90), START);
+    assert!(latency(&evidence, &usual) > 70.0 * MS, "two in a row");
+    evidence.success(ms(10), START);
+    assert!(latency(&evidence, &rare) < 12.0 * MS);
 }
 
 #[test]

@@ -258,6 +258,11 @@ mod tests {
 
     fn call(slot: &Arc<Slot>, outcome: Outcome, took: Duration) {
         slot.begin(START);
+        ends(slot, outcome, took, START);
+    }
+
+    /// A call that had begun has ended.
+    fn ends(slot: &Arc<Slot>, outcome: Outcome, took: Duration, now: Instant) {
         let ticket = &slot.ticket();
         let call = Call {
             ticket,
@@ -271,7 +276,7 @@ mod tests {
             in_place_of_copy: false,
             retry_after: None,
         };
-        slot.settle(&call, START);
+        slot.settle(&call, now);
     }
 
     /// What is shown after the first answer of `sent` requests, which came when they had been out for so long.
@@ -282,20 +287,7 @@ mod tests {
         if slot.heard(now) {
             slot.others_are_as_late(silence, now);
         }
-        let ticket = &slot.ticket();
-        let call = Call {
-            ticket,
-            outcome: Outcome::Success,
-            latency: Some(silence),
-            took: silence,
-            stalled: None,
-            called: true,
-            limited: false,
-            copy: false,
-            in_place_of_copy: false,
-            retry_after: None,
-        };
-        slot.settle(&call, now);
+        ends(&slot, Outcome::Success, silence, now);
         slot.latency(now) / 1e6
     }
 

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::io::PREFACE;
+/// What begins an HTTP/2 connection.
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A few bytes, to be taken from the front.
 #[derive(Debug, Default)]

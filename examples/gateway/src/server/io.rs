@@ -13,13 +13,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
-use super::ahead::Ahead;
+use super::ahead::{Ahead, PREFACE};
 use super::heard::Heard;
 use crate::body::IdleTimer;
 use crate::gather;
-
-/// What begins an HTTP/2 connection.
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A client's bytes on their way to hyper.
 #[derive(Debug)]

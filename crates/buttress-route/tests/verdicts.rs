@@ -85,6 +85,16 @@ fn a_rate_is_told_with_its_window_and_what_the_peers_show() {
 }
 
 #[test]
+fn four_failures_make_no_rate_below_the_threshold_and_a_fifth_does() {
+    let pool = Aimed::new(4, 0.5);
+    (1..4).for_each(|endpoint| pool.send(endpoint, "SSSSS"));
+    pool.send(0, &"SSSSF".repeat(4));
+    assert_eq!(pool.walk(), steps(&[]), "one in five, four times");
+    pool.send(0, "SSSSF");
+    assert_eq!(pool.walk(), steps(&[(Active, Ejected, "outlier")]));
+}
+
+#[test]
 fn what_is_done_by_hand_by_weight_and_for_a_signal_is_told() {
     let pool = Aimed::new(3, 0.5);
     let handle = pool.router.handle();

@@ -30,8 +30,8 @@ pub struct FailureRate {
     /// The rule waits for as many calls in the window. Default 20.
     pub min_calls: NonZeroU32,
     /// An endpoint that fails surely by this share more than the median of its peers is ejected as
-    /// well, at whatever rate; and none that is not, at the threshold. From 0 to 1; at 1 the rule is off. Default
-    /// 0.03.
+    /// well, at whatever rate, after 5 failures at the earliest; and none that is not, at the threshold. From 0 to 1; at 1 the
+    /// rule is off. Default 0.03.
     pub above_peers: f64,
 }
 

@@ -10,6 +10,9 @@ use crate::tally::Rule;
 /// How many standard deviations make it sure that an endpoint is worse than its peers: one error in
 /// two hundred, at a share far beyond chance already.
 const SURE: f64 = 2.58;
+/// Fewer failures say nothing of a rate below the threshold. Each failure is looked at anew: of twenty routers before an endpoint that fails one
+/// call in a hundred, one soon has three of them in twenty-five calls.
+const FEWEST_FAILURES: u64 = 5;
 
 impl State {
     /// The rule that fires at `now`, with its evidence.
@@ -61,7 +64,9 @@ impl State {
             limit if counts.ratio() >= limit && worse_than_peers => {
                 (Rule::FailureRate, counts.ratio(), limit)
             }
-            _ if worse_than_peers => (Rule::Outlier, surely, failing + rate.above_peers),
+            _ if worse_than_peers && counts.bad >= FEWEST_FAILURES => {
+                (Rule::Outlier, surely, failing + rate.above_peers)
+            }
             _ => return None,
         };
         let (rule, seen, limit) = rule;

@@ -56,6 +56,9 @@ pub(crate) struct Options {
     /// Milliseconds that an origin takes in health: from half to one and a half of this
     #[arg(long, default_value_t = 0)]
     takes: u64,
+    /// Requests that an origin works on at once, while others wait: all of them if none are said
+    #[arg(long)]
+    workers: Option<u16>,
     /// What users ask with
     #[arg(long, default_value = "GET")]
     method: http::Method,
@@ -108,7 +111,8 @@ async fn run(
     let mut origins = Vec::new();
     for index in 0..options.origins {
         let takes = Duration::from_millis(options.takes);
-        origins.push(Origin::listen(usize::from(index), takes).await?);
+        let workers = options.workers.map(usize::from);
+        origins.push(Origin::listen(usize::from(index), takes, workers).await?);
     }
     let listen = free_address().await?;
     let config = configure(case, options, listen, free_address().await?, &origins)?;

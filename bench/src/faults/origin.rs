@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
 use super::body::{Halves, Rest};
@@ -34,6 +34,7 @@ pub(super) struct Origin {
 struct Health {
     index: usize,
     takes: Duration,
+    workers: Semaphore,
     answered: AtomicU32,
     illness: Mutex<Option<Illness>>,
     /// Told when it falls ill and when it recovers.
@@ -48,12 +49,18 @@ struct Illness {
 }
 
 impl Origin {
-    pub(super) async fn listen(index: usize, takes: Duration) -> Result<Self, Error> {
+    /// One that works on so many requests at once, for so long on each.
+    pub(super) async fn listen(
+        index: usize,
+        takes: Duration,
+        workers: Option<usize>,
+    ) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let health = Arc::new(Health {
             index,
             takes,
+            workers: Semaphore::new(workers.unwrap_or(Semaphore::MAX_PERMITS)),
             answered: AtomicU32::new(0),
             illness: Mutex::new(None),
             changed: watch::Sender::new(()),
@@ -104,6 +111,13 @@ impl Health {
     fn next_time(&self) -> Duration {
         let step = self.answered.fetch_add(7, Ordering::Relaxed) % 16;
         self.takes * (8 + step) / 16
+    }
+
+    /// For as long as the next answer takes, once a worker has time for it.
+    async fn work(&self) {
+        // Nobody closes it.
+        let _worker = self.workers.acquire().await;
+        sleep(self.next_time()).await;
     }
 
     /// What becomes of this request, which is remembered.
@@ -170,7 +184,7 @@ async fn serve(stream: TcpStream, health: Arc<Health>) {
 }
 
 async fn answer(health: Arc<Health>, reset: Arc<Notify>) -> Result<Response<Halves>, Infallible> {
-    sleep(health.next_time()).await;
+    health.work().await;
     let (mut status, mut then) = (StatusCode::OK, Rest::Whole);
     match health.ask() {
         None => {}

@@ -16,6 +16,7 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
+use crate::headers::some_repeat;
 use crate::known_host::KnownHost;
 use crate::problem::Problem;
 
@@ -100,8 +101,14 @@ fn first_two_hosts(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&Header
         return (hosts.next(), hosts.next());
     }
     let mut hosts = headers.iter().filter(|(name, _)| *name == HOST);
-    let mut next = || hosts.next().map(|(_, value)| value);
-    (next(), next())
+    let first = hosts.next();
+    // Most clients send it first, and where no name repeats there is no other to look for.
+    let more = if some_repeat(headers) {
+        hosts.next()
+    } else {
+        None
+    };
+    (first.map(|(_, value)| value), more.map(|(_, value)| value))
 }
 
 fn same(host: &HeaderValue, authority: &Authority) -> bool {

@@ -119,7 +119,9 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 fn keep_one_length(headers: &mut HeaderMap) {
     let mut values = headers.iter().filter(|(name, _)| *name == CONTENT_LENGTH);
     let is_plain = |value: &HeaderValue| value.as_bytes().iter().all(u8::is_ascii_digit);
-    if values.next().is_some_and(|(_, value)| is_plain(value)) && values.next().is_none() {
+    let first = values.next();
+    let is_only = !some_repeat(headers) || values.next().is_none();
+    if is_only && first.is_some_and(|(_, value)| is_plain(value)) {
         return;
     }
     let length = agreed_length(headers);
@@ -172,6 +174,12 @@ fn append(headers: &mut HeaderMap, peer: &Peer) {
     if let Some(host) = host(headers) {
         headers.entry(&X_FORWARDED_HOST).or_insert(host);
     }
+}
+
+/// Whether any name stands there more than once.
+#[inline]
+pub(crate) fn some_repeat(headers: &HeaderMap) -> bool {
+    headers.keys_len() < headers.len()
 }
 
 /// Most clients send it first.

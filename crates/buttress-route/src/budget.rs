@@ -5,26 +5,35 @@
 //! would keep what fails of the first one in traffic. What is left over, for shares of small levels are rounded down, is
 //! for whoever needs it first.
 
+mod bearing;
+
 use std::collections::BTreeMap;
 
 use crate::levels::Rank;
+pub(crate) use bearing::{BUSY, Fault, PRESSED};
 
 /// Where the middle of the pool fails this share, nobody is thrown out for failing.
 const ALL_IN_TROUBLE: f64 = 0.2;
 
-/// The members of each level, and the share that may be out.
+/// The members of each level, the share that may be out, and how many times its share an endpoint can bear.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     levels: BTreeMap<Rank, usize>,
     share: f64,
+    overprovisioning: f64,
 }
 
 impl Budget {
     /// Of endpoints of these ranks.
-    pub(crate) fn new(ranks: impl Iterator<Item = Rank>, share: f64) -> Self {
+    pub(crate) fn new(
+        ranks: impl Iterator<Item = Rank>,
+        share: f64,
+        overprovisioning: f64,
+    ) -> Self {
         Self {
             levels: counted(ranks),
             share,
+            overprovisioning,
         }
     }
 
@@ -36,6 +45,12 @@ impl Budget {
     /// How many may be out at once where the middle of the pool fails this share.
     pub(crate) fn allowed(&self, trouble: f64) -> usize {
         yielding(allowed(self.members(), self.share), trouble)
+    }
+
+    /// Whether the others can bear the share of so many, as far as that was said.
+    pub(crate) fn is_overprovisioned_for(&self, out: usize) -> bool {
+        let left = self.members().saturating_sub(out) as f64;
+        self.members() as f64 <= self.overprovisioning * left
     }
 
     /// Whether one more of this rank may be out beside those of these ranks.
@@ -189,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_one_level_has_lost_takes_nothing_from_another() {
-        let budget = Budget::new(ranks(&[4, 6]), 0.5);
+        let budget = Budget::new(ranks(&[4, 6]), 0.5, 1.4);
         assert_eq!(budget.allowed(0.0), 5);
         // Three of the later are out, which is all that is theirs.
         let later = || ranks(&[0, 3]);
@@ -204,20 +219,29 @@ mod tests {
 
     #[test]
     fn what_small_levels_leave_over_is_for_whoever_needs_it_first() {
-        let budget = Budget::new(ranks(&[1, 1, 1, 1]), 0.5);
+        let budget = Budget::new(ranks(&[1, 1, 1, 1]), 0.5, 1.4);
         assert!(budget.bears_one_more(rank(3), ranks(&[1]), 0.0));
         assert!(!budget.bears_one_more(rank(3), ranks(&[1, 1]), 0.0));
-        let pair = Budget::new(ranks(&[1, 1]), 0.5);
+        let pair = Budget::new(ranks(&[1, 1]), 0.5, 1.4);
         assert!(pair.bears_one_more(rank(0), ranks(&[]), 0.0));
     }
 
     #[test]
     fn one_stays_where_all_of_each_level_may_be_out() {
         let out = || ranks(&[2, 2]);
-        let smaller = Budget::new(out(), 1.0);
+        let smaller = Budget::new(out(), 1.0, 1.4);
         assert_eq!(smaller.overdrawn_by(out(), 0.0), [rank(0), rank(1)]);
         assert!(!smaller.bears_one_more(rank(0), ranks(&[1, 2]), 0.0));
         assert!(smaller.overdrawn_by(ranks(&[1, 2]), 0.0).is_empty());
+    }
+
+    #[test]
+    fn as_many_may_be_out_as_leave_the_others_what_they_are_said_to_bear() {
+        for (members, bearable) in [(1, 0), (2, 0), (3, 0), (4, 1), (10, 2), (50, 14)] {
+            let budget = Budget::new(ranks(&[members]), 0.5, 1.4);
+            let bears = |out: &usize| budget.is_overprovisioned_for(*out);
+            assert_eq!((1..=members).take_while(bears).count(), bearable);
+        }
     }
 
     fn share() -> impl proptest::strategy::Strategy<Value = f64> {
@@ -237,7 +261,7 @@ mod tests {
             share in share(),
             trouble in trouble(),
         ) {
-            let budget = Budget::new(ranks(&of_each), share);
+            let budget = Budget::new(ranks(&of_each), share, 1.4);
             let mut out: Vec<Rank> = Vec::new();
             for priority in order {
                 let there = of_each.get(usize::from(priority)).copied().unwrap_or_default();
@@ -264,7 +288,7 @@ mod tests {
         ) {
             let members: Vec<_> = levels.iter().map(|(out, stay)| out + stay).collect();
             let mut out: Vec<_> = levels.iter().map(|it| it.0).collect();
-            let budget = Budget::new(ranks(&members), share);
+            let budget = Budget::new(ranks(&members), share, 1.4);
             while let Some(back) = budget.overdrawn_by(ranks(&out), trouble).first() {
                 let before = out.iter().sum::<usize>();
                 for (level, out) in (0..).zip(&mut out) {
@@ -282,7 +306,7 @@ mod tests {
             share in share(),
             trouble in trouble(),
         ) {
-            let budget = Budget::new(ranks(&[members]), share);
+            let budget = Budget::new(ranks(&[members]), share, 1.4);
             let bears = budget.bears_one_more(rank(0), ranks(&[out]), trouble);
             proptest::prop_assert_eq!(bears, out < budget.allowed(trouble));
         }

@@ -196,6 +196,12 @@ impl Evidence {
         Some((self.mean()?, self.sureness * self.kept_at(now)))
     }
 
+    /// What the last few answers took at least, with how far it is to be believed at `now`.
+    pub(crate) fn lately_at(&self, now: Instant) -> (f64, f64) {
+        let least = self.run.iter().copied().fold(f64::INFINITY, f64::min);
+        (least, self.sureness * self.kept_at(now))
+    }
+
     /// The share of failures with how many calls it is of, at `now`.
     pub(crate) fn failing_at(&self, now: Instant) -> (f64, f64) {
         let share = (self.calls - self.successes) / self.calls.max(1.0);

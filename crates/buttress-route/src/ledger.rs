@@ -6,13 +6,17 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Fault, PRESSED};
 use crate::levels::Rank;
 use crate::slot::Slot;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
+
+/// Where the others cannot bear what is out, one comes back at a time: what it takes from them shows by then.
+const ONE_BY_ONE: Duration = Duration::from_secs(1);
 
 /// The endpoints that are out.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(crate) struct Ledger {
     next_due: AtomicU64,
     /// Whether [`Inner::trouble`] is above 0.
     troubled: AtomicBool,
+    /// Whether somebody is out who would bear a part of their share.
+    has_help: AtomicBool,
     /// How often somebody has gone out or come back, or taken a step of that.
     changes: AtomicU64,
 }
@@ -32,6 +38,8 @@ struct Inner {
     /// The share of failures in the middle of the pool.
     trouble: f64,
     out: Vec<Out>,
+    /// When somebody was last let back for their peers.
+    helped_at: Instant,
 }
 
 #[derive(Debug)]
@@ -41,6 +49,8 @@ struct Out {
     /// When a pick should look after it: to probe it, or to ask its signals again.
     due: Instant,
     by_hand: bool,
+    /// Of whoever a rule threw out.
+    fault: Option<Fault>,
 }
 
 impl Out {
@@ -56,15 +66,17 @@ impl Ledger {
                 budget: Budget::default(),
                 trouble: 0.0,
                 out: Vec::new(),
+                helped_at: Instant::ORIGIN,
             }),
             next_due: AtomicU64::new(Instant::NEVER.as_nanos()),
             troubled: AtomicBool::new(false),
+            has_help: AtomicBool::new(false),
             changes: AtomicU64::new(0),
         }
     }
 
-    /// Takes `slot` out if the budget bears it; says what forbids it if not.
-    pub(crate) fn eject(&self, slot: &Arc<Slot>) -> Result<(), &'static str> {
+    /// Takes `slot` out if the budget bears it; says what forbids it if not. For a fault of its own, if it is no other's word.
+    pub(crate) fn eject(&self, slot: &Arc<Slot>, fault: Option<Fault>) -> Result<(), &'static str> {
         let mut inner = self.lock();
         if inner.position(slot).is_some() || !slot.is_member() {
             return Ok(());
@@ -78,15 +90,19 @@ impl Ledger {
         if !inner.bears(slot.rank(), inner.trouble) {
             return Err("peers_fail");
         }
-        inner.set(slot, Instant::NEVER, false);
+        let slowdown = slot.peers().slowdown();
+        if fault.is_some_and(|fault| !inner.can_do_without(fault, slowdown)) {
+            return Err("capacity");
+        }
+        inner.set(slot, Instant::NEVER, false, fault);
         Ok(())
     }
 
     /// Enters `slot` as out, whatever the budget, or sets when it is due.
-    pub(crate) fn set(&self, slot: &Arc<Slot>, due: Instant, by_hand: bool) {
+    pub(crate) fn set(&self, slot: &Arc<Slot>, due: Instant, by_hand: bool, fault: Option<Fault>) {
         let mut inner = self.lock();
         if slot.is_member() {
-            inner.set(slot, due, by_hand);
+            inner.set(slot, due, by_hand, fault);
         }
         self.tell(&inner);
     }
@@ -160,6 +176,30 @@ impl Ledger {
             .and_then(|out| out.slot.upgrade())
     }
 
+    /// Whether somebody is out who would bear a part of their share.
+    #[inline]
+    pub(crate) fn has_help(&self) -> bool {
+        self.has_help.load(Ordering::Relaxed)
+    }
+
+    /// The endpoint that should come back because the others, whose answers take so many times what they do at ease, cannot
+    /// bear its share.
+    pub(crate) fn helper(&self, slowdown: f64, now: Instant) -> Option<Arc<Slot>> {
+        let mut inner = self.lock();
+        let least = inner.out.iter().filter_map(|out| Some((out.fault?, out)));
+        let (fault, out) = least.min_by(|(one, _), (other, _)| {
+            let bearable = [one, other].map(|fault| fault.bearable());
+            bearable[0].total_cmp(&bearable[1])
+        })?;
+        let slot = out.slot.upgrade();
+        let is_time = now >= inner.helped_at.saturating_add(ONE_BY_ONE);
+        if !is_time || slowdown <= fault.bearable() {
+            return None;
+        }
+        inner.helped_at = now;
+        slot
+    }
+
     /// How many are out.
     pub(crate) fn out(&self) -> usize {
         self.lock().out.len()
@@ -183,6 +223,9 @@ impl Ledger {
 
     fn tell(&self, inner: &Inner) {
         self.changed();
+        let bears = |fault: Fault| fault.bearable().is_finite();
+        let helps = |out: &Out| out.fault.is_some_and(bears);
+        (self.has_help).store(inner.out.iter().any(helps), Ordering::Relaxed);
         let due = inner.out.iter().map(|out| out.due).min();
         let due = due.unwrap_or(Instant::NEVER);
         self.next_due.store(due.as_nanos(), Ordering::Relaxed);
@@ -204,16 +247,30 @@ impl Inner {
         self.budget.bears_one_more(rank, out, trouble)
     }
 
+    /// Whether the others can bear the share of one more that is out for this, where answers take so many times what they do at ease.
+    ///
+    /// Who is late is no help, and in a pool that is pressed no worse than the others may be: of these no more go than leave
+    /// the others what they are said to bear.
+    fn can_do_without(&self, fault: Fault, slowdown: f64) -> bool {
+        match fault {
+            Fault::Failing(_) => slowdown <= fault.bearable(),
+            Fault::Late => {
+                slowdown <= PRESSED || self.budget.is_overprovisioned_for(self.out.len() + 1)
+            }
+        }
+    }
+
     fn position(&self, slot: &Arc<Slot>) -> Option<usize> {
         self.out.iter().position(|out| out.is(slot))
     }
 
-    fn set(&mut self, slot: &Arc<Slot>, due: Instant, by_hand: bool) {
+    fn set(&mut self, slot: &Arc<Slot>, due: Instant, by_hand: bool, fault: Option<Fault>) {
         let entry = Out {
             slot: Arc::downgrade(slot),
             rank: slot.rank(),
             due,
             by_hand,
+            fault,
         };
         match self.out.iter_mut().find(|out| out.is(slot)) {
             Some(out) => *out = entry,

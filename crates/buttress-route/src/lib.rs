@@ -58,6 +58,13 @@
 //! to be; an endpoint that surely fails more than they do goes at whatever rate. Where the middle of the
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
+//!
+//! What they can bear is seen by how long they take. While answers take more than four times what they do at ease (the least of
+//! late), whoever fails a part of what it is asked is let back, or not thrown out: the less it fails the sooner, and never
+//! who fails all. What a failure wastes is weighed as at ease then, so that it is asked for what the others cannot do. It is not thrown
+//! out again for as much for 30 s, and up to 4 min where that was needed again and again. Of those who are late no more
+//! are out in such a pool than leave the others [`Config::overprovisioning`] times their share. The verdicts say `capacity`.
+//!
 //! After the
 //! backoff one request at a time, or a copy of one, is sent as a probe, and after one that says nothing (a `429`) the next after a pause of
 //! 100 ms to 5 s, or for as long as `Retry-After` asks within the longest backoff. Where for the deadline of a probe all of them say
@@ -76,6 +83,7 @@
 //!   and nobody who takes none is picked; a key moves only with its endpoint: `tests/policies.rs`.
 //! - What a priority or locality cannot bear goes to the next, while any endpoint lives somebody is asked, and what one
 //!   of them has lost takes nothing of the budget of another: `tests/levels.rs`.
+//! - Who fails a part of what it is asked is in where its peers could not bear its share: `tests/capacity.rs`.
 //! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
 //!   16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome

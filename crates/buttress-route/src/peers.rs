@@ -4,12 +4,17 @@
 //! Each figure is a median over endpoints, which two bad ones in five cannot move. It is brought up to
 //! date at most once a millisecond, by a pick.
 
+mod ease;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
+use crate::budget::BUSY;
 use crate::evidence::{INDISTINCT, Pool};
+use ease::Ease;
 
 /// The median latency of a pool that has shown none.
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
@@ -35,6 +40,9 @@ pub(crate) struct Peers {
     /// So many answers in a row that were much later than usual are.
     late_run: Figure,
     load: Figure,
+    /// How many times as long as at ease answers take.
+    slowdown: Figure,
+    ease: Mutex<Ease>,
     /// No number where fewer than two report one.
     utilization: Figure,
     seen_at: AtomicU64,
@@ -47,6 +55,8 @@ pub(crate) struct Peers {
 pub(crate) struct Medians {
     /// Nanoseconds from the pick to the head of a good answer.
     pub(crate) latency: Option<f64>,
+    /// The same of the quickest of each one's last few.
+    pub(crate) lately: Option<f64>,
     /// The share of failures, of 0 to 1, as it fades.
     pub(crate) failing: f64,
     /// The share of failures among each one's last few outcomes.
@@ -66,6 +76,7 @@ pub(crate) struct Medians {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shows {
     pub(crate) latency: (f64, f64),
+    pub(crate) lately: (f64, f64),
     pub(crate) failing: (f64, f64),
     pub(crate) failing_now: (f64, f64),
     pub(crate) late: (f64, f64),
@@ -83,6 +94,8 @@ impl Peers {
             chance_run: Figure::new(FEWEST),
             late_run: Figure::new(FEWEST),
             load: Figure::new(0.0),
+            slowdown: Figure::new(1.0),
+            ease: Mutex::new(Ease::new()),
             utilization: Figure::new(f64::NAN),
             seen_at: AtomicU64::new(0),
             looked_at: AtomicBool::new(false),
@@ -100,9 +113,10 @@ impl Peers {
         (self.seen_at.compare_exchange(seen_at, now, order, order)).is_ok()
     }
 
-    pub(crate) fn see(&self, medians: Medians) {
+    pub(crate) fn see(&self, medians: Medians, now: Instant) {
         if let Some(latency) = medians.latency {
             self.latency.set(latency);
+            self.see_slowdown(latency, medians.lately.unwrap_or(latency), now);
         }
         self.failing.set(medians.failing);
         self.failing_now.set(medians.failing_now);
@@ -111,6 +125,12 @@ impl Peers {
         self.load.set(medians.load);
         self.utilization
             .set(medians.utilization.unwrap_or(f64::NAN));
+    }
+
+    fn see_slowdown(&self, latency: f64, lately: f64, now: Instant) {
+        let mut ease = self.ease.lock().unwrap_or_else(PoisonError::into_inner);
+        let slowdown = ease.see(latency + INDISTINCT, lately + INDISTINCT, now);
+        self.slowdown.set(slowdown);
     }
 
     /// The median latency in nanoseconds.
@@ -172,6 +192,7 @@ impl Peers {
             unlikely_run: (self.unlikely_run()).max(self.shunned_after(&self.chance_run)),
             late_run: self.shunned_after(&self.late_run),
             load: self.load(),
+            eased: (BUSY / self.slowdown()).min(1.0),
             looked_at: self.are_looked_at(),
         }
     }
@@ -179,6 +200,11 @@ impl Peers {
     /// The share of failures in the middle of the pool, of late or for longer.
     pub(crate) fn trouble(&self) -> f64 {
         self.failing().max(self.failing_now())
+    }
+
+    /// How many times as long as at ease answers take of late.
+    pub(crate) fn slowdown(&self) -> f64 {
+        self.slowdown.get()
     }
 
     /// What endpoints report of their utilisation, in the middle, if two do or more.
@@ -200,6 +226,7 @@ impl Medians {
         let mut room = [(0.0, 0.0); SAMPLE];
         Self {
             latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
+            lately: weighted_median(sorted(&mut room, all, |it| it.lately)),
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
             chance_run: chance_run(all, |it| it.failing),

@@ -244,6 +244,17 @@ impl<S> Pool<S> {
         }
     }
 
+    /// Who is out comes back where the others cannot bear their share.
+    #[inline]
+    fn heed_pressure(&self, now: Instant) {
+        if self.shared.ledger.has_help() {
+            let slowdown = self.shared.peers.slowdown();
+            if let Some(slot) = self.shared.ledger.helper(slowdown, now) {
+                slot.change(now, |state| state.help_its_peers(slowdown, now));
+            }
+        }
+    }
+
     /// Looks at the pool as a whole, if nobody has of late.
     #[inline]
     fn look_at_peers(&self, members: &Members<S>, now: Instant) {
@@ -255,8 +266,9 @@ impl<S> Pool<S> {
     #[cold]
     fn see_peers(&self, members: &Members<S>, now: Instant) {
         let medians = members.medians(now, &self.shared.rng);
-        self.shared.peers.see(medians);
+        self.shared.peers.see(medians, now);
         self.heed_trouble();
+        self.heed_pressure(now);
         members.spread(&self.shared.ledger, now);
     }
 }

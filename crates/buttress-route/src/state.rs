@@ -3,6 +3,7 @@
 mod by_hand;
 mod call;
 mod checks;
+mod needed;
 mod pause;
 mod probing;
 mod quiet;
@@ -24,6 +25,7 @@ use buttress_core::health::HealthSignal;
 use buttress_core::verdict::{Action, Verdict};
 use buttress_core::window::TimeWindow;
 
+use crate::budget::Fault;
 use crate::config::Config;
 use crate::evidence::{Evidence, INDISTINCT, Score};
 use crate::load::NO_RELIEF;
@@ -35,6 +37,7 @@ use crate::verdicts::Verdicts;
 pub(crate) use call::Call;
 use checks::Checked;
 pub(crate) use checks::{CheckEnded, Checker};
+use needed::Needed;
 use pause::Pause;
 use recent::Recent;
 use relapse::Relapse;
@@ -92,6 +95,9 @@ pub(crate) struct State {
     leased_until: Instant,
     pub(crate) tally: Tally,
     window: Option<TimeWindow>,
+    /// What a rule has thrown it out for last.
+    fault: Fault,
+    needed: Needed,
 }
 
 /// What was decided, and why; told to the world once the lock is released.
@@ -122,6 +128,8 @@ impl State {
             open_until: now,
             pause: Pause::over(),
             leased_until: now,
+            fault: Fault::Late,
+            needed: Needed::not(),
             ask_at: now,
             warned: false,
             held: false,
@@ -178,6 +186,15 @@ impl State {
         })
     }
 
+    /// What it is out for, where that is a rule's word alone.
+    pub(crate) fn out_for(&self) -> Option<Fault> {
+        let by_rule = matches!(
+            self.endpoint_state(),
+            EndpointState::Ejected | EndpointState::Probing
+        );
+        (by_rule && !self.warned).then_some(self.fault)
+    }
+
     /// After how long the endpoint is probed, if it is ejected.
     pub(crate) fn retry_after(&self, now: Instant) -> Option<Duration> {
         let ejected = self.endpoint_state() == EndpointState::Ejected;
@@ -185,7 +202,11 @@ impl State {
     }
 
     pub(crate) fn score(&self, now: Instant, peers: &Peers) -> Score {
-        let mut score = self.evidence.score(now, &peers.pool());
+        let mut pool = peers.pool();
+        if self.recent.fails_late() {
+            pool.eased = 1.0;
+        }
+        let mut score = self.evidence.score(now, &pool);
         if matches!(self.config.policy, Policy::PeakEwma) {
             score.latency = self.peak(now, peers);
         }
@@ -212,6 +233,7 @@ impl State {
     pub(crate) fn shows(&self, now: Instant) -> Shows {
         Shows {
             latency: self.evidence.latency_at(now).unwrap_or_default(),
+            lately: self.evidence.lately_at(now),
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             late: self.evidence.late_at(now),

@@ -59,7 +59,7 @@ impl Rule {
     }
 }
 
-const SUPPRESSED_BY: [&str; 3] = ["max_ejected", "last_endpoint", "peers_fail"];
+const SUPPRESSED_BY: [&str; 4] = ["max_ejected", "last_endpoint", "peers_fail", "capacity"];
 const CHECK_RESULTS: [&str; 3] = ["success", "failure", "timeout"];
 const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 
@@ -68,7 +68,7 @@ const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 #[repr(C)]
 pub(crate) struct Tally {
     ejections: [u64; 7],
-    suppressed: [u64; 3],
+    suppressed: [u64; 4],
     probes: [u64; 4],
     checks: [u64; 3],
     pub(crate) outcomes: Outcomes,

@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use buttress_core::circuit::{Probing as Probes, Settings};
 use buttress_core::health::HealthStatus;
@@ -168,6 +169,29 @@ fn walk_by_hand(walks: &mut Walks) {
     }
 }
 
+/// Its peers take long, without the share that it could bear.
+fn walk_by_capacity(walks: &mut Walks) {
+    let peers_take_long = |pool: &Aimed| {
+        for turn in 0..60 {
+            let call = pool.hold(1 + turn % 3, 1);
+            pool.time.advance(Duration::from_millis(100));
+            for call in call {
+                call.record(Outcome::Success);
+            }
+        }
+    };
+    walks.walk(|pool| {
+        pool.send(0, &"SSSF".repeat(5));
+        peers_take_long(pool);
+    });
+    walks.walk(|pool| {
+        pool.send(0, &"SSSF".repeat(5));
+        pool.pass(7);
+        let _probe = pool.hold(1, 1);
+        peers_take_long(pool);
+    });
+}
+
 #[test]
 fn every_transition_that_there_is_is_walked_and_told() {
     let mut walks = Walks::default();
@@ -175,6 +199,7 @@ fn every_transition_that_there_is_is_walked_and_told() {
     walk_by_probes(&mut walks);
     walk_by_what_is_said(&mut walks);
     walk_by_hand(&mut walks);
+    walk_by_capacity(&mut walks);
     let is = |one: &(_, _, String), other: &(_, _, &str)| {
         (one.0, one.1, &*one.2) == (other.0, other.1, other.2)
     };

@@ -103,6 +103,24 @@ fn of_a_host_that_fails_one_in_ten_one_in_a_thousand_hear_and_one_that_fails_one
 }
 
 #[test]
+fn one_of_three_that_fails_now_and_then_is_asked_where_the_others_cannot_do_without_it() {
+    let mut suite = scenario::suite(3, 0.75).into_iter();
+    for name in ["S6-10", "S6-50"] {
+        let one_fails = suite.find(|it| it.name == name).unwrap();
+        for routers in [1, 20] {
+            let seen = |policy, seed| world::run(&one_fails, policy, routers, seed).success();
+            for seed in 1..=3 {
+                let (ours, theirs) = (seen(Policy::Buttress, seed), seen(Policy::RoundRobin, seed));
+                assert!(
+                    ours >= theirs,
+                    "{name}, {routers} routers, seed {seed}: {ours} for {theirs}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn where_all_begin_to_fail_now_and_then_nobody_is_thrown_out_for_it() {
     let mut suite = scenario::suite(3, 0.9).into_iter();
     let all_grey = suite.find(|it| it.name == "S8a").unwrap();

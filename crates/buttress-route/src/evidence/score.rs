@@ -69,8 +69,17 @@ pub(crate) struct Pool {
     pub(crate) late_run: f64,
     /// Requests in flight at an endpoint, in the mean.
     pub(crate) load: f64,
+    /// The part of what an answer takes and of that load that there would be at ease: 1 unless the pool is pressed.
+    pub(crate) eased: f64,
     /// Copies of requests look at whoever is shunned.
     pub(crate) looked_at: bool,
+}
+
+impl Pool {
+    /// What an answer waits for at ease, in parts of what it does now.
+    fn load_at_ease(&self) -> f64 {
+        (1.0 + self.load * self.eased) / (1.0 + self.load)
+    }
 }
 
 impl Evidence {
@@ -142,6 +151,9 @@ impl Evidence {
         last > SLOW * (pool.latency + INDISTINCT) && now.saturating_since(self.at) < LEFT_ALONE
     }
 
+    /// A failure wastes an answer, as long and beside as many others as at ease: where there is more to do than the pool can,
+    /// whoever fails a part of it still bears the rest. Weighed by the queues of the others it would be kept from that by the
+    /// queues that it could shorten.
     fn penalty(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {
         let calls = (self.calls + self.limited) * kept;
         let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
@@ -151,7 +163,7 @@ impl Evidence {
         let run =
             in_a_row * self.run_left(now, kept.powi(FAILURES_FADE)) * RUN_COST / (1.0 + pool.load);
         let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
-        ratio.max(run) * (pool.latency + INDISTINCT)
+        (ratio * pool.load_at_ease()).max(run) * (pool.latency + INDISTINCT) * pool.eased
     }
 }
 
@@ -175,6 +187,46 @@ fn is_usual(ratio: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_failure_wastes_is_weighed_at_ease_however_long_the_queues_of_the_others_are() {
+        let at_ease = Pool {
+            latency: 1e7,
+            failing: 0.0,
+            unlikely_run: 5.0,
+            late_run: 5.0,
+            load: 3.0,
+            eased: 1.0,
+            looked_at: false,
+        };
+        let pressed = Pool {
+            latency: 1e8,
+            load: 30.0,
+            ..at_ease
+        };
+        let eased = Pool {
+            eased: 0.1,
+            ..pressed
+        };
+        let now = Instant::ORIGIN;
+        for pattern in [[true; 20], std::array::from_fn(|nth| nth % 2 == 0)] {
+            let mut evidence = Evidence::new(Duration::from_secs(10), now);
+            for failed in pattern {
+                if failed {
+                    evidence.failure(now);
+                } else {
+                    evidence.success(Duration::from_millis(10), now);
+                }
+            }
+            let penalty = |pool: &Pool| {
+                let penalty = f64::from(evidence.score(now, pool).penalty);
+                penalty * (1.0 + pool.load)
+            };
+            assert!(penalty(&pressed) > 5.0 * penalty(&at_ease));
+            let part = penalty(&eased) / penalty(&at_ease);
+            assert!((0.8..1.2).contains(&part), "{part}");
+        }
+    }
 
     #[test]
     fn differences_of_busyness_are_held_for_none_and_others_for_what_they_are() {

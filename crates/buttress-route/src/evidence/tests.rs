@@ -10,6 +10,7 @@ const POOL: Pool = Pool {
     late_run: 3.0,
     load: 0.0,
     looked_at: true,
+    eased: 1.0,
 };
 const START: Instant = Instant::from_nanos(3_600_000_000_000);
 
@@ -50,6 +51,7 @@ fn who_has_shown_nothing_has_the_score_of_nobody_whatever_the_pool_shows() {
             late_run: 3.0,
             load: 3.0,
             looked_at: true,
+            eased: 1.0,
         };
         assert_eq!(evidence().score(START, &pool), Score::unknown(latency));
     }

@@ -12,7 +12,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::known::Known;
-use crate::levels;
+use crate::levels::{self, Rank};
 use crate::members::Members;
 use crate::seat::{Seat, Told};
 use crate::slot::{Blank, Slot};
@@ -47,9 +47,7 @@ impl<S> Pool<S> {
             .map(|((endpoint, hash), slot)| self.member(endpoint, hash, slot, &config))
             .collect();
         let ranks = list.iter().map(|(seat, ..)| seat.slot.rank());
-        self.shared
-            .ledger
-            .resize(Budget::new(ranks, config.max_ejected));
+        self.shared.ledger.resize(budget(ranks, &config));
         for (hash, slot) in known.rest() {
             slot.leave();
             departed.keep(hash, Arc::clone(slot), now);
@@ -129,9 +127,7 @@ impl<S> Pool<S> {
         let heeds_reports = config.reported_load.is_some();
         (self.shared.heeds_reports).store(heeds_reports, Ordering::Relaxed);
         let ranks = old.slots().map(|slot| slot.rank());
-        self.shared
-            .ledger
-            .resize(Budget::new(ranks, config.max_ejected));
+        self.shared.ledger.resize(budget(ranks, &config));
         self.members.store(Arc::new(old.with_config(config)));
         self.keep_to_budget();
         Ok(())
@@ -144,6 +140,10 @@ impl<S> Pool<S> {
             slot.change(now, |state| state.yield_to_budget(now));
         }
     }
+}
+
+fn budget(ranks: impl Iterator<Item = Rank>, config: &Config) -> Budget {
+    Budget::new(ranks, config.max_ejected, config.overprovisioning)
 }
 
 fn refuse_twins<S>(endpoints: &[Endpoint<S>], hashes: &[u64]) -> Result<(), ConfigError> {

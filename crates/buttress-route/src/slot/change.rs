@@ -122,7 +122,7 @@ impl Slot {
         self.show_gate(state);
         let by_hand = matches!(endpoint, EndpointState::ForcedOut | EndpointState::Draining);
         match state.due(now) {
-            Some(due) => self.shared.ledger.set(self, due, by_hand),
+            Some(due) => (self.shared.ledger).set(self, due, by_hand, state.out_for()),
             None => self.shared.ledger.remove(self),
         }
     }

@@ -4,6 +4,7 @@ use buttress_core::clock::Instant;
 use buttress_core::verdict::{Action, Verdict};
 
 use super::{Decision, State};
+use crate::budget::Fault;
 use crate::snapshot::EndpointState;
 use crate::tally::Rule;
 
@@ -41,6 +42,23 @@ impl State {
         let limit = self.config.max_ejected;
         let verdict = Verdict::new("max_ejected", Action::Closed).evidence(1.0, limit, 0);
         self.let_back(now).then_some(Decision(verdict))
+    }
+
+    /// Lets the endpoint back because its peers, whose answers take so many times what they do at ease, cannot bear its share.
+    pub(crate) fn help_its_peers(&mut self, slowdown: f64, now: Instant) -> Option<Decision> {
+        let fault = self.out_for()?;
+        let Fault::Failing(share) = fault else {
+            return None;
+        };
+        let verdict = Verdict::new("capacity", Action::Closed);
+        let verdict = verdict
+            .evidence(slowdown, fault.bearable(), 0)
+            .against(share);
+        self.let_back(now);
+        // They have more than they can do as it is.
+        self.rising = None;
+        self.needed.begins(share, now);
+        Some(Decision(verdict))
     }
 
     fn let_back(&mut self, now: Instant) -> bool {

@@ -75,7 +75,7 @@ mod tests {
     fn endpoint() -> (Arc<Slot>, State) {
         let config = Config::default().rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
-        (shared.ledger).resize(Budget::new([Rank::default(); 4].into_iter(), 0.5));
+        (shared.ledger).resize(Budget::new([Rank::default(); 4].into_iter(), 0.5, 1.4));
         let config = Arc::new(config);
         let blank = Arc::new(Blank::new(Arc::clone(&config), &shared, false));
         let slot = Arc::new(Slot::new("a".into(), &shared, &blank));

@@ -5,6 +5,8 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Recent {
     failed: u16,
+    /// Of the last failures, which came late.
+    late: u16,
     seen: u32,
 }
 
@@ -13,6 +15,24 @@ impl Recent {
     pub(super) fn record(&mut self, failed: bool) {
         self.failed = self.failed << 1 | u16::from(failed);
         self.seen = (self.seen + 1).min(u16::BITS);
+    }
+
+    /// Whether the failure that was recorded last came late.
+    pub(super) fn came_late(&mut self, late: bool) {
+        self.late = self.late << 1 | u16::from(late);
+    }
+
+    /// Whether more than half of the failures came late; the last one ever, where there is none of late.
+    pub(super) fn fails_late(self) -> bool {
+        let failures = self.failed.count_ones().max(1);
+        let these = !u16::MAX.unbounded_shl(failures);
+        (self.late & these).count_ones() * 2 > failures
+    }
+
+    /// The share of failures since the first of them.
+    pub(super) fn share_since_the_first(self) -> f64 {
+        let calls = u16::BITS - self.failed.leading_zeros();
+        f64::from(self.failed.count_ones()) / f64::from(calls.max(1))
     }
 
     /// The share of failures, with how many outcomes it is of.
@@ -35,5 +55,51 @@ mod tests {
         assert_eq!(recent.share(), (0.25, 16.0));
         (0..16).for_each(|_| recent.record(true));
         assert_eq!(recent.share(), (1.0, 16.0));
+    }
+
+    /// That of these calls: `S` is good, `F` fails, `L` fails late.
+    fn recent(calls: &str) -> Recent {
+        let mut recent = Recent::default();
+        for call in calls.chars() {
+            recent.record(call != 'S');
+            if call != 'S' {
+                recent.came_late(call == 'L');
+            }
+        }
+        recent
+    }
+
+    #[test]
+    fn whoever_fails_late_is_told_from_whoever_fails_otherwise_by_its_last_failures() {
+        let late = [
+            "L",
+            "LLF",
+            "SLSLSF",
+            &"F".repeat(20),
+            &"S".repeat(20),
+            "LF",
+            "",
+            &format!("L{}", "S".repeat(20)),
+        ];
+        let is_late = late.map(|calls| recent(calls).fails_late());
+        assert_eq!(
+            is_late,
+            [true, true, true, false, false, false, false, true]
+        );
+        let long_ago = format!("FFF{}LL", "S".repeat(14));
+        assert!(recent(&long_ago).fails_late());
+    }
+
+    #[test]
+    fn what_was_before_the_first_failure_says_nothing_of_whoever_fails_since() {
+        for (calls, share) in [
+            ("SSSSSFFFFF", 1.0),
+            ("SSSSSFSFS", 0.5),
+            ("SSS", 0.0),
+            ("", 0.0),
+        ] {
+            let seen = recent(calls).share_since_the_first();
+            assert!((seen - share).abs() < f64::EPSILON, "{calls}: {seen}");
+        }
     }
 }

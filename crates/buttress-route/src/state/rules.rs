@@ -4,6 +4,7 @@ use buttress_core::clock::Instant;
 use buttress_core::verdict::{Action, Verdict};
 
 use super::{Decision, State};
+use crate::budget::Fault;
 use crate::peers::Peers;
 use crate::tally::Rule;
 
@@ -18,6 +19,19 @@ impl State {
     /// The rule that fires at `now`, with its evidence.
     pub(super) fn fired(&self, peers: &Peers, now: Instant) -> Option<(Rule, Verdict)> {
         (self.too_many_in_a_row(peers)).or_else(|| self.too_high_a_rate(peers, now))
+    }
+
+    /// What is wrong with the endpoint that this rule throws out. Failures in a row say what it has done since they began; what was
+    /// before them would make the dead look better than who fails now and then.
+    pub(super) fn fault_by(&self, rule: Rule, now: Instant) -> Fault {
+        if self.recent.fails_late() {
+            return Fault::Late;
+        }
+        let recent = match rule {
+            Rule::ConsecutiveFailures => self.recent.share_since_the_first(),
+            _ => self.recent.share().0,
+        };
+        Fault::Failing(recent.max(self.evidence.failing_at(now).0))
     }
 
     fn too_many_in_a_row(&self, peers: &Peers) -> Option<(Rule, Verdict)> {

@@ -271,10 +271,11 @@ mod tests {
     fn looks_go_on_until_they_pardon_even_where_the_middle_of_the_pool_is_as_slow() {
         let (mut state, shared) = slow();
         state.look.well = 1;
-        shared.peers.see(crate::peers::Medians {
+        let medians = crate::peers::Medians {
             latency: state.evidence.mean(),
             ..Default::default()
-        });
+        };
+        shared.peers.see(medians, Instant::ORIGIN);
         let due = state.second_look_due(Instant::ORIGIN, 0.0, &shared.peers);
         assert_eq!(due, Some(Instant::ORIGIN));
         let later = Instant::ORIGIN.saturating_add(GOES_ON);

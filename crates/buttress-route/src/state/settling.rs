@@ -128,6 +128,10 @@ impl State {
         };
         let failed = weight.is_some();
         self.recent.record(failed);
+        if let Outcome::Failure(kind) = call.outcome {
+            let late = matches!(kind, FailureKind::Deadline | FailureKind::Overloaded);
+            self.recent.came_late(late);
+        }
         if let Some(weight) = weight {
             self.run.goes_on(weight);
         } else {
@@ -160,11 +164,17 @@ impl State {
     ) -> Decision {
         // Either way the rules look at what comes from here on.
         self.forget_rules();
-        let ejected = slot.ledger().eject(slot);
+        let fault = self.fault_by(rule, now);
+        let ejected = if self.needed.keeps(fault, now) {
+            Err("capacity")
+        } else {
+            slot.ledger().eject(slot, Some(fault))
+        };
         self.spared = ejected.is_err();
         if let Err(why) = ejected {
             return self.suppressed(evidence, why);
         }
+        self.fault = fault;
         let transition = self.circuit.trip(now, slot.rng(), at_least);
         let open_for = self.opened(rule, transition, now);
         Decision(acting(evidence, Action::Opened(open_for)))

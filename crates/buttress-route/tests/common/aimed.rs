@@ -70,7 +70,7 @@ impl Aimed {
         self.router.handle().update(endpoints).unwrap();
     }
 
-    /// A request to the endpoint for each letter: `S` succeeds, `F` fails, `T` breaks, `I` is disregarded.
+    /// A request to the endpoint for each letter: `S` succeeds, `F` fails, `T` breaks, `D` is too late, `I` is disregarded.
     pub fn send(&self, endpoint: usize, outcomes: &str) {
         self.aim.0.store(endpoint, Ordering::Relaxed);
         for letter in outcomes.chars() {
@@ -116,6 +116,7 @@ pub fn outcome(letter: char) -> Outcome {
     match letter {
         'F' => Outcome::Failure(FailureKind::Answer),
         'T' => Outcome::Failure(FailureKind::Transport),
+        'D' => Outcome::Failure(FailureKind::Deadline),
         'I' => Outcome::Ignored,
         _ => Outcome::Success,
     }

@@ -51,4 +51,6 @@ pub const TRANSITIONS: &[Transition] = &[
     (Ejected, Active, "max_ejected"),
     (Probing, Active, "max_ejected"),
     (Held, Active, "max_ejected"),
+    (Ejected, Active, "capacity"),
+    (Probing, Active, "capacity"),
 ];

@@ -1,0 +1,47 @@
+//! Whether those who are left can bear what is thrown out.
+//!
+//! Who is thrown out leaves their share to the others. What these can bear nobody knows before, but their answers tell when
+//! it was too much: all wait, for several times what answers take where the same pool is at ease. Whoever fails a part of what it
+//! is asked then bears more than nobody does: the less it fails the sooner it is let back, and who fails all never is. Who
+//! fails by being late is no help, for it has too much to do itself.
+
+/// Answers of a pool that is busy take up to so many times what they do at ease.
+pub(crate) const BUSY: f64 = 2.0;
+/// Answers that take so many times as long: there is more to do than the pool can.
+pub(crate) const PRESSED: f64 = 4.0;
+
+/// What is wrong with an endpoint that a rule throws out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// It answers, or breaks off, and this share of that is failures.
+    Failing(f64),
+    /// It is late, or says that it has too much to do.
+    Late,
+}
+
+impl Fault {
+    /// From how many times what answers take at ease it is better in than out. A good answer of whoever fails a share of them
+    /// takes as much longer as it has to be asked more often.
+    pub(crate) fn bearable(self) -> f64 {
+        match self {
+            Self::Failing(share) => PRESSED / (1.0 - share.clamp(0.0, 1.0)),
+            Self::Late => f64::INFINITY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_less_an_endpoint_fails_the_sooner_it_is_better_in_than_out() {
+        let bearable = [0.0, 0.1, 0.5, 0.9].map(|share| Fault::Failing(share).bearable());
+        assert!(bearable.is_sorted());
+        assert!((bearable[0] - PRESSED).abs() < 1e-9);
+        assert!((bearable[2] - 2.0 * PRESSED).abs() < 1e-9);
+        for no_help in [Fault::Failing(1.0), Fault::Late] {
+            assert!(no_help.bearable().is_infinite());
+        }
+    }
+}

@@ -267,6 +267,7 @@ mod tests {
             unlikely_run: 5.0,
             late_run: 5.0,
             load: 3.0,
+            eased: 1.0,
             looked_at: true,
         };
         let mut slow = 0;

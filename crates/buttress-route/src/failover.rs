@@ -48,7 +48,8 @@
 //! its [`Deadline`]. Where requests belong to endpoints by a key ([`Policy::ConsistentHash`]) the next attempt goes to whom
 //! the key belongs to without those. [`Budget`] is shared by all clones: a share of the requests that were answered well,
 //! and a few a second. In an outage nothing is answered well, so that what is sent beyond what clients
-//! send is a few a second and no more.
+//! send is a few a second and no more; and where what is sent again fails as well, each costs up to four times as much and time
+//! brings ever less, or the few of each of many routers would be more than a drowning pool can bear.
 //!
 //! If no other endpoint is left, the answer that there was is given, as it came.
 //!
@@ -89,6 +90,7 @@ mod metrics;
 mod reason;
 mod service;
 mod shared;
+mod worth;
 
 pub use budget::Budget;
 pub use config::{Config, Idempotent};

@@ -121,6 +121,15 @@ fn one_of_three_that_fails_now_and_then_is_asked_where_the_others_cannot_do_with
 }
 
 #[test]
+fn what_many_routers_send_again_does_not_keep_a_pool_down() {
+    let mut suite = scenario::suite(3, 0.75).into_iter();
+    let all_fail = suite.find(|it| it.name == "S8b").unwrap();
+    let served = |policy| world::run(&all_fail, policy, 20, 1).success();
+    let (ours, theirs) = (served(Policy::ButtressFailover), served(Policy::RoundRobin));
+    assert!(ours > theirs - 0.005, "{ours} for {theirs}");
+}
+
+#[test]
 fn where_all_begin_to_fail_now_and_then_nobody_is_thrown_out_for_it() {
     let mut suite = scenario::suite(3, 0.9).into_iter();
     let all_grey = suite.find(|it| it.name == "S8a").unwrap();

@@ -2,12 +2,15 @@
 //!
 //! As in Finagle's retry budget (`RetryBudget`, a share of requests and a reserve), but for one thing: there
 //! every request fills the bucket, here only one that was answered well. Where nothing is, clients ask again
-//! by themselves, and a budget that grew with them would double the load when it can least be borne.
+//! by themselves, and a budget that grew with them would double the load when it can least be borne. And where what is sent
+//! again fails as well, it costs more, and time brings less ([`Worth`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use buttress_core::clock::Instant;
 use buttress_core::config::{ConfigError, require, require_share};
+
+use super::worth::Worth;
 
 /// How many requests may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +18,8 @@ use buttress_core::config::{ConfigError, require, require_share};
 pub struct Budget {
     /// For each request that was answered well, so much of one may be sent again. 0 to 1; default 0.2.
     pub share: f64,
-    /// And so many a second, whatever happens. 0 or more; default 10.
+    /// And so many a second, whatever becomes of others; down to a thirtieth of that while what is sent again fails as well. 0 or
+    /// more; default 10.
     pub per_second: f64,
     /// What was not used is kept up to so many, and there are so many to begin with. From 1 to a million;
     /// default 100.
@@ -65,6 +69,7 @@ const ONE: u64 = 1_000;
 pub(super) struct Bucket {
     parts: AtomicU64,
     filled_at: AtomicU64,
+    worth: Worth,
 }
 
 impl Bucket {
@@ -72,6 +77,7 @@ impl Bucket {
         Self {
             parts: AtomicU64::new(most(budget)),
             filled_at: AtomicU64::new(now.as_nanos()),
+            worth: Worth::whole(),
         }
     }
 
@@ -86,23 +92,35 @@ impl Bucket {
         self.add(parts(budget.share), budget);
     }
 
-    /// Takes one token, if there is one.
-    pub(super) fn take(&self, budget: &Budget, now: Instant) -> bool {
+    /// Takes what it costs to send one again, if that is there: how much.
+    pub(super) fn take(&self, budget: &Budget, now: Instant) -> Option<u64> {
         self.fill(budget, now);
-        let take = |parts: u64| parts.checked_sub(ONE);
+        let price = self.price(budget);
         let order = Ordering::Relaxed;
-        self.parts.fetch_update(order, order, take).is_ok()
+        let take = |parts: u64| parts.checked_sub(price);
+        self.parts.fetch_update(order, order, take).ok()?;
+        Some(price)
     }
 
-    /// A token that was taken was not used.
-    pub(super) fn give_back(&self, budget: &Budget) {
-        self.add(ONE, budget);
+    /// What was taken was not used.
+    pub(super) fn give_back(&self, taken: u64, budget: &Budget) {
+        self.add(taken, budget);
     }
 
-    /// How many tokens there are.
+    /// One that was sent again was answered well, or failed.
+    pub(super) fn learn(&self, well: bool) {
+        self.worth.learn(well);
+    }
+
+    /// How many can be sent again.
     pub(super) fn left(&self, budget: &Budget, now: Instant) -> u64 {
         self.fill(budget, now);
-        self.parts.load(Ordering::Relaxed) / ONE
+        self.parts.load(Ordering::Relaxed) / self.price(budget)
+    }
+
+    /// No more than is ever there, or nothing would be sent again after an outage.
+    fn price(&self, budget: &Budget) -> u64 {
+        self.worth.price(ONE).min(most(budget))
     }
 
     /// Adds what time has brought.
@@ -110,7 +128,7 @@ impl Bucket {
         let order = Ordering::Relaxed;
         let filled_at = self.filled_at.load(order);
         let passed = now.saturating_since(Instant::from_nanos(filled_at));
-        let earned = parts(budget.per_second * passed.as_secs_f64());
+        let earned = parts(budget.per_second * self.worth.share() * passed.as_secs_f64());
         // What is less than a part is left to the next.
         if earned > 0
             && (self.filled_at)
@@ -154,7 +172,9 @@ mod tests {
     const START: Instant = Instant::from_nanos(1_000_000_000);
 
     fn taken(bucket: &Bucket, budget: &Budget, now: Instant) -> usize {
-        (0..10_000).take_while(|_| bucket.take(budget, now)).count()
+        (0..10_000)
+            .take_while(|_| bucket.take(budget, now).is_some())
+            .count()
     }
 
     #[test]
@@ -184,7 +204,7 @@ mod tests {
             let (mut now, mut got) = (START, 0.0);
             for gap in gaps {
                 now = now.saturating_add(Duration::from_millis(gap));
-                got += f64::from(u8::from(bucket.take(&budget, now)));
+                got += f64::from(u8::from(bucket.take(&budget, now).is_some()));
                 let passed = now.saturating_since(START).as_secs_f64();
                 prop_assert!(got <= f64::from(burst) + per_second * passed + 1e-6);
             }

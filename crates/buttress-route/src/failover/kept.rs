@@ -28,8 +28,8 @@ where
     came: Instant,
     attempted: Attempted,
     resends: u32,
-    /// The attempt under way has cost a token.
-    paid: bool,
+    /// What the attempt under way has cost of the budget.
+    paid: Option<u64>,
     told: Told,
     /// The answer of the attempt before, for when there is no better. Boxed, for most have none.
     last: Option<Box<Result<S::Response, S::Error>>>,
@@ -55,7 +55,7 @@ where
             body,
             attempted: Attempted::default(),
             resends: 0,
-            paid: false,
+            paid: None,
             told: Told::default(),
             last: None,
         }))
@@ -116,8 +116,16 @@ where
             self.shared.earn();
         } else {
             self.shared.counts.recovered();
+            self.learn(true);
         }
         Then::Answer
+    }
+
+    /// What was paid for was answered well, or failed.
+    fn learn(&self, well: bool) {
+        if self.paid.is_some() {
+            self.shared.learn(well);
+        }
     }
 
     fn look_closer(&mut self, answer: &Result<S::Response, S::Error>) -> Then<B> {
@@ -125,13 +133,16 @@ where
         match Answer::of(answer, self.told.unsent, &config) {
             Answer::Well => self.well(),
             Answer::Final => self.refused(says_no_other(answer)),
-            Answer::Failed(failed) => match self.again(failed, &config) {
-                Ok(request) => Then::Again(Box::new(request)),
-                Err(why) => {
-                    self.shared.counts.given_up(why);
-                    Then::Answer
+            Answer::Failed(failed) => {
+                self.learn(false);
+                match self.again(failed, &config) {
+                    Ok(request) => Then::Again(Box::new(request)),
+                    Err(why) => {
+                        self.shared.counts.given_up(why);
+                        Then::Answer
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -142,9 +153,9 @@ where
         }
         if no_other {
             self.shared.counts.given_up(GivenUp::NoEndpoint);
-            if self.paid {
+            if let Some(paid) = self.paid {
                 // Nobody had to answer it.
-                self.shared.give_back();
+                self.shared.give_back(paid);
             }
         }
         Then::Earlier
@@ -168,10 +179,12 @@ where
             return Err(GivenUp::NotIdempotent);
         }
         let body = B::again(&self.body).ok_or(GivenUp::NotReplayable)?;
-        if sent && !self.shared.take(config, now) {
-            return Err(GivenUp::Budget);
-        }
-        self.paid = sent;
+        self.paid = if sent {
+            let paid = self.shared.take(config, now);
+            Some(paid.ok_or(GivenUp::Budget)?)
+        } else {
+            None
+        };
         self.shared.counts.resent(failed);
         Ok(Request::from_parts(head, body))
     }

@@ -88,13 +88,19 @@ impl Shared {
         }
     }
 
-    pub(super) fn take(&self, config: &Config, now: Instant) -> bool {
+    /// Takes what it costs to send a request again, if that is there.
+    pub(super) fn take(&self, config: &Config, now: Instant) -> Option<u64> {
         self.bucket.take(&config.budget, now)
     }
 
     /// What was taken was not used.
-    pub(super) fn give_back(&self) {
-        self.bucket.give_back(&self.config().budget);
+    pub(super) fn give_back(&self, taken: u64) {
+        self.bucket.give_back(taken, &self.config().budget);
+    }
+
+    /// What was paid for was answered well, or failed.
+    pub(super) fn learn(&self, well: bool) {
+        self.bucket.learn(well);
     }
 
     pub(super) fn left(&self) -> u64 {

@@ -30,18 +30,50 @@ fn a_body_beyond_the_limit_is_sent_once() {
 }
 
 #[test]
-fn in_an_outage_no_more_is_sent_than_the_budget_holds_and_a_few_a_second() {
+fn in_an_outage_no_more_is_sent_than_the_budget_holds_and_ever_less_with_time() {
     let budget = Budget::new(0.2, 2.0).burst(5);
     let mut world = World::with(&[Says::Status(503); 2], |it| it.budget(budget).attempts(2));
     (0..1_000).for_each(|_| drop(world.ask(get())));
-    assert_eq!(world.took().len(), 1_000 + 5);
-    assert_eq!(world.given_up("budget"), 995);
-    world.time.advance(Duration::from_secs(1));
-    (0..1_000).for_each(|_| drop(world.ask(get())));
-    assert_eq!(world.took().len(), 1_000 + 2);
+    assert_eq!(
+        world.took().len(),
+        1_000 + 4,
+        "each is dearer than the one before"
+    );
+    assert_eq!(world.given_up("budget"), 996);
+    let mut again = [10, 10, 100].map(|seconds| {
+        world.time.advance(Duration::from_secs(seconds));
+        (0..1_000).for_each(|_| drop(world.ask(get())));
+        world.took().len() - 1_000
+    });
+    assert!(
+        again[0] < 5 && again[1] <= again[0] && again[2] <= 2,
+        "{again:?}"
+    );
+    again.sort_unstable();
+    assert!(
+        again[0] > 0,
+        "and yet it is found out when others are well: {again:?}"
+    );
+}
+
+#[test]
+fn after_an_outage_what_is_sent_again_soon_costs_no_more_than_before() {
+    let budget = Budget::new(0.2, 2.0).burst(10);
+    let mut world = World::with(&[Says::Status(503); 2], |it| it.budget(budget).attempts(2));
+    (0..100).for_each(|_| drop(world.ask(get())));
     *world.says.lock().unwrap() = vec![OK; 2];
-    (0..10).for_each(|_| drop(world.ask(get())));
-    assert_eq!(world.handle().snapshot().budget, 2, "a fifth of ten");
+    (0..100).for_each(|_| drop(world.ask(get())));
+    let left = |world: &World| world.handle().snapshot().budget;
+    assert!(left(&world) < 6, "each still costs more");
+    for _ in 0..50 {
+        world.time.advance(Duration::from_secs(5));
+        *world.says.lock().unwrap() = vec![Says::Status(503), OK];
+        let answers: Vec<_> = (0..4).map(|_| world.ask(get()).unwrap().0).collect();
+        assert_eq!(answers, [200; 4]);
+        *world.says.lock().unwrap() = vec![OK; 2];
+        (0..100).for_each(|_| drop(world.ask(get())));
+    }
+    assert!(left(&world) >= 9);
 }
 
 #[test]

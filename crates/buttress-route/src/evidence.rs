@@ -31,7 +31,7 @@ use buttress_core::clock::Instant;
 pub(crate) use fading::left_after;
 pub(crate) use score::{INDISTINCT, Pool, Score};
 
-/// How many late answers in a row are more than chance.
+/// So many answers in a row above the mean are more than chance, however little they are.
 const RUN: usize = 3;
 /// Calls that an endpoint is credited with as successes before it has shown anything.
 ///

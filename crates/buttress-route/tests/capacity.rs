@@ -72,7 +72,7 @@ fn who_fails_a_part_is_let_back_where_its_peers_cannot_bear_its_share() {
         ("capacity", Action::Closed)
     );
     assert!(
-        verdict.observed > verdict.threshold && verdict.threshold > 3.0,
+        verdict.observed > verdict.threshold && verdict.threshold > 4.0,
         "{verdict}"
     );
 }

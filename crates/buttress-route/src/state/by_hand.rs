@@ -51,9 +51,7 @@ impl State {
             return None;
         };
         let verdict = Verdict::new("capacity", Action::Closed);
-        let verdict = verdict
-            .evidence(slowdown, fault.bearable(), 0)
-            .against(share);
+        let verdict = verdict.evidence(slowdown, fault.bearable(), 0);
         self.let_back(now);
         // They have more than they can do as it is.
         self.rising = None;

@@ -170,62 +170,86 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        loop {
-            let (readied, waited) = match state.as_mut().project() {
-                StateProj::Calling { judged, explained } => {
-                    // Where nothing is to be said the large response is not touched.
-                    if explained.is_none() {
-                        return judged.poll(cx);
-                    }
-                    let response = ready!(judged.poll(cx))?;
-                    return Poll::Ready(Ok(say(response, explained.take())));
-                }
-                StateProj::Rejected {
-                    refusal,
-                    grpc,
-                    explained,
-                } => {
-                    return refusal.take().map_or(Poll::Pending, |refusal| {
-                        let rejected = Rejected::from(refusal);
-                        let response = rejected.into_response(*grpc, Watched::empty());
-                        Poll::Ready(Ok(say(response, explained.take())))
-                    });
-                }
-                StateProj::Readying { waiting } => {
-                    let Some(polled) = waiting.as_mut() else {
-                        // Polled again after it has ended.
-                        return Poll::Pending;
-                    };
-                    (ready!(polled.readying.poll_call(cx)), waiting.take())
-                }
-            };
-            let (Some(readied), Some(waited)) = (readied, waited) else {
+        if !matches!(*state, State::Calling { .. })
+            && let Some(answer) = ready!(poll_uncalled(state.as_mut(), cx))
+        {
+            return Poll::Ready(answer);
+        }
+        let StateProj::Calling { judged, explained } = state.project() else {
+            return Poll::Pending;
+        };
+        // Where nothing is to be said the large response is not touched.
+        if explained.is_none() {
+            return judged.poll(cx);
+        }
+        let response = ready!(judged.poll(cx))?;
+        Poll::Ready(Ok(say(response, explained.take())))
+    }
+}
+
+/// What comes of a call.
+type Answer<B, C, E> = Result<Response<ResponseBody<B, C, E>>, E>;
+
+/// What is answered without a call, if none is made now. In a place of its own: what most calls pass stays together.
+#[cold]
+fn poll_uncalled<S, ReqB, ResB, C>(
+    mut state: Pin<&mut State<S, ReqB, C>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Answer<ResB, C, S::Error>>>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+    C: ClassifyHttp<S::Error>,
+    ResB: Body,
+{
+    let (readied, waited) = match state.as_mut().project() {
+        StateProj::Calling { .. } => return Poll::Ready(None),
+        StateProj::Rejected {
+            refusal,
+            grpc,
+            explained,
+        } => {
+            return refusal.take().map_or(Poll::Pending, |refusal| {
+                let rejected = Rejected::from(refusal);
+                let response = rejected.into_response(*grpc, Watched::empty());
+                Poll::Ready(Some(Ok(say(response, explained.take()))))
+            });
+        }
+        StateProj::Readying { waiting } => {
+            let Some(polled) = waiting.as_mut() else {
+                // Polled again after it has ended.
                 return Poll::Pending;
             };
-            let Waiting {
-                classify,
-                head,
-                grpc,
-                explained,
-                ..
-            } = *waited;
-            match readied {
-                Readied::Called(future, guard) => state.set(State::Calling {
-                    judged: Judge::guarded(future, classify, guard, head),
-                    explained,
-                }),
-                Readied::Late(refusal) => {
-                    let rejected = Rejected::from(refusal);
-                    let response = rejected.into_response(grpc, Watched::empty());
-                    return Poll::Ready(Ok(say(response, explained)));
-                }
-                Readied::Failed(error, mut guard) => {
-                    guard.settle(classify.error(&error));
-                    return Poll::Ready(Err(error));
-                }
-            }
+            (ready!(polled.readying.poll_call(cx)), waiting.take())
         }
-    }
+    };
+    let (Some(readied), Some(waited)) = (readied, waited) else {
+        return Poll::Pending;
+    };
+    let Waiting {
+        classify,
+        head,
+        grpc,
+        explained,
+        ..
+    } = *waited;
+    Poll::Ready(match readied {
+        Readied::Called(future, guard) => {
+            state.set(State::Calling {
+                judged: Judge::guarded(future, classify, guard, head),
+                explained,
+            });
+            None
+        }
+        Readied::Late(refusal) => {
+            let rejected = Rejected::from(refusal);
+            let response = rejected.into_response(grpc, Watched::empty());
+            Some(Ok(say(response, explained)))
+        }
+        Readied::Failed(error, mut guard) => {
+            guard.settle(classify.error(&error));
+            Some(Err(error))
+        }
+    })
 }
 
 /// Says in the response what was done with its request, if that is asked for.

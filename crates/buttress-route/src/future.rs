@@ -150,42 +150,65 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        loop {
-            match state.as_mut().project() {
-                StateProj::Calling { judge, picked } => {
-                    // Where nothing is to be marked the large response is not touched.
-                    if picked.is_none() {
-                        return judge.poll(cx);
-                    }
-                    let mut response = ready!(judge.poll(cx))?;
-                    mark(&mut response, picked.take());
-                    return Poll::Ready(Ok(response));
+        if !matches!(*state, State::Calling { .. })
+            && let Some(answer) = ready!(poll_uncalled(state.as_mut(), cx))
+        {
+            return Poll::Ready(answer);
+        }
+        let StateProj::Calling { judge, picked } = state.project() else {
+            return Poll::Pending;
+        };
+        // Where nothing is to be marked the large response is not touched.
+        if picked.is_none() {
+            return judge.poll(cx);
+        }
+        let mut response = ready!(judge.poll(cx))?;
+        mark(&mut response, picked.take());
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// What comes of a request.
+type Answer<B, C, E> = Result<Response<RoutedBody<B, C, E>>, E>;
+
+/// What is answered without a call, if none is made now. In a place of its own: what most requests pass stays together.
+#[cold]
+fn poll_uncalled<S, B, C, ResBody>(
+    mut state: Pin<&mut State<S, B, C, S::Future>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Answer<ResBody, C, S::Error>>>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    ResBody: Body,
+    C: ClassifyHttp<S::Error>,
+{
+    match state.as_mut().project() {
+        StateProj::Calling { .. } => Poll::Ready(None),
+        StateProj::Readying { attempt } => {
+            let Some(waiting) = attempt.as_mut() else {
+                // Polled again after it has ended.
+                return Poll::Pending;
+            };
+            let readied = ready!(waiting.poll_ready(cx));
+            let Some(attempt) = attempt.take() else {
+                return Poll::Pending;
+            };
+            Poll::Ready(match readied {
+                Readied::Yes => {
+                    let (judge, picked) = attempt.call();
+                    state.set(State::Calling { judge, picked });
+                    None
                 }
-                StateProj::Readying { attempt } => {
-                    let Some(waiting) = attempt.as_mut() else {
-                        // Polled again after it has ended.
-                        return Poll::Pending;
-                    };
-                    let readied = ready!(waiting.poll_ready(cx));
-                    let Some(attempt) = attempt.take() else {
-                        return Poll::Pending;
-                    };
-                    match readied {
-                        Readied::Yes => {
-                            let (judge, picked) = attempt.call();
-                            state.set(State::Calling { judge, picked });
-                        }
-                        Readied::Failed(error) => return Poll::Ready(Err(attempt.fail(error))),
-                        Readied::TooLate => return Poll::Ready(Ok(attempt.give_up())),
-                    }
-                }
-                StateProj::Refused { refusal } => {
-                    let Some((rejected, grpc)) = refusal.take() else {
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(Ok(rejected.into_response(grpc, Watched::empty())));
-                }
-            }
+                Readied::Failed(error) => Some(Err(attempt.fail(error))),
+                Readied::TooLate => Some(Ok(attempt.give_up())),
+            })
+        }
+        StateProj::Refused { refusal } => {
+            let Some((rejected, grpc)) = refusal.take() else {
+                return Poll::Pending;
+            };
+            let response = rejected.into_response(grpc, Watched::empty());
+            Poll::Ready(Some(Ok(response)))
         }
     }
 }

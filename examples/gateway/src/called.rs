@@ -66,24 +66,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        loop {
-            let future = match state.as_mut().project() {
-                StateProj::Calling { future } => return future.poll(cx),
-                StateProj::Readying { waiting } => {
-                    let Some((service, _)) = waiting.as_deref_mut() else {
-                        return Poll::Pending;
-                    };
-                    let Ok(()) = ready!(service.poll_ready(cx));
-                    let Some((mut service, request)) = waiting.take().map(|waiting| *waiting)
-                    else {
-                        return Poll::Pending;
-                    };
-                    service.call(request)
-                }
-            };
+        if let StateProj::Readying { waiting } = state.as_mut().project() {
+            let future = ready!(poll_readied(waiting, cx));
             state.set(State::Calling { future });
         }
+        match state.project() {
+            StateProj::Calling { future } => future.poll(cx),
+            StateProj::Readying { .. } => Poll::Pending,
+        }
     }
+}
+
+/// The call that is made once the service is ready. In a place of its own: what most calls pass stays together.
+#[cold]
+fn poll_readied<S, R>(waiting: &mut Option<Box<(S, R)>>, cx: &mut Context<'_>) -> Poll<S::Future>
+where
+    S: Service<R, Error = Infallible>,
+{
+    let Some((service, _)) = waiting.as_deref_mut() else {
+        return Poll::Pending;
+    };
+    let Ok(()) = ready!(service.poll_ready(cx));
+    let Some((mut service, request)) = waiting.take().map(|waiting| *waiting) else {
+        return Poll::Pending;
+    };
+    Poll::Ready(service.call(request))
 }
 
 #[cfg(test)]

@@ -146,11 +146,20 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Routed { called, hides_load } => poll_routed(called, *hides_load, cx),
-            StateProj::Refused { refused } => refused
-                .poll(cx)
-                .map_ok(|response| response.map(|timed| Box::pin(timed.map(B::unwatched)))),
+            StateProj::Refused { refused } => poll_refused(refused, cx),
         }
     }
+}
+
+/// In a place of its own: what most requests pass stays together.
+#[cold]
+fn poll_refused<B: Wrapped>(
+    refused: Pin<&mut Refused>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<Boxed<B>>, Infallible>> {
+    refused
+        .poll(cx)
+        .map_ok(|response| response.map(|timed| Box::pin(timed.map(B::unwatched))))
 }
 
 /// A large response is looked at, and changed, where it lies; and one that has not come is not moved.

@@ -90,12 +90,24 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Whole { future } => future.poll(cx),
-            StateProj::Split { future } => {
-                let Ok(response) = ready!(future.as_mut().poll(cx));
-                Poll::Ready(Ok(response.map(|body| {
-                    Timed::unwatched(B::unwatched(ResponseBody::layered(body)))
-                })))
-            }
+            StateProj::Split { future } => poll_split(future.as_mut(), cx),
         }
     }
+}
+
+/// In a place of its own: what most requests pass stays together.
+#[cold]
+fn poll_split<S, B, C>(
+    future: Pin<&mut S>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<Timed<B>>, Infallible>>
+where
+    S: Future<Output = Result<Response<C>, Infallible>>,
+    B: Wrapped,
+    C: Body<Data = Bytes, Error = BodyError> + Send + 'static,
+{
+    let Ok(response) = ready!(future.poll(cx));
+    Poll::Ready(Ok(response.map(|body| {
+        Timed::unwatched(B::unwatched(ResponseBody::layered(body)))
+    })))
 }

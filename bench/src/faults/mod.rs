@@ -57,7 +57,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 0)]
     takes: u64,
     /// Requests that an origin works on at once, while others wait: all of them if none are said
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
     /// What users ask with
     #[arg(long, default_value = "GET")]

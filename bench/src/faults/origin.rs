@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep};
 
 use super::body::{Halves, Rest};
@@ -113,11 +113,10 @@ impl Health {
         self.takes * (8 + step) / 16
     }
 
-    /// For as long as the next answer takes, once a worker has time for it.
-    async fn work(&self) {
+    /// One of those who answer, as soon as one has time.
+    async fn worker(&self) -> Option<SemaphorePermit<'_>> {
         // Nobody closes it.
-        let _worker = self.workers.acquire().await;
-        sleep(self.next_time()).await;
+        self.workers.acquire().await.ok()
     }
 
     /// What becomes of this request, which is remembered.
@@ -184,7 +183,9 @@ async fn serve(stream: TcpStream, health: Arc<Health>) {
 }
 
 async fn answer(health: Arc<Health>, reset: Arc<Notify>) -> Result<Response<Halves>, Infallible> {
-    health.work().await;
+    // Until it has answered, or whoever asked has left.
+    let _worker = health.worker().await;
+    sleep(health.next_time()).await;
     let (mut status, mut then) = (StatusCode::OK, Rest::Whole);
     match health.ask() {
         None => {}

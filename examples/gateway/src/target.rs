@@ -229,6 +229,8 @@ fn is_dots(mut rest: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn request(version: Version, uri: &str, hosts: &[&str]) -> Request<()> {
@@ -284,6 +286,31 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_second_host_is_found_among_few_headers_and_among_many() {
+        for others in [0, 1, FEW - 2, FEW - 1, FEW, 2 * FEW] {
+            for first in [0, others] {
+                let mut request = request(Version::HTTP_11, "/", &[]);
+                for place in 0..=others {
+                    let name: HeaderName = format!("x-{place}").parse().unwrap();
+                    request.headers_mut().insert(name, HOST_A);
+                    if place == first {
+                        request.headers_mut().append(HOST, HOST_A);
+                    }
+                }
+                let is_taken = |request: &mut Request<()>| {
+                    normalize(request, &mut KnownHost::default()).is_ok()
+                };
+                let mut twice = request.clone();
+                twice.headers_mut().append(HOST, HOST_A);
+                assert!(is_taken(&mut request), "{others}");
+                assert!(!is_taken(&mut twice), "{others}");
+            }
+        }
+    }
+
+    const HOST_A: HeaderValue = HeaderValue::from_static("a.example");
 
     #[test]
     fn http_1_0_may_name_no_host() {

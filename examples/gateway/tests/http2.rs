@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use buttress_gateway::server::Phase;
 use buttress_testing::{Behaviour, FakeUpstream, body};
-use http::Response;
-use http_body_util::Empty;
+use http::{Request, Response};
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
 use support::frames::{
     CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM, field, frame,
     get, head,
@@ -110,6 +111,42 @@ async fn an_upload_that_its_client_breaks_off_is_the_clients_own_doing() {
     };
     let calls = bounded("all are counted as a status of 400", Box::pin(told)).await;
     assert_eq!(calls, (50, 0));
+}
+
+/// What an endpoint is told in the cookies and lengths of an upload whose client said each by itself.
+async fn told(pool: &str) -> Vec<u8> {
+    let upstream = FakeUpstream::with(Behaviour::handler(
+        |request: Request<Incoming>| async move {
+            let values = |name: &str| -> Vec<_> {
+                let values = request.headers().get_all(name).iter();
+                values.map(|value| value.to_str().unwrap()).collect()
+            };
+            let told = format!("{:?} {:?}", values("cookie"), values("content-length"));
+            Response::new(body(Full::from(told)))
+        },
+    ))
+    .await;
+    let running = gateway(upstream.addr(), "", pool).await;
+    let mut client = Frames::open(running.address).await;
+    let fields = [
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("content-length", "4"),
+        ("content-length", "4"),
+    ];
+    let fields = fields.map(|(name, value)| field(name, value)).concat();
+    let post = [head("POST", "/"), fields].concat();
+    client.send(&frame(HEADERS, END_HEADERS, 1, &post)).await;
+    client.send(&frame(DATA, END_STREAM, 1, b"body")).await;
+    client.next_of(DATA).await.unwrap().payload
+}
+
+#[tokio::test]
+async fn cookies_that_came_one_by_one_reach_an_endpoint_as_one_header_and_so_do_lengths() {
+    for pool in ["", "protocol = \"h2\""] {
+        let told = told(pool).await;
+        assert_eq!(told, br#"["a=1; b=2"] ["4"]"#, "{pool}");
+    }
 }
 
 #[tokio::test]

@@ -121,18 +121,22 @@ impl Rules {
             request.extensions_mut().insert(FromWithin);
         }
         let asked = (routed.ok()).and_then(|route| self.upgrades.asked(&mut request, route));
-        let has_trace = headers::prepare_request(request.headers_mut(), self.forwarded, peer);
+        let prepared = headers::prepare_request(request.headers_mut(), self.forwarded, peer);
         if let Some(asked) = asked {
             asked.of(&mut request);
         }
-        if has_trace && let Some(untraced) = &self.untraced {
+        if prepared.has_trace
+            && let Some(untraced) = &self.untraced
+        {
             untraced.end_trace(&mut request);
         }
         let limits = self.limits;
-        let refused = routed
-            .and_then(|_| RequestBody::check(request.body(), limits))
-            .err();
-        let verdict = refused.map_or(routed, Err);
+        let verdict = routed.and_then(|route| {
+            if !prepared.is_readable {
+                return Err(Problem::UnknownCoding);
+            }
+            RequestBody::check(request.body(), limits).map(|()| route)
+        });
         let slot = if request.body().is_end_stream() {
             None
         } else {

@@ -2,7 +2,7 @@
 //! is behind the gateway.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub enum Problem {
     BodyTimeout,
     /// The body is larger than the limit.
     BodyTooLarge,
+    /// The body is in a transfer coding that this hop cannot take off.
+    UnknownCoding,
     /// The upstream could not be reached, or broke off before it answered.
     BadUpstream,
     /// There is no upstream to send the request to.
@@ -44,6 +46,7 @@ impl Problem {
             Self::ConnectRefused => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::BadUpstream => StatusCode::BAD_GATEWAY,
             Self::Unavailable | Self::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -64,6 +67,9 @@ impl Problem {
             }
             Self::BodyTimeout => "the request body came too slowly",
             Self::BodyTooLarge => "the request body is larger than the limit",
+            Self::UnknownCoding => {
+                "the request body may be in no transfer coding but chunked, once and last"
+            }
             Self::BadUpstream => "the upstream could not be reached or broke off",
             Self::Unavailable => "no upstream is available",
             Self::Exhausted => "the gateway has no room for another connection",
@@ -86,6 +92,10 @@ impl Problem {
         if self == Self::ConnectRefused {
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if self == Self::UnknownCoding {
+            // Where such a body ends nobody has to agree about. HTTP/2 knows no transfer coding.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|()| ResponseBody::from(body))
     }
@@ -118,7 +128,7 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
 
-    const ALL: [Problem; 11] = [
+    const ALL: [Problem; 12] = [
         Problem::BadHost,
         Problem::BadPath,
         Problem::BadBody,
@@ -126,6 +136,7 @@ mod tests {
         Problem::ConnectRefused,
         Problem::BodyTimeout,
         Problem::BodyTooLarge,
+        Problem::UnknownCoding,
         Problem::BadUpstream,
         Problem::Unavailable,
         Problem::Exhausted,

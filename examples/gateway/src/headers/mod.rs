@@ -8,6 +8,7 @@
 //! in its own words afterwards ([`crate::upgrade`]). `Expect` is stripped because this hop answers
 //! `100 Continue` itself, when the body is first read.
 
+mod coding;
 mod marks;
 mod repeated;
 
@@ -77,13 +78,14 @@ const OWN_WORDS: Marks = Marks::of(&[
 ///
 /// Names with `_` that pass for one of these, or for a protected one, never go on.
 ///
-/// Tells whether the request has headers of a trace, which stay.
+/// Headers of a trace stay.
 pub fn prepare_request(
     headers: &mut HeaderMap,
     policy: ForwardedPolicy,
     peer: Option<&Peer>,
-) -> bool {
+) -> Prepared {
     let found = Marks::on_request(headers);
+    let is_readable = is_readable(headers, found);
     found.remove_aliases(headers);
     strip_nominated(headers, found);
     keep_only_te_trailers(headers, found);
@@ -92,15 +94,28 @@ pub fn prepare_request(
     if let Some(peer) = peer {
         forward(headers, found, policy, peer);
     }
-    found.has_any(TRACE)
+    Prepared {
+        has_trace: found.has_any(TRACE),
+        is_readable,
+    }
+}
+
+/// What was found in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Whether it has headers of a trace.
+    pub has_trace: bool,
+    /// Whether its body, if there is one, is in no transfer coding but `chunked`.
+    pub is_readable: bool,
 }
 
 /// Strips a response of everything that is for this hop alone.
 ///
 /// What is left of its framing is one `Content-Length`, or none where `Transfer-Encoding`
-/// overruled it (RFC 9112 §6.3).
-pub fn strip_response(headers: &mut HeaderMap) {
+/// overruled it (RFC 9112 §6.3). Tells whether its body, if there is one, is in no transfer coding but `chunked`.
+pub fn strip_response(headers: &mut HeaderMap) -> bool {
     let found = Marks::on_response(headers);
+    let is_readable = is_readable(headers, found);
     strip_nominated(headers, found);
     found.remove(OF_RESPONSES, headers);
     if found.has(Mark::TransferEncoding) {
@@ -108,6 +123,11 @@ pub fn strip_response(headers: &mut HeaderMap) {
     } else if found.has(Mark::ContentLength) {
         repeated::keep_one_length(headers);
     }
+    is_readable
+}
+
+fn is_readable(headers: &HeaderMap, found: Marks) -> bool {
+    !found.has(Mark::TransferEncoding) || coding::is_chunked_alone(headers)
 }
 
 /// Strips the trailers of a message of what only a head may say: framing, credentials, who the client is,

@@ -27,16 +27,18 @@ impl Offers {
         Self(routes.iter().map(protocols).collect())
     }
 
-    /// Strips a `426`, of which the protocols that `route` lets pass are named again, in the gateway's words.
+    /// Strips a `426`, of which the protocols that `route` lets pass are named again, in the gateway's words. Tells of its body
+    /// what [`strip_response`] does.
     #[cold]
-    pub(crate) fn strip(&self, route: Option<RouteId>, headers: &mut HeaderMap) {
+    pub(crate) fn strip(&self, route: Option<RouteId>, headers: &mut HeaderMap) -> bool {
         let allowed = route.and_then(|route| self.0.get(route.0));
         let named = allowed.and_then(|allowed| named(allowed, headers));
-        strip_response(headers);
+        let is_readable = strip_response(headers);
         if let Some(named) = named {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, named);
         }
+        is_readable
     }
 }
 

@@ -13,6 +13,7 @@ use buttress::core::clock::Instant;
 use buttress::core::outcome::Unsent;
 use buttress::correlation::CorrelationId;
 use http::{Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
@@ -135,19 +136,22 @@ impl Sent {
         let cause = match this.response.poll(cx) {
             Poll::Ready(Ok(mut response)) if !is_agreement(&response, this.asked.as_ref()) => {
                 let idle = this.head.body_idle_timeout();
-                if response.status() == StatusCode::UPGRADE_REQUIRED {
+                let is_readable = if response.status() == StatusCode::UPGRADE_REQUIRED {
                     let offers = &this.head.origin.offers;
-                    offers.strip(*this.route, response.headers_mut());
+                    offers.strip(*this.route, response.headers_mut())
                 } else {
-                    strip_response(response.headers_mut());
-                }
+                    strip_response(response.headers_mut())
+                };
                 // Whoever passes a message on says its own version (RFC 9110 §2.5).
                 if response.version() == Version::HTTP_10 {
                     *response.version_mut() = Version::HTTP_11;
                 }
-                return Poll::Ready(Ok(
-                    response.map(|incoming| ResponseBody::streamed(incoming, idle))
-                ));
+                if is_readable || response.body().is_end_stream() {
+                    return Poll::Ready(Ok(
+                        response.map(|incoming| ResponseBody::streamed(incoming, idle))
+                    ));
+                }
+                Cause::Transport
             }
             Poll::Ready(Ok(response)) => {
                 let asked = this.asked.take();

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{GET, echo};
-use crate::support::{Upstream, bounded, exchange, gateway, read_to_end};
+use crate::support::{self, Upstream, bounded, exchange, gateway, read_to_end};
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_declared_or_streamed() {
@@ -65,6 +65,64 @@ async fn a_chunked_answer_is_whole_whatever_length_it_claims() {
         answer.ends_with("\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n"),
         "{answer}"
     );
+}
+
+/// All end where a reader of chunks would say.
+const CODED: [&str; 3] = [
+    "gzip, chunked",
+    "chunked, chunked",
+    "gzip\r\ntransfer-encoding: chunked",
+];
+
+#[tokio::test]
+async fn a_request_in_a_coding_that_is_not_taken_off_is_a_501_and_ends_its_connection() {
+    let upstream = Upstream::well().await;
+    let gateway = gateway(upstream.address, "", "").await;
+    for coding in CODED {
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: {coding}\r\n\r\n1\r\na\r\n0\r\n\r\n{GET}"
+        );
+        let answer = exchange(gateway.address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{coding}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+    assert!(upstream.heads().is_empty(), "{:?}", upstream.heads());
+}
+
+#[tokio::test]
+async fn an_answer_in_a_coding_that_is_not_taken_off_is_a_502() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\na",
+        "HTTP/1.1 426 Upgrade Required\r\ntransfer-encoding: gzip\r\n\r\na",
+    ] {
+        let upstream = Upstream::answering(answer).await;
+        let gateway = gateway(upstream.address, "", "").await;
+        let answered = exchange(gateway.address, GET).await;
+        assert!(answered.starts_with("HTTP/1.1 502 "), "{answer}{answered}");
+    }
+}
+
+#[tokio::test]
+async fn chunked_is_taken_off_in_any_case_and_no_body_is_in_a_coding() {
+    let upstream = echo().await;
+    let gateway = gateway(upstream, "", "").await;
+    let request = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+         transfer-encoding: identity, CHUNKED\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
+    let answer = exchange(gateway.address, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nabcde"), "{answer}");
+    for answer in [
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\na",
+        "HTTP/1.1 304 Not Modified\r\ntransfer-encoding: gzip\r\n\r\n",
+    ] {
+        let upstream = Upstream::answering(answer).await;
+        let gateway = support::gateway(upstream.address, "", "").await;
+        let answered = exchange(gateway.address, GET).await;
+        assert_eq!(answered.get(..12), answer.get(..12), "{answered}");
+    }
 }
 
 #[tokio::test]

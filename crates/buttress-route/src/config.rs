@@ -49,8 +49,8 @@ pub struct Config {
     pub locality: Option<Arc<str>>,
     /// How much more than its share a level of endpoints (a priority, and of one priority a distance) can bear: while
     /// its well share times this is 1 or more it takes all requests, and what it lacks goes to the next level. 1 to a
-    /// million; default 1.4, so that more than 28 % have to be out. While answers take more than four times what they do at ease, no
-    /// more are thrown out for being late than leave the others no more than this of the pool.
+    /// million; default 1.4, so that more than 28 % have to be out. While answers take more than four times what they do at ease and
+    /// others fail as well, no more of the pool are out for being late than leave each of the others this many times its share.
     pub overprovisioning: f64,
     /// Whether requests are refused while every endpoint is out. Default `false`: the least bad of the first level is
     /// asked.

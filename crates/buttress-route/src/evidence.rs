@@ -20,6 +20,7 @@
 //! one, and the one that the budget keeps in the pool.
 
 mod doubt;
+mod ease;
 mod fading;
 mod late;
 mod score;
@@ -72,6 +73,8 @@ pub(crate) struct Evidence {
     failed_at: Instant,
     /// The last ones that were.
     late_in_a_row: u32,
+    /// The least mean of late; infinite where there is none.
+    at_ease: f64,
 }
 
 impl Evidence {
@@ -92,6 +95,7 @@ impl Evidence {
             doubted_from: 0,
             failed_at: now,
             late_in_a_row: 0,
+            at_ease: f64::INFINITY,
         }
     }
 
@@ -194,12 +198,6 @@ impl Evidence {
     /// of endpoints which took no traffic since, or they would be held against a time that is over.
     pub(crate) fn latency_at(&self, now: Instant) -> Option<(f64, f64)> {
         Some((self.mean()?, self.sureness * self.kept_at(now)))
-    }
-
-    /// What the last few answers took at least, with how far it is to be believed at `now`.
-    pub(crate) fn lately_at(&self, now: Instant) -> (f64, f64) {
-        let least = self.run.iter().copied().fold(f64::INFINITY, f64::min);
-        (least, self.sureness * self.kept_at(now))
     }
 
     /// The share of failures with how many calls it is of, at `now`.

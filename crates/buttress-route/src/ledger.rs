@@ -15,6 +15,8 @@ use crate::levels::Rank;
 use crate::slot::Slot;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 
+/// Who is late where the others fail no more than this is so for itself.
+const ALONE: f64 = 0.01;
 /// Where the others cannot bear what is out, one comes back at a time: what it takes from them shows by then.
 const ONE_BY_ONE: Duration = Duration::from_secs(1);
 
@@ -183,21 +185,22 @@ impl Ledger {
     }
 
     /// The endpoint that should come back because the others, whose answers take so many times what they do at ease, cannot
-    /// bear its share.
-    pub(crate) fn helper(&self, slowdown: f64, now: Instant) -> Option<Arc<Slot>> {
+    /// bear its share, and how many these are.
+    pub(crate) fn helper(&self, slowdown: f64, now: Instant) -> Option<(Arc<Slot>, u64)> {
         let mut inner = self.lock();
         let least = inner.out.iter().filter_map(|out| Some((out.fault?, out)));
         let (fault, out) = least.min_by(|(one, _), (other, _)| {
             let bearable = [one, other].map(|fault| fault.bearable());
             bearable[0].total_cmp(&bearable[1])
         })?;
-        let slot = out.slot.upgrade();
+        let slot = out.slot.upgrade()?;
         let is_time = now >= inner.helped_at.saturating_add(ONE_BY_ONE);
         if !is_time || slowdown <= fault.bearable() {
             return None;
         }
+        let others = inner.budget.members().saturating_sub(inner.out.len());
         inner.helped_at = now;
-        slot
+        Some((slot, others as u64))
     }
 
     /// How many are out.
@@ -249,13 +252,15 @@ impl Inner {
 
     /// Whether the others can bear the share of one more that is out for this, where answers take so many times what they do at ease.
     ///
-    /// Who is late is no help, and in a pool that is pressed no worse than the others may be: of these no more go than leave
-    /// the others what they are said to bear.
+    /// Who is late is no help. In a pool that is pressed and fails it is no worse than the others may be: of these no more go than
+    /// leave the others what they are said to bear.
     fn can_do_without(&self, fault: Fault, slowdown: f64) -> bool {
         match fault {
             Fault::Failing(_) => slowdown <= fault.bearable(),
             Fault::Late => {
-                slowdown <= PRESSED || self.budget.is_overprovisioned_for(self.out.len() + 1)
+                slowdown <= PRESSED
+                    || self.trouble <= ALONE
+                    || self.budget.is_overprovisioned_for(self.out.len() + 1)
             }
         }
     }

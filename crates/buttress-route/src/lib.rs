@@ -59,11 +59,12 @@
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //!
-//! What they can bear is seen by how long they take. While answers take more than four times what they do at ease (the least of
-//! late), whoever fails a part of what it is asked is let back, or not thrown out: the less it fails the sooner, and never
-//! who fails all. What a failure wastes is weighed as at ease then, so that it is asked for what the others cannot do. It is not thrown
-//! out again for as much for 30 s, and up to 4 min where that was needed again and again. Of those who are late no more
-//! are out in such a pool than leave the others [`Config::overprovisioning`] times their share. The verdicts say `capacity`.
+//! What they can bear is seen by how long they take. While the answers of one in the middle take more than four times what its own do
+//! at ease (the least of late), whoever fails a part of what it is asked is let back, or not thrown out: the less it fails the
+//! sooner, and never who fails all now. What a failure wastes is weighed as at ease then, so that it is asked for what the others
+//! cannot do. It is not thrown out again for as much for 10 s, and for twice as long, up to 4 min, each time that the others
+//! need it as soon as it is out. Of those who are late where the others fail as well no more are out in such a pool than leave
+//! these [`Config::overprovisioning`] times their share. The verdicts say `capacity`.
 //!
 //! After the
 //! backoff one request at a time, or a copy of one, is sent as a probe, and after one that says nothing (a `429`) the next after a pause of

@@ -4,17 +4,13 @@
 //! Each figure is a median over endpoints, which two bad ones in five cannot move. It is brought up to
 //! date at most once a millisecond, by a pick.
 
-mod ease;
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
 use crate::budget::BUSY;
-use crate::evidence::{INDISTINCT, Pool};
-use ease::Ease;
+use crate::evidence::{INDISTINCT, Pool, left_after};
 
 /// The median latency of a pool that has shown none.
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
@@ -26,6 +22,12 @@ const FEWEST: f64 = 5.0;
 /// How often chance may have each endpoint shunned in the time in which evidence fades, which is as long as it then is at
 /// most. The others take over no more than they bear: a few requests in flight each.
 const LOST: f64 = 0.5;
+/// The same for answers that were much later than usual: whoever is shunned for one is as dear as it was late.
+const LOST_TO_LATENESS: f64 = 0.3;
+/// The slowdown is a mean that fades with this many seconds: pressure lasts, and a few late answers do not.
+const SMOOTH: f64 = 0.2;
+/// One look at it says no more than this, however long ago the one before was.
+const MOST_NEWS: f64 = 0.25;
 /// So many endpoints are looked at.
 pub(crate) const SAMPLE: usize = 31;
 
@@ -42,7 +44,7 @@ pub(crate) struct Peers {
     load: Figure,
     /// How many times as long as at ease answers take.
     slowdown: Figure,
-    ease: Mutex<Ease>,
+    slowed_at: AtomicU64,
     /// No number where fewer than two report one.
     utilization: Figure,
     seen_at: AtomicU64,
@@ -55,8 +57,8 @@ pub(crate) struct Peers {
 pub(crate) struct Medians {
     /// Nanoseconds from the pick to the head of a good answer.
     pub(crate) latency: Option<f64>,
-    /// The same of the quickest of each one's last few.
-    pub(crate) lately: Option<f64>,
+    /// How many times as long as at ease answers take, at an endpoint in the middle.
+    pub(crate) slowdown: Option<f64>,
     /// The share of failures, of 0 to 1, as it fades.
     pub(crate) failing: f64,
     /// The share of failures among each one's last few outcomes.
@@ -76,7 +78,8 @@ pub(crate) struct Medians {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shows {
     pub(crate) latency: (f64, f64),
-    pub(crate) lately: (f64, f64),
+    /// How many times as long as at ease its answers take of late.
+    pub(crate) slowdown: (f64, f64),
     pub(crate) failing: (f64, f64),
     pub(crate) failing_now: (f64, f64),
     pub(crate) late: (f64, f64),
@@ -95,7 +98,7 @@ impl Peers {
             late_run: Figure::new(FEWEST),
             load: Figure::new(0.0),
             slowdown: Figure::new(1.0),
-            ease: Mutex::new(Ease::new()),
+            slowed_at: AtomicU64::new(0),
             utilization: Figure::new(f64::NAN),
             seen_at: AtomicU64::new(0),
             looked_at: AtomicBool::new(false),
@@ -116,8 +119,8 @@ impl Peers {
     pub(crate) fn see(&self, medians: Medians, now: Instant) {
         if let Some(latency) = medians.latency {
             self.latency.set(latency);
-            self.see_slowdown(latency, medians.lately.unwrap_or(latency), now);
         }
+        self.see_slowdown(medians.slowdown.unwrap_or(1.0), now);
         self.failing.set(medians.failing);
         self.failing_now.set(medians.failing_now);
         self.chance_run.set(medians.chance_run);
@@ -127,10 +130,12 @@ impl Peers {
             .set(medians.utilization.unwrap_or(f64::NAN));
     }
 
-    fn see_slowdown(&self, latency: f64, lately: f64, now: Instant) {
-        let mut ease = self.ease.lock().unwrap_or_else(PoisonError::into_inner);
-        let slowdown = ease.see(latency + INDISTINCT, lately + INDISTINCT, now);
-        self.slowdown.set(slowdown);
+    fn see_slowdown(&self, seen: f64, now: Instant) {
+        let before = self.slowed_at.swap(now.as_nanos(), Ordering::Relaxed);
+        let passed = Duration::from_nanos(now.as_nanos().saturating_sub(before));
+        let news = (1.0 - left_after(passed, SMOOTH)).min(MOST_NEWS);
+        let slowdown = self.slowdown();
+        self.slowdown.set(slowdown + news * (seen - slowdown));
     }
 
     /// The median latency in nanoseconds.
@@ -226,11 +231,12 @@ impl Medians {
         let mut room = [(0.0, 0.0); SAMPLE];
         Self {
             latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
-            lately: weighted_median(sorted(&mut room, all, |it| it.lately)),
+            slowdown: Some(median_of_peers(sorted(&mut room, all, |it| it.slowdown)))
+                .filter(|it| *it > 0.0),
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
-            chance_run: chance_run(all, |it| it.failing),
-            late_run: chance_run(all, |it| it.late),
+            chance_run: chance_run(all, LOST, |it| it.failing),
+            late_run: chance_run(all, LOST_TO_LATENESS, |it| it.late),
             load: load / all.len().max(1) as f64,
             utilization: middle_utilization(all),
         }
@@ -299,12 +305,12 @@ fn unlikely_run(failing: f64) -> f64 {
     (UNLIKELY.ln() / failing.min(1.0).ln()).abs().ceil()
 }
 
-/// So many in a row that chance gives an endpoint of `all` no more often than [`LOST`], of what makes up this `share` of so many
+/// So many in a row that chance gives an endpoint of `all` no more often than `lost`, of what makes up this `share` of so many
 /// calls of each.
 ///
 /// What it is of all but the worst is the share that chance gives, with half a call more, for nothing is known to
 /// never happen (the mean by Jeffreys' prior). A run of `k` comes once in `share^-k` calls.
-fn chance_run(all: &[Shows], share: impl Fn(&Shows) -> (f64, f64)) -> f64 {
+fn chance_run(all: &[Shows], lost: f64, share: impl Fn(&Shows) -> (f64, f64)) -> f64 {
     let counted = |(share, calls)| (share * calls, calls);
     let shown = || all.iter().map(&share).map(counted);
     let worst = shown().max_by(|one, other| one.0.total_cmp(&other.0));
@@ -314,7 +320,7 @@ fn chance_run(all: &[Shows], share: impl Fn(&Shows) -> (f64, f64)) -> f64 {
         return FEWEST;
     }
     let share = ((count - worst + 0.5) / (calls - its_calls + 1.0)).min(1.0);
-    let bearable = (LOST * all.len() as f64 / calls).min(1.0);
+    let bearable = (lost * all.len() as f64 / calls).min(1.0);
     // At a share of 1 every run is likely, and the limit infinite.
     (bearable.ln() / share.ln()).abs().max(1.0).ceil()
 }
@@ -394,14 +400,14 @@ mod tests {
                 ..Shows::default()
             }; 10];
             all[0].failing = (1.0, calls);
-            chance_run(&all, |it| it.failing)
+            chance_run(&all, LOST, |it| it.failing)
         };
         assert!(run(600.0, 0.0) <= 1.0, "nobody else has failed");
         assert!((run(600.0, 5.4) - 2.0).abs() < 0.1, "one in a thousand");
         assert!((run(600.0, 540.0) - 4.0).abs() < 0.1, "one in ten");
         assert!(run(600.0, 5_400.0) > 1e3, "all of them");
         assert!(run(30.0, 0.0) <= 1.0, "of few calls as well");
-        assert!((chance_run(&[Shows::default(); 10], |it| it.failing) - FEWEST).abs() < 0.1);
+        assert!((chance_run(&[Shows::default(); 10], LOST, |it| it.failing) - FEWEST).abs() < 0.1);
     }
 
     #[test]

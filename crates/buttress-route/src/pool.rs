@@ -249,8 +249,8 @@ impl<S> Pool<S> {
     fn heed_pressure(&self, now: Instant) {
         if self.shared.ledger.has_help() {
             let slowdown = self.shared.peers.slowdown();
-            if let Some(slot) = self.shared.ledger.helper(slowdown, now) {
-                slot.change(now, |state| state.help_its_peers(slowdown, now));
+            if let Some((slot, others)) = self.shared.ledger.helper(slowdown, now) {
+                slot.change(now, |state| state.help_its_peers(slowdown, others, now));
             }
         }
     }

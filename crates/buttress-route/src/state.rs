@@ -233,7 +233,7 @@ impl State {
     pub(crate) fn shows(&self, now: Instant) -> Shows {
         Shows {
             latency: self.evidence.latency_at(now).unwrap_or_default(),
-            lately: self.evidence.lately_at(now),
+            slowdown: self.evidence.slowdown_at(now),
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             late: self.evidence.late_at(now),

@@ -134,6 +134,41 @@ fn while_a_pool_is_pressed_nobody_is_thrown_out_for_a_part() {
     );
 }
 
+#[test]
+fn who_died_after_a_sporadic_failure_is_no_help_either() {
+    let pool = thrown_out_for("FSSSSSSSSSSFFFFF");
+    take(&pool, 50, 10 * PRESSED);
+    assert_eq!(state(&pool), Ejected);
+}
+
+#[test]
+fn in_a_pool_of_quick_ones_and_slow_ones_nobody_is_pressed_when_more_goes_to_the_slow() {
+    let pool = Aimed::with(5, 0.5, |config| {
+        let long = Backoff::constant(Duration::from_secs(600));
+        config.circuit(Settings::default().open_for(long))
+    });
+    let slow = |times: usize| {
+        for _ in 0..times {
+            (3..5).for_each(|endpoint| take_of(&pool, endpoint, PRESSED, "S"));
+        }
+    };
+    take_of(&pool, 0, AT_EASE, &"S".repeat(20));
+    slow(20);
+    take(&pool, 20, AT_EASE);
+    pool.send(0, A_PART);
+    slow(200);
+    assert_eq!(state(&pool), Ejected);
+}
+
+#[test]
+fn who_is_late_where_nobody_else_fails_is_thrown_out_however_long_they_all_take() {
+    let pool = Aimed::new(3, 0.5);
+    take(&pool, 20, AT_EASE);
+    take(&pool, 20, PRESSED);
+    pool.send(0, "DDDDD");
+    assert_eq!(state(&pool), Ejected);
+}
+
 /// Of so many endpoints all of which take ten times as long as at ease, how many are thrown out for being late.
 fn out_for_being_late(endpoints: usize) -> usize {
     let pool = Aimed::new(endpoints, 1.0);
@@ -142,6 +177,9 @@ fn out_for_being_late(endpoints: usize) -> usize {
             (0..endpoints).for_each(|endpoint| take_of(&pool, endpoint, latency, "S"));
         }
     }
+    // They all fail now and then.
+    (0..endpoints).for_each(|endpoint| take_of(&pool, endpoint, PRESSED, "D"));
+    (0..endpoints).for_each(|endpoint| take_of(&pool, endpoint, PRESSED, "SSSSS"));
     (0..endpoints).for_each(|endpoint| pool.send(endpoint, "DDDDD"));
     let all = pool.router.handle().snapshot().endpoints;
     all.iter().filter(|it| it.state == Ejected).count()

@@ -10,6 +10,9 @@ pub(crate) const BUSY: f64 = 2.0;
 /// Answers that take so many times as long: there is more to do than the pool can.
 pub(crate) const PRESSED: f64 = 4.0;
 
+/// How far one probe moves the share of failures.
+const OF_ONE_PROBE: f64 = 1.0 / 8.0;
+
 /// What is wrong with an endpoint that a rule throws out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
@@ -20,6 +23,17 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// What a probe adds to what is known of it.
+    pub(crate) fn probed(self, failed: bool) -> Self {
+        match self {
+            Self::Failing(share) => {
+                let seen = if failed { 1.0 } else { 0.0 };
+                Self::Failing(share + (seen - share) * OF_ONE_PROBE)
+            }
+            Self::Late => Self::Late,
+        }
+    }
+
     /// From how many times what answers take at ease it is better in than out. A good answer of whoever fails a share of them
     /// takes as much longer as it has to be asked more often.
     pub(crate) fn bearable(self) -> f64 {
@@ -33,6 +47,13 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_fails_its_probes_as_well_is_no_help_any_more() {
+        let after = |failed| (0..30).fold(Fault::Failing(0.25), |fault, _| fault.probed(failed));
+        assert!(after(true).bearable() > 25.0 * PRESSED);
+        assert!(after(false).bearable() < 1.05 * PRESSED);
+    }
 
     #[test]
     fn the_less_an_endpoint_fails_the_sooner_it_is_better_in_than_out() {

@@ -18,6 +18,7 @@ impl Evidence {
             return 1.0;
         }
         let kept = self.kept_at(now);
+        self.ease(now.saturating_since(self.at));
         self.at = now;
         self.calls *= kept;
         self.successes *= kept;

@@ -56,6 +56,9 @@ impl Score {
     }
 }
 
+/// Who has failed as often in a row is taken for one that fails all.
+const FAILS_ALL: u32 = 5;
+
 /// What the evidence is held against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
@@ -73,13 +76,6 @@ pub(crate) struct Pool {
     pub(crate) eased: f64,
     /// Copies of requests look at whoever is shunned.
     pub(crate) looked_at: bool,
-}
-
-impl Pool {
-    /// What an answer waits for at ease, in parts of what it does now.
-    fn load_at_ease(&self) -> f64 {
-        (1.0 + self.load * self.eased) / (1.0 + self.load)
-    }
 }
 
 impl Evidence {
@@ -163,7 +159,18 @@ impl Evidence {
         let run =
             in_a_row * self.run_left(now, kept.powi(FAILURES_FADE)) * RUN_COST / (1.0 + pool.load);
         let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
-        (ratio * pool.load_at_ease()).max(run) * (pool.latency + INDISTINCT) * pool.eased
+        let eased = self.eased(pool);
+        let load_at_ease = (1.0 + pool.load * eased) / (1.0 + pool.load);
+        (ratio * load_at_ease).max(run) * (pool.latency + INDISTINCT) * eased
+    }
+
+    /// The part of what an answer takes that is to be counted: as at ease, but of whoever fails all now, who would bear nothing.
+    const fn eased(&self, pool: &Pool) -> f64 {
+        if self.failures_in_a_row < FAILS_ALL {
+            pool.eased
+        } else {
+            1.0
+        }
     }
 }
 
@@ -209,7 +216,8 @@ mod tests {
             ..pressed
         };
         let now = Instant::ORIGIN;
-        for pattern in [[true; 20], std::array::from_fn(|nth| nth % 2 == 0)] {
+        for one_in in [1, 2, 3] {
+            let pattern: [bool; 21] = std::array::from_fn(|nth| nth % one_in == 0);
             let mut evidence = Evidence::new(Duration::from_secs(10), now);
             for failed in pattern {
                 if failed {
@@ -224,7 +232,8 @@ mod tests {
             };
             assert!(penalty(&pressed) > 5.0 * penalty(&at_ease));
             let part = penalty(&eased) / penalty(&at_ease);
-            assert!((0.8..1.2).contains(&part), "{part}");
+            let is_weighed_at_ease = (0.8..1.2).contains(&part);
+            assert_eq!(is_weighed_at_ease, one_in > 1, "{part}: all is no help");
         }
     }
 

@@ -44,14 +44,19 @@ impl State {
         self.let_back(now).then_some(Decision(verdict))
     }
 
-    /// Lets the endpoint back because its peers, whose answers take so many times what they do at ease, cannot bear its share.
-    pub(crate) fn help_its_peers(&mut self, slowdown: f64, now: Instant) -> Option<Decision> {
+    /// Lets the endpoint back because so many others, whose answers take so many times what they do at ease, cannot bear its share.
+    pub(crate) fn help_its_peers(
+        &mut self,
+        slowdown: f64,
+        others: u64,
+        now: Instant,
+    ) -> Option<Decision> {
         let fault = self.out_for()?;
         let Fault::Failing(share) = fault else {
             return None;
         };
         let verdict = Verdict::new("capacity", Action::Closed);
-        let verdict = verdict.evidence(slowdown, fault.bearable(), 0);
+        let verdict = verdict.evidence(slowdown, fault.bearable(), others);
         self.let_back(now);
         // They have more than they can do as it is.
         self.rising = None;

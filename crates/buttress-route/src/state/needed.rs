@@ -6,9 +6,11 @@ use buttress_core::clock::Instant;
 
 use crate::budget::Fault;
 
-/// So long the first time, and twice as long each time that its peers need it again soon after.
-const FIRST: Duration = Duration::from_secs(30);
+/// So long the first time, and twice as long each time that its peers need it again as soon as it is out.
+const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(240);
+/// Who is needed so soon after it was thrown out is needed for that.
+const SOON: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needed {
@@ -16,6 +18,8 @@ pub(super) struct Needed {
     lasts: Duration,
     /// The share that it failed.
     failing: f64,
+    /// When it was thrown out.
+    out_since: Instant,
 }
 
 impl Needed {
@@ -24,12 +28,18 @@ impl Needed {
             until: Instant::ORIGIN,
             lasts: Duration::ZERO,
             failing: 0.0,
+            out_since: Instant::ORIGIN,
         }
+    }
+
+    /// It is thrown out.
+    pub(super) const fn goes_out(&mut self, now: Instant) {
+        self.out_since = now;
     }
 
     /// Its peers need it, though it fails this share.
     pub(super) fn begins(&mut self, failing: f64, now: Instant) {
-        let again = now < self.until.saturating_add(self.lasts);
+        let again = now.saturating_since(self.out_since) < SOON;
         let twice = self.lasts.saturating_mul(2).min(LONGEST);
         self.lasts = if again { twice.max(FIRST) } else { FIRST };
         self.until = now.saturating_add(self.lasts);
@@ -56,21 +66,23 @@ mod tests {
         (0..1_000).take_while(kept).count() as u64
     }
 
+    /// For how long it is kept the next time, if it goes out and is needed after so many seconds.
+    fn needed_again(needed: &mut Needed, after: u64) -> u64 {
+        let out = needed.until;
+        needed.goes_out(out);
+        let now = out.saturating_add(Duration::from_secs(after));
+        needed.begins(0.1, now);
+        kept(*needed, now)
+    }
+
     #[test]
-    fn the_more_often_it_is_needed_the_longer_it_is_kept_and_after_a_quiet_time_as_at_first() {
+    fn the_more_often_it_is_needed_for_being_out_the_longer_it_is_kept_and_otherwise_as_at_first() {
         let mut needed = Needed::not();
         assert_eq!(kept(needed, NOW), 0);
-        let mut now = NOW;
-        let spans = [30, 60, 120, 240, 240].map(|span| {
-            needed.begins(0.1, now);
-            assert_eq!(kept(needed, now), span);
-            now = now.saturating_add(Duration::from_secs(span + 10));
-            span
-        });
-        assert_eq!(spans.len(), 5);
-        let later = now.saturating_add(LONGEST);
-        needed.begins(0.1, later);
-        assert_eq!(kept(needed, later), 30);
+        needed.until = NOW;
+        let spans = [(); 6].map(|()| needed_again(&mut needed, 2));
+        assert_eq!(spans, [10, 20, 40, 80, 160, 240]);
+        assert_eq!(needed_again(&mut needed, 60), 10);
     }
 
     #[test]

@@ -50,6 +50,9 @@ impl State {
             Outcome::Failure(_) | Outcome::Slow => ProbeResult::Failure,
             _ => ProbeResult::Void,
         });
+        if let Outcome::Success | Outcome::Failure(_) = outcome {
+            self.fault = self.fault.probed(outcome != Outcome::Success);
+        }
         let transition = transition?;
         if transition.to == circuit::State::Closed {
             return Some(self.closed_by_probes(now));

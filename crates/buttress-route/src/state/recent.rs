@@ -1,5 +1,8 @@
 //! How the last few calls ended.
 
+/// A run of failures that chance gives less often than this.
+const NO_CHANCE: f64 = 1e-3;
+
 /// The last sixteen outcomes, a bit each: what a peer's run of failures is held against. A share that
 /// fades with time would show what was, when all of them begin to fail.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +30,14 @@ impl Recent {
         let failures = self.failed.count_ones().max(1);
         let these = !u16::MAX.unbounded_shl(failures);
         (self.late & these).count_ones() * 2 > failures
+    }
+
+    /// Whether the last of them failed one after the other, which by what was before is no chance.
+    pub(super) fn fails_all(self) -> bool {
+        let run = self.failed.trailing_ones();
+        let before = self.seen.saturating_sub(run).max(1);
+        let failing = f64::from(self.failed.count_ones() - run) / f64::from(before);
+        run > 1 && failing.powf(run.into()) < NO_CHANCE
     }
 
     /// The share of failures since the first of them.
@@ -88,6 +99,20 @@ mod tests {
         );
         let long_ago = format!("FFF{}LL", "S".repeat(14));
         assert!(recent(&long_ago).fails_late());
+    }
+
+    #[test]
+    fn whoever_has_failed_now_and_then_and_now_fails_all_is_told_from_whoever_fails_half() {
+        for (calls, fails_all) in [
+            ("SSSSSFFFFF", true),
+            ("SFSSSSSSSSSSFFFF", true),
+            ("SFFSFSFSSFFFFF", false),
+            ("SSSSSSSSSSF", false),
+            ("SSSFFFFS", false),
+            ("", false),
+        ] {
+            assert_eq!(recent(calls).fails_all(), fails_all, "{calls}");
+        }
     }
 
     #[test]

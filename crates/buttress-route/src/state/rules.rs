@@ -28,6 +28,7 @@ impl State {
             return Fault::Late;
         }
         let recent = match rule {
+            _ if self.recent.fails_all() => 1.0,
             Rule::ConsecutiveFailures => self.recent.share_since_the_first(),
             _ => self.recent.share().0,
         };

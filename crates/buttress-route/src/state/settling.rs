@@ -175,6 +175,7 @@ impl State {
             return self.suppressed(evidence, why);
         }
         self.fault = fault;
+        self.needed.goes_out(now);
         let transition = self.circuit.trip(now, slot.rng(), at_least);
         let open_for = self.opened(rule, transition, now);
         Decision(acting(evidence, Action::Opened(open_for)))

@@ -176,6 +176,7 @@ where
             return Poll::Ready(answer);
         }
         let StateProj::Calling { judged, explained } = state.project() else {
+            // Not to be reached: where there is no answer there is a call.
             return Poll::Pending;
         };
         // Where nothing is to be said the large response is not touched.
@@ -190,8 +191,8 @@ where
 /// What comes of a call.
 type Answer<B, C, E> = Result<Response<ResponseBody<B, C, E>>, E>;
 
-/// What is answered without a call, if none is made now. In a place of its own: what most calls pass stays together.
-#[cold]
+/// What is answered without a call, if none is made now. Apart from what most calls pass, and not cold: behind an open breaker all pass it.
+#[inline(never)]
 fn poll_uncalled<S, ReqB, ResB, C>(
     mut state: Pin<&mut State<S, ReqB, C>>,
     cx: &mut Context<'_>,

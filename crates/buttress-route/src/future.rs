@@ -156,6 +156,7 @@ where
             return Poll::Ready(answer);
         }
         let StateProj::Calling { judge, picked } = state.project() else {
+            // Not to be reached: where there is no answer there is a call.
             return Poll::Pending;
         };
         // Where nothing is to be marked the large response is not touched.
@@ -171,8 +172,8 @@ where
 /// What comes of a request.
 type Answer<B, C, E> = Result<Response<RoutedBody<B, C, E>>, E>;
 
-/// What is answered without a call, if none is made now. In a place of its own: what most requests pass stays together.
-#[cold]
+/// What is answered without a call, if none is made now. Apart from what most requests pass, and not cold: behind an empty pool all pass it.
+#[inline(never)]
 fn poll_uncalled<S, B, C, ResBody>(
     mut state: Pin<&mut State<S, B, C, S::Future>>,
     cx: &mut Context<'_>,

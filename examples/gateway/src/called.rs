@@ -77,7 +77,7 @@ where
     }
 }
 
-/// The call that is made once the service is ready. In a place of its own: what most calls pass stays together.
+/// The call that is made once the service is ready, apart from what most calls pass.
 #[cold]
 fn poll_readied<S, R>(waiting: &mut Option<Box<(S, R)>>, cx: &mut Context<'_>) -> Poll<S::Future>
 where

@@ -151,7 +151,7 @@ where
     }
 }
 
-/// In a place of its own: what most requests pass stays together.
+/// Apart from what most requests pass.
 #[cold]
 fn poll_refused<B: Wrapped>(
     refused: Pin<&mut Refused>,

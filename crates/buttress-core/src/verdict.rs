@@ -126,11 +126,19 @@ impl Verdict {
         self.by = by;
         self
     }
+
+    /// Whether the rule is a name for what the action says.
+    fn says_by_hand_twice(&self) -> bool {
+        self.action == Action::Forced && matches!(&*self.rule, "by_hand" | "manual")
+    }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.action, self.rule)?;
+        write!(f, "{}", self.action)?;
+        if !self.says_by_hand_twice() {
+            write!(f, ": {}", self.rule)?;
+        }
         if self.samples > 0 {
             let (observed, threshold) = (Figure(self.observed), Figure(self.threshold));
             write!(f, " {observed} (limit {threshold}, {} calls", self.samples)?;
@@ -195,13 +203,12 @@ mod tests {
     #[test]
     fn a_verdict_says_who_did_it_and_why_as_far_as_they_say() {
         let by_hand = |by| Verdict::new("manual", Action::Forced).by(by).to_string();
-        assert_eq!(by_hand(None), "set by hand: manual");
+        assert_eq!(by_hand(None), "set by hand");
         let by = |why| Some(Arc::new(By::new("ann", why)));
-        assert_eq!(by_hand(by("")), "set by hand: manual by ann");
-        assert_eq!(
-            by_hand(by("ticket 7")),
-            "set by hand: manual by ann (ticket 7)"
-        );
+        assert_eq!(by_hand(by("")), "set by hand by ann");
+        assert_eq!(by_hand(by("ticket 7")), "set by hand by ann (ticket 7)");
+        let weight = Verdict::new("weight", Action::Forced);
+        assert_eq!(weight.to_string(), "set by hand: weight");
     }
 
     #[test]

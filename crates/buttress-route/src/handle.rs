@@ -111,6 +111,7 @@ impl<S> RouterHandle<S> {
             max_ejected: shared.ledger.allowed(),
             policy: members.config.policy.as_str(),
             median_latency: duration(shared.peers.latency()),
+            slowdown: shared.peers.slowdown(),
         }
     }
 

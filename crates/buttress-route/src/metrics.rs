@@ -17,6 +17,7 @@ impl<S: Send + Sync> Collect for RouterHandle<S> {
         // Where nobody asks the endpoints there are no checks to count.
         let decisions = decisions(&pool);
         into.extend(decisions.into_iter().filter(|it| !it.points.is_empty()));
+        into.push(slowdown(&pool));
     }
 }
 
@@ -38,6 +39,17 @@ fn gauges(pool: &PoolSnapshot) -> [Family; 2] {
             |endpoint| f64::from(endpoint.in_flight),
         ),
     ]
+}
+
+fn slowdown(pool: &PoolSnapshot) -> Family {
+    let mut family = Family::new(
+        "buttress_pool_slowdown",
+        Kind::Gauge,
+        "How many times as long as at ease the answers of an endpoint in the middle of the pool take.",
+    );
+    let labels = vec![("pool", Cow::Owned(pool.pool.to_string()))];
+    family.push(labels, Value::Gauge(pool.slowdown));
+    family
 }
 
 fn picks(pool: &PoolSnapshot) -> Family {

@@ -126,6 +126,9 @@ pub struct PoolSnapshot {
     pub max_ejected: usize,
     /// The median of the endpoints' latencies; that of an endpoint which has shown none.
     pub median_latency: Duration,
+    /// How many times as long as at ease the answers of an endpoint in the middle take: about 1 where the pool is at ease; from 4
+    /// on it has more to do than it can.
+    pub slowdown: f64,
 }
 
 /// Endpoints of one priority and distance, at one moment.

@@ -62,10 +62,13 @@ const PRESSED: Duration = Duration::from_millis(100);
 #[test]
 fn who_fails_a_part_is_let_back_where_its_peers_cannot_bear_its_share() {
     let pool = thrown_out_for(A_PART);
+    let slowdown = || pool.router.handle().snapshot().slowdown;
     take(&pool, 100, AT_EASE);
+    assert!((slowdown() - 1.0).abs() < 0.1, "{}", slowdown());
     assert_eq!(state(&pool), Ejected, "they can");
     take(&pool, 20, PRESSED);
     assert_eq!(state(&pool), Active);
+    assert!(slowdown() > 4.0, "{}", slowdown());
     let verdict = last_verdict(&pool, 0);
     assert_eq!(
         (&*verdict.rule, verdict.action.clone()),

@@ -155,6 +155,7 @@ fn pool(pool: &PoolRoom) -> Value {
         "noise_band": set.noise_band,
         "remember_seconds": set.remember.as_secs_f64(),
         "max_ejected": now.max_ejected,
+        "slowdown": now.slowdown,
         "failure_weights": weights(&set.rules.weights),
         "failover": failover(&pool.failover.snapshot()),
         "discovery": pool.discovery.as_ref().map(|it| discovery(now.at, &it.snapshot())),

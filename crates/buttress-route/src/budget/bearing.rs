@@ -1,9 +1,9 @@
 //! Whether those who are left can bear what is thrown out.
 //!
 //! Who is thrown out leaves their share to the others. What these can bear nobody knows before, but their answers tell when
-//! it was too much: all wait, for several times what answers take where the same pool is at ease. Whoever fails a part of what it
-//! is asked then bears more than nobody does: the less it fails the sooner it is let back, and who fails all never is. Who
-//! fails by being late is no help, for it has too much to do itself.
+//! it was too much: all wait, for several times what their answers take at ease. Whoever fails a part of what it is asked then
+//! bears more than nobody does: the less it fails the sooner it is let back, and who fails all now never is. Who fails by being
+//! late is no help: it has too much to do itself.
 
 /// Answers of a pool that is busy take up to so many times what they do at ease.
 pub(crate) const BUSY: f64 = 2.0;

@@ -21,7 +21,7 @@ pub(super) struct Pair {
     pub(super) rng: Rng,
     pub(super) now: Instant,
     told: Duration,
-    patience: Duration,
+    patience: Patience,
     /// What the circuit said has changed in this step.
     moves: Vec<Transition>,
 }
@@ -31,7 +31,7 @@ impl Pair {
         let now = Instant::from_nanos(3_600_000_000_000);
         let rng = Rng::seeded(seed);
         Self {
-            patience: patience(&settings),
+            patience: Patience::default().with(&settings),
             circuit: Circuit::starting(start, settings.clone(), now, &rng),
             model: Model::new(settings, start, seed, now),
             rng,
@@ -68,7 +68,7 @@ impl Pair {
             }
             Op::To(state) => self.by_hand(state),
             Op::Reconfigure(settings) => {
-                self.patience = self.patience.max(patience(&settings));
+                self.patience = self.patience.with(&settings);
                 self.circuit.reconfigure(settings.clone());
                 self.model.settings = settings;
             }
@@ -210,7 +210,7 @@ impl Pair {
 
     /// Whatever has happened, and whatever never ends, be it slow by then or not.
     fn traffic_flows_again(&self) {
-        let then = self.now.saturating_add(self.patience);
+        let then = self.now.saturating_add(self.patience.whole());
         for slow_after in [None, Some(SECOND), Some(Duration::ZERO)] {
             let mut later = self.circuit.clone();
             let rng = Rng::seeded(1);
@@ -223,14 +223,28 @@ impl Pair {
     }
 }
 
-/// The longest open time, a probe's deadline or the end of half-open, and the longest wait in the ramp.
-fn patience(settings: &Settings) -> Duration {
-    let limit = settings
-        .half_open_limit
-        .map_or(Duration::ZERO, |limit| limit.after);
-    let ramp = settings
-        .ramp
-        .as_ref()
-        .map_or(Duration::ZERO, Ramp::patience);
-    settings.open_for.cap() + settings.probe_deadline.max(limit) + ramp
+/// The longest open time, a probe's deadline or the end of half-open, and the longest wait in the ramp: each of any settings
+/// there were, for a lease given by earlier ones may end in an open time of later ones.
+#[derive(Clone, Copy, Default)]
+struct Patience {
+    open: Duration,
+    half_open: Duration,
+    ramp: Duration,
+}
+
+impl Patience {
+    fn with(self, settings: &Settings) -> Self {
+        let limit = settings.half_open_limit.as_ref().map(|limit| limit.after);
+        let half_open = settings.probe_deadline.max(limit.unwrap_or_default());
+        let ramp = settings.ramp.as_ref().map(Ramp::patience);
+        Self {
+            open: self.open.max(settings.open_for.cap()),
+            half_open: self.half_open.max(half_open),
+            ramp: self.ramp.max(ramp.unwrap_or_default()),
+        }
+    }
+
+    fn whole(self) -> Duration {
+        self.open + self.half_open + self.ramp
+    }
 }

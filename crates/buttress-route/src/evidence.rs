@@ -115,6 +115,9 @@ impl Evidence {
         self.calls += 1.0;
         self.successes += 1.0;
         self.answered(nanos(latency), kept);
+        if self.is_late() {
+            self.late += 1.0;
+        }
     }
 
     /// An answer that took so long ended a silence in which as many others were out as make a run: these are as late. To be

@@ -188,12 +188,12 @@ impl Ledger {
     /// bear its share, and how many these are.
     pub(crate) fn helper(&self, slowdown: f64, now: Instant) -> Option<(Arc<Slot>, u64)> {
         let mut inner = self.lock();
-        let least = inner.out.iter().filter_map(|out| Some((out.fault?, out)));
-        let (fault, out) = least.min_by(|(one, _), (other, _)| {
+        let out = inner.out.iter();
+        let can_come = out.filter_map(|out| Some((out.fault?, out.slot.upgrade()?)));
+        let (fault, slot) = can_come.min_by(|(one, _), (other, _)| {
             let bearable = [one, other].map(|fault| fault.bearable());
             bearable[0].total_cmp(&bearable[1])
         })?;
-        let slot = out.slot.upgrade()?;
         let is_time = now >= inner.helped_at.saturating_add(ONE_BY_ONE);
         if !is_time || slowdown <= fault.bearable() {
             return None;
@@ -259,7 +259,7 @@ impl Inner {
             Fault::Failing(_) => slowdown <= fault.bearable(),
             Fault::Late => {
                 slowdown <= PRESSED
-                    || self.trouble <= ALONE
+                    || (self.out.is_empty() && self.trouble <= ALONE)
                     || self.budget.is_overprovisioned_for(self.out.len() + 1)
             }
         }

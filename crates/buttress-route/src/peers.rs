@@ -231,8 +231,7 @@ impl Medians {
         let mut room = [(0.0, 0.0); SAMPLE];
         Self {
             latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
-            slowdown: Some(median_of_peers(sorted(&mut room, all, |it| it.slowdown)))
-                .filter(|it| *it > 0.0),
+            slowdown: weighted_median(sorted(&mut room, all, |it| it.slowdown)),
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
             chance_run: chance_run(all, LOST, |it| it.failing),

@@ -126,8 +126,8 @@ pub struct PoolSnapshot {
     pub max_ejected: usize,
     /// The median of the endpoints' latencies; that of an endpoint which has shown none.
     pub median_latency: Duration,
-    /// How many times as long as at ease the answers of an endpoint in the middle take: about 1 where the pool is at ease; from 4
-    /// on it has more to do than it can.
+    /// How many times as long as at ease the answers of an endpoint in the middle take: no more than about 1 where the pool
+    /// is at ease; from 4 on it has more to do than it can.
     pub slowdown: f64,
 }
 

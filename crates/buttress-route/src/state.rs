@@ -203,7 +203,7 @@ impl State {
 
     pub(crate) fn score(&self, now: Instant, peers: &Peers) -> Score {
         let mut pool = peers.pool();
-        if self.recent.fails_late() {
+        if self.recent.fails_late() || self.recent.fails_all() {
             pool.eased = 1.0;
         }
         let mut score = self.evidence.score(now, &pool);
@@ -233,12 +233,21 @@ impl State {
     pub(crate) fn shows(&self, now: Instant) -> Shows {
         Shows {
             latency: self.evidence.latency_at(now).unwrap_or_default(),
-            slowdown: self.evidence.slowdown_at(now),
+            slowdown: self.slowdown(now),
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             late: self.evidence.late_at(now),
             load: 0.0,
             utilization: None,
+        }
+    }
+
+    /// Of who is in alone: what who is out leaves to the others shows at these.
+    fn slowdown(&self, now: Instant) -> (f64, f64) {
+        if self.endpoint_state() == EndpointState::Active {
+            self.evidence.slowdown_at(now)
+        } else {
+            (1.0, 0.0)
         }
     }
 

@@ -92,7 +92,7 @@ fn whoever_was_needed_is_not_thrown_out_again_for_as_much_until_it_was_in_for_a_
         last_verdict(&pool, 0).action,
         Action::Suppressed("capacity".into())
     );
-    pool.pass(30);
+    pool.pass(10);
     take(&pool, 10, AT_EASE);
     pool.send(0, A_PART);
     assert_eq!(state(&pool), Ejected, "its peers are well now");
@@ -135,6 +135,19 @@ fn while_a_pool_is_pressed_nobody_is_thrown_out_for_a_part() {
         last_verdict(&pool, 0).action,
         Action::Suppressed("capacity".into())
     );
+}
+
+#[test]
+fn of_two_the_one_that_is_left_says_what_it_can_bear() {
+    let pool = Aimed::with(2, 0.5, |config| {
+        let long = Backoff::constant(Duration::from_secs(600));
+        config.circuit(Settings::default().open_for(long))
+    });
+    (0..2).for_each(|endpoint| take_of(&pool, endpoint, AT_EASE, &"S".repeat(20)));
+    pool.send(0, A_PART);
+    assert_eq!(state(&pool), Ejected);
+    take_of(&pool, 1, PRESSED, &"S".repeat(20));
+    assert_eq!(state(&pool), Active);
 }
 
 #[test]

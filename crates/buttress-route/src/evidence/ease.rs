@@ -8,23 +8,30 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-use super::{Evidence, INDISTINCT};
+use super::{Evidence, INDISTINCT, RUN};
 
-/// What is held for ease grows by a factor of e in so many seconds.
+/// What is held for ease grows by about a factor of e in so many seconds.
 const FORGOTTEN: f64 = 100.0;
+/// Of so many answers of late something is known.
+const ENOUGH: f64 = RUN as f64;
 
 impl Evidence {
     /// The mean has been what it is for as long.
     pub(super) fn ease(&mut self, passed: Duration) {
-        let grown = self.at_ease * (1.0 + passed.as_secs_f64() / FORGOTTEN);
-        self.at_ease = grown.min(self.mean().unwrap_or(f64::INFINITY));
+        self.at_ease *= 1.0 + passed.as_secs_f64() / FORGOTTEN;
+        // The mean of one answer or two may be of light requests alone.
+        if self.sureness >= ENOUGH {
+            self.at_ease = self.at_ease.min(self.mean().unwrap_or(f64::INFINITY));
+        }
     }
 
-    /// How many times as long as at ease the quickest of the last few answers took, with how far it is to be believed at `now`.
+    /// How many times as long as at ease the quickest of the last few answers took, and at `now` either 1 or, where too little
+    /// is known, 0: who was asked a little more of late has no more of a word than others.
     pub(crate) fn slowdown_at(&self, now: Instant) -> (f64, f64) {
+        let is_known = self.at_ease.is_finite() && self.sureness * self.kept_at(now) >= ENOUGH;
         let least = self.run.iter().copied().fold(f64::INFINITY, f64::min);
         let times = (least + INDISTINCT) / (self.at_ease + INDISTINCT);
-        (times, self.sureness * self.kept_at(now))
+        if is_known { (times, 1.0) } else { (1.0, 0.0) }
     }
 }
 

@@ -35,7 +35,6 @@ impl Evidence {
 
     #[cold]
     fn much_later(&mut self) {
-        self.late += 1.0;
         self.late_in_a_row += 1;
         let weight = RUN as f64;
         if self.late_in_a_row >= OBSOLETE_RUN && self.answers > 2.0 * weight {

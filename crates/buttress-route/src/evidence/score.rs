@@ -56,9 +56,6 @@ impl Score {
     }
 }
 
-/// Who has failed as often in a row is taken for one that fails all.
-const FAILS_ALL: u32 = 5;
-
 /// What the evidence is held against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
@@ -159,18 +156,8 @@ impl Evidence {
         let run =
             in_a_row * self.run_left(now, kept.powi(FAILURES_FADE)) * RUN_COST / (1.0 + pool.load);
         let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
-        let eased = self.eased(pool);
-        let load_at_ease = (1.0 + pool.load * eased) / (1.0 + pool.load);
-        (ratio * load_at_ease).max(run) * (pool.latency + INDISTINCT) * eased
-    }
-
-    /// The part of what an answer takes that is to be counted: as at ease, but of whoever fails all now, who would bear nothing.
-    const fn eased(&self, pool: &Pool) -> f64 {
-        if self.failures_in_a_row < FAILS_ALL {
-            pool.eased
-        } else {
-            1.0
-        }
+        let load_at_ease = (1.0 + pool.load * pool.eased) / (1.0 + pool.load);
+        (ratio * load_at_ease).max(run) * (pool.latency + INDISTINCT) * pool.eased
     }
 }
 
@@ -216,7 +203,7 @@ mod tests {
             ..pressed
         };
         let now = Instant::ORIGIN;
-        for one_in in [1, 2, 3] {
+        for one_in in [2, 3] {
             let pattern: [bool; 21] = std::array::from_fn(|nth| nth % one_in == 0);
             let mut evidence = Evidence::new(Duration::from_secs(10), now);
             for failed in pattern {
@@ -232,8 +219,7 @@ mod tests {
             };
             assert!(penalty(&pressed) > 5.0 * penalty(&at_ease));
             let part = penalty(&eased) / penalty(&at_ease);
-            let is_weighed_at_ease = (0.8..1.2).contains(&part);
-            assert_eq!(is_weighed_at_ease, one_in > 1, "{part}: all is no help");
+            assert!((0.8..1.2).contains(&part), "{part}");
         }
     }
 

@@ -35,8 +35,9 @@ impl Recent {
     /// Whether the last of them failed one after the other, which by what was before is no chance.
     pub(super) fn fails_all(self) -> bool {
         let run = self.failed.trailing_ones();
-        let before = self.seen.saturating_sub(run).max(1);
-        let failing = f64::from(self.failed.count_ones() - run) / f64::from(before);
+        let before = f64::from(self.seen.saturating_sub(run));
+        // With half a failure more, for nothing is known to never fail (the mean by Jeffreys' prior).
+        let failing = (f64::from(self.failed.count_ones() - run) + 0.5) / (before + 1.0);
         run > 1 && failing.powf(run.into()) < NO_CHANCE
     }
 
@@ -108,6 +109,7 @@ mod tests {
             ("SFSSSSSSSSSSFFFF", true),
             ("SFFSFSFSSFFFFF", false),
             ("SSSSSSSSSSF", false),
+            ("SSSSSSSSSSSSSSFF", false),
             ("SSSFFFFS", false),
             ("", false),
         ] {

@@ -16,12 +16,17 @@ use EndpointState::{Active, Ejected};
 const A_PART: &str = "SSSFSSSFSSSFSSSFSSSF";
 const ALL: &str = "FFFFF";
 
-/// A pool of three that was at ease, and whose first endpoint a rule has thrown out for these outcomes.
-fn thrown_out_for(outcomes: &str) -> Aimed {
-    let pool = Aimed::with(3, 0.5, |config| {
+/// A pool of so many, of whom nobody is probed once it is out.
+fn unprobed(endpoints: usize) -> Aimed {
+    Aimed::with(endpoints, 0.5, |config| {
         let long = Backoff::constant(Duration::from_secs(600));
         config.circuit(Settings::default().open_for(long))
-    });
+    })
+}
+
+/// A pool of three that was at ease, and whose first endpoint a rule has thrown out for these outcomes.
+fn thrown_out_for(outcomes: &str) -> Aimed {
+    let pool = unprobed(3);
     take(&pool, 20, Duration::from_millis(10));
     pool.send(0, outcomes);
     assert_eq!(state(&pool), Ejected);
@@ -139,10 +144,7 @@ fn while_a_pool_is_pressed_nobody_is_thrown_out_for_a_part() {
 
 #[test]
 fn of_two_the_one_that_is_left_says_what_it_can_bear() {
-    let pool = Aimed::with(2, 0.5, |config| {
-        let long = Backoff::constant(Duration::from_secs(600));
-        config.circuit(Settings::default().open_for(long))
-    });
+    let pool = unprobed(2);
     (0..2).for_each(|endpoint| take_of(&pool, endpoint, AT_EASE, &"S".repeat(20)));
     pool.send(0, A_PART);
     assert_eq!(state(&pool), Ejected);
@@ -159,10 +161,7 @@ fn who_died_after_a_sporadic_failure_is_no_help_either() {
 
 #[test]
 fn in_a_pool_of_quick_ones_and_slow_ones_nobody_is_pressed_when_more_goes_to_the_slow() {
-    let pool = Aimed::with(5, 0.5, |config| {
-        let long = Backoff::constant(Duration::from_secs(600));
-        config.circuit(Settings::default().open_for(long))
-    });
+    let pool = unprobed(5);
     let slow = |times: usize| {
         for _ in 0..times {
             (3..5).for_each(|endpoint| take_of(&pool, endpoint, PRESSED, "S"));

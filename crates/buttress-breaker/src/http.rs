@@ -191,7 +191,8 @@ where
 /// What comes of a call.
 type Answer<B, C, E> = Result<Response<ResponseBody<B, C, E>>, E>;
 
-/// What is answered without a call, if none is made now. Apart from what most calls pass, and not cold: behind an open breaker all pass it.
+/// What is answered without a call, if none is made now. Apart from what most calls pass, and not cold: behind an open
+/// breaker all pass it.
 #[inline(never)]
 fn poll_uncalled<S, ReqB, ResB, C>(
     mut state: Pin<&mut State<S, ReqB, C>>,

@@ -172,7 +172,8 @@ where
 /// What comes of a request.
 type Answer<B, C, E> = Result<Response<RoutedBody<B, C, E>>, E>;
 
-/// What is answered without a call, if none is made now. Apart from what most requests pass, and not cold: behind an empty pool all pass it.
+/// What is answered without a call, if none is made now. Apart from what most requests pass, and not cold: behind an empty
+/// pool all pass it.
 #[inline(never)]
 fn poll_uncalled<S, B, C, ResBody>(
     mut state: Pin<&mut State<S, B, C, S::Future>>,

@@ -9,8 +9,8 @@ pub(crate) fn some_repeat(headers: &HeaderMap) -> bool {
     headers.keys_len() < headers.len()
 }
 
-/// Makes one header of several cookies and of several equal lengths: over HTTP/2 clients may send each cookie by itself, and
-/// whoever reads them over HTTP/1.1 would join them by a comma (RFC 9113 §8.2.3), or refuse two lengths.
+/// Makes one header of several cookies and of several equal lengths, and none of unequal ones: over HTTP/2 clients may send
+/// each cookie by itself, and whoever reads them over HTTP/1.1 would join them by a comma (RFC 9113 §8.2.3), or refuse two lengths.
 #[inline]
 pub(super) fn merge(headers: &mut HeaderMap) {
     if some_repeat(headers) {

@@ -152,7 +152,7 @@ fn demo(args: &DemoArgs) -> Result<(), Failure> {
         let gateway = Gateway::bind_with(&config, drain.clone(), seams(&guard)).await?;
         gateway.metrics().register(Arc::new(guard.handle()));
         let traffic = (!args.no_traffic).then(|| demo.send_traffic(gateway.address()));
-        let viewer = demo.viewer(&gateway, traffic);
+        let viewer = demo.viewer(&gateway, traffic, drain.clone());
         tokio::select! {
             ended = until_signalled(gateway, drain, telemetry::format(&config)) => ended,
             () = table::show(viewer) => Ok(()),

@@ -3,11 +3,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use buttress::core::events::{Received, Subscription};
 use buttress::core::metric::{Collect, Family, Kind, Value};
-use buttress::core::verdict::Action;
+use buttress::core::verdict::{Action, Verdict};
 use buttress::route::discover::{DiscoveryChange, DiscoveryEvent};
 use buttress::route::split;
 use buttress::telemetry::audit::{Audit, Record};
@@ -29,9 +29,20 @@ pub struct Journal {
 #[derive(Clone, Debug, Default)]
 pub struct Dropped(Arc<AtomicU64>);
 
-/// The last verdict of all, in words; clones show the same.
+/// The last verdict of all; clones show the same.
 #[derive(Clone, Debug, Default)]
-pub struct LastVerdict(Arc<Mutex<Option<String>>>);
+pub struct LastVerdict(Arc<Mutex<Option<Said>>>);
+
+/// What was decided, and about what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// `breaker`, `split` or `endpoint`.
+    pub room: &'static str,
+    /// What that is called there.
+    pub name: Arc<str>,
+    /// Why, and what was done.
+    pub verdict: Verdict,
+}
 
 impl Journal {
     /// Begins to listen, and to record where there is an `audit`. Has to be called inside a runtime.
@@ -49,7 +60,7 @@ impl Journal {
                 } else {
                     tracing::info!(breaker = %event.name, %verdict, "breaker would have opened");
                 }
-                last.set(format!("breaker {}: {verdict}", event.name));
+                last.set("breaker", &event.name, verdict);
                 audit::of_breaker(event)
             }));
         }
@@ -71,7 +82,7 @@ impl Journal {
                 } else {
                     tracing::info!(%split, from, to, %verdict, "canary's share changed");
                 }
-                last.set(format!("split {split}: {verdict}"));
+                last.set("split", split, verdict);
                 Some(audit::of_split(event))
             }));
         }
@@ -81,7 +92,7 @@ impl Journal {
             listeners.spawn(listen(events, recorder, move |event: &buttress::route::Event| {
                 let verdict = &event.verdict;
                 tracing::info!(pool = %event.pool, endpoint = %event.endpoint, %verdict, "endpoint judged");
-                last.set(format!("endpoint {}: {verdict}", event.endpoint));
+                last.set("endpoint", &event.endpoint, verdict);
                 audit::of_endpoint(event)
             }));
         }
@@ -120,15 +131,34 @@ impl Journal {
 }
 
 impl LastVerdict {
-    fn set(&self, words: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    /// What was decided last, if anything was.
+    pub fn said(&self) -> Option<Said> {
+        self.lock().clone()
+    }
+
+    fn set(&self, room: &'static str, name: &Arc<str>, verdict: &Verdict) {
+        *self.lock() = Some(Said {
+            room,
+            name: Arc::clone(name),
+            verdict: verdict.clone(),
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Said>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Display for LastVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        f.write_str(last.as_deref().unwrap_or("none yet"))
+        match self.said() {
+            Some(Said {
+                room,
+                name,
+                verdict,
+            }) => write!(f, "{room} {name}: {verdict}"),
+            None => f.write_str("none yet"),
+        }
     }
 }
 

@@ -68,8 +68,8 @@ impl Demo {
         }
     }
 
-    /// Reads the rooms of a gateway in front of the demo's upstreams.
-    pub fn viewer(&self, gateway: &Gateway, traffic: Option<Traffic>) -> Viewer {
+    /// Reads the rooms of a gateway in front of the demo's upstreams, which ends by `drain`.
+    pub fn viewer(&self, gateway: &Gateway, traffic: Option<Traffic>, drain: Drain) -> Viewer {
         let name = |upstream: &Upstream| (upstream.address(), upstream.character().name());
         Viewer {
             proxy: gateway.address(),
@@ -78,6 +78,7 @@ impl Demo {
             last: gateway.last_verdict(),
             names: self.upstreams.iter().map(name).collect(),
             traffic,
+            drain,
         }
     }
 

@@ -1,0 +1,77 @@
+//! A verdict in a sentence, for whoever sees one for the first time.
+
+use buttress::core::verdict::{Action, Verdict};
+
+/// What was decided about an endpoint, or about something else that is called `name`, and why. What there is no sentence
+/// for is told as logs tell it.
+pub(super) fn sentence(name: &str, is_endpoint: bool, verdict: &Verdict) -> String {
+    match (done(is_endpoint, &verdict.action), why(verdict)) {
+        (Some(done), Some(why)) => format!("{name} {done}: {why}"),
+        _ => format!("{name}: {verdict}"),
+    }
+}
+
+fn done(is_endpoint: bool, action: &Action) -> Option<String> {
+    Some(match action {
+        Action::Opened(wait) => {
+            let out = if is_endpoint { "out" } else { "open" };
+            format!("is {out} for {:.1} s", wait.as_secs_f64())
+        }
+        Action::Probing => "is tried again".to_owned(),
+        Action::Ramping => "comes back step by step".to_owned(),
+        Action::Closed => "is back".to_owned(),
+        Action::Suppressed(why) if why == "peers_fail" => "stays, for others fail too".to_owned(),
+        _ => return None,
+    })
+}
+
+fn why(verdict: &Verdict) -> Option<String> {
+    let opened = matches!(verdict.action, Action::Opened(_));
+    Some(match &*verdict.rule {
+        "consecutive_failures" => format!("it failed {} times in a row", verdict.samples),
+        "failure_rate" | "outlier" => format!(
+            "{:.0}% of {} calls failed",
+            verdict.observed * 100.0,
+            verdict.samples
+        ),
+        "slow_rate" => format!(
+            "{:.0}% of {} calls were slow",
+            verdict.observed * 100.0,
+            verdict.samples
+        ),
+        "probe" if opened => "it failed a probe".to_owned(),
+        "probe" => format!("it answered {} probes well", verdict.samples),
+        "open_time" | "open_time_over" => "its time is over".to_owned(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_a_sentence_and_one_that_is_not_known_is_told_as_logs_tell_it() {
+        let out = || Action::Opened(Duration::from_millis(1_234));
+        let of = |verdict: Verdict| sentence("it", true, &verdict);
+        let row = Verdict::new("consecutive_failures", out()).evidence(5.0, 5.0, 5);
+        assert_eq!(of(row), "it is out for 1.2 s: it failed 5 times in a row");
+        let open = Verdict::new("slow_rate", out()).evidence(0.5, 0.5, 20);
+        assert_eq!(
+            sentence("breaker b", false, &open),
+            "breaker b is open for 1.2 s: 50% of 20 calls were slow"
+        );
+        let rate = Verdict::new("failure_rate", out()).evidence(0.62, 0.5, 40);
+        assert_eq!(of(rate), "it is out for 1.2 s: 62% of 40 calls failed");
+        let probes = Verdict::new("probe", Action::Closed).evidence(20.0, 20.0, 20);
+        assert_eq!(of(probes), "it is back: it answered 20 probes well");
+        let over = Verdict::new("open_time_over", Action::Probing);
+        assert_eq!(of(over), "it is tried again: its time is over");
+        let hand = Verdict::new("by_hand", Action::Forced);
+        assert_eq!(of(hand), "it: set by hand");
+        let other = Verdict::new("capacity", Action::Closed);
+        assert_eq!(of(other), "it: closed: capacity");
+    }
+}

@@ -148,7 +148,7 @@ fn serve_refuses_what_check_refuses() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("unknown_key.toml:2: listen.adress: unknown field"),
+        said.contains("unknown_key.toml:2: listen.adress: is no key here; did you mean address?"),
         "{said}"
     );
 }

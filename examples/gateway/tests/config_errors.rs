@@ -7,6 +7,8 @@ mod bad_input;
 mod pools;
 #[path = "config_errors/routes.rs"]
 mod routes;
+#[path = "config_errors/unreadable.rs"]
+mod unreadable;
 
 use buttress_gateway::config::Config;
 
@@ -59,7 +61,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[listen]\nport = 80\n",
             2,
             "listen.port",
-            "unknown field `port`",
+            "is no key here; there are: address, ",
         ),
         (
             "[listen]\nidle_timeout = \"0s\"\n",
@@ -195,11 +197,11 @@ fn all_problems_are_told_at_once() {
         .map(|problem| problem.key.as_str())
         .collect();
     let expected = [
-        "pool",
-        "route",
         "listen.idle_timeout",
         "listen.body_timeout",
         "trace.sample_ratio",
+        "pool",
+        "route",
     ];
     assert_eq!(keys, expected);
 }

@@ -17,18 +17,19 @@ impl<'a> Keys<'a> {
         Self(file)
     }
 
-    /// The key whose name or value is written at `offset`, as a path from the top of the file.
-    pub(super) fn at(&self, offset: usize) -> Option<String> {
-        let mut found: Option<(usize, String)> = None;
+    /// The key whose name or value is written at `offset`, as a path from the top of the file, and which place of the two
+    /// that is.
+    pub(super) fn at(&self, offset: usize) -> Option<(String, Range<usize>)> {
+        let mut found: Option<(String, Range<usize>)> = None;
         each_in_table(&self.0, "", &mut |key| {
-            let innermost = |len: usize| found.as_ref().is_none_or(|(least, _)| len < *least);
+            let innermost = |len: usize| found.as_ref().is_none_or(|(_, least)| len < least.len());
             let spans = [&key.name, &key.value];
             let mut around = spans.into_iter().filter(|span| span.contains(&offset));
             if let Some(span) = around.find(|span| innermost(span.len())) {
-                found = Some((span.len(), key.path.to_owned()));
+                found = Some((key.path.to_owned(), span.clone()));
             }
         });
-        found.map(|(_, path)| path)
+        found
     }
 
     /// The place of `path` in the table of that `index` in a `list` of the file; of what stands around it where it is not
@@ -44,17 +45,46 @@ impl<'a> Keys<'a> {
         Some(value.span())
     }
 
-    /// A list that is written where one of these tables is meant: its key, and its place.
-    pub(super) fn list_in_place_of(&self, tables: &[&str]) -> Option<(String, Range<usize>)> {
-        let mut found = None;
+    /// The lists that are written where one of these tables is meant: the key of each, and its place.
+    pub(super) fn lists_in_place_of(&self, tables: &[&str]) -> Vec<(String, Range<usize>)> {
+        let mut found = Vec::new();
         each_in_table(&self.0, "", &mut |key| {
             let name = key.path.rsplit('.').next().unwrap_or_default();
-            if key.is_list && tables.contains(&name) && found.is_none() {
-                found = Some((key.path.to_owned(), key.name));
+            if key.is_list && tables.contains(&name) {
+                found.push((key.path.to_owned(), key.name));
             }
         });
         found
     }
+}
+
+/// Takes the key whose name, value or value in a list is written at `place` out of a table or of the tables in it; tells
+/// whether there was one.
+pub(super) fn take_out(table: &mut DeTable<'_>, place: &Range<usize>) -> bool {
+    let is_here =
+        |(name, value): &(&Spanned<_>, &_)| name.span() == *place || is_written_at(value, place);
+    let here = table
+        .iter()
+        .find(is_here)
+        .map(|(name, _)| name.get_ref().to_string());
+    match here {
+        Some(name) => table.remove(&*name).is_some(),
+        None => table.iter_mut().any(|(_, value)| take_out_of(value, place)),
+    }
+}
+
+fn take_out_of(value: &mut Spanned<DeValue<'_>>, place: &Range<usize>) -> bool {
+    match value.get_mut() {
+        DeValue::Table(table) => take_out(table, place),
+        DeValue::Array(list) => list.iter_mut().any(|it| take_out_of(it, place)),
+        _ => false,
+    }
+}
+
+fn is_written_at(value: &Spanned<DeValue<'_>>, place: &Range<usize>) -> bool {
+    let list = value.get_ref().as_array();
+    value.span() == *place
+        || list.is_some_and(|list| list.iter().any(|it| is_written_at(it, place)))
 }
 
 /// A key with its value, or one value of a list.
@@ -119,7 +149,8 @@ mod tests {
     }
 
     fn at(text: &str) -> Option<String> {
-        keys().at(FILE.find(text).unwrap())
+        let found = keys().at(FILE.find(text).unwrap());
+        found.map(|(path, _)| path)
     }
 
     #[test]
@@ -148,12 +179,34 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_taken_out_by_its_name_its_value_or_a_value_in_its_list() {
+        for (text, out) in [
+            ("address = \"x\"", "listen.address"),
+            ("'q'", "pool.q.name"),
+            ("1, {", "pool.q.endpoints"),
+            ("address = 2", "pool.q.endpoints[1].address"),
+            ("3 }", "pool.q.health.failure_rate.ratio"),
+        ] {
+            let offset = FILE.find(text).unwrap();
+            let mut file = DeTable::parse(FILE).unwrap().into_inner();
+            let (_, place) = keys().at(offset).unwrap();
+            assert!(take_out(&mut file, &place), "{out}");
+            let left = Keys::new(file.clone()).at(offset).map(|(path, _)| path);
+            assert_ne!(left.as_deref(), Some(out));
+            assert!(!take_out(&mut file, &place), "{out}");
+        }
+    }
+
+    #[test]
     fn a_list_is_no_table() {
         let file = DeTable::parse("[[listen]]\n[[pool]]\nname = 'p'\nhealth = []").unwrap();
         let keys = Keys::new(file.into_inner());
-        let (key, _) = keys.list_in_place_of(&["health"]).unwrap();
-        assert_eq!(key, "pool.p.health");
-        assert_eq!(keys.list_in_place_of(&["listen"]).unwrap().0, "listen");
-        assert_eq!(keys.list_in_place_of(&["admin"]), None);
+        let lists = |tables: &[&str]| {
+            let found = keys.lists_in_place_of(tables).into_iter();
+            found.map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(lists(&["health"]), ["pool.p.health"]);
+        assert_eq!(lists(&["health", "listen"]), ["listen", "pool.p.health"]);
+        assert!(lists(&["admin"]).is_empty());
     }
 }

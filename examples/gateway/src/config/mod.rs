@@ -3,7 +3,7 @@
 //! A [`Config`] cannot be wrong: names are fit to be labels, every route names a pool that exists,
 //! every address resolved. [`Config::load`] reports *everything* that is wrong with a file, each
 //! with its line and key, so that one run of `check` is enough to mend it; but for what is no TOML,
-//! of the wrong type or no key at all, which is told alone, the first of it.
+//! which is told alone, the first of it.
 //!
 //! ```
 //! let config = buttress_gateway::config::Config::parse(
@@ -29,6 +29,8 @@ mod pool;
 mod raw;
 mod report;
 mod route;
+mod set_aside;
+mod unknown_key;
 mod validate;
 mod values;
 mod wrong_type;

@@ -6,7 +6,9 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
-use super::keys::Keys;
+use super::keys::{Keys, take_out};
+use super::set_aside::SetAside;
+use super::unknown_key::UnknownKey;
 use super::wrong_type;
 
 /// One thing that is wrong with a configuration file.
@@ -42,7 +44,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// All problems, in the order of the file's sections.
+    /// All problems, from the top of the file; behind them those that have no line.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
@@ -67,8 +69,14 @@ pub(super) struct Report<'a> {
     file: &'a str,
     source: &'a str,
     keys: Keys<'a>,
+    set_aside: SetAside,
     problems: Vec<ConfigProblem>,
+    /// So many of these, the first, are of what could not be read.
+    unread: usize,
 }
+
+/// Keys that cannot be read are set aside one by one, and each time the rest is read again.
+const MOST_SET_ASIDE: usize = 100;
 
 /// Keys that are tables of their own, wherever they stand.
 const TABLES: &[&str] = &[
@@ -97,13 +105,21 @@ impl<'a> Report<'a> {
             file,
             source,
             keys: Keys::default(),
+            set_aside: SetAside::default(),
             problems: Vec::new(),
+            unread: 0,
         }
     }
 
-    /// What the file says, if it can be read as that; else the first reason why not is noted.
+    /// What the file says, without the keys that cannot be read, each of which is noted; nothing where it is no TOML.
     pub(super) fn read<T: Deserialize<'a>>(&mut self) -> Option<T> {
-        let file = match DeTable::parse(self.source) {
+        let read = self.read_what_can_be();
+        self.unread = self.problems.len();
+        read
+    }
+
+    fn read_what_can_be<T: Deserialize<'a>>(&mut self) -> Option<T> {
+        let mut file = match DeTable::parse(self.source) {
             Ok(file) => file,
             Err(error) => {
                 self.add_syntax(&error);
@@ -111,14 +127,43 @@ impl<'a> Report<'a> {
             }
         };
         self.keys = Keys::new(file.get_ref().clone());
-        if let Some((key, place)) = self.keys.list_in_place_of(TABLES) {
-            let message = "a list is out of place; write one table, in single brackets or braces";
-            self.add(place, &key, message);
-            return None;
+        self.set_aside_lists(file.get_mut());
+        for _ in 0..MOST_SET_ASIDE {
+            match T::deserialize(Deserializer::from(file.clone())) {
+                Ok(read) => return Some(read),
+                Err(error) if self.set_aside(&error, file.get_mut()) => {}
+                Err(_) => return None,
+            }
         }
-        T::deserialize(Deserializer::from(file))
-            .map_err(|error| self.add_wrong_type(&error))
-            .ok()
+        self.add_without_place("", "there is more that cannot be read; mend this first");
+        None
+    }
+
+    /// Notes what is written as a list and is one table.
+    fn set_aside_lists(&mut self, file: &mut DeTable<'a>) {
+        let message = "a list is out of place; write one table, in single brackets or braces";
+        for (key, place) in self.keys.lists_in_place_of(TABLES) {
+            self.set_aside.note(&key, None);
+            take_out(file, &place);
+            self.add(place, &key, message);
+        }
+    }
+
+    /// Notes what is of the wrong type, or a key that there is not, and takes it out of the file; `false` if that is nowhere.
+    fn set_aside(&mut self, error: &toml::de::Error, file: &mut DeTable<'a>) -> bool {
+        let at = error.span().map(|span| span.start);
+        let line = at.map(|at| line_of(self.source, at));
+        let found = at.and_then(|at| self.keys.at(at));
+        let key = found.as_ref().map_or("", |(key, _)| key);
+        let unknown = UnknownKey::told_by(error.message());
+        let message = match &unknown {
+            Some(unknown) => unknown.in_words(),
+            None => wrong_type::in_words(key, error.message()),
+        };
+        let meant = unknown.as_ref().and_then(UnknownKey::meant);
+        self.set_aside.note(key, meant);
+        self.push(line, key.to_owned(), message);
+        found.is_some_and(|(_, place)| take_out(file, &place))
     }
 
     /// Notes a problem with `path` in the table of that `index` in a `list` of the file, which `key` names.
@@ -159,22 +204,18 @@ impl<'a> Report<'a> {
         self.push(line, key, message);
     }
 
-    /// Notes what is of the wrong type, or a key that there is not.
-    fn add_wrong_type(&mut self, error: &toml::de::Error) {
-        let at = error.span().map(|span| span.start);
-        let line = at.map(|at| line_of(self.source, at));
-        let key = at.and_then(|at| self.keys.at(at)).unwrap_or_default();
-        let message = wrong_type::in_words(&key, error.message());
-        self.push(line, key, message);
-    }
-
     /// Whether nothing was found.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+        let aside = &self.set_aside;
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),
-            _ => Err(ConfigError {
-                problems: self.problems,
-            }),
+            _ => {
+                let (unread, found) = (self.unread, self.problems.into_iter().enumerate());
+                let own = found.filter(|(nth, it)| *nth < unread || !aside.explains(it));
+                let mut problems: Vec<_> = own.map(|(_, problem)| problem).collect();
+                problems.sort_by_key(|it| it.line.unwrap_or(usize::MAX));
+                Err(ConfigError { problems })
+            }
         }
     }
 

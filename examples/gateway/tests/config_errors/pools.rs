@@ -161,7 +161,7 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "endpoints = [\"127.0.0.1:1\"]\nhealth.failure_weights = { timeout = 3 }",
             4,
             "pool.p.health.failure_weights.timeout",
-            "`deadline`",
+            "there are: connect, transport, deadline, ",
         ),
         (
             "endpoints = [\"127.0.0.1:1\"]\nnoise_band = 10.5",

@@ -119,7 +119,7 @@ fn a_split_that_makes_no_sense_is_refused_by_its_key() {
         ("above = 1.5", "above", "ratio"),
         ("min_failures = 0", "min_failures", "count"),
         ("hung_after = \"0s\"", "hung_after", "zero"),
-        ("until = 3", "until", "unknown field"),
+        ("until = 3", "until", "is no key here"),
     ] {
         let text = format!("{POOL}{second}{ROUTE}[route.split]\ncanary = \"q\"\n{keys}\n");
         let (line, of, message) = problem(&text);

@@ -1,12 +1,14 @@
 //! Answers of the gateway's own: RFC 9457 problems that say what happened and nothing about what
 //! is behind the gateway.
 
+use buttress_core::reject::Rejected;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use crate::body::ResponseBody;
+use crate::upstream::OWN;
 
 /// Why the gateway answers a request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +98,9 @@ impl Problem {
         if self == Self::UnknownCoding {
             // Where such a body ends nobody has to agree about. HTTP/2 knows no transfer coding.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            // The only 5xx that is its client's doing, and no failure of anybody's.
+            let rejected = Rejected::new(OWN, "body_coding");
+            response.extensions_mut().insert(rejected);
         }
         response.map(|()| ResponseBody::from(body))
     }

@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{GET, echo};
+use crate::support::manual::OnManualClock;
 use crate::support::{self, Upstream, bounded, exchange, gateway, read_to_end};
 
 #[tokio::test]
@@ -89,6 +90,49 @@ async fn a_request_in_a_coding_that_is_not_taken_off_is_a_501_and_ends_its_conne
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }
     assert!(upstream.heads().is_empty(), "{:?}", upstream.heads());
+}
+
+#[tokio::test]
+async fn what_a_client_is_told_of_its_body_is_counted_apart_from_what_fails() {
+    let upstream = Upstream::well().await;
+    let config = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\nmax_request_body = \"1KiB\"\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n\
+         [[pool]]\nname = \"p\"\nendpoints = [\"{}\"]\n[[route]]\nname = \"r\"\npool = \"p\"\n",
+        upstream.address
+    );
+    let gateway = OnManualClock::serving(&config).await;
+    for (framing, status) in [
+        ("transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"),
+        ("transfer-encoding: chunked\r\n\r\nzz\r\n", "400"),
+        ("transfer-encoding: chunked\r\n\r\n800\r\n", "413"),
+    ] {
+        let body = if status == "413" {
+            "x".repeat(0x800)
+        } else {
+            String::new()
+        };
+        let request = format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}{body}");
+        let answer = exchange(gateway.address, request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    let page = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let page = exchange(gateway.admin, page.to_owned()).await;
+    let durations = |it: &&str| it.starts_with("http_server_request_duration_seconds_count");
+    let mut errors: Vec<_> = (page.lines().filter(durations))
+        .map(|line| line.split_once("error_type=\"").unwrap().1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    errors.sort_unstable();
+    // The rules leave out what begins so.
+    assert_eq!(
+        errors,
+        ["body_broken", "body_coding", "body_too_large"],
+        "{page}"
+    );
 }
 
 #[tokio::test]

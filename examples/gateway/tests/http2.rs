@@ -15,8 +15,8 @@ use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use support::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, RST_STREAM, field, frame,
-    get, head,
+    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, PROTOCOL_ERROR,
+    RST_STREAM, field, frame, get, head,
 };
 use support::manual::OnManualClock;
 use support::{bounded, exchange, gateway, read_until};
@@ -147,6 +147,29 @@ async fn cookies_that_came_one_by_one_reach_an_endpoint_as_one_header_and_so_do_
         let told = told(pool).await;
         assert_eq!(told, br#"["a=1; b=2"] ["4"]"#, "{pool}");
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_lengths_do_not_agree_is_refused_and_its_connection_goes_on() {
+    let upstream = support::Upstream::well().await;
+    let gateway = gateway(upstream.address, "", "").await;
+    let mut client = Frames::open(gateway.address).await;
+    let wrong: [&[&str]; 5] = [&["5", "6"], &["5", ""], &["5, 5"], &["+5"], &["x", "x"]];
+    let mut streams = (1..).step_by(2);
+    for (lengths, stream) in wrong.into_iter().zip(streams.clone()) {
+        let lengths = lengths.iter().flat_map(|it| field("content-length", it));
+        let post: Vec<u8> = head("POST", "/").into_iter().chain(lengths).collect();
+        client
+            .send(&frame(HEADERS, END_HEADERS, stream, &post))
+            .await;
+        // RFC 9113 §8.1.1: an error of the stream.
+        let reset = client.next_of(RST_STREAM).await.unwrap();
+        assert_eq!((reset.stream, reset.number(0)), (stream, PROTOCOL_ERROR));
+    }
+    assert!(upstream.heads().is_empty());
+    let next = streams.nth(wrong.len()).unwrap();
+    client.send(&get(next)).await;
+    assert_eq!(client.next_of(HEADERS).await.unwrap().stream, next);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub(crate) fn some_repeat(headers: &HeaderMap) -> bool {
 
 /// Makes one header of several cookies and of several equal lengths, and none of unequal ones: over HTTP/2 clients may send
 /// each cookie by itself, and whoever reads them over HTTP/1.1 would join them by a comma (RFC 9113 §8.2.3), or refuse two lengths.
+/// A request of unequal ones does not come this far: it is refused where it is read, over HTTP/2 as an error of its stream.
 #[inline]
 pub(super) fn merge(headers: &mut HeaderMap) {
     if some_repeat(headers) {

@@ -85,6 +85,9 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for PerConnectio
     }
 }
 
+/// More of an answer than a problem's body has is not read where nobody takes it.
+const FRAMES: usize = 4;
+
 /// What a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
@@ -126,8 +129,7 @@ fn end_broken_off<S: HttpService>(
     called: Pin<&mut Called<S, Request<Incoming>>>,
     upload: &UploadSlot,
 ) {
-    /// A problem's body has fewer frames.
-    const FRAMES: usize = 4;
+    // Who panicked is dropped meanwhile, and is not to be asked again.
     if thread::panicking() || !upload.breaks_off() {
         return;
     }
@@ -205,5 +207,143 @@ impl<B: Body> Body for ExchangeBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use buttress::core::clock::Clock;
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Empty};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::body::{RequestBody, UploadLimits, now};
+    use crate::server::connection;
+    use crate::server::{ConnectionLimits, Drain};
+
+    /// The longest upload.
+    const MOST: usize = 10;
+
+    /// Tells whoever waits that it was dropped.
+    struct Told(Arc<Notify>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    /// Far more frames than anybody should ask for, counted.
+    struct Long {
+        asked: Arc<AtomicUsize>,
+        _told: Told,
+    }
+
+    impl Body for Long {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let more = self.asked.fetch_add(1, SeqCst) < 1_000;
+            Poll::Ready(more.then(|| Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    /// The upload of a request, as the gateway reads it.
+    fn upload(mut request: Request<Incoming>) -> RequestBody {
+        let limits = UploadLimits {
+            max_bytes: Some(MOST as u64),
+            pause: Duration::from_secs(60),
+        };
+        let slot = request.extensions_mut().remove::<UploadSlot>();
+        RequestBody::new(request.into_body(), limits, slot, &Clock::default())
+    }
+
+    /// A client of HTTP/2, of whose requests `service` works on each.
+    async fn client(service: impl HttpService) -> h2::client::SendRequest<Bytes> {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let minute = Duration::from_secs(60);
+        let limits = ConnectionLimits {
+            header: minute,
+            idle: minute,
+            write: minute,
+        };
+        let peer = ([192, 0, 2, 1], 1).into();
+        tokio::spawn(connection::serve(
+            far,
+            peer,
+            (service, None),
+            limits,
+            Drain::new(),
+            now,
+        ));
+        let (client, connection) = h2::client::handshake(near).await.unwrap();
+        tokio::spawn(connection);
+        client.ready().await.unwrap()
+    }
+
+    fn post(length: usize) -> Request<()> {
+        let post = Request::post("http://a.example/").header("content-length", length);
+        post.body(()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_panicked_is_not_asked_again_as_it_is_dropped() {
+        let service = tower::service_fn(|request: Request<Incoming>| async move {
+            let read = upload(request).frame().await;
+            assert!(!matches!(read, Some(Err(_))), "this service panics");
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let mut client = client(service).await;
+        let (panicked, mut open) = client.send_request(post(MOST + 1), false).unwrap();
+        let too_much = vec![0; MOST + 1];
+        open.send_data(too_much.into(), true).unwrap();
+        assert!(panicked.await.is_err());
+        // Another panic would have ended the process.
+        let (answer, _) = client.send_request(post(0), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_answer_to_who_has_left_no_more_is_read_than_a_problem_has() {
+        let asked = Arc::<AtomicUsize>::default();
+        let (begun, dropped) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (counted, reading, ended) = (asked.clone(), begun.clone(), dropped.clone());
+        let service = tower::service_fn(move |request: Request<Incoming>| {
+            let (asked, reading, told) = (counted.clone(), reading.clone(), Told(ended.clone()));
+            async move {
+                let mut upload = upload(request);
+                let watch = upload.watch().unwrap();
+                // As whoever sends it on sees it.
+                poll_fn(|cx| {
+                    if watch.failure().is_some() {
+                        return Poll::Ready(());
+                    }
+                    if !watch.waits_for_client() {
+                        assert!(Pin::new(&mut upload).poll_frame(cx).is_pending());
+                        reading.notify_one();
+                    }
+                    Poll::Pending
+                })
+                .await;
+                Ok::<_, Infallible>(Response::new(Long { asked, _told: told }))
+            }
+        });
+        let mut client = client(service).await;
+        let (_answer, mut open) = client.send_request(post(1), false).unwrap();
+        begun.notified().await;
+        open.send_reset(h2::Reason::CANCEL);
+        dropped.notified().await;
+        assert_eq!(asked.load(SeqCst), FRAMES);
     }
 }

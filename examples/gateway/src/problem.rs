@@ -124,7 +124,10 @@ impl Problem {
             correlation_id,
         };
         // Strings and a number always serialize.
-        serde_json::to_vec(&body).unwrap_or_default().into()
+        let mut json = serde_json::to_vec(&body).unwrap_or_default();
+        // Whoever reads it in a terminal has his prompt on a line of its own.
+        json.push(b'\n');
+        json.into()
     }
 }
 
@@ -159,6 +162,7 @@ mod tests {
                 "application/problem+json"
             );
             let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.ends_with(b"}\n"));
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(json["status"], problem.status().as_u16());
             assert_eq!(json["correlation_id"], "id-\"1\"");

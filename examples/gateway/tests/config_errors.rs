@@ -176,7 +176,7 @@ fn each_mistake_is_told_with_its_line_and_key() {
             "[listen]\naddress = \n",
             2,
             "listen.address",
-            "string values must be quoted",
+            "write text in quotes",
         ),
     ];
     for (text, line, key, word) in table {

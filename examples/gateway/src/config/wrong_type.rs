@@ -26,6 +26,25 @@ fn said_shortly(message: String) -> String {
         said if said.contains("recurse") => {
             "nests too deep; no value has more than two brackets".to_owned()
         }
+        said if said.starts_with("string values must be quoted") => {
+            "has no value, or text without quotes; write text in quotes, such as \"x\"".to_owned()
+        }
+        said if said.starts_with("invalid float") || said.contains("number overflowed") => {
+            "is no number, or one that is too large; write text in quotes, such as \"x\"".to_owned()
+        }
+        said if said.starts_with("invalid boolean") => {
+            "is neither true nor false; write one of them as it stands here".to_owned()
+        }
+        said if said.starts_with("unexpected key or value") => {
+            "goes on behind its value; write text in quotes, and each key on a line of its own"
+                .to_owned()
+        }
+        said if said.starts_with("key with no value") => {
+            "has no value; write it as key = value".to_owned()
+        }
+        said if said.starts_with("invalid key-value pair") => {
+            "is not TOML; write key = value, or a table such as [listen]".to_owned()
+        }
         _ => message,
     }
 }

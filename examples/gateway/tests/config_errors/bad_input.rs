@@ -7,7 +7,7 @@ use super::{POOL, ROUTE, problem};
 /// What stands above a good pool and route; the line; the key; a word of the message.
 type Row = (&'static str, usize, &'static str, &'static str);
 
-const ABOVE: [Row; 26] = [
+const ABOVE: [Row; 33] = [
     (
         "[listen]\nmax_connections = \"10\"\n",
         2,
@@ -108,7 +108,39 @@ const ABOVE: [Row; 26] = [
         "listen.address",
         "expected `\"`",
     ),
-    ("[listen]\n\0\n", 2, "listen", "expected `=`"),
+    ("[listen]\n\0\n", 2, "listen", "key = value"),
+    (
+        "[listen]\naddress = 127.0.0.1:8080\n",
+        2,
+        "listen.address",
+        "write text in quotes",
+    ),
+    (
+        "[listen]\naddress = localhost:8080\n",
+        2,
+        "listen.address",
+        "write text in quotes",
+    ),
+    (
+        "[listen]\nidle_timeout = 1.5s\n",
+        2,
+        "listen.idle_timeout",
+        "write text in quotes",
+    ),
+    (
+        "[listen]\naddress = [::]:80\n",
+        2,
+        "listen.address",
+        "write text in quotes",
+    ),
+    (
+        "[log]\naccess_log = True\n",
+        2,
+        "log.access_log",
+        "true nor false",
+    ),
+    ("listen:\n  address: 127.0.0.1:8080\n", 1, "", "key = value"),
+    ("{\"listen\": {}}\n", 1, "", "is not TOML"),
     (
         "[log]\nshow_headers = [1]\n",
         2,

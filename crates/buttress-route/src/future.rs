@@ -148,6 +148,7 @@ where
 {
     type Output = Result<Response<RoutedBody<ResBody, C, S::Error>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         if !matches!(*state, State::Calling { .. })

@@ -52,7 +52,27 @@ where
 {
     type Output = Result<Response<ResBody>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.kept.is_none() {
+            return self.project().attempt.poll(cx);
+        }
+        self.poll_kept(cx)
+    }
+}
+
+impl<S, B, ResBody> FailoverFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    S::Error: 'static,
+    B: Replayable,
+{
+    /// Of a request that may be sent again. Apart from what is sent once, and not cold: where failover is on all pass it.
+    #[inline(never)]
+    fn poll_kept(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResBody>, S::Error>> {
         let mut this = self.project();
         let Some(kept) = this.kept else {
             return this.attempt.poll(cx);

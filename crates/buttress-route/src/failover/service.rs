@@ -63,6 +63,22 @@ impl<S> Failover<S> {
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
+
+    /// Of a request that may be sent again. Apart from what is sent once, and not cold: where failover is on all pass it.
+    #[inline(never)]
+    fn call_kept<B>(&mut self, mut request: Request<B>) -> FailoverFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+        B: Replayable,
+    {
+        let mut kept = Kept::of(&self.shared, &mut request, self.inner.clone());
+        attempted::told();
+        let attempt = self.inner.call(request);
+        if let Some(kept) = &mut kept {
+            kept.note(attempted::told());
+        }
+        FailoverFuture::new(attempt, kept)
+    }
 }
 
 impl<S, B, ResBody> Service<Request<B>> for Failover<S>
@@ -79,16 +95,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> FailoverFuture<S, B> {
+    // A request that is not looked at here is not moved either.
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> FailoverFuture<S, B> {
         if !self.shared.is_enabled() {
             return FailoverFuture::new(self.inner.call(request), None);
         }
-        let mut kept = Kept::of(&self.shared, &mut request, self.inner.clone());
-        attempted::told();
-        let attempt = self.inner.call(request);
-        if let Some(kept) = &mut kept {
-            kept.note(attempted::told());
-        }
-        FailoverFuture::new(attempt, kept)
+        self.call_kept(request)
     }
 }

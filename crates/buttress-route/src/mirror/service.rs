@@ -78,6 +78,25 @@ impl<S, M> Mirror<S, M> {
         config.selects(request).then(|| copy(request)).flatten()
     }
 
+    /// Of a request that is drawn. Apart from the others, and not cold: where all are copied all pass it.
+    #[inline(never)]
+    fn call_copied<B, ResBody>(&mut self, request: Request<B>) -> S::Future
+    where
+        S: Service<Request<B>>,
+        M: Service<Request<B>, Response = Response<ResBody>> + Clone + Send + 'static,
+        M::Future: Send + 'static,
+        M::Error: Send + 'static,
+        B: Replayable + Send + 'static,
+        ResBody: Body + Send + 'static,
+    {
+        let copy = self.copy(&request);
+        let future = self.inner.call(request);
+        if let Some(copy) = copy {
+            self.send(copy);
+        }
+        future
+    }
+
     #[cold]
     fn send<B, ResBody>(&self, copy: Request<B>)
     where
@@ -119,15 +138,12 @@ where
         self.inner.poll_ready(cx)
     }
 
+    // A request that is not looked at here is not moved either.
+    #[inline]
     fn call(&mut self, request: Request<B>) -> S::Future {
         if !self.shared.draw() {
             return self.inner.call(request);
         }
-        let copy = self.copy(&request);
-        let future = self.inner.call(request);
-        if let Some(copy) = copy {
-            self.send(copy);
-        }
-        future
+        self.call_copied(request)
     }
 }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use buttress::core::reject::Rejected;
 use buttress::correlation::CorrelationId;
@@ -106,16 +106,19 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> DispatchFuture<S> {
         let route = request.body().arrival().0.ok();
         let way = route.and_then(|id| self.way(id));
-        let state = match way {
-            Some(way) => State::Routed {
-                called: Called::new(&mut way.service, request),
-                hides_load: way.hides_load,
+        match way {
+            Some(way) => DispatchFuture {
+                state: State::Routed {
+                    called: Called::new(&mut way.service, request),
+                    hides_load: way.hides_load,
+                },
             },
-            None => State::Refused {
-                refused: self.refuse.call(request),
+            None => DispatchFuture {
+                state: State::Refused {
+                    refused: self.refuse.call(request),
+                },
             },
-        };
-        DispatchFuture { state }
+        }
     }
 }
 
@@ -162,7 +165,7 @@ fn poll_refused<B: Wrapped>(
         .map_ok(|response| response.map(|timed| Box::pin(timed.map(B::unwatched))))
 }
 
-/// A large response is looked at, and changed, where it lies; and one that has not come is not moved.
+/// A large response goes to its box at once, and is looked at, and changed, there.
 #[inline]
 fn poll_routed<F, B>(
     called: Pin<&mut F>,
@@ -173,17 +176,14 @@ where
     F: Future<Output = Result<Response<Timed<B>>, Infallible>>,
     B: Wrapped,
 {
-    let mut polled = called.poll(cx);
-    let Poll::Ready(Ok(response)) = &mut polled else {
-        return Poll::Pending;
-    };
-    if is_unexplained(response) {
-        explain(response);
+    let Ok(mut response) = ready!(called.poll(cx)).map(|response| response.map(Box::pin));
+    if is_unexplained(&response) {
+        explain(&mut response);
     } else if hides_load {
         response.headers_mut().remove(&ENDPOINT_LOAD_METRICS);
         response.headers_mut().remove(&ENDPOINT_LOAD_METRICS_BIN);
     }
-    polled.map_ok(|response| response.map(Box::pin))
+    Poll::Ready(Ok(response))
 }
 
 /// Whether a layer refused: that is a status without a body.
@@ -197,11 +197,11 @@ fn is_unexplained<B>(response: &Response<B>) -> bool {
 
 /// The client is told of a layer's refusal in the words of all problems.
 #[cold]
-fn explain<B: Wrapped>(response: &mut Response<Timed<B>>) {
+fn explain<B: Wrapped>(response: &mut Response<Boxed<B>>) {
     let problem = CorrelationId::with_current(|id| {
         Problem::Unavailable.response(id.map(CorrelationId::as_str))
     });
     let (words, body) = problem.into_parts();
     response.headers_mut().extend(words.headers);
-    *response.body_mut() = Timed::unwatched(B::unwatched(body));
+    *response.body_mut() = Box::pin(Timed::unwatched(B::unwatched(body)));
 }

@@ -21,7 +21,7 @@ use pin_project_lite::pin_project;
 use super::Shared;
 use super::mark::{Cause, Lack, mark};
 use crate::alarm;
-use crate::body::{Excuse, IdleTimer, ResponseBody, UploadWatch};
+use crate::body::{Excuse, IdleTimer, ResponseBody, UploadError, UploadWatch};
 use crate::headers::strip_response;
 use crate::problem::Problem;
 use crate::routes::RouteId;
@@ -99,15 +99,10 @@ impl Future for OriginFuture {
     type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut sent = match self.project().state.project() {
-            StateProj::Sent { sent } => sent,
-            StateProj::Lacking { lack } => {
-                return Poll::Ready(Ok(answer_for(Cause::Lack(*lack))));
-            }
-        };
-        let answer = ready!(sent.as_mut().poll_response(cx));
-        sent.head.origin.times.record(sent.start);
-        Poll::Ready(answer)
+        match self.project().state.project() {
+            StateProj::Sent { sent } => sent.poll_answer(cx),
+            StateProj::Lacking { lack } => Poll::Ready(Ok(answer_for(Cause::Lack(*lack)))),
+        }
     }
 }
 
@@ -131,61 +126,88 @@ impl Sent {
         }
     }
 
-    fn poll_response(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let this = self.as_mut().project();
-        let cause = match this.response.poll(cx) {
-            Poll::Ready(Ok(mut response)) if !is_agreement(&response, this.asked.as_ref()) => {
-                let idle = this.head.body_idle_timeout();
-                let is_readable = if response.status() == StatusCode::UPGRADE_REQUIRED {
-                    let offers = &this.head.origin.offers;
-                    offers.strip(*this.route, response.headers_mut())
-                } else {
-                    strip_response(response.headers_mut())
-                };
-                // Whoever passes a message on says its own version (RFC 9110 §2.5).
-                if response.version() == Version::HTTP_10 {
-                    *response.version_mut() = Version::HTTP_11;
-                }
-                if is_readable || response.body().is_end_stream() {
-                    return Poll::Ready(Ok(
-                        response.map(|incoming| ResponseBody::streamed(incoming, idle))
-                    ));
-                }
-                Cause::Transport
-            }
-            Poll::Ready(Ok(response)) => {
-                let asked = this.asked.take();
-                let (times, stuck) = (&this.head.origin.times, this.head.body_idle_timeout());
-                match asked.and_then(|asked| asked.answered(response, times, stuck)) {
-                    Some(response) => return Poll::Ready(Ok(response)),
-                    // Nobody asked for that protocol, or what would be taken for it is none.
-                    None => Cause::Transport,
-                }
-            }
-            Poll::Ready(Err(error)) => {
-                let failed = self.upload.as_ref().and_then(UploadWatch::failure);
-                let unsent = failed.is_none() && is_unsent(&error);
-                let mut response = answer_for(failed.map_or_else(|| cause(&error), Cause::Upload));
-                if unsent {
-                    response.extensions_mut().insert(Unsent::new());
-                }
-                return Poll::Ready(Ok(response));
-            }
+    /// An answer is large, and is not moved to be looked at.
+    fn poll_answer(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        match self.as_mut().project().response.poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.passed_on(response))),
+            Poll::Ready(Err(error)) => Poll::Ready(Ok(self.failed(&error))),
             Poll::Pending => {
                 // Whoever leaves in mid upload is waited for by nobody, and no error comes of it before the task ends.
-                if this
-                    .upload
-                    .as_ref()
-                    .and_then(UploadWatch::failure)
-                    .is_none()
-                {
+                if self.upload_failure().is_none() {
                     ready!(self.as_mut().poll_late(cx));
                 }
-                Cause::Deadline
+                Poll::Ready(Ok(self.late()))
             }
+        }
+    }
+
+    /// The endpoint's answer, as far as it is for the client.
+    #[inline]
+    fn passed_on(self: Pin<&mut Self>, mut response: Response<Incoming>) -> Response<ResponseBody> {
+        self.record();
+        if is_agreement(&response, self.asked.as_ref()) {
+            return self.agreed(response);
+        }
+        let is_readable = if response.status() == StatusCode::UPGRADE_REQUIRED {
+            let offers = &self.head.origin.offers;
+            offers.strip(self.route, response.headers_mut())
+        } else {
+            strip_response(response.headers_mut())
         };
-        let failed = self.upload.as_ref().and_then(UploadWatch::failure);
-        Poll::Ready(Ok(answer_for(failed.map_or(cause, Cause::Upload))))
+        // Whoever passes a message on says its own version (RFC 9110 §2.5).
+        if response.version() == Version::HTTP_10 {
+            *response.version_mut() = Version::HTTP_11;
+        }
+        if !is_readable && !response.body().is_end_stream() {
+            return self.instead(Cause::Transport);
+        }
+        let idle = self.head.body_idle_timeout();
+        response.map(|incoming| ResponseBody::streamed(incoming, idle))
+    }
+
+    /// The connection goes on in another protocol, or its client would take it that it does.
+    #[cold]
+    fn agreed(mut self: Pin<&mut Self>, response: Response<Incoming>) -> Response<ResponseBody> {
+        let this = self.as_mut().project();
+        let (times, stuck) = (&this.head.origin.times, this.head.body_idle_timeout());
+        let asked = this.asked.take();
+        let answer = asked.and_then(|asked| asked.answered(response, times, stuck));
+        // Nobody asked for that protocol, or what would be taken for it is none.
+        answer.unwrap_or_else(|| self.instead(Cause::Transport))
+    }
+
+    #[cold]
+    fn failed(&self, error: &legacy::Error) -> Response<ResponseBody> {
+        self.record();
+        let failed = self.upload_failure();
+        let unsent = failed.is_none() && is_unsent(error);
+        let mut response = answer_for(failed.map_or_else(|| cause(error), Cause::Upload));
+        if unsent {
+            response.extensions_mut().insert(Unsent::new());
+        }
+        response
+    }
+
+    #[cold]
+    fn late(&self) -> Response<ResponseBody> {
+        self.record();
+        self.instead(Cause::Deadline)
+    }
+
+    /// What is answered in the endpoint's place. An upload that failed is the cause of what comes of it.
+    #[cold]
+    fn instead(&self, cause: Cause) -> Response<ResponseBody> {
+        answer_for(self.upload_failure().map_or(cause, Cause::Upload))
+    }
+
+    /// There is an answer, whatever it is.
+    #[inline]
+    fn record(&self) {
+        self.head.origin.times.record(self.start);
+    }
+
+    fn upload_failure(&self) -> Option<UploadError> {
+        self.upload.as_ref().and_then(UploadWatch::failure)
     }
 }
 

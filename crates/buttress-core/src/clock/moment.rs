@@ -44,6 +44,15 @@ impl Drop for Passes {
     }
 }
 
+/// What this moment was read as, if it has been.
+#[inline]
+pub(super) fn known() -> Option<Instant> {
+    match MOMENT.get() {
+        Moment::Read(at) => Some(at),
+        Moment::Passing | Moment::Unread => None,
+    }
+}
+
 #[inline]
 pub(super) fn now() -> Instant {
     match MOMENT.get() {

@@ -117,6 +117,12 @@ fn wanted() -> Wanted {
 
 /// Puts back what was before, whatever becomes of the poll.
 struct Keeping {
+    /// The task outside, where one keeps in another.
+    outside: Option<Outside>,
+}
+
+/// What a task had come to when another began to be polled in it.
+struct Outside {
     waker: Identity,
     fired: bool,
     wanted: Wanted,
@@ -125,25 +131,46 @@ struct Keeping {
 impl Keeping {
     #[inline]
     fn begin(cx: &Context<'_>, fired: bool) -> Self {
-        KEEPER.with(|keeper| Self {
-            waker: keeper.waker.replace(identity(cx.waker())),
-            fired: keeper.fired.replace(fired),
-            wanted: Wanted {
-                at: keeper.at.take(),
-                within: keeper.within.take(),
-            },
+        KEEPER.with(|keeper| {
+            let waker = keeper.waker.replace(identity(cx.waker()));
+            // Mostly nobody, of whom nothing has to be put back.
+            let outside = (waker != NOBODY).then(|| keeper.outside(waker));
+            keeper.fired.set(fired);
+            keeper.at.set(None);
+            keeper.within.set(None);
+            Self { outside }
         })
+    }
+}
+
+impl Keeper {
+    #[cold]
+    fn outside(&self, waker: Identity) -> Outside {
+        Outside {
+            waker,
+            fired: self.fired.get(),
+            wanted: Wanted {
+                at: self.at.get(),
+                within: self.within.get(),
+            },
+        }
+    }
+
+    #[cold]
+    fn put_back(&self, outside: &Outside) {
+        self.waker.set(outside.waker);
+        self.fired.set(outside.fired);
+        self.at.set(outside.wanted.at);
+        self.within.set(outside.wanted.within);
     }
 }
 
 impl Drop for Keeping {
     #[inline]
     fn drop(&mut self) {
-        KEEPER.with(|keeper| {
-            keeper.waker.set(self.waker);
-            keeper.fired.set(self.fired);
-            keeper.at.set(self.wanted.at);
-            keeper.within.set(self.wanted.within);
+        KEEPER.with(|keeper| match &self.outside {
+            Some(outside) => keeper.put_back(outside),
+            None => keeper.waker.set(NOBODY),
         });
     }
 }

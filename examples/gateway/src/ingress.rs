@@ -142,13 +142,12 @@ impl Rules {
         } else {
             request.extensions_mut().remove()
         };
-        request.map(|incoming| {
-            let body = match verdict {
-                Ok(_) => RequestBody::new(incoming, limits, slot, &self.clock),
-                Err(_) => RequestBody::empty(),
-            };
-            body.bound(Arrival(verdict))
-        })
+        let (head, incoming) = request.into_parts();
+        let body = match verdict {
+            Ok(_) => RequestBody::new(incoming, limits, slot, &self.clock),
+            Err(_) => RequestBody::empty(),
+        };
+        Request::from_parts(head, body.bound(Arrival(verdict)))
     }
 
     fn route(

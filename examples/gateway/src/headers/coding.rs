@@ -7,6 +7,7 @@ use http::header::TRANSFER_ENCODING;
 ///
 /// That one is taken off here, and its name is not passed on. Of a body that was coded in another besides, whoever
 /// gets it could not know (RFC 9112 §6.1).
+#[inline(never)]
 pub(super) fn is_chunked_alone(headers: &HeaderMap) -> bool {
     let mut codings = headers
         .get_all(TRANSFER_ENCODING)

@@ -126,6 +126,7 @@ pub fn strip_response(headers: &mut HeaderMap) -> bool {
     is_readable
 }
 
+#[inline]
 fn is_readable(headers: &HeaderMap, found: Marks) -> bool {
     !found.has(Mark::TransferEncoding) || coding::is_chunked_alone(headers)
 }
@@ -151,19 +152,19 @@ fn forward(headers: &mut HeaderMap, found: Marks, policy: ForwardedPolicy, peer:
             found.remove_relatives(headers);
         }
         ForwardedPolicy::Replace => {
-            found.remove(CLAIMED, headers);
+            found.remove(CLAIMED.with(OWN_WORDS), headers);
             found.remove_relatives(headers);
-            replace(headers, peer);
+            say(headers, peer);
         }
     }
 }
 
-fn replace(headers: &mut HeaderMap, peer: &Peer) {
-    headers.insert(&X_FORWARDED_FOR, peer.ip.clone());
-    headers.insert(&X_FORWARDED_PROTO, HTTP);
-    match host(headers) {
-        Some(host) => drop(headers.insert(&X_FORWARDED_HOST, host)),
-        None => drop(headers.remove(&X_FORWARDED_HOST)),
+/// Where nothing of it is said. To append asks for nothing that would be replaced.
+fn say(headers: &mut HeaderMap, peer: &Peer) {
+    headers.append(&X_FORWARDED_FOR, peer.ip.clone());
+    headers.append(&X_FORWARDED_PROTO, HTTP);
+    if let Some(host) = host(headers) {
+        headers.append(&X_FORWARDED_HOST, host);
     }
 }
 
@@ -207,12 +208,16 @@ impl Peer {
 }
 
 /// Removes what `Connection` nominates, and `Connection` itself.
-///
-/// Taken out as a whole first: all its values count, and an empty first one hides nothing.
+#[inline]
 fn strip_nominated(headers: &mut HeaderMap, found: Marks) {
-    if !found.has(Mark::Connection) {
-        return;
+    if found.has(Mark::Connection) {
+        strip_connection(headers);
     }
+}
+
+/// Taken out as a whole first: all its values count, and an empty first one hides nothing.
+#[inline(never)]
+fn strip_connection(headers: &mut HeaderMap) {
     let Entry::Occupied(entry) = headers.entry(CONNECTION) else {
         return;
     };
@@ -239,10 +244,15 @@ fn strip_token(headers: &mut HeaderMap, token: &[u8]) {
     }
 }
 
+#[inline]
 fn keep_only_te_trailers(headers: &mut HeaderMap, found: Marks) {
-    if !found.has(Mark::Te) {
-        return;
+    if found.has(Mark::Te) {
+        keep_trailers_of_te(headers);
     }
+}
+
+#[inline(never)]
+fn keep_trailers_of_te(headers: &mut HeaderMap) {
     let is_trailers = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"trailers");
     let takes_trailers = headers.get_all(&TE).iter().any(|value| {
         value

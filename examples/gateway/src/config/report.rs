@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
 use super::keys::{Keys, take_out};
-use super::set_aside::SetAside;
+use super::set_aside::{SetAside, is_within};
 use super::unknown_key::UnknownKey;
 use super::wrong_type;
 
@@ -193,6 +193,12 @@ impl<'a> Report<'a> {
     /// How many problems there are so far.
     pub(super) fn len(&self) -> usize {
         self.problems.len()
+    }
+
+    /// Whether something is wrong with `key`, or in it, already.
+    pub(super) fn tells_of(&self, key: &str) -> bool {
+        let mut told = self.problems.iter().map(|problem| &*problem.key);
+        told.any(|it| it == key || is_within(it, key))
     }
 
     /// Notes why the file is no TOML. Nothing is known of its keys; the key is read off the line.

@@ -38,7 +38,7 @@ fn last(key: &str) -> &str {
 }
 
 /// Whether a key is one of the table or list `outer`.
-fn is_within(key: &str, outer: &str) -> bool {
+pub(super) fn is_within(key: &str, outer: &str) -> bool {
     let rest = key.strip_prefix(outer);
     !outer.is_empty() && rest.is_some_and(|rest| rest.starts_with(['.', '[']))
 }

@@ -350,6 +350,14 @@ fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
+/// The key that problems inside a table are reported under: with its name, if it can be called that.
+fn key_of(kind: &str, index: usize, name: &str) -> String {
+    match values::name(name) {
+        Ok(()) => format!("{kind}.{name}"),
+        Err(_) => format!("{kind}[{index}]"),
+    }
+}
+
 /// The name of a table, and the key that problems inside it are reported under.
 fn named(
     kind: &str,
@@ -370,7 +378,6 @@ fn named(
     let text = name.get_ref();
     if let Err(message) = values::name(text) {
         report.add(name.span(), &format!("{kind}[{index}].name"), message);
-        return (text.clone(), format!("{kind}[{index}]"));
     }
-    (text.clone(), format!("{kind}.{text}"))
+    (text.clone(), key_of(kind, index, text))
 }

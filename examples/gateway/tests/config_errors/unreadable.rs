@@ -19,6 +19,7 @@ push_every = "1s"
 name = "p"
 endpoints = ["127.0.0.1:99999"]
 max-ejected = 0.3
+failover = { attempts = 99 }
 [pool.health]
 failure_weights = { timeout = 3 }
 max_ejected = 1.5
@@ -26,6 +27,7 @@ max_ejected = 1.5
 name = "r"
 pool = "q"
 breaker = { probes = true, ramp = "yes" }
+split = { canary = "z", steps = [0.5, 0.1] }
 "#;
 
 #[test]
@@ -45,11 +47,14 @@ fn what_cannot_be_read_hides_nothing_else() {
         (9, "metric"),
         (13, "pool.p.endpoints[0]"),
         (14, "pool.p.max-ejected"),
-        (16, "pool.p.health.failure_weights.timeout"),
-        (17, "pool.p.health.max_ejected"),
-        (20, "route.r.pool"),
-        (21, "route.r.breaker.probes"),
-        (21, "route.r.breaker.ramp"),
+        (15, "pool.p.failover.attempts"),
+        (17, "pool.p.health.failure_weights.timeout"),
+        (18, "pool.p.health.max_ejected"),
+        (21, "route.r.pool"),
+        (22, "route.r.breaker.probes"),
+        (22, "route.r.breaker.ramp"),
+        (23, "route.r.split.canary"),
+        (23, "route.r.split.steps"),
     ];
     assert_eq!(told, expected, "{error}");
     let said = error.to_string();
@@ -85,6 +90,14 @@ fn what_is_missed_because_it_was_written_wrongly_is_not_told_as_well() {
         let (_, told, message) = problem(&text);
         assert_eq!(told, key, "{text}{message}");
     }
+}
+
+#[test]
+fn what_has_no_name_is_called_by_its_place() {
+    let route = ROUTE.replace("name = \"r\"", "breaker = { probes = 2000 }");
+    let error = Config::parse("g.toml", &format!("{POOL}{route}")).unwrap_err();
+    let told: Vec<_> = error.problems().iter().map(|it| &*it.key).collect();
+    assert_eq!(told, ["route[0].name", "route[0].breaker.probes"]);
 }
 
 #[test]

@@ -22,7 +22,6 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
     }
     let mut checked: Vec<Pool> = Vec::with_capacity(pools.len());
     for (index, raw) in pools.iter().enumerate() {
-        let before = report.len();
         let pool = pool(index, raw, report);
         if checked
             .iter()
@@ -39,12 +38,15 @@ pub(super) fn check(pools: &[Spanned<raw::Pool>], report: &mut Report<'_>) -> Ve
             );
             report.add(place, &format!("pool[{index}].name"), message);
         }
-        // What is wrong already is not told twice.
-        if report.len() == before
+        // Layers would refuse a name as well.
+        if values::name(&pool.name).is_ok()
             && let Some((path, problem)) = refused(&pool)
         {
             let key = format!("pool.{}.{path}", pool.name);
-            report.add_in(("pool", index, &path), &key, problem);
+            // What is wrong already is not told twice.
+            if !report.tells_of(&key) {
+                report.add_in(("pool", index, &path), &key, problem);
+            }
         }
         checked.push(pool);
     }

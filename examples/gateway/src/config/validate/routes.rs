@@ -22,15 +22,15 @@ pub(super) fn check(
     }
     let mut checked: Vec<Route> = Vec::with_capacity(routes.len());
     for (index, raw) in routes.iter().enumerate() {
-        let before = report.len();
         let route = route(index, raw, pools, report);
         differs(index, raw, &route, &checked, report);
-        // What is wrong already is not told twice.
-        let refused = settings::breaker(&route.breaker).validate().err();
-        if let Some(refused) = refused.filter(|_| report.len() == before) {
+        if let Some(refused) = settings::breaker(&route.breaker).validate().err() {
             let path = format!("breaker.{}", key_of(refused.field()));
-            let key = format!("route.{}.{path}", route.name);
-            report.add_in(("route", index, &path), &key, refused.problem());
+            let key = format!("{}.{path}", super::key_of("route", index, &route.name));
+            // What is wrong already is not told twice.
+            if !report.tells_of(&key) {
+                report.add_in(("route", index, &path), &key, refused.problem());
+            }
         }
         checked.push(route);
     }

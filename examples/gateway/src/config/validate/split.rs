@@ -15,7 +15,7 @@ pub(super) fn check(
     (index, route_key): (usize, &str),
     report: &mut Report<'_>,
 ) -> RouteSplit {
-    let (raw, before) = (written.get_ref(), report.len());
+    let raw = written.get_ref();
     let key = |what: &str| format!("{route_key}.split.{what}");
     let default = settings::split_by_default();
     let split = RouteSplit {
@@ -37,15 +37,16 @@ pub(super) fn check(
         hung_after: duration(raw.hung_after.as_ref(), &key("hung_after"), report)
             .unwrap_or(default.hung_after),
     };
-    // What is wrong already is not told twice.
-    let refused = settings::split("route", &split).validate().err();
-    if let Some(refused) = refused.filter(|_| report.len() == before) {
+    if let Some(refused) = settings::split("route", &split).validate().err() {
         let name = match refused.field() {
             "hold" => "step_for",
             field => field,
         };
-        let path = format!("split.{name}");
-        report.add_in(("route", index, &path), &key(name), refused.problem());
+        let (path, key) = (format!("split.{name}"), key(name));
+        // What is wrong already is not told twice.
+        if !report.tells_of(&key) {
+            report.add_in(("route", index, &path), &key, refused.problem());
+        }
     }
     split
 }

@@ -41,7 +41,7 @@ fn why(verdict: &Verdict) -> Option<String> {
         ),
         "probe" if opened => "it failed a probe".to_owned(),
         "probe" => format!("it answered {} probes well", verdict.samples),
-        "open_time" | "open_time_over" => "its time is over".to_owned(),
+        "open_time" | "open_time_over" => "its wait is over".to_owned(),
         _ => return None,
     })
 }
@@ -68,7 +68,7 @@ mod tests {
         let probes = Verdict::new("probe", Action::Closed).evidence(20.0, 20.0, 20);
         assert_eq!(of(probes), "it is back: it answered 20 probes well");
         let over = Verdict::new("open_time_over", Action::Probing);
-        assert_eq!(of(over), "it is tried again: its time is over");
+        assert_eq!(of(over), "it is tried again: its wait is over");
         let hand = Verdict::new("by_hand", Action::Forced);
         assert_eq!(of(hand), "it: set by hand");
         let other = Verdict::new("capacity", Action::Closed);

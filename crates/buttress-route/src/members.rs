@@ -157,6 +157,7 @@ impl<S> Members<S> {
             load: shared.peers.load(),
             noise_band: self.config.noise_band,
             usual: shared.peers.usual(),
+            in_turn: shared.peers.in_turn(),
             key,
             ledger: &shared.ledger,
             rng: &shared.rng,

@@ -17,7 +17,7 @@ impl<S: Send + Sync> Collect for RouterHandle<S> {
         // Where nobody asks the endpoints there are no checks to count.
         let decisions = decisions(&pool);
         into.extend(decisions.into_iter().filter(|it| !it.points.is_empty()));
-        into.push(slowdown(&pool));
+        into.extend(of_the_pool(&pool));
     }
 }
 
@@ -41,15 +41,25 @@ fn gauges(pool: &PoolSnapshot) -> [Family; 2] {
     ]
 }
 
-fn slowdown(pool: &PoolSnapshot) -> Family {
-    let mut family = Family::new(
-        "buttress_pool_slowdown",
-        Kind::Gauge,
-        "How many times as long as at ease the answers of an endpoint in the middle of the pool take.",
-    );
-    let labels = vec![("pool", Cow::Owned(pool.pool.to_string()))];
-    family.push(labels, Value::Gauge(pool.slowdown));
-    family
+fn of_the_pool(pool: &PoolSnapshot) -> [Family; 2] {
+    let gauge = |name, help, value| {
+        let mut family = Family::new(name, Kind::Gauge, help);
+        let labels = vec![("pool", Cow::Owned(pool.pool.to_string()))];
+        family.push(labels, Value::Gauge(value));
+        family
+    };
+    [
+        gauge(
+            "buttress_pool_slowdown",
+            "How many times as long as at ease the answers of an endpoint in the middle of the pool take.",
+            pool.slowdown,
+        ),
+        gauge(
+            "buttress_pool_in_turn",
+            "The share of the requests that all endpoints of the pool take in turn, for the others are overrun.",
+            pool.in_turn,
+        ),
+    ]
 }
 
 fn picks(pool: &PoolSnapshot) -> Family {

@@ -4,6 +4,9 @@
 //! Each figure is a median over endpoints, which two bad ones in five cannot move. It is brought up to
 //! date at most once a millisecond, by a pick.
 
+mod chance;
+mod overrun;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,14 +14,13 @@ use buttress_core::clock::Instant;
 
 use crate::budget::BUSY;
 use crate::evidence::{INDISTINCT, Pool, left_after};
+use chance::{FEWEST, chance_run, unlikely_run};
+use overrun::Overrun;
 
 /// The median latency of a pool that has shown none.
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
 /// The figures are at most so many nanoseconds old when a request is sent.
 const REFRESH: u64 = 1_000_000;
-/// Failures in a row that are more than chance in a pool of which nothing is known. With fewer the rules would not see
-/// what they wait for.
-const FEWEST: f64 = 5.0;
 /// How often chance may have each endpoint shunned in the time in which evidence fades, which is as long as it then is at
 /// most. The others take over no more than they bear: a few requests in flight each.
 const LOST: f64 = 0.5;
@@ -45,6 +47,7 @@ pub(crate) struct Peers {
     /// How many times as long as at ease answers take.
     slowdown: Figure,
     slowed_at: AtomicU64,
+    overrun: Overrun,
     /// No number where fewer than two report one.
     utilization: Figure,
     seen_at: AtomicU64,
@@ -59,6 +62,10 @@ pub(crate) struct Medians {
     pub(crate) latency: Option<f64>,
     /// How many times as long as at ease answers take, at an endpoint in the middle.
     pub(crate) slowdown: Option<f64>,
+    /// The share of the last few requests that were waited for in vain, of those who are in.
+    pub(crate) in_vain: f64,
+    /// Somebody is out, slow or fails most of what it is asked.
+    pub(crate) is_ill: bool,
     /// The share of failures, of 0 to 1, as it fades.
     pub(crate) failing: f64,
     /// The share of failures among each one's last few outcomes.
@@ -80,6 +87,10 @@ pub(crate) struct Shows {
     pub(crate) latency: (f64, f64),
     /// How many times as long as at ease its answers take of late.
     pub(crate) slowdown: (f64, f64),
+    /// The share of the last few requests that were waited for in vain; of who is in alone.
+    pub(crate) in_vain: (f64, f64),
+    /// It is out by a rule, or fails most of what it is asked.
+    pub(crate) is_ill: bool,
     pub(crate) failing: (f64, f64),
     pub(crate) failing_now: (f64, f64),
     pub(crate) late: (f64, f64),
@@ -99,6 +110,7 @@ impl Peers {
             load: Figure::new(0.0),
             slowdown: Figure::new(1.0),
             slowed_at: AtomicU64::new(0),
+            overrun: Overrun::new(),
             utilization: Figure::new(f64::NAN),
             seen_at: AtomicU64::new(0),
             looked_at: AtomicBool::new(false),
@@ -120,7 +132,7 @@ impl Peers {
         if let Some(latency) = medians.latency {
             self.latency.set(latency);
         }
-        self.see_slowdown(medians.slowdown.unwrap_or(1.0), now);
+        self.see_slowdown(&medians, now);
         self.failing.set(medians.failing);
         self.failing_now.set(medians.failing_now);
         self.chance_run.set(medians.chance_run);
@@ -130,12 +142,14 @@ impl Peers {
             .set(medians.utilization.unwrap_or(f64::NAN));
     }
 
-    fn see_slowdown(&self, seen: f64, now: Instant) {
+    fn see_slowdown(&self, medians: &Medians, now: Instant) {
         let before = self.slowed_at.swap(now.as_nanos(), Ordering::Relaxed);
         let passed = Duration::from_nanos(now.as_nanos().saturating_sub(before));
         let news = (1.0 - left_after(passed, SMOOTH)).min(MOST_NEWS);
         let slowdown = self.slowdown();
+        let seen = medians.slowdown.unwrap_or(1.0);
         self.slowdown.set(slowdown + news * (seen - slowdown));
+        self.overrun.see(medians, self.slowdown(), passed);
     }
 
     /// The median latency in nanoseconds.
@@ -212,6 +226,12 @@ impl Peers {
         self.slowdown.get()
     }
 
+    /// The share of requests that all take in turn.
+    #[inline]
+    pub(crate) fn in_turn(&self) -> f64 {
+        self.overrun.share()
+    }
+
     /// What endpoints report of their utilisation, in the middle, if two do or more.
     pub(crate) fn utilization(&self) -> Option<f64> {
         Some(self.utilization.get()).filter(|it| !it.is_nan())
@@ -229,8 +249,11 @@ impl Medians {
     pub(crate) fn of(all: &[Shows]) -> Self {
         let load: f64 = all.iter().map(|it| it.load).sum();
         let mut room = [(0.0, 0.0); SAMPLE];
+        let latency = weighted_median(sorted(&mut room, all, |it| it.latency));
         Self {
-            latency: weighted_median(sorted(&mut room, all, |it| it.latency)),
+            latency,
+            in_vain: weighted_median(sorted(&mut room, all, |it| it.in_vain)).unwrap_or_default(),
+            is_ill: all.iter().any(|it| it.is_ill),
             slowdown: weighted_median(sorted(&mut room, all, |it| it.slowdown)),
             failing: median_of_peers(sorted(&mut room, all, |it| it.failing)),
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
@@ -295,35 +318,6 @@ fn weighted_median(values: &Weighted) -> Option<f64> {
     median.filter(|_| total > NOTHING).map(|it| it.0)
 }
 
-fn unlikely_run(failing: f64) -> f64 {
-    const UNLIKELY: f64 = 1e-6;
-    if failing <= 0.0 {
-        return 0.0;
-    }
-    // At a share of 1 every run is likely, and the limit infinite.
-    (UNLIKELY.ln() / failing.min(1.0).ln()).abs().ceil()
-}
-
-/// So many in a row that chance gives an endpoint of `all` no more often than `lost`, of what makes up this `share` of so many
-/// calls of each.
-///
-/// What it is of all but the worst is the share that chance gives, with half a call more, for nothing is known to
-/// never happen (the mean by Jeffreys' prior). A run of `k` comes once in `share^-k` calls.
-fn chance_run(all: &[Shows], lost: f64, share: impl Fn(&Shows) -> (f64, f64)) -> f64 {
-    let counted = |(share, calls)| (share * calls, calls);
-    let shown = || all.iter().map(&share).map(counted);
-    let worst = shown().max_by(|one, other| one.0.total_cmp(&other.0));
-    let (worst, its_calls) = worst.unwrap_or_default();
-    let (count, calls) = shown().fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
-    if calls < 1.0 {
-        return FEWEST;
-    }
-    let share = ((count - worst + 0.5) / (calls - its_calls + 1.0)).min(1.0);
-    let bearable = (lost * all.len() as f64 / calls).min(1.0);
-    // At a share of 1 every run is likely, and the limit infinite.
-    (bearable.ln() / share.ln()).abs().max(1.0).ceil()
-}
-
 /// A number that one thread writes now and then and many read.
 #[derive(Debug)]
 struct Figure(AtomicU64);
@@ -366,20 +360,6 @@ mod tests {
         assert_eq!(median(&[]), None);
     }
 
-    #[test]
-    fn the_more_all_fail_the_longer_a_run_has_to_be() {
-        for (failing, run) in [
-            (0.0, 0.0),
-            (0.01, 3.0),
-            (0.1, 6.0),
-            (0.5, 20.0),
-            (0.9, 132.0),
-        ] {
-            assert!((unlikely_run(failing) - run).abs() < 0.5, "{failing}");
-        }
-        assert!(unlikely_run(1.0).is_infinite());
-    }
-
     /// The share that peers fail, of endpoints that fail so much in so many calls.
     fn failing(pool: &[(f64, f64)]) -> f64 {
         let shows = |&failing_now: &(f64, f64)| Shows {
@@ -388,39 +368,6 @@ mod tests {
         };
         let all: Vec<Shows> = pool.iter().map(shows).collect();
         Medians::of(&all).failing_now
-    }
-
-    #[test]
-    fn the_more_others_fail_the_more_failures_in_a_row_are_chance() {
-        // Ten endpoints of so many calls, and what the others of one that fails have failed of them.
-        let run = |calls: f64, failed: f64| {
-            let mut all = [Shows {
-                failing: (failed / 9.0 / calls, calls),
-                ..Shows::default()
-            }; 10];
-            all[0].failing = (1.0, calls);
-            chance_run(&all, LOST, |it| it.failing)
-        };
-        assert!(run(600.0, 0.0) <= 1.0, "nobody else has failed");
-        assert!((run(600.0, 5.4) - 2.0).abs() < 0.1, "one in a thousand");
-        assert!((run(600.0, 540.0) - 4.0).abs() < 0.1, "one in ten");
-        assert!(run(600.0, 5_400.0) > 1e3, "all of them");
-        assert!(run(30.0, 0.0) <= 1.0, "of few calls as well");
-        assert!((chance_run(&[Shows::default(); 10], LOST, |it| it.failing) - FEWEST).abs() < 0.1);
-    }
-
-    #[test]
-    fn where_one_answer_in_a_hundred_is_much_later_two_in_a_row_are_more_than_chance() {
-        let run = |share: f64| {
-            let late = (share, 600.0);
-            let shows = Shows {
-                late,
-                ..Shows::default()
-            };
-            Medians::of(&[shows; 10]).late_run
-        };
-        assert!((run(0.01) - 2.0).abs() < 0.1);
-        assert!(run(0.0) <= 1.0, "nobody has such");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod consistent_hash;
 mod expected_cost;
+mod in_turn;
 mod random;
 mod ring;
 mod room;
@@ -186,6 +187,11 @@ impl Picker {
     /// The endpoint that takes the request; `None` if none is open.
     #[inline]
     pub(crate) fn pick(&self, view: &View<'_>) -> Option<usize> {
+        if view.in_turn > 0.0
+            && let Some(index) = self.in_turn(view)
+        {
+            return Some(index);
+        }
         if matches!(self.policy, Made::ExpectedCost) {
             return self.least_cost(view);
         }
@@ -207,6 +213,15 @@ impl Picker {
             return None;
         };
         ring.pick(view, |index| !view.is_among(index, attempted))
+    }
+
+    /// A key stays with its endpoint, and a policy of one's own has its way.
+    #[cold]
+    fn in_turn(&self, view: &View<'_>) -> Option<usize> {
+        match self.policy {
+            Made::ConsistentHash(_) | Made::Custom(_) => None,
+            _ => in_turn::pick(view, self.draws.as_ref()),
+        }
     }
 
     #[inline(never)]

@@ -202,6 +202,10 @@ impl<S> Pool<S> {
     where
         S: Clone,
     {
+        // What one could not answer would be one more for those who have too much to do.
+        if self.shared.peers.in_turn() > 0.0 {
+            return None;
+        }
         let members = self.members.load();
         let key = members.config.affinity.as_ref().and_then(key);
         let (seat, service) = members.pick_another(now, key, &self.shared, attempted)?;

@@ -317,10 +317,14 @@ impl Slot {
                 ..Shows::default()
             };
         }
-        self.with_state(|state| Shows {
-            load,
-            utilization: self.reported(state, now).map(|it| it.0),
-            ..state.shows(now)
+        self.with_state(|state| {
+            let shows = state.shows(now);
+            Shows {
+                load,
+                utilization: self.reported(state, now).map(|it| it.0),
+                is_ill: shows.is_ill || self.is_ill(now),
+                ..shows
+            }
         })
     }
 

@@ -129,6 +129,9 @@ pub struct PoolSnapshot {
     /// How many times as long as at ease the answers of an endpoint in the middle take: no more than about 1 where the pool
     /// is at ease; from 4 on it has more to do than it can.
     pub slowdown: f64,
+    /// The share of the requests, 0 to 1, that all endpoints take in turn, also those that rules have thrown out, because the
+    /// others cannot bear their share. Mostly 0.
+    pub in_turn: f64,
 }
 
 /// Endpoints of one priority and distance, at one moment.

@@ -234,6 +234,8 @@ impl State {
         Shows {
             latency: self.evidence.latency_at(now).unwrap_or_default(),
             slowdown: self.slowdown(now),
+            in_vain: self.in_vain(),
+            is_ill: self.out_for().is_some(),
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             late: self.evidence.late_at(now),
@@ -248,6 +250,14 @@ impl State {
             self.evidence.slowdown_at(now)
         } else {
             (1.0, 0.0)
+        }
+    }
+
+    fn in_vain(&self) -> (f64, f64) {
+        if self.endpoint_state() == EndpointState::Active {
+            (self.recent.in_vain(), 1.0)
+        } else {
+            (0.0, 0.0)
         }
     }
 

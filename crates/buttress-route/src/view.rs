@@ -27,6 +27,8 @@ pub struct View<'a> {
     pub(crate) noise_band: f64,
     /// What a request costs at a usual endpoint that has nothing else to do.
     pub(crate) usual: f64,
+    /// The share of requests that all take in turn.
+    pub(crate) in_turn: f64,
     pub(crate) key: Option<u64>,
     pub(crate) ledger: &'a Ledger,
     pub(crate) rng: &'a Rng,
@@ -92,6 +94,13 @@ impl<'a> View<'a> {
     /// The same where whoever is on its way back has to take the request.
     pub(crate) fn bid_at_need(&self, index: usize) -> Option<f64> {
         self.seats.get(index)?.bid_at_need(self.now, self.load)
+    }
+
+    /// Whether the endpoint at `index` takes traffic, or would but for a rule.
+    #[cold]
+    pub(crate) fn may_have_its_turn(&self, index: usize) -> bool {
+        let seat = self.seats.get(index);
+        seat.is_some_and(|seat| seat.slot.may_have_its_turn())
     }
 
     /// Whether the endpoint at `index` takes traffic.

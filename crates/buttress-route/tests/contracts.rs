@@ -151,10 +151,11 @@ fn metrics_show_every_endpoint_from_birth_and_what_was_done_with_it() {
             "buttress_endpoint_ejections_suppressed",
             "buttress_endpoint_probes",
             "buttress_pool_slowdown",
+            "buttress_pool_in_turn",
         ]
     );
-    let (of_pool, of_endpoints) = born.split_last().unwrap();
-    assert_eq!(of_pool.points.len(), 1);
+    let (of_endpoints, of_pool) = born.split_at(born.len() - 2);
+    assert!(of_pool.iter().all(|it| it.points.len() == 1));
     assert!(of_endpoints.iter().all(|it| it.points.len() >= 2));
     assert_eq!(born[0].kind, Kind::StateSet);
     let labels: Vec<_> = born[0].points[0].labels.iter().map(|it| it.0).collect();

@@ -56,6 +56,28 @@ fn more_load_than_what_is_left_can_bear_is_served_as_well_as_by_round_robin() {
     }
 }
 
+/// Hosts of whom one, or three of ten, leave the others more than they can do.
+const TOO_FEW: [(&str, usize); 4] = [("S1", 3), ("S3", 3), ("S5", 3), ("S2b", 10)];
+
+#[test]
+fn where_the_others_cannot_bear_what_a_bad_host_leaves_no_less_is_served_than_in_turn() {
+    for (name, hosts) in TOO_FEW {
+        let mut suite = scenario::suite(hosts, 0.9).into_iter();
+        let scenario = suite.find(|it| it.name == name).unwrap();
+        let served = |policy, routers| world::run(&scenario, policy, routers, 1).success();
+        for routers in [1, 20] {
+            let theirs = served(Policy::RoundRobin, routers);
+            for policy in [Policy::Buttress, Policy::ButtressFailover] {
+                let ours = served(policy, routers);
+                assert!(
+                    ours > theirs - 0.015,
+                    "{name}, {routers} routers: {ours} for {theirs}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn of_a_host_that_fails_fast_hangs_or_refuses_next_to_nobody_hears_after_a_second_and_it_comes_back()
  {

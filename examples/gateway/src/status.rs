@@ -156,6 +156,7 @@ fn pool(pool: &PoolRoom) -> Value {
         "remember_seconds": set.remember.as_secs_f64(),
         "max_ejected": now.max_ejected,
         "slowdown": now.slowdown,
+        "in_turn": now.in_turn,
         "failure_weights": weights(&set.rules.weights),
         "failover": failover(&pool.failover.snapshot()),
         "discovery": pool.discovery.as_ref().map(|it| discovery(now.at, &it.snapshot())),

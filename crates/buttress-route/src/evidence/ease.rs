@@ -9,6 +9,7 @@ use std::time::Duration;
 use buttress_core::clock::Instant;
 
 use super::{Evidence, INDISTINCT, RUN};
+use crate::budget::PRESSED;
 
 /// What is held for ease grows by about a factor of e in so many seconds.
 const FORGOTTEN: f64 = 100.0;
@@ -23,6 +24,11 @@ impl Evidence {
         if self.sureness >= ENOUGH {
             self.at_ease = self.at_ease.min(self.mean().unwrap_or(f64::INFINITY));
         }
+    }
+
+    /// Whether so long is several times what answers take at ease.
+    pub(crate) fn is_long(&self, wait: Duration) -> bool {
+        wait.as_nanos() as f64 + INDISTINCT > PRESSED * (self.at_ease + INDISTINCT)
     }
 
     /// How many times as long as at ease the quickest of the last few answers took, and at `now` either 1 or, where too little

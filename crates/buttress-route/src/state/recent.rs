@@ -11,6 +11,8 @@ pub(super) struct Recent {
     /// Of the last failures, which came late.
     late: u16,
     seen: u32,
+    /// The last sixteen that were answered or waited for, of which these were waited for in vain.
+    in_vain: u16,
 }
 
 impl Recent {
@@ -18,11 +20,23 @@ impl Recent {
     pub(super) fn record(&mut self, failed: bool) {
         self.failed = self.failed << 1 | u16::from(failed);
         self.seen = (self.seen + 1).min(u16::BITS);
+        self.in_vain <<= 1;
     }
 
     /// Whether the failure that was recorded last came late.
     pub(super) fn came_late(&mut self, late: bool) {
         self.late = self.late << 1 | u16::from(late);
+        self.in_vain |= u16::from(late);
+    }
+
+    /// Whoever left had waited for so long that it was in vain.
+    pub(super) fn left_in_vain(&mut self) {
+        self.in_vain = self.in_vain << 1 | 1;
+    }
+
+    /// The share of those that were waited for in vain.
+    pub(super) fn in_vain(self) -> f64 {
+        f64::from(self.in_vain.count_ones()) / f64::from(u16::BITS)
     }
 
     /// Whether more than half of the failures came late; the last one ever, where there is none of late.

@@ -100,6 +100,9 @@ impl State {
             Outcome::Abandoned => {
                 if let Some(wait) = call.waited_in_vain() {
                     self.evidence.waited(wait, now, slot.peers().latency());
+                    if !call.copy && self.evidence.is_long(wait) {
+                        self.recent.left_in_vain();
+                    }
                 }
             }
             _ => {}

@@ -172,6 +172,12 @@ impl Pool {
             grey("S6-10", "one host fails 10 %", 0.1),
             grey("S6-50", "one host fails 50 %", 0.5),
             self.faulty(
+                "S6-two",
+                "two in five fail 10 %",
+                self.share(0.4),
+                Condition::grey(0.1),
+            ),
+            self.faulty(
                 "S7",
                 "one host fails one route in ten, fast",
                 1,

@@ -56,6 +56,11 @@ struct Out {
 }
 
 impl Out {
+    /// From how many times what answers take at ease it is better in than out.
+    fn bearable(&self) -> f64 {
+        self.fault.map_or(f64::INFINITY, Fault::bearable)
+    }
+
     fn is(&self, slot: &Arc<Slot>) -> bool {
         std::ptr::eq(self.slot.as_ptr(), Arc::as_ptr(slot))
     }
@@ -167,15 +172,19 @@ impl Ledger {
         self.troubled.load(Ordering::Relaxed)
     }
 
-    /// The endpoint that should come back first because the budget is overdrawn, if it is.
+    /// The endpoint that should come back first because the budget is overdrawn, if it is: whoever fails the least, and of
+    /// those that fail all, or are late, whoever would be probed first.
     pub(crate) fn overdrawn(&self) -> Option<Arc<Slot>> {
         let inner = self.lock();
         let by_rule = || inner.out.iter().filter(|out| !out.by_hand);
         let ranks = by_rule().map(|out| out.rank);
         let beyond = inner.budget.overdrawn_by(ranks, inner.trouble);
         let back = by_rule().filter(|out| beyond.contains(&out.rank));
-        back.min_by_key(|out| out.due)
-            .and_then(|out| out.slot.upgrade())
+        let first = back.min_by(|one, other| {
+            let by_fault = one.bearable().total_cmp(&other.bearable());
+            by_fault.then(one.due.cmp(&other.due))
+        });
+        first.and_then(|out| out.slot.upgrade())
     }
 
     /// Whether somebody is out who would bear a part of their share.

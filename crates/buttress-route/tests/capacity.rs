@@ -206,3 +206,18 @@ fn in_a_pool_that_is_pressed_no_more_are_out_for_being_late_than_leave_the_other
     let out = [2, 3, 4, 10].map(out_for_being_late);
     assert_eq!(out, [0, 0, 1, 2]);
 }
+
+#[test]
+fn where_the_budget_shrinks_whoever_fails_the_least_comes_back_first() {
+    for (first, second, back) in [(ALL, A_PART, 1), (A_PART, ALL, 0)] {
+        let pool = unprobed(4);
+        take(&pool, 20, AT_EASE);
+        pool.send(0, first);
+        pool.pass(1);
+        pool.send(1, second);
+        pool.update(&[1; 3]);
+        let all = pool.router.handle().snapshot().endpoints;
+        let active: Vec<_> = (0..2).filter(|it| all[*it].state == Active).collect();
+        assert_eq!(active, [back], "{first} and {second}");
+    }
+}

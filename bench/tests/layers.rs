@@ -136,3 +136,22 @@ fn a_breaker_and_a_hundred_thousand_of_them_take_no_more_memory_than_is_said() {
     assert!(bytes("memory/breaker") <= 2 << 10);
     assert!(bytes("memory/keyed-100k") <= 256 << 20);
 }
+
+#[test]
+fn a_pick_allocates_nothing_and_an_endpoint_takes_no_more_memory_than_is_said() {
+    let lines = lines(&["route", "--json", "--rounds", "1"]);
+    let ours = |bench: &str| {
+        let mut ours = lines.iter().filter(|line| line["impl"] == "buttress");
+        ours.find(|line| line["bench"] == bench).unwrap()
+    };
+    let picks =
+        ["pick", "call", "request"].map(|what| [10, 16, 10_000].map(|of| format!("{what}/{of}")));
+    let keyed = ["key/10", "key/10000", "pick/updating"].map(str::to_owned);
+    for bench in picks.into_iter().flatten().chain(keyed) {
+        assert_eq!(ours(&bench)["allocs"], 0, "{bench}");
+    }
+    assert!(ours("memory/endpoint")["bytes"].as_u64().unwrap() <= 2 << 10);
+    for bench in ["update/kept", "update/new"] {
+        assert!(ours(bench)["median_ns"].as_f64().unwrap() > 0.0, "{bench}");
+    }
+}

@@ -19,12 +19,15 @@ const ID: &str = "x-correlation-id";
 
 type Heads = Arc<Mutex<Vec<HeaderMap>>>;
 
+/// Answers with the ID that it was sent.
 async fn listening_upstream() -> (FakeUpstream, Heads) {
     let heads = Heads::default();
     let seen = Arc::clone(&heads);
     let upstream = FakeUpstream::with(Behaviour::handler(move |request| {
         seen.lock().unwrap().push(request.headers().clone());
-        async { Response::new(body(Full::new(Bytes::from_static(b"ok")))) }
+        let id = request.headers().get(ID).map(|id| id.as_bytes().to_vec());
+        let id = Bytes::from(id.unwrap_or_default());
+        async { Response::new(body(Full::new(id))) }
     }));
     (upstream.await, heads)
 }
@@ -64,7 +67,10 @@ async fn a_thousand_requests_each_keep_one_valid_id_from_end_to_end() {
 async fn hundred(client: Client) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..100 {
-        ids.push(only(&client.get("/").await.headers).to_owned());
+        let answer = client.get("/").await;
+        let echoed = only(&answer.headers);
+        assert_eq!(answer.body, echoed, "another request's");
+        ids.push(echoed.to_owned());
     }
     ids
 }

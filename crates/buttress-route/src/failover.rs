@@ -33,6 +33,9 @@
 //! refused, the stream was, the endpoint was not ready. The marker is [`Unsent`], in the response's
 //! extensions or along the chain of an error; a refused connection needs none.
 //!
+//! While the other endpoints have more to do than they can ([`PoolSnapshot::in_turn`](crate::PoolSnapshot::in_turn)) nothing goes to another:
+//! the router has none to give (`no_endpoint`).
+//!
 //! Any other failure ([`Config::statuses`], a broken transport, a deadline that passed) is tried again only
 //! if the request is idempotent: by its method (RFC 9110 §9.2.2), by [`Config::idempotent`], or by
 //! [`Config::idempotency_key`]; and only within the budget. What a layer of buttress refuses

@@ -112,7 +112,7 @@ impl<S> RouterHandle<S> {
             policy: members.config.policy.as_str(),
             median_latency: duration(shared.peers.latency()),
             slowdown: shared.peers.slowdown(),
-            in_turn: shared.peers.in_turn(),
+            in_turn: shared.peers.in_turn_at(now),
         }
     }
 

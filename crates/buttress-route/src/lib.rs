@@ -69,10 +69,11 @@
 //! Whoever fails all, or is slow, is no help, and without it the others may be overrun: answers come later and later, until
 //! nobody waits for them. Where they take more than four times what they do at ease, and of the last sixteen requests of an endpoint in the middle
 //! four were waited for in vain, all endpoints take a share of the requests in turn, and by weight, also who is out by a rule's word,
-//! if one was ill before: out, or four times as dear as a usual one. The share rises to all of them within half a second, and falls back to none in ten
-//! where answers come in time ([`PoolSnapshot::in_turn`]): what is lost at who is ill is what the others could not have
-//! answered, and no more is lost than if all had been asked in turn from the start. Nothing is sent again meanwhile. What goes by a key goes
-//! on to do so, and so does a policy of one's own. Whoever was taken out by hand, or drained, has no turn.
+//! if one was ill before: out, or four times as dear as a usual one. The share rises to all of them within two seconds, and falls to none in five
+//! while answers come in time ([`PoolSnapshot::in_turn`]): what is lost at who is ill is what the others could not have
+//! answered. Where it relieves nobody for eight seconds, for all wait for something else, it ends, and is not tried again for two minutes, and then for
+//! four, up to an hour. While there is too much to do nothing is sent again. What goes by a key goes on to do so, and so does a policy of
+//! one's own. Whoever was taken out by hand, or by a signal or a check, or drained, has no turn.
 //!
 //! After the
 //! backoff one request at a time, or a copy of one, is sent as a probe, and after one that says nothing (a `429`) the next after a pause of
@@ -93,7 +94,7 @@
 //! - What a priority or locality cannot bear goes to the next, while any endpoint lives somebody is asked, and what one
 //!   of them has lost takes nothing of the budget of another: `tests/levels.rs`.
 //! - Who fails a part of what it is asked is in where its peers could not bear its share: `tests/capacity.rs`. Where they
-//!   are overrun no less is served than if all were asked in turn: `tests/overrun.rs`, and `buttress-sim`.
+//!   are overrun about as much is served as if all were asked in turn: `tests/overrun.rs`, and `buttress-sim`.
 //! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
 //!   16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome

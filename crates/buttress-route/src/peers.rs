@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-use crate::budget::BUSY;
+use crate::budget::{BUSY, PRESSED};
 use crate::evidence::{INDISTINCT, Pool, left_after};
 use chance::{FEWEST, chance_run, unlikely_run};
 use overrun::Overrun;
@@ -21,6 +21,8 @@ use overrun::Overrun;
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
 /// The figures are at most so many nanoseconds old when a request is sent.
 const REFRESH: u64 = 1_000_000;
+/// What was seen more nanoseconds ago is not so any more, where it is about what is sent now.
+const LONG_AGO: u64 = 1_000_000_000;
 /// How often chance may have each endpoint shunned in the time in which evidence fades, which is as long as it then is at
 /// most. The others take over no more than they bear: a few requests in flight each.
 const LOST: f64 = 0.5;
@@ -224,6 +226,18 @@ impl Peers {
     /// How many times as long as at ease answers take of late.
     pub(crate) fn slowdown(&self) -> f64 {
         self.slowdown.get()
+    }
+
+    /// Whether what is sent again would go to those who have too much to do already.
+    pub(crate) fn are_overrun(&self) -> bool {
+        self.overrun.share() > 0.0 && self.slowdown() > PRESSED
+    }
+
+    /// The share of requests that all take in turn, as long as somebody asks.
+    pub(crate) fn in_turn_at(&self, now: Instant) -> f64 {
+        let seen_at = self.seen_at.load(Ordering::Relaxed);
+        let is_of_now = now.as_nanos().saturating_sub(seen_at) < LONG_AGO;
+        if is_of_now { self.in_turn() } else { 0.0 }
     }
 
     /// The share of requests that all take in turn.

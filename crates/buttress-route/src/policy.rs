@@ -58,8 +58,8 @@ pub trait Pick: fmt::Debug + Send + Sync {
     fn pick(&self, view: &View<'_>) -> Option<usize>;
 }
 
-/// By what a pool picks. Whatever it is, an endpoint that is out, drained or of weight 0 is not picked, and one that
-/// hangs or fails is thrown out by the same rules.
+/// By what a pool picks. Whatever it is, an endpoint that is out, drained or of weight 0 is not picked, but in its turn where the
+/// others are overrun ([`PoolSnapshot::in_turn`](crate::PoolSnapshot::in_turn)), and one that hangs or fails is thrown out by the same rules.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Policy {
@@ -117,6 +117,12 @@ impl Policy {
         }
     }
 
+    /// Whether all take a share of the requests in turn where those who are well are overrun: a key stays with its endpoint, and
+    /// a policy of one's own has its way.
+    pub(crate) const fn gives_turns(&self) -> bool {
+        !matches!(self, Self::ConsistentHash { .. } | Self::Custom(_))
+    }
+
     /// The name used in configuration and status.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -158,11 +164,9 @@ impl Picker {
     pub(crate) fn new(policy: &Policy, endpoints: &[Told], weights: &[u32], rng: &Rng) -> Self {
         let alike = are_alike(weights);
         let drawn = match policy {
-            Policy::ExpectedCost | Policy::ConsistentHash { .. } | Policy::Custom(_) => {
-                weights.len() > SCAN
-            }
             Policy::WeightedRandom | Policy::LeastRequest | Policy::PeakEwma => true,
-            _ => false,
+            Policy::Random => false,
+            _ => weights.len() > SCAN,
         };
         let policy = match policy {
             Policy::ExpectedCost => Made::ExpectedCost,
@@ -215,12 +219,12 @@ impl Picker {
         ring.pick(view, |index| !view.is_among(index, attempted))
     }
 
-    /// A key stays with its endpoint, and a policy of one's own has its way.
     #[cold]
     fn in_turn(&self, view: &View<'_>) -> Option<usize> {
         match self.policy {
             Made::ConsistentHash(_) | Made::Custom(_) => None,
-            _ => in_turn::pick(view, self.draws.as_ref()),
+            Made::Random => in_turn::pick(view, None, |_| 1),
+            _ => in_turn::pick(view, self.draws.as_ref(), |told| told.weight),
         }
     }
 

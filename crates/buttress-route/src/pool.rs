@@ -202,11 +202,11 @@ impl<S> Pool<S> {
     where
         S: Clone,
     {
+        let members = self.members.load();
         // What one could not answer would be one more for those who have too much to do.
-        if self.shared.peers.in_turn() > 0.0 {
+        if members.config.policy.gives_turns() && self.shared.peers.are_overrun() {
             return None;
         }
-        let members = self.members.load();
         let key = members.config.affinity.as_ref().and_then(key);
         let (seat, service) = members.pick_another(now, key, &self.shared, attempted)?;
         let chosen = (seat, seat.slot.ticket(), service.clone());

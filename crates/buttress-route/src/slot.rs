@@ -322,7 +322,7 @@ impl Slot {
             Shows {
                 load,
                 utilization: self.reported(state, now).map(|it| it.0),
-                is_ill: shows.is_ill || self.is_ill(now),
+                is_ill: shows.is_ill || (self.takes_traffic() && self.is_dear(now)),
                 ..shows
             }
         })

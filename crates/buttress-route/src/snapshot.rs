@@ -15,7 +15,7 @@ use crate::endpoint::Metadata;
 pub enum EndpointState {
     /// It takes its share of the traffic.
     Active,
-    /// A rule has thrown it out; it takes none.
+    /// A rule has thrown it out; it takes none, but in its turn where the others are overrun ([`PoolSnapshot::in_turn`]).
     Ejected,
     /// It takes one request at a time, to see whether it is well again.
     Probing,

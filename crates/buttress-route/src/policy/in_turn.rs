@@ -4,6 +4,7 @@
 use super::turn;
 use crate::alias::AliasTable;
 use crate::bids::SCAN;
+use crate::seat::Told;
 use crate::view::View;
 
 /// How often one is drawn of a large pool, before the policy has its way.
@@ -11,7 +12,11 @@ const DRAWS: usize = 4;
 
 /// Nobody where the request is none of that share.
 #[cold]
-pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
+pub(super) fn pick(
+    view: &View<'_>,
+    draws: Option<&AliasTable>,
+    weight: impl Fn(&Told) -> u32,
+) -> Option<usize> {
     if view.rng.unit() >= view.in_turn {
         return None;
     }
@@ -19,15 +24,15 @@ pub(super) fn pick(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize>
         let mut drawn = [(); DRAWS].into_iter().map(|()| turn(view, draws));
         return drawn.find(|&index| view.may_have_its_turn(index));
     }
-    let weight = |index| {
-        let told = view.told.get(index);
-        let told = told.filter(|_| view.may_have_its_turn(index));
-        told.map_or(0.0, |told| f64::from(told.weight))
-    };
-    let total: f64 = (0..view.len()).map(weight).sum();
-    let mut left = view.rng.turn_unit(view.turns) * total;
-    (0..view.len()).find(|&index| {
-        left -= weight(index);
+    let mut weights = [0.0; SCAN];
+    for (index, (place, told)) in weights.iter_mut().zip(view.told).enumerate() {
+        if view.may_have_its_turn(index) {
+            *place = f64::from(weight(told));
+        }
+    }
+    let mut left = view.rng.turn_unit(view.turns) * weights.iter().sum::<f64>();
+    weights.iter().position(|weight| {
+        left -= weight;
         left < 0.0
     })
 }

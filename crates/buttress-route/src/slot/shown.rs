@@ -26,9 +26,9 @@ const BUSY: u32 = 2;
 const UNNOTICED: f64 = 1.0 / 64.0;
 /// Nothing coming back for so many times what answers take is no longer chance where several are out.
 const SILENT: f64 = 4.0;
-/// Whoever costs so many times what a usual endpoint does is ill. Differences of how busy endpoints are, in a pool that has
+/// Whoever costs so many times what a usual endpoint does is dear. Differences of how busy endpoints are, in a pool that has
 /// too much to do, are up to three times.
-const ILL: f64 = 4.0;
+const DEAR: f64 = 4.0;
 
 /// Whether an endpoint takes ordinary traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,20 +106,21 @@ impl Slot {
         self.silence(now) > SILENT * f64::from(score.latency)
     }
 
+    pub(crate) fn takes_traffic(&self) -> bool {
+        matches!(self.gate(), Gate::Open | Gate::Rising)
+    }
+
     /// Whether it takes traffic, or would but for a rule's word.
     pub(crate) fn may_have_its_turn(&self) -> bool {
-        match self.gate() {
-            Gate::Open | Gate::Rising => true,
-            Gate::Out => self.with_state(|state| state.out_for().is_some()),
-            Gate::Shut => false,
-        }
+        let is_out = self.gate() == Gate::Out;
+        self.takes_traffic() || (is_out && self.with_state(|state| state.out_for().is_some()))
     }
 
     /// Whether it costs many times what its peers do, whatever it has in flight.
-    pub(super) fn is_ill(&self, now: Instant) -> bool {
+    pub(super) fn is_dear(&self, now: Instant) -> bool {
         let score = unpack(self.score.load(Ordering::Relaxed));
         let cost = larger(f64::from(score.latency), self.silence(now)) + f64::from(score.penalty);
-        cost >= ILL * self.peers().usual()
+        cost >= DEAR * self.peers().usual()
     }
 
     /// Shows what is so now, if what is shown is old.

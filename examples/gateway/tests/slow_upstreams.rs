@@ -4,12 +4,12 @@
 mod support;
 
 use std::error::Error as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use buttress_core::clock::Clock;
 use buttress_core::deadline::DeadlineExceeded;
-use buttress_core::outcome::TransportFailure;
+use buttress_core::outcome::{TransportFailure, Unsent};
 use buttress_core::reject::Rejected;
 use buttress_gateway::body::RequestBody;
 use buttress_gateway::config::{Config, HostPolicy, Protocol};
@@ -23,6 +23,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use socket2::{Domain, Socket, Type};
 use support::{Upstream, bounded, exchange, gateway, nobody};
 use tokio::net::TcpListener;
 use tower::{Service as _, ServiceExt as _};
@@ -53,6 +54,36 @@ async fn a_head_that_does_not_come_is_a_504() {
     let answer = exchange(gateway.address, request).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     assert_eq!(upstream.heads().len(), 1);
+}
+
+/// An address that takes no connection any more and refuses none: its queue is full. For as long as both are held.
+fn full_queue() -> (SocketAddr, (Socket, Vec<Socket>)) {
+    let tcp = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let listener = tcp();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let waiting = (0..8).map(|_| {
+        let client = tcp();
+        client.set_nonblocking(true).unwrap();
+        // It is on its way, and comes no further.
+        let _ = client.connect(&address);
+        client
+    });
+    let waiting = waiting.collect();
+    (address.as_socket().unwrap(), (listener, waiting))
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_is_a_504_and_was_not_sent() {
+    let (address, held) = full_queue();
+    let request = Request::new(RequestBody::empty());
+    let Ok(late) = bounded("504", origin(address).oneshot(request)).await;
+    assert_eq!(late.status(), 504);
+    assert!(late.extensions().get::<DeadlineExceeded>().is_some());
+    assert!(late.extensions().get::<Unsent>().is_some());
+    drop(held);
 }
 
 #[tokio::test]

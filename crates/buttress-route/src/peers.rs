@@ -15,14 +15,12 @@ use buttress_core::clock::Instant;
 use crate::budget::{BUSY, PRESSED};
 use crate::evidence::{INDISTINCT, Pool, left_after};
 use chance::{FEWEST, chance_run, unlikely_run};
-use overrun::Overrun;
+use overrun::{LONG_AGO, Overrun};
 
 /// The median latency of a pool that has shown none.
 const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
 /// The figures are at most so many nanoseconds old when a request is sent.
 const REFRESH: u64 = 1_000_000;
-/// What was seen more nanoseconds ago is not so any more, where it is about what is sent now.
-const LONG_AGO: u64 = 1_000_000_000;
 /// How often chance may have each endpoint shunned in the time in which evidence fades, which is as long as it then is at
 /// most. The others take over no more than they bear: a few requests in flight each.
 const LOST: f64 = 0.5;
@@ -235,9 +233,12 @@ impl Peers {
 
     /// The share of requests that all take in turn, as long as somebody asks.
     pub(crate) fn in_turn_at(&self, now: Instant) -> f64 {
-        let seen_at = self.seen_at.load(Ordering::Relaxed);
-        let is_of_now = now.as_nanos().saturating_sub(seen_at) < LONG_AGO;
-        if is_of_now { self.in_turn() } else { 0.0 }
+        let seen_at = Instant::from_nanos(self.seen_at.load(Ordering::Relaxed));
+        if now.saturating_since(seen_at).as_secs_f64() < LONG_AGO {
+            self.in_turn()
+        } else {
+            0.0
+        }
     }
 
     /// The share of requests that all take in turn.

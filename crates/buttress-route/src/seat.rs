@@ -45,7 +45,7 @@ impl Seat {
     /// Whether it took ordinary traffic when that was last looked at.
     #[inline]
     pub(crate) fn was_open(&self) -> bool {
-        matches!(self.slot.gate(), Gate::Open | Gate::Rising)
+        self.slot.takes_traffic()
     }
 
     /// What a request costs here by what was shown last, if it may be given this one: who rises may by chance.

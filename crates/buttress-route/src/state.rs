@@ -231,33 +231,19 @@ impl State {
 
     /// What this endpoint adds to what the pool shows.
     pub(crate) fn shows(&self, now: Instant) -> Shows {
+        // What who is out leaves to the others shows at these.
+        let is_in = f64::from(u8::from(self.endpoint_state() == EndpointState::Active));
+        let (slowdown, is_known) = self.evidence.slowdown_at(now);
         Shows {
             latency: self.evidence.latency_at(now).unwrap_or_default(),
-            slowdown: self.slowdown(now),
-            in_vain: self.in_vain(),
+            slowdown: (slowdown, is_known * is_in),
+            in_vain: (self.recent.in_vain(), is_in),
             is_ill: self.out_for().is_some(),
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             late: self.evidence.late_at(now),
             load: 0.0,
             utilization: None,
-        }
-    }
-
-    /// Of who is in alone: what who is out leaves to the others shows at these.
-    fn slowdown(&self, now: Instant) -> (f64, f64) {
-        if self.endpoint_state() == EndpointState::Active {
-            self.evidence.slowdown_at(now)
-        } else {
-            (1.0, 0.0)
-        }
-    }
-
-    fn in_vain(&self) -> (f64, f64) {
-        if self.endpoint_state() == EndpointState::Active {
-            (self.recent.in_vain(), 1.0)
-        } else {
-            (0.0, 0.0)
         }
     }
 

@@ -43,6 +43,11 @@ pub(crate) struct Score {
 }
 
 impl Score {
+    /// What a request costs with nothing else in flight, where nothing has come back for so long.
+    pub(crate) fn idle(self, silence: f64) -> f64 {
+        f64::from(self.latency).max(silence) + f64::from(self.penalty)
+    }
+
     /// That of an endpoint which has shown nothing, in a pool of this median latency.
     pub(crate) fn unknown(reference: f64) -> Self {
         #[expect(

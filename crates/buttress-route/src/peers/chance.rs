@@ -5,7 +5,7 @@ use super::{SAMPLE, Shows};
 /// Failures in a row that are more than chance in a pool of which nothing is known. With fewer the rules would not see
 /// what they wait for.
 pub(super) const FEWEST: f64 = 5.0;
-/// Of so many endpoints one at most is bad by itself, beside the worst: two in five.
+/// At most two in five are held for bad by themselves.
 const PARTS: usize = 5;
 const BAD_PARTS: usize = 2;
 /// More than so many deviations, and so many more, above what chance makes of an endpoint's calls is no chance.

@@ -8,8 +8,7 @@
 //! the others: it was asked more. And where all answers are late for another reason, such as what
 //! all endpoints need, it relieves nobody. That shows within seconds, and is then not tried again for minutes.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Figure, Medians};
@@ -37,7 +36,7 @@ const FUTILE_FOR_AT_MOST: f64 = 3_600.0;
 /// No more seconds than this are known to have been like the moment in which it was looked.
 const MOMENT: f64 = 0.1;
 /// Whatever was more than so many seconds ago says nothing of now.
-const LONG_AGO: f64 = 1.0;
+pub(super) const LONG_AGO: f64 = 1.0;
 
 /// See the module.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub(super) struct Overrun {
     course: Mutex<Course>,
 }
 
-/// How it came to this share. All in seconds.
+/// How it came to this share. Times in seconds.
 #[derive(Debug, Default)]
 struct Course {
     share: f64,

@@ -106,6 +106,8 @@ impl Slot {
         self.silence(now) > SILENT * f64::from(score.latency)
     }
 
+    /// Whether it took ordinary traffic when that was last looked at.
+    #[inline]
     pub(crate) fn takes_traffic(&self) -> bool {
         matches!(self.gate(), Gate::Open | Gate::Rising)
     }
@@ -119,8 +121,7 @@ impl Slot {
     /// Whether it costs many times what its peers do, whatever it has in flight.
     pub(super) fn is_dear(&self, now: Instant) -> bool {
         let score = unpack(self.score.load(Ordering::Relaxed));
-        let cost = larger(f64::from(score.latency), self.silence(now)) + f64::from(score.penalty);
-        cost >= DEAR * self.peers().usual()
+        score.idle(self.silence(now)) >= DEAR * self.peers().usual()
     }
 
     /// Shows what is so now, if what is shown is old.

@@ -132,6 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn of_the_last_sixteen_those_are_in_vain_that_came_late_or_were_left_late() {
+        let mut recent = recent("LLFS");
+        recent.left_in_vain();
+        assert_eq!(recent.in_vain().to_bits(), (3.0_f64 / 16.0).to_bits());
+        (0..13).for_each(|_| recent.record(false));
+        assert_eq!(recent.in_vain().to_bits(), (1.0_f64 / 16.0).to_bits());
+        (0..3).for_each(|_| recent.left_in_vain());
+        assert_eq!(recent.share(), (2.0 / 16.0, 16.0), "no failures");
+    }
+
+    #[test]
     fn what_was_before_the_first_failure_says_nothing_of_whoever_fails_since() {
         for (calls, share) in [
             ("SSSSSFFFFF", 1.0),

@@ -65,10 +65,6 @@ pub(crate) fn lasts(at_least: Duration, config: &Config, peers: &Peers) -> Durat
     lasts.min(config.circuit.probe_deadline)
 }
 
-fn cost(score: Score, silence: f64) -> f64 {
-    f64::from(score.latency).max(silence) + f64::from(score.penalty)
-}
-
 fn is_shunned(cost: f64, peers: &Peers) -> bool {
     cost >= SHUNNED * (peers.latency() + INDISTINCT)
 }
@@ -85,7 +81,7 @@ impl State {
         if self.warned || self.endpoint_state() != EndpointState::Active {
             return None;
         }
-        let cost = cost(self.score(now, peers), silence);
+        let cost = self.score(now, peers).idle(silence);
         if self.look.goes_on(now, cost, self.config.noise_band) {
             return Some(self.look.next);
         }
@@ -124,7 +120,7 @@ impl State {
 
     /// Whether copies look at the endpoint, which shows this `score`, or should.
     pub(super) fn is_looked_at(&self, score: Score, peers: &Peers, now: Instant) -> bool {
-        let cost = cost(score, 0.0);
+        let cost = score.idle(0.0);
         self.look.goes_on(now, cost, self.config.noise_band)
             || self.is_in_doubt(peers, now)
             || is_shunned(cost, peers)

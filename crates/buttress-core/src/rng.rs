@@ -24,6 +24,27 @@ enum Source {
     Seeded(Arc<Seeded>),
 }
 
+/// 64 bits from an [`Rng`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits(u64);
+
+impl Bits {
+    /// The number below `bound` that they fall on; 0 if `bound` is 0.
+    #[inline]
+    pub fn below(self, bound: usize) -> usize {
+        self.within(bound).0
+    }
+
+    /// The same, and where in it they fall, in `0.0..1.0`: as even as they are, where `bound` is far below 2⁶⁴.
+    #[inline]
+    pub fn within(self, bound: usize) -> (usize, f64) {
+        let wide = u128::from(self.0) * (bound as u128);
+        #[expect(clippy::cast_possible_truncation, reason = "its lower half")]
+        let rest = wide as u64;
+        (usize::try_from(wide >> 64).unwrap_or(0), unit(rest))
+    }
+}
+
 #[derive(Debug)]
 struct Seeded {
     state: AtomicU64,
@@ -78,20 +99,16 @@ impl Rng {
         }
     }
 
+    /// The next 64 bits, for a place below whatever bound.
+    #[inline]
+    pub fn bits(&self) -> Bits {
+        Bits(self.next_u64())
+    }
+
     /// A number below `bound`, each as likely to within 2⁻³² of its share; 0 if `bound` is 0.
     #[inline]
     pub fn below(&self, bound: usize) -> usize {
-        below(self.next_u64(), bound)
-    }
-
-    /// As many numbers as [`Rng::below`] gives one after the other, with one look at the source.
-    #[inline]
-    pub fn below_each<const N: usize>(&self, bound: usize) -> [usize; N] {
-        let mut state = self.advance(N as u64);
-        std::array::from_fn(|_| {
-            state = state.wrapping_add(STEP);
-            below(mix(state), bound)
-        })
+        self.bits().below(bound)
     }
 
     /// A number below `bound`, each in its turn, or nearly so: of a stretch of any length each has its share to
@@ -103,10 +120,28 @@ impl Rng {
     /// count, so that others of the same thread take none of them; a seeded source has one sequence for all.
     #[inline]
     pub fn turn(&self, of: usize, bound: usize) -> usize {
-        below(self.next_turn(of), bound)
+        self.turn_bits(of).below(bound)
     }
 
-    /// The same as a number in `0.0..1.0`.
+    /// The turn itself.
+    #[inline]
+    pub fn turn_bits(&self, of: usize) -> Bits {
+        Bits(self.next_turn(of))
+    }
+
+    /// A turn, and after it some that are chance, all of the same sequence.
+    #[inline]
+    pub fn turn_and_chance<const N: usize>(&self, of: usize) -> [Bits; N] {
+        with_chance(self.next_turn(of))
+    }
+
+    /// What [`Rng::turn_and_chance`] gives next, unless somebody else takes a turn in between: to fetch what it leads to.
+    #[inline]
+    pub fn upcoming_turn_and_chance<const N: usize>(&self, of: usize) -> [Bits; N] {
+        with_chance(self.upcoming_turn(of))
+    }
+
+    /// A turn as a number in `0.0..1.0`.
     #[inline]
     pub fn turn_unit(&self, of: usize) -> f64 {
         unit(self.next_turn(of))
@@ -115,14 +150,20 @@ impl Rng {
     #[inline]
     fn next_turn(&self, of: usize) -> u64 {
         match &self.0 {
-            Source::Thread => THREADS_TURNS.with(|turns| {
-                #[expect(clippy::indexing_slicing, reason = "a remainder by their number")]
-                let turns = &turns[of % TURNS];
+            Source::Thread => in_thread(of, |turns| {
                 let next = turns.get().wrapping_add(STEP);
                 turns.set(next);
                 next
             }),
             Source::Seeded(seeded) => seeded.turns.fetch_add(STEP, Ordering::Relaxed),
+        }
+    }
+
+    #[inline]
+    fn upcoming_turn(&self, of: usize) -> u64 {
+        match &self.0 {
+            Source::Thread => in_thread(of, |turns| turns.get().wrapping_add(STEP)),
+            Source::Seeded(seeded) => seeded.turns.load(Ordering::Relaxed),
         }
     }
 
@@ -133,10 +174,23 @@ impl Rng {
     }
 }
 
+/// With the thread's sequence of this name.
 #[inline]
-fn below(bits: u64, bound: usize) -> usize {
-    let wide = u128::from(bits) * (bound as u128);
-    usize::try_from(wide >> 64).unwrap_or(0)
+fn in_thread(of: usize, with: impl FnOnce(&Cell<u64>) -> u64) -> u64 {
+    #[expect(clippy::indexing_slicing, reason = "a remainder by their number")]
+    THREADS_TURNS.with(|turns| with(&turns[of % TURNS]))
+}
+
+#[inline]
+fn with_chance<const N: usize>(turn: u64) -> [Bits; N] {
+    let mut chance = mix(turn);
+    let mut bits = turn;
+    std::array::from_fn(|_| {
+        let drawn = Bits(bits);
+        chance = chance.wrapping_add(STEP);
+        bits = mix(chance);
+        drawn
+    })
 }
 
 #[inline]
@@ -176,14 +230,56 @@ mod tests {
     }
 
     #[test]
-    fn numbers_drawn_at_once_are_those_drawn_one_after_the_other() {
-        let (one, other) = (Rng::seeded(3), Rng::seeded(3));
-        for bound in [0, 1, 7, 10_000] {
-            let each: [usize; 5] = one.below_each(bound);
-            assert_eq!(each, [(); 5].map(|()| other.below(bound)));
+    fn what_is_drawn_next_is_known_before_it_is_drawn() {
+        for rng in [Rng::seeded(3), Rng::from_entropy()] {
+            for _ in 0..10 {
+                let next: [Bits; 5] = rng.upcoming_turn_and_chance(1);
+                assert_eq!(next, rng.turn_and_chance(1));
+            }
         }
-        let [a, b] = Rng::from_entropy().below_each(usize::MAX);
-        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_turn_is_the_same_whether_anything_is_drawn_with_it() {
+        let (one, other) = (Rng::seeded(3), Rng::seeded(3));
+        for _ in 0..10 {
+            let [turn, ..]: [Bits; 5] = one.turn_and_chance(1);
+            assert_eq!(turn.below(1_000), other.turn(1, 1_000));
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_with_a_turn_is_chance_whatever_turn_it_is() {
+        let rng = Rng::seeded(5);
+        let mut seen = [[[0_u32; 5]; 5]; 5];
+        for _ in 0..125_000 {
+            let [turn, one, other] = rng.turn_and_chance(0).map(|bits: Bits| bits.below(5));
+            seen[turn][one][other] += 1;
+        }
+        let counts = seen.as_flattened().as_flattened();
+        assert!(counts.iter().all(|n| (850..1_150).contains(n)), "{seen:?}");
+    }
+
+    #[test]
+    fn where_bits_fall_in_their_place_is_as_even_as_which_place_that_is() {
+        let rng = Rng::seeded(6);
+        let mut seen = [[0_u32; 4]; 3];
+        for _ in 0..12_000 {
+            let (place, at) = rng.bits().within(3);
+            seen[place][Bits(unit_bits(at)).below(4)] += 1;
+        }
+        let even = seen.as_flattened().iter().all(|n| (850..1_150).contains(n));
+        assert!(even, "{seen:?}");
+        assert_eq!(Bits(u64::MAX).within(0).0, 0);
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 1"
+    )]
+    fn unit_bits(at: f64) -> u64 {
+        ((at * (1_u64 << 32) as f64) as u64) << 32
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Drawing by weight in constant time: Walker's alias method, built by Vose's algorithm.
 
-use buttress_core::rng::Rng;
+use buttress_core::rng::Bits;
 
 /// Each place is drawn alike, and passes some of its draws on to its alias.
 #[derive(Debug)]
@@ -28,17 +28,12 @@ impl AliasTable {
         Self(places.into_boxed_slice())
     }
 
-    /// An index.
+    /// The index that these bits draw: by the place that they fall on and where in it, that one or its alias.
     #[inline]
-    pub(crate) fn draw(&self, rng: &Rng) -> usize {
-        self.draw_at(rng.below(self.0.len()), rng)
-    }
-
-    /// The index that is drawn at this place: itself, or its alias.
-    #[inline]
-    pub(crate) fn draw_at(&self, index: usize, rng: &Rng) -> usize {
+    pub(crate) fn draw(&self, bits: Bits) -> usize {
+        let (index, at) = bits.within(self.0.len());
         match self.0.get(index) {
-            Some(place) if rng.unit() >= place.keeps => place.alias,
+            Some(place) if at >= place.keeps => place.alias,
             _ => index,
         }
     }
@@ -67,6 +62,8 @@ fn share_out(places: &mut [Place]) {
 
 #[cfg(test)]
 mod tests {
+    use buttress_core::rng::Rng;
+
     use super::*;
 
     #[test]
@@ -76,7 +73,7 @@ mod tests {
         let rng = Rng::seeded(3);
         let mut counts = [0_u32; 6];
         for _ in 0..205_000 {
-            counts[table.draw(&rng)] += 1;
+            counts[table.draw(rng.bits())] += 1;
         }
         for (count, weight) in counts.into_iter().zip(weights) {
             let expected = weight * 10_000.0;

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use buttress_core::config::ConfigError;
-use buttress_core::rng::Rng;
+use buttress_core::rng::{Bits, Rng};
 
 use crate::alias::AliasTable;
 use crate::attempted::Attempted;
@@ -251,15 +251,20 @@ impl Picker {
 /// An index drawn by weight.
 #[inline]
 fn draw(view: &View<'_>, draws: Option<&AliasTable>) -> usize {
-    match draws {
-        Some(draws) => draws.draw(view.rng),
-        None => view.rng.below(view.len()),
-    }
+    drawn_by(view.rng.bits(), view, draws)
 }
 
 /// The same, each in its turn.
 #[inline]
 fn turn(view: &View<'_>, draws: Option<&AliasTable>) -> usize {
-    let turn = view.rng.turn(view.turns, view.len());
-    draws.map_or(turn, |draws| draws.draw_at(turn, view.rng))
+    drawn_by(view.rng.turn_bits(view.turns), view, draws)
+}
+
+/// The index that these bits draw, by weight where weights differ.
+#[inline]
+fn drawn_by(bits: Bits, view: &View<'_>, draws: Option<&AliasTable>) -> usize {
+    match draws {
+        Some(draws) => draws.draw(bits),
+        None => bits.below(view.len()),
+    }
 }

@@ -103,6 +103,23 @@ impl<'a> View<'a> {
         seat.is_some_and(|seat| seat.slot.may_have_its_turn())
     }
 
+    /// Fetches what a pick reads of the endpoint at `index` to know what it costs.
+    #[inline]
+    pub(crate) fn fetch(&self, index: usize) {
+        if let Some(seat) = self.seats.get(index) {
+            seat.slot.fetch();
+        }
+    }
+
+    /// The same, and what it reads besides of whoever it chooses.
+    #[inline]
+    pub(crate) fn fetch_whole(&self, index: usize) {
+        if let Some(seat) = self.seats.get(index) {
+            seat.slot.fetch();
+            seat.slot.fetch_rest();
+        }
+    }
+
     /// Whether the endpoint at `index` takes traffic.
     #[inline]
     pub(crate) fn is_open(&self, index: usize) -> bool {

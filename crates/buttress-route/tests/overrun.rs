@@ -60,7 +60,7 @@ impl Pool {
     fn new(policy: Policy) -> Self {
         let time = ManualClock::new();
         let config = Config::new("test").policy(policy);
-        let config = config.clock(time.clock()).rng(Rng::seeded(5));
+        let config = config.clock(time.clock()).rng(Rng::seeded(7));
         let endpoints = ["ill", "well", "as well"].map(|id| Endpoint::new(id, Answers));
         let router = HealthRouter::new(config, endpoints).unwrap();
         Self { time, router }

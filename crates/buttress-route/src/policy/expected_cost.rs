@@ -2,9 +2,12 @@
 //!
 //! Of those that are drawn only the one that is chosen is brought up to date: in a large pool hardly any has been
 //! looked at of late, and each would have to be fetched from memory. The others are by and by, when the pool is looked
-//! at as a whole.
+//! at as a whole. Whoever the next pick draws is known as well, and a processor is asked to fetch them: they come while it
+//! does something else.
 
-use super::turn;
+use buttress_core::rng::Bits;
+
+use super::drawn_by;
 use crate::alias::AliasTable;
 use crate::bids::{Bids, SCAN};
 use crate::seat::Told;
@@ -74,12 +77,19 @@ fn drawn(view: &View<'_>, draws: Option<&AliasTable>) -> Option<usize> {
 
 #[inline]
 fn draw(view: &View<'_>, draws: Option<&AliasTable>) -> [usize; DRAWN] {
-    let mut others: [usize; DRAWN - 1] = view.rng.below_each(view.len());
-    if let Some(draws) = draws {
-        others = others.map(|index| draws.draw_at(index, view.rng));
+    let bits: [Bits; DRAWN] = view.rng.turn_and_chance(view.turns);
+    fetch_next(view, draws);
+    bits.map(|bits| drawn_by(bits, view, draws))
+}
+
+/// Whoever the next pick draws is fetched by then: nothing else of a pick in a large pool takes as long.
+#[inline]
+fn fetch_next(view: &View<'_>, draws: Option<&AliasTable>) {
+    let [turn, chance @ ..]: [Bits; DRAWN] = view.rng.upcoming_turn_and_chance(view.turns);
+    view.fetch_whole(drawn_by(turn, view, draws));
+    for bits in chance {
+        view.fetch(drawn_by(bits, view, draws));
     }
-    let [second, third, fourth, fifth] = others;
-    [turn(view, draws), second, third, fourth, fifth]
 }
 
 #[inline]

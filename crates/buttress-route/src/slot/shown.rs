@@ -1,11 +1,13 @@
 //! What an endpoint shows picks, and how it gets there.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
+use prefetch_index::prefetch_index;
 
 use super::{Inner, Slot};
 use crate::evidence::{INDISTINCT, Score};
@@ -46,6 +48,18 @@ pub(crate) enum Gate {
 const GATE_BITS: u32 = 2;
 
 impl Slot {
+    /// Has its first line fetched from memory, and waits for nothing.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        prefetch_index(slice::from_ref(&self.gate), 0);
+    }
+
+    /// Its second one.
+    #[inline]
+    pub(crate) fn fetch_rest(&self) {
+        prefetch_index(slice::from_ref(&self.shared), 0);
+    }
+
     #[inline]
     pub(crate) fn gate(&self) -> Gate {
         match self.gate.load(Ordering::Acquire) & ((1 << GATE_BITS) - 1) {

@@ -35,7 +35,8 @@ pub struct Config {
     pub circuit: Settings,
     /// The largest share of the pool that may be out at once. Where there are two endpoints or more
     /// one may always be ejected unless this is 0, and one always stays. Of each level (a priority, and of one priority a
-    /// distance) the same share may be out whatever other levels have lost. 0 to 1; default 0.5.
+    /// distance) the same share may be out whatever other levels have lost. Where there is no room for one that gives less than half
+    /// as many good answers as one that is out, that one comes back. 0 to 1; default 0.5.
     pub max_ejected: f64,
     /// The time constant with which evidence fades: after as long a third of it is left. 10 ms or more; default 10 s.
     pub decay: Duration,

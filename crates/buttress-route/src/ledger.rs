@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use buttress_core::clock::Instant;
 
-use crate::budget::{Budget, Fault, PRESSED};
+use crate::budget::{BUSY, Budget, Fault, PRESSED};
 use crate::levels::Rank;
 use crate::slot::Slot;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     troubled: AtomicBool,
     /// Whether somebody is out who would bear a part of their share.
     has_help: AtomicBool,
+    /// Whether somebody has to come back for a worse one.
+    has_yielding: AtomicBool,
     /// How often somebody has gone out or come back, or taken a step of that.
     changes: AtomicU64,
 }
@@ -40,6 +42,8 @@ struct Inner {
     /// The share of failures in the middle of the pool.
     trouble: f64,
     out: Vec<Out>,
+    /// Who yields and has not been told yet.
+    yielding: Vec<Yielding>,
     /// When somebody was last let back for their peers.
     helped_at: Instant,
 }
@@ -53,7 +57,12 @@ struct Out {
     by_hand: bool,
     /// Of whoever a rule threw out.
     fault: Option<Fault>,
+    /// Its place is a worse one's, and it is about to come back.
+    yields: bool,
 }
+
+/// Who comes back for a worse one, and the share that this one fails.
+type Yielding = (Weak<Slot>, f64);
 
 impl Out {
     /// From how many times what answers take at ease it is better in than out.
@@ -73,36 +82,67 @@ impl Ledger {
                 budget: Budget::default(),
                 trouble: 0.0,
                 out: Vec::new(),
+                yielding: Vec::new(),
                 helped_at: Instant::ORIGIN,
             }),
             next_due: AtomicU64::new(Instant::NEVER.as_nanos()),
             troubled: AtomicBool::new(false),
             has_help: AtomicBool::new(false),
+            has_yielding: AtomicBool::new(false),
             changes: AtomicU64::new(0),
         }
     }
 
     /// Takes `slot` out if the budget bears it; says what forbids it if not. For a fault of its own, if it is no other's word.
-    pub(crate) fn eject(&self, slot: &Arc<Slot>, fault: Option<Fault>) -> Result<(), &'static str> {
+    ///
+    /// Where the budget is full and somebody is out who is clearly better, that one yields its place ([`Ledger::take_yielding`]).
+    /// Not for one that is late where `late_are_shunned`: it is asked for next to nothing as it is.
+    pub(crate) fn eject(
+        &self,
+        slot: &Arc<Slot>,
+        fault: Option<Fault>,
+        late_are_shunned: bool,
+    ) -> Result<(), &'static str> {
         let mut inner = self.lock();
-        if inner.position(slot).is_some() || !slot.is_member() {
+        if !slot.is_member() {
             return Ok(());
         }
-        if inner.out.len() + 1 >= inner.budget.members() {
-            return Err("last_endpoint");
-        }
-        if !inner.bears(slot.rank(), 0.0) {
-            return Err("max_ejected");
-        }
-        if !inner.bears(slot.rank(), inner.trouble) {
-            return Err("peers_fail");
+        match inner.out.iter().find(|out| out.is(slot)) {
+            Some(out) if out.yields => return Err("max_ejected"),
+            Some(_) => return Ok(()),
+            None => {}
         }
         let slowdown = slot.peers().slowdown();
-        if fault.is_some_and(|fault| !inner.can_do_without(fault, slowdown)) {
-            return Err("capacity");
+        let better = match inner.refuses(None, slot.rank(), fault, slowdown) {
+            None => None,
+            Some("max_ejected") if !(late_are_shunned && fault == Some(Fault::Late)) => {
+                let better = inner.better(slot.rank(), fault, slowdown);
+                Some(better.ok_or("max_ejected")?)
+            }
+            Some(why) => return Err(why),
+        };
+        if let Some(better) = better {
+            inner.give_way(better, fault);
         }
         inner.set(slot, Instant::NEVER, false, fault);
+        self.tell(&inner);
         Ok(())
+    }
+
+    /// Whether somebody has to come back for a worse one.
+    #[inline]
+    pub(crate) fn has_yielding(&self) -> bool {
+        self.has_yielding.load(Ordering::Relaxed)
+    }
+
+    /// An endpoint that has to come back for a worse one, and the share that this one fails; nobody else is given it.
+    #[cold]
+    pub(crate) fn take_yielding(&self) -> Option<(Arc<Slot>, f64)> {
+        let mut inner = self.lock();
+        let taken = std::iter::from_fn(|| inner.yielding.pop())
+            .find_map(|(slot, worse)| Some((slot.upgrade()?, worse)));
+        self.tell(&inner);
+        taken
     }
 
     /// Enters `slot` as out, whatever the budget, or sets when it is due.
@@ -176,7 +216,7 @@ impl Ledger {
     /// those that fail all, or are late, whoever would be probed first.
     pub(crate) fn overdrawn(&self) -> Option<Arc<Slot>> {
         let inner = self.lock();
-        let by_rule = || inner.out.iter().filter(|out| !out.by_hand);
+        let by_rule = || inner.counted(None).filter(|out| !out.by_hand);
         let ranks = by_rule().map(|out| out.rank);
         let beyond = inner.budget.overdrawn_by(ranks, inner.trouble);
         let back = by_rule().filter(|out| beyond.contains(&out.rank));
@@ -197,7 +237,7 @@ impl Ledger {
     /// bear its share, and how many these are.
     pub(crate) fn helper(&self, slowdown: f64, now: Instant) -> Option<(Arc<Slot>, u64)> {
         let mut inner = self.lock();
-        let out = inner.out.iter();
+        let out = inner.counted(None);
         let can_come = out.filter_map(|out| Some((out.fault?, out.slot.upgrade()?)));
         let (fault, slot) = can_come.min_by(|(one, _), (other, _)| {
             let bearable = [one, other].map(|fault| fault.bearable());
@@ -238,6 +278,7 @@ impl Ledger {
         let bears = |fault: Fault| fault.bearable().is_finite();
         let helps = |out: &Out| out.fault.is_some_and(bears);
         (self.has_help).store(inner.out.iter().any(helps), Ordering::Relaxed);
+        (self.has_yielding).store(!inner.yielding.is_empty(), Ordering::Relaxed);
         let due = inner.out.iter().map(|out| out.due).min();
         let due = due.unwrap_or(Instant::NEVER);
         self.next_due.store(due.as_nanos(), Ordering::Relaxed);
@@ -253,10 +294,63 @@ impl Inner {
         self.budget.allowed(self.trouble)
     }
 
-    /// Whether one more of this rank may be out where so much is in trouble.
-    fn bears(&self, rank: Rank, trouble: f64) -> bool {
-        let out = self.out.iter().map(|out| out.rank);
-        self.budget.bears_one_more(rank, out, trouble)
+    /// Who takes room in the budget, but for this one.
+    fn counted(&self, without: Option<usize>) -> impl Iterator<Item = &Out> {
+        let out = self.out.iter().enumerate();
+        let counted = out.filter(move |(index, out)| !out.yields && Some(*index) != without);
+        counted.map(|(_, out)| out)
+    }
+
+    /// What forbids that one of this rank goes out for this, were that one not out; where answers take so many times what they do at
+    /// ease.
+    fn refuses(
+        &self,
+        without: Option<usize>,
+        rank: Rank,
+        fault: Option<Fault>,
+        slowdown: f64,
+    ) -> Option<&'static str> {
+        let bears = |trouble| {
+            let out = self.counted(without).map(|out| out.rank);
+            self.budget.bears_one_more(rank, out, trouble)
+        };
+        if self.counted(without).count() + 1 >= self.budget.members() {
+            return Some("last_endpoint");
+        }
+        if !bears(0.0) {
+            return Some("max_ejected");
+        }
+        if !bears(self.trouble) {
+            return Some("peers_fail");
+        }
+        let is_too_much = |fault| !self.can_do_without(fault, slowdown);
+        fault.is_some_and(is_too_much).then_some("capacity")
+    }
+
+    /// The best of those whose place would be free for one of this rank that is clearly worse.
+    fn better(&self, rank: Rank, fault: Option<Fault>, slowdown: f64) -> Option<usize> {
+        // Who is late where the others are busy may be so for the share of whoever is out.
+        if fault == Some(Fault::Late) && slowdown > BUSY {
+            return None;
+        }
+        let out = self.out.iter().enumerate();
+        let can_yield = out.filter(|(index, out)| {
+            let is_better = out.fault.is_some_and(|it| it.is_clearly_better_than(fault));
+            is_better
+                && !(out.by_hand || out.yields)
+                && self.refuses(Some(*index), rank, fault, slowdown).is_none()
+        });
+        let best =
+            can_yield.min_by(|(_, one), (_, other)| one.bearable().total_cmp(&other.bearable()));
+        best.map(|(index, _)| index)
+    }
+
+    fn give_way(&mut self, index: usize, worse: Option<Fault>) {
+        if let Some(out) = self.out.get_mut(index) {
+            out.yields = true;
+            let fails = worse.map_or(1.0, Fault::share);
+            self.yielding.push((Weak::clone(&out.slot), fails));
+        }
     }
 
     /// Whether the others can bear the share of one more that is out for this, where answers take so many times what they do at ease.
@@ -264,12 +358,13 @@ impl Inner {
     /// Who is late is no help. In a pool that is pressed and fails it is no worse than the others may be: of these no more go than
     /// leave the others what they are said to bear.
     fn can_do_without(&self, fault: Fault, slowdown: f64) -> bool {
+        let out = self.counted(None).count();
         match fault {
             Fault::Failing(_) => slowdown <= fault.bearable(),
             Fault::Late => {
                 slowdown <= PRESSED
-                    || (self.out.is_empty() && self.trouble <= ALONE)
-                    || self.budget.is_overprovisioned_for(self.out.len() + 1)
+                    || (out == 0 && self.trouble <= ALONE)
+                    || self.budget.is_overprovisioned_for(out + 1)
             }
         }
     }
@@ -279,15 +374,18 @@ impl Inner {
     }
 
     fn set(&mut self, slot: &Arc<Slot>, due: Instant, by_hand: bool, fault: Option<Fault>) {
+        let of_old = self.out.iter_mut().find(|out| out.is(slot));
+        let yields = of_old.as_ref().is_some_and(|old| old.yields) && !by_hand;
         let entry = Out {
             slot: Arc::downgrade(slot),
             rank: slot.rank(),
             due,
             by_hand,
             fault,
+            yields,
         };
-        match self.out.iter_mut().find(|out| out.is(slot)) {
-            Some(out) => *out = entry,
+        match of_old {
+            Some(old) => *old = entry,
             None => self.out.push(entry),
         }
     }

@@ -59,6 +59,10 @@
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //!
+//! The budget is for the worst: where it is full and whoever should go out next gives less than half as many good answers as
+//! somebody who is out by a rule, that one comes back for it, with the verdict `worst_first`. Not for one that is late where the
+//! others are busy, or where the policy shuns it for that: without it the others would have as much to do.
+//!
 //! What they can bear is seen by how long they take. While the answers of one in the middle take more than four times what its own do
 //! at ease (the least of late), whoever fails a part of what it is asked is let back, or not thrown out: the less it fails the
 //! sooner, and never who fails all now. What a failure wastes is weighed as at ease then, so that it is asked for what the others
@@ -100,11 +104,13 @@
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
+//! - Where the budget has no room for who is worse, who is better comes back, and not the other way round: `tests/worst_first.rs`.
 //! - Where all fail nobody is thrown out, and who was comes back: `tests/peers.rs`. Pools in trouble as
 //!   a whole, overload and its aftermath stand in `buttress-sim`.
 //! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:
 //!   `tests/budget_model.rs`. Neither does any interleaving of picks, ends, updates and hands: a probe's lease is given
-//!   once and comes back once, and the last room in the budget is taken once: `loom_tests`.
+//!   once and comes back once, and the last room in the budget is taken once, and once is
+//!   one let back for a worse one: `loom_tests`.
 //! - A healthy pool is shared evenly and by weight; slow, hanging and fast-failing endpoints lose
 //!   their share, whether they can be ejected or not: `tests/balance.rs`.
 //! - On every exit of a request its place comes back with one outcome; an update keeps what is known

@@ -13,8 +13,8 @@ use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::rng::Rng;
 
 use crate::{
-    Acquired, Config, Endpoint, EndpointSnapshot, EndpointState, HealthRouter, Pick, Policy,
-    PoolSnapshot, Rules, View,
+    Acquired, Config, Endpoint, EndpointSnapshot, EndpointState, FailureRate, HealthRouter, Pick,
+    Policy, PoolSnapshot, Rules, View,
 };
 use EndpointState::{Active, Ejected, ForcedOut, Probing as Probed};
 use shared::{explore, race};
@@ -180,6 +180,57 @@ fn of_two_ejections_that_race_for_the_last_room_in_the_budget_one_is_held_back()
         let shown = snapshot(&router).endpoints;
         let suppressed = |it: &EndpointSnapshot| it.suppressed.iter().map(|of| of.1).sum::<u64>();
         assert_eq!(shown.iter().map(suppressed).sum::<u64>(), 1);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn of_two_dead_that_race_for_the_place_of_one_that_fails_a_part_one_has_it_and_that_one_is_back() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 4, 0.25, 1);
+        let handle = router.handle();
+        let rate = FailureRate::new(0.5, LEASE, NonZeroU32::new(2).unwrap());
+        let rules = Rules::none().failure_rate(rate);
+        handle.reconfigure(handle.config().rules(rules)).unwrap();
+        to(&router, 2).record(Outcome::Success);
+        to(&router, 2).record(BAD);
+        assert_eq!(states(&router), [Active, Active, Ejected, Active]);
+        [0, 1].map(|dead| to(&router, dead).record(BAD));
+        let (one, other) = (to(&router, 0), to(&router, 1));
+        race(&router, move |_| one.record(BAD), |_| other.record(BAD));
+        let shown = snapshot(&router).endpoints;
+        assert_eq!((shown[2].state, shown[2].suspect), (Active, true));
+        assert_eq!(out(&router), 1);
+        let swaps = shown.iter().flat_map(|it| &it.verdicts);
+        let swaps = swaps.filter(|it| it.verdict.rule == "worst_first");
+        assert_eq!(swaps.count(), 1);
+        let suppressed = |it: &EndpointSnapshot| it.suppressed.iter().map(|of| of.1).sum::<u64>();
+        assert_eq!(shown.iter().map(suppressed).sum::<u64>(), 1);
+        assert_at_rest(&router);
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_probed_as_it_yields_to_a_dead_one_is_in_and_the_probe_says_nothing() {
+    explore(|| {
+        let time = ManualClock::new();
+        let router = pool(&time, 4, 0.25, 1);
+        let handle = router.handle();
+        let rate = FailureRate::new(0.5, LEASE, NonZeroU32::new(2).unwrap());
+        let rules = Rules::none().failure_rate(rate);
+        handle.reconfigure(handle.config().rules(rules)).unwrap();
+        let calls = [2, 2, 3, 3].map(|well| (well, Outcome::Success));
+        let calls = calls
+            .into_iter()
+            .chain([(0, Outcome::Success), (0, BAD), (1, BAD)]);
+        calls.for_each(|(endpoint, outcome)| to(&router, endpoint).record(outcome));
+        let dies = to(&router, 1);
+        time.advance(OPEN_FOR);
+        let (asked, ()) = race(&router, any, move |_| dies.record(BAD));
+        assert_eq!(states(&router), [Active, Ejected, Active, Active]);
+        asked.record(BAD);
+        assert_eq!(first(&router).state, Active, "a failure from before");
         assert_at_rest(&router);
     });
 }

@@ -123,6 +123,11 @@ impl Policy {
         !matches!(self, Self::ConsistentHash { .. } | Self::Custom(_))
     }
 
+    /// Whether whoever answers late, or not at all, is asked for next to nothing by itself.
+    pub(crate) const fn shuns_the_late(&self) -> bool {
+        matches!(self, Self::ExpectedCost | Self::PeakEwma)
+    }
+
     /// The name used in configuration and status.
     pub const fn as_str(&self) -> &'static str {
         match self {

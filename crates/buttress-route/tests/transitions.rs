@@ -192,6 +192,30 @@ fn walk_by_capacity(walks: &mut Walks) {
     });
 }
 
+/// Another that fails all needs its place.
+fn walk_by_a_worse_one(walks: &mut Walks) {
+    let with_room_for_one = |pool: &Aimed| {
+        let handle = pool.router.handle();
+        handle
+            .reconfigure(handle.config().max_ejected(0.25))
+            .unwrap();
+        pool.send(0, &"SSSF".repeat(5));
+    };
+    walks.walk(|pool| {
+        with_room_for_one(pool);
+        pool.send(1, "FFFFF");
+    });
+    walks.walk(|pool| {
+        with_room_for_one(pool);
+        let dies = pool.hold(1, 5);
+        pool.pass(7);
+        let _probe = pool.hold(2, 1);
+        for call in dies {
+            call.record(outcome('F'));
+        }
+    });
+}
+
 #[test]
 fn every_transition_that_there_is_is_walked_and_told() {
     let mut walks = Walks::default();
@@ -200,6 +224,7 @@ fn every_transition_that_there_is_is_walked_and_told() {
     walk_by_what_is_said(&mut walks);
     walk_by_hand(&mut walks);
     walk_by_capacity(&mut walks);
+    walk_by_a_worse_one(&mut walks);
     let is = |one: &(_, _, String), other: &(_, _, &str)| {
         (one.0, one.1, &*one.2) == (other.0, other.1, other.2)
     };

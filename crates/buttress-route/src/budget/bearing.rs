@@ -10,6 +10,8 @@ pub(crate) const BUSY: f64 = 2.0;
 /// Answers that take so many times as long: there is more to do than the pool can.
 pub(crate) const PRESSED: f64 = 4.0;
 
+/// Of two that fail the one is clearly better that gives so many times as many good answers.
+const CLEARLY: f64 = 2.0;
 /// How far one probe moves the share of failures.
 const OF_ONE_PROBE: f64 = 1.0 / 8.0;
 
@@ -42,6 +44,20 @@ impl Fault {
             Self::Late => f64::INFINITY,
         }
     }
+
+    /// The share of what it is asked that does not end well in time.
+    pub(crate) const fn share(self) -> f64 {
+        match self {
+            Self::Failing(share) => share,
+            Self::Late => 1.0,
+        }
+    }
+
+    /// Whether it is better to have than one with this fault, or than one that is unhealthy by the word of others.
+    pub(crate) fn is_clearly_better_than(self, other: Option<Self>) -> bool {
+        let other = other.map_or(f64::INFINITY, Self::bearable);
+        self.bearable() * CLEARLY < other
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +69,24 @@ mod tests {
         let after = |failed| (0..30).fold(Fault::Failing(0.25), |fault, _| fault.probed(failed));
         assert!(after(true).bearable() > 25.0 * PRESSED);
         assert!(after(false).bearable() < 1.05 * PRESSED);
+    }
+
+    #[test]
+    fn who_answers_twice_as_much_is_clearly_better_and_who_fails_all_or_is_late_than_nobody() {
+        use Fault::{Failing, Late};
+        for (one, other, is_better) in [
+            (Failing(0.3), Some(Failing(1.0)), true),
+            (Failing(0.3), Some(Late), true),
+            (Failing(0.3), None, true),
+            (Failing(0.3), Some(Failing(0.66)), true),
+            (Failing(0.3), Some(Failing(0.64)), false),
+            (Failing(1.0), Some(Late), false),
+            (Late, Some(Failing(1.0)), false),
+            (Late, None, false),
+        ] {
+            let seen = one.is_clearly_better_than(other);
+            assert_eq!(seen, is_better, "{one:?} {other:?}");
+        }
     }
 
     #[test]

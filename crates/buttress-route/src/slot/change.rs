@@ -37,6 +37,7 @@ impl Slot {
         }
         drop(inner);
         self.publish(event);
+        self.let_back_for_this(now);
     }
 
     /// A silence counts for as long as a probe's lease and no longer, or a request that never ends
@@ -69,6 +70,16 @@ impl Slot {
         let event = self.conclude(&mut inner, before, decision, now);
         drop(inner);
         self.publish(event);
+        self.let_back_for_this(now);
+    }
+
+    /// Whoever has yielded its place to a worse one comes back. Of two locks of endpoints one is held at a time.
+    fn let_back_for_this(&self, now: Instant) {
+        if self.ledger().has_yielding()
+            && let Some((better, worse)) = self.ledger().take_yielding()
+        {
+            better.change(now, |state| state.yield_to_worse(worse, now));
+        }
     }
 
     fn conclude(

@@ -44,6 +44,21 @@ impl State {
         self.let_back(now).then_some(Decision(verdict))
     }
 
+    /// Lets the endpoint back, a suspect, because another that fails this share needs its place among those that are out more.
+    pub(crate) fn yield_to_worse(&mut self, worse: f64, now: Instant) -> Option<Decision> {
+        let is_out = matches!(
+            self.endpoint_state(),
+            EndpointState::Ejected | EndpointState::Probing
+        );
+        let verdict = Verdict::new("worst_first", Action::Closed);
+        let verdict = verdict.evidence(self.fault.share(), worse, 1);
+        is_out.then(|| {
+            self.let_back(now);
+            self.spared = true;
+            Decision(verdict)
+        })
+    }
+
     /// Lets the endpoint back because so many others, whose answers take so many times what they do at ease, cannot bear its share.
     pub(crate) fn help_its_peers(
         &mut self,

@@ -171,7 +171,8 @@ impl State {
         let ejected = if self.needed.keeps(fault, now) {
             Err("capacity")
         } else {
-            slot.ledger().eject(slot, Some(fault))
+            let late_are_shunned = self.config.policy.shuns_the_late();
+            slot.ledger().eject(slot, Some(fault), late_are_shunned)
         };
         self.spared = ejected.is_err();
         if let Err(why) = ejected {

@@ -29,7 +29,7 @@ impl State {
             let verdict = || Verdict::new(self.held_for.name(), Action::Closed);
             return back.then(|| Decision(verdict()));
         };
-        match slot.ledger().eject(slot, None) {
+        match slot.ledger().eject(slot, None, false) {
             Ok(()) => {
                 self.held = true;
                 self.held_for = rule;

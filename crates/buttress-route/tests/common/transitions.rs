@@ -51,6 +51,8 @@ pub const TRANSITIONS: &[Transition] = &[
     (Ejected, Active, "max_ejected"),
     (Probing, Active, "max_ejected"),
     (Held, Active, "max_ejected"),
+    (Ejected, Active, "worst_first"),
+    (Probing, Active, "worst_first"),
     (Ejected, Active, "capacity"),
     (Probing, Active, "capacity"),
 ];

@@ -39,6 +39,7 @@ fn why(verdict: &Verdict) -> Option<String> {
             verdict.observed * 100.0,
             verdict.samples
         ),
+        "worst_first" => "one that is worse is out in its place".to_owned(),
         "probe" if opened => "it failed a probe".to_owned(),
         "probe" => format!("it answered {} probes well", verdict.samples),
         "open_time" | "open_time_over" => "its wait is over".to_owned(),
@@ -67,6 +68,11 @@ mod tests {
         assert_eq!(of(rate), "it is out for 1.2 s: 62% of 40 calls failed");
         let probes = Verdict::new("probe", Action::Closed).evidence(20.0, 20.0, 20);
         assert_eq!(of(probes), "it is back: it answered 20 probes well");
+        let worse = Verdict::new("worst_first", Action::Closed).evidence(0.25, 1.0, 1);
+        assert_eq!(
+            of(worse),
+            "it is back: one that is worse is out in its place"
+        );
         let over = Verdict::new("open_time_over", Action::Probing);
         assert_eq!(of(over), "it is tried again: its wait is over");
         let hand = Verdict::new("by_hand", Action::Forced);

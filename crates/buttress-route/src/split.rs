@@ -45,9 +45,10 @@
 //! upstream of both is away, both fail, and the canary stays. Then all requests go to the stable until somebody says
 //! [`SplitHandle::restart`]; the verdict is in the event and the snapshot.
 //!
-//! A client that leaves before the head of its answer says nothing of the canary, as long as it has not waited for
-//! [`Config::hung_after`]. Whoever has shows a hang, and hangs are held against the stable's by the same test, apart from
-//! failures: clients that leave both alike are no reason.
+//! So is the share of the clients that wait for [`Config::late_after`] or longer for the head of an answer, whether it comes or
+//! they leave before, by the same test and apart from failures. What a classifier calls [`Outcome::Slow`](buttress_core::outcome::Outcome::Slow)
+//! is late as well. Where both are as late, as where a route answers late by its nature, that is no reason; a client that leaves
+//! sooner says nothing of the canary.
 //!
 //! # What it promises
 //!
@@ -55,13 +56,14 @@
 //!   `tests/split.rs`.
 //! - What an arm refuses itself, as a pool without endpoints or an open breaker does, is a failure of it here: no client
 //!   was answered. What anybody else refuses, for the client's sake or for want of descriptors, is not.
-//! - A canary that hangs is rolled back although none of its clients waits for the deadline.
+//! - A canary that hangs is rolled back although none of its clients waits for the deadline, and one that answers late although all
+//!   its answers are good.
 //! - A canary that is not ready costs nobody a wait: its request goes to the stable.
 //! - An outcome from an earlier step changes nothing.
 //!
 //! # What it costs
 //!
-//! One read of the clock, another where a client leaves, and a few counters; no allocation, and no lock but where the canary fails or hangs. The response's body is
+//! Two reads of the clock and a few counters; no allocation, and no lock but where the canary fails or is late. The response's body is
 //! watched to its end.
 //!
 //! # Where in the stack
@@ -70,7 +72,8 @@
 //!
 //! # What it does not do
 //!
-//! At 100 % there is nothing to hold the canary against: it is not rolled back any more. Latency is no reason to roll back.
+//! At 100 % there is nothing to hold the canary against: it is not rolled back any more. A canary that is slower
+//! than the stable and sooner than [`Config::late_after`] stays.
 
 mod arms;
 mod config;

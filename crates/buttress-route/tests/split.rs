@@ -45,6 +45,8 @@ enum Does {
     IsNotReady,
     Breaks,
     Hangs,
+    /// Answers well, so many milliseconds after it was asked.
+    Takes(u64),
 }
 
 #[derive(Clone)]
@@ -52,6 +54,7 @@ struct Host {
     arm: usize,
     does: Arc<Mutex<[Does; 2]>>,
     taken: Arc<Mutex<[u64; 2]>>,
+    time: ManualClock,
     rng: Rng,
 }
 
@@ -63,6 +66,13 @@ impl Host {
 
 /// What a host answers, if it does.
 struct Answer(Option<Ready<Result<Response<Full<Bytes>>, BoxError>>>);
+
+const fn takes(does: Does) -> Duration {
+    match does {
+        Does::Takes(millis) => Duration::from_millis(millis),
+        _ => Duration::ZERO,
+    }
+}
 
 impl Future for Answer {
     type Output = Result<Response<Full<Bytes>>, BoxError>;
@@ -91,6 +101,7 @@ impl Service<Request<()>> for Host {
     fn call(&mut self, _: Request<()>) -> Self::Future {
         self.taken.lock().unwrap()[self.arm] += 1;
         let mut response = Response::new(Full::default());
+        self.time.advance(takes(self.does()));
         match self.does() {
             Does::Fails(share) if (self.rng.below(1_000) as u64) < share => {
                 *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
@@ -123,6 +134,7 @@ impl World {
             arm,
             does: Arc::clone(&does),
             taken: Arc::clone(&taken),
+            time: time.clone(),
             rng: rng.clone(),
         };
         let config = Config::new("test").clock(time.clock()).rng(rng.clone());

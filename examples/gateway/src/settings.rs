@@ -181,7 +181,7 @@ pub fn split(name: &str, split: &RouteSplit) -> split::Config {
         .significance(split.significance)
         .above(split.above)
         .min_failures(split.min_failures)
-        .hung_after(split.hung_after);
+        .late_after(split.late_after);
     match &split.key {
         Some(key) => config.affinity(affinity(key)),
         None => config,
@@ -227,13 +227,19 @@ pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
             Settings::default()
                 .open_for(backoff(breaker.open_for))
                 .max_probes(breaker.probes)
-                .ramp(breaker.ramp.then(Ramp::default)),
+                .ramp(breaker.ramp.then(ramp)),
         )
 }
 
-/// What the file says is the first open time; it doubles while the trouble lasts, up to ten times.
+/// What the file says is the first open time; it doubles while the trouble lasts, up to five times: users are rejected
+/// for that much longer than it lasted.
 fn backoff(first: Duration) -> Backoff {
-    Backoff::exponential(first, first.saturating_mul(10))
+    Backoff::exponential(first, first.saturating_mul(5))
+}
+
+/// Pools let each endpoint back by a ramp of its own: this one is for what is behind them.
+fn ramp() -> Ramp {
+    Ramp::exponential(0.1, 2.0, Duration::from_secs(1), 10)
 }
 
 #[cfg(test)]
@@ -327,7 +333,7 @@ mod tests {
                 split.significance,
                 split.above,
                 split.min_failures,
-                split.hung_after,
+                split.late_after,
             )
         };
         let default = split_by_default();
@@ -335,10 +341,10 @@ mod tests {
             default.significance,
             default.above,
             default.min_failures,
-            default.hung_after,
+            default.late_after,
         );
         assert_eq!(said(""), by_default);
-        let keys = "significance = 3.0\nabove = 0.05\nmin_failures = 20\nhung_after = \"4s\"";
+        let keys = "significance = 3.0\nabove = 0.05\nmin_failures = 20\nlate_after = \"4s\"";
         assert_eq!(said(keys), (3.0, 0.05, 20, Duration::from_secs(4)));
     }
 

@@ -68,7 +68,9 @@ struct Counts {
     /// Those that ended well or badly.
     calls: AtomicU64,
     failures: AtomicU64,
-    /// Those whose client waited long and left without an answer.
+    /// Those of them whose answer came late.
+    late: AtomicU64,
+    /// Those whose client waited as long and left without an answer.
     hung: AtomicU64,
 }
 
@@ -82,6 +84,14 @@ impl Arms {
         }
     }
 
+    /// An answer of `arm`, which counts as one, came late.
+    pub(super) fn late(&self, arm: Arm) {
+        let current = self.current.load(Ordering::Relaxed);
+        if let Some(half) = self.halves.get(current & 1) {
+            half.of(arm).late.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A client of `arm` has waited long and left without an answer.
     pub(super) fn hung(&self, arm: Arm) {
         let current = self.current.load(Ordering::Relaxed);
@@ -90,17 +100,17 @@ impl Arms {
         }
     }
 
-    /// Of the clients of `arm` within the window that had an answer or waited long for one, those that had none.
+    /// Of the clients of `arm` within the window that had an answer or waited long for one, those that waited long.
     pub(super) fn waits(&self, arm: Arm) -> Seen {
-        let counts = self.halves.each_ref().map(|half| half.of(arm));
-        let hung = counts
-            .map(|it| it.hung.load(Ordering::Relaxed))
-            .iter()
-            .sum();
-        Seen {
-            calls: self.seen(arm).calls + hung,
-            failures: hung,
+        let mut waits = Seen::default();
+        for half in &self.halves {
+            let counts = half.of(arm);
+            let hung = counts.hung.load(Ordering::Relaxed);
+            waits.failures += hung + counts.late.load(Ordering::Relaxed);
+            waits.calls += hung;
         }
+        waits.calls = (waits.calls + self.seen(arm).calls).max(waits.failures);
+        waits
     }
 
     /// What `arm` showed within the window.
@@ -141,6 +151,7 @@ impl Half {
         for counts in [&self.stable, &self.canary] {
             counts.failures.store(0, Ordering::Relaxed);
             counts.calls.store(0, Ordering::Relaxed);
+            counts.late.store(0, Ordering::Relaxed);
             counts.hung.store(0, Ordering::Relaxed);
         }
     }

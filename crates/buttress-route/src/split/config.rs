@@ -28,9 +28,9 @@ pub struct Config {
     pub above: f64,
     /// And how often at least. 1 or more; default 5.
     pub min_failures: u64,
-    /// A client that leaves before the head of its answer, and has waited at least as long, shows a hang. Whose clients
-    /// hang significantly more often is rolled back as if it failed more often. Default 1 s.
-    pub hung_after: Duration,
+    /// A client that waits at least as long for the head of its answer, which comes or not before it leaves, has waited for
+    /// long. Whose clients do so significantly more often is rolled back as if it failed more often. Default 1 s.
+    pub late_after: Duration,
     /// Both are held against each other over this time, or the last half of it. 1 s or more; default 5 min.
     pub window: Duration,
     /// What ties a request to one of the two. Default: nothing, and chance decides.
@@ -51,7 +51,7 @@ impl Default for Config {
             significance: 4.5,
             above: 0.01,
             min_failures: 5,
-            hung_after: Duration::from_secs(1),
+            late_after: Duration::from_secs(1),
             window: Duration::from_secs(300),
             affinity: None,
             clock: Clock::default(),
@@ -111,10 +111,10 @@ impl Config {
         self
     }
 
-    /// How long a client has waited at least whose leaving shows a hang.
+    /// How long a client waits at least that has waited for long.
     #[must_use]
-    pub fn hung_after(mut self, wait: Duration) -> Self {
-        self.hung_after = wait;
+    pub fn late_after(mut self, wait: Duration) -> Self {
+        self.late_after = wait;
         self
     }
 

@@ -21,6 +21,8 @@ pub struct Sample {
     pub(super) began: Instant,
     /// Its head has come.
     pub(super) answered: bool,
+    /// And its client had waited for it for [`late_after`](super::Config::late_after).
+    pub(super) late: bool,
     /// The arm itself has refused it.
     pub(super) refused: bool,
 }
@@ -32,6 +34,7 @@ const OF_THE_ARM: [&str; 2] = ["route", "breaker"];
 impl Settle for Sample {
     fn head(&mut self, head: &Head<'_>) {
         self.answered = true;
+        self.late = self.shared.is_late(self.began);
         let rejected = head.extensions.get::<Rejected>();
         self.refused = rejected.is_some_and(|it| OF_THE_ARM.contains(&it.by));
     }
@@ -47,6 +50,6 @@ impl Settle for Sample {
         } else {
             outcome
         };
-        self.shared.ended(self.arm, self.generation, outcome);
+        (self.shared).ended(self.arm, self.generation, outcome, self.late);
     }
 }

@@ -99,6 +99,7 @@ impl<S, C> Split<S, C> {
             generation: self.shared.generation(),
             began,
             answered: false,
+            late: false,
             refused: false,
         })
     }

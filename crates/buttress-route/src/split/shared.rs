@@ -158,8 +158,8 @@ impl Shared {
         }
     }
 
-    /// A call has ended.
-    pub(super) fn ended(&self, arm: Arm, generation: u64, outcome: Outcome) {
+    /// A call has ended, for whose answer its client had waited `late` or not.
+    pub(super) fn ended(&self, arm: Arm, generation: u64, outcome: Outcome, late: bool) {
         let failed = match outcome {
             Outcome::Success | Outcome::Slow => Some(false),
             Outcome::Failure(_) => Some(true),
@@ -171,20 +171,30 @@ impl Shared {
             return;
         }
         self.arms.record(arm, failed);
+        let late = !failed && (late || outcome == Outcome::Slow);
+        if late {
+            self.arms.late(arm);
+        }
         if arm == Arm::Canary {
             self.ended_here.fetch_add(1, Ordering::Relaxed);
             if failed {
                 self.judge(Arms::seen);
+            } else if late {
+                self.judge(Arms::waits);
             }
         }
+    }
+
+    /// Whether whoever has waited since then has waited for long.
+    pub(super) fn is_late(&self, began: Instant) -> bool {
+        self.clock.now().saturating_since(began) >= self.config().late_after
     }
 
     /// Its client has left before there was an answer. Whoever had waited long may have left for that.
     #[cold]
     pub(super) fn left(&self, arm: Arm, generation: u64, began: Instant) {
         self.totals.count(arm, None);
-        let waited = self.clock.now().saturating_since(began);
-        if generation != self.generation() || waited < self.config().hung_after {
+        if generation != self.generation() || !self.is_late(began) {
             return;
         }
         self.arms.hung(arm);

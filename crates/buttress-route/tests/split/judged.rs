@@ -60,6 +60,32 @@ fn a_canary_that_hangs_is_rolled_back_although_its_clients_leave() {
 }
 
 #[test]
+fn a_canary_whose_good_answers_come_late_is_rolled_back_and_where_both_are_as_late_it_is_not() {
+    let mut world = World::new(3, |config| config);
+    world.send(1_000);
+    world.set(CANARY, Does::Takes(999));
+    assert_eq!(world.until_rolled_back(1_000), None, "in time");
+    world.set(CANARY, Does::Takes(1_000));
+    assert!(world.until_rolled_back(1_000).is_some());
+    let snapshot = world.handle().snapshot();
+    assert_eq!(snapshot.canary.totals[1], 0, "none failed");
+    let verdict = snapshot.last_verdict.unwrap();
+    assert_eq!(
+        (&*verdict.rule, verdict.peers),
+        ("two_proportions", Some(0.0))
+    );
+
+    let mut world = World::new(3, |config| config.steps([0.5]));
+    world.set(STABLE, Does::Takes(1_500));
+    world.set(CANARY, Does::Takes(1_500));
+    assert_eq!(
+        world.until_rolled_back(1_000),
+        None,
+        "as late as the stable"
+    );
+}
+
+#[test]
 fn clients_that_leave_both_alike_or_at_once_are_not_held_against_the_canary() {
     let mut world = World::new(3, |config| config.steps([0.5]));
     world.send(100);

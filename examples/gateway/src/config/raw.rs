@@ -282,7 +282,7 @@ pub(super) struct Split {
     pub(super) significance: Real,
     pub(super) above: Real,
     pub(super) min_failures: Number,
-    pub(super) hung_after: Time,
+    pub(super) late_after: Time,
 }
 
 #[derive(Debug, Default, Deserialize)]

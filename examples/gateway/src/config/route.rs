@@ -62,8 +62,8 @@ pub struct RouteSplit {
     pub above: f64,
     /// and so often at least.
     pub min_failures: u64,
-    /// A client that leaves after so long without an answer shows a hang.
-    pub hung_after: Duration,
+    /// A client that waits for its answer for so long has waited for long; more of those is worse as well.
+    pub late_after: Duration,
 }
 
 /// Where copies of a route's requests go, whose answers are thrown away.
@@ -86,7 +86,7 @@ pub struct RouteBreaker {
     pub consecutive_failures: Option<NonZeroU32>,
     /// Trips on a share of failures.
     pub failure_rate: Option<FailureRate>,
-    /// How long it rejects before it probes.
+    /// How long it rejects before it probes; each time that probes fail twice as long, up to five times.
     pub open_for: Duration,
     /// Probes let through at once.
     pub probes: NonZeroU32,
@@ -98,7 +98,7 @@ impl RouteBreaker {
     pub(crate) const DEFAULT: Self = Self {
         consecutive_failures: None,
         failure_rate: Some(FailureRate::DEFAULT),
-        open_for: Duration::from_secs(5),
+        open_for: Duration::from_secs(1),
         probes: NonZeroU32::new(3).unwrap(),
         ramp: true,
     };

@@ -118,7 +118,7 @@ fn a_split_that_makes_no_sense_is_refused_by_its_key() {
         ("significance = 1.0", "significance", "2"),
         ("above = 1.5", "above", "ratio"),
         ("min_failures = 0", "min_failures", "count"),
-        ("hung_after = \"0s\"", "hung_after", "zero"),
+        ("late_after = \"0s\"", "late_after", "zero"),
         ("until = 3", "until", "is no key here"),
     ] {
         let text = format!("{POOL}{second}{ROUTE}[route.split]\ncanary = \"q\"\n{keys}\n");

@@ -34,8 +34,8 @@ pub(super) fn check(
         above: ratio(raw.above.as_ref(), &key("above"), report).unwrap_or(default.above),
         min_failures: count(raw.min_failures.as_ref(), &key("min_failures"), report)
             .map_or(default.min_failures, |failures| failures.get().into()),
-        hung_after: duration(raw.hung_after.as_ref(), &key("hung_after"), report)
-            .unwrap_or(default.hung_after),
+        late_after: duration(raw.late_after.as_ref(), &key("late_after"), report)
+            .unwrap_or(default.late_after),
     };
     if let Some(refused) = settings::split("route", &split).validate().err() {
         let name = match refused.field() {

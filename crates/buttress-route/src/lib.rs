@@ -63,6 +63,10 @@
 //! somebody who is out by a rule, that one comes back for it, with the verdict `worst_first`. Not for one that is late where the
 //! others are busy, or where the policy shuns it for that: without it the others would have as much to do.
 //!
+//! For whom there is no room is a suspect and stays. Where the policy does not heed what a request costs there, a suspect is given as
+//! much of its share as its last sixteen answers were good, and a twentieth at least (a tenth where others call it unhealthy); more where
+//! answers take more than twice what they do at ease, and all from four times on. Of its keys as much goes to the next one.
+//!
 //! What they can bear is seen by how long they take. While the answers of one in the middle take more than four times what its own do
 //! at ease (the least of late), whoever fails a part of what it is asked is let back, or not thrown out: the less it fails the
 //! sooner, and never who fails all now. What a failure wastes is weighed as at ease then, so that it is asked for what the others
@@ -105,6 +109,7 @@
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
 //! - Where the budget has no room for who is worse, who is better comes back, and not the other way round: `tests/worst_first.rs`.
+//! - Whoever should be out, and for whom there is no room, bears less, whatever the policy: `tests/suspects.rs`.
 //! - Where all fail nobody is thrown out, and who was comes back: `tests/peers.rs`. Pools in trouble as
 //!   a whole, overload and its aftermath stand in `buttress-sim`.
 //! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:

@@ -123,6 +123,11 @@ impl Policy {
         !matches!(self, Self::ConsistentHash { .. } | Self::Custom(_))
     }
 
+    /// Whether a suspect would be asked as often as others. A policy of one's own may look at what it costs.
+    pub(crate) const fn gives_suspects_less(&self) -> bool {
+        !matches!(self, Self::ExpectedCost | Self::Custom(_))
+    }
+
     /// Whether whoever answers late, or not at all, is asked for next to nothing by itself.
     pub(crate) const fn shuns_the_late(&self) -> bool {
         matches!(self, Self::ExpectedCost | Self::PeakEwma)
@@ -242,7 +247,11 @@ impl Picker {
             Made::WeightedRandom => random::by_weight(view, self.draws.as_ref()),
             Made::LeastRequest => two_choices::least_request(view, self.draws.as_ref()),
             Made::PeakEwma => two_choices::peak_ewma(view, self.draws.as_ref()),
-            Made::ConsistentHash(ring) => ring.pick(view, |_| true),
+            Made::ConsistentHash(ring) => {
+                let home = ring.pick(view, |_| true);
+                let home = home.filter(|&home| view.keeps_its_keys(home));
+                home.or_else(|| ring.pick(view, |index| view.keeps_its_keys(index)))
+            }
             Made::Custom(pick) => pick.pick(view),
         }
     }

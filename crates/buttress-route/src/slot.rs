@@ -58,7 +58,7 @@ pub(crate) struct Slot {
     shown_until: AtomicU64,
     /// By which a request remembers that it has been here.
     pub(crate) number: u32,
-    /// The share of its requests that it is given while it rises or is relieved, as the bits of an `f32`.
+    /// The share of its requests that it is given while it rises, is relieved or a suspect, as the bits of an `f32`.
     given: AtomicU32,
     member: AtomicBool,
     /// The bits of its [`Rank`].

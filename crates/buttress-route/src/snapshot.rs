@@ -179,8 +179,8 @@ pub struct EndpointSnapshot {
     pub in_flight: u32,
     /// Requests ever sent.
     pub picks: u64,
-    /// How much of its traffic it is given: below 1 on its way back, where it is new, or where it reports to be busier
-    /// than its peers.
+    /// How much of its traffic it is given: below 1 on its way back, where it is new, where it reports to be busier
+    /// than its peers, or is a suspect under a policy that does not heed what it costs.
     pub given: f64,
     /// What it reports of its own load, where that is heeded and not too old.
     pub reported: Option<ReportedLoad>,

@@ -15,6 +15,7 @@ mod run;
 mod second_look;
 mod settling;
 mod signals;
+mod suspect;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,10 @@ pub(crate) struct State {
     window: Option<TimeWindow>,
     /// What a rule has thrown it out for last.
     fault: Fault,
+    /// It was held back last because the budget had no room for it.
+    lacks_room: bool,
+    /// The share of its requests that it is given as a suspect.
+    as_suspect: f64,
     needed: Needed,
 }
 
@@ -129,6 +134,8 @@ impl State {
             pause: Pause::over(),
             leased_until: now,
             fault: Fault::Late,
+            lacks_room: false,
+            as_suspect: suspect::WHOLE,
             needed: Needed::not(),
             ask_at: now,
             warned: false,

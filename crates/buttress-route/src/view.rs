@@ -139,6 +139,12 @@ impl<'a> View<'a> {
         seat.is_some_and(|seat| attempted.holds(seat.slot.number))
     }
 
+    /// Whether a key that belongs to the endpoint at `index` is served there: by chance, of a suspect.
+    pub(crate) fn keeps_its_keys(&self, index: usize) -> bool {
+        let seat = self.seats.get(index);
+        seat.is_some_and(|seat| seat.slot.keeps_a_key(self.rng))
+    }
+
     /// What the endpoint at `index` has in flight, and its weight.
     #[inline]
     pub(crate) fn bears(&self, index: usize) -> Option<(u32, u32)> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use buttress_core::circuit::Ticket;
 use buttress_core::clock::Instant;
+use buttress_core::rng::Rng;
 use prefetch_index::prefetch_index;
 
 use super::{Inner, Slot};
@@ -40,8 +41,8 @@ pub(crate) enum Gate {
     Out,
     /// Never.
     Shut,
-    /// A share of what would be its own, by chance: [`Slot::given`]. It is on its way back, or new, or says that
-    /// it is busier than its peers.
+    /// A share of what would be its own, by chance: [`Slot::given`]. It is on its way back, or new, says that
+    /// it is busier than its peers, or is a suspect.
     Rising,
 }
 
@@ -83,10 +84,16 @@ impl Slot {
         latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
     }
 
-    /// The share of its requests that it is given: 1 where it neither rises nor is relieved.
+    /// The share of its requests that it is given: 1 where it neither rises nor is relieved, and is no suspect.
     #[cold]
     pub(crate) fn given(&self) -> f64 {
         f32::from_bits(self.given.load(Ordering::Relaxed)).into()
+    }
+
+    /// Whether a key that belongs to it is served here: by chance, of a suspect.
+    pub(crate) fn keeps_a_key(&self, rng: &Rng) -> bool {
+        let share = |state: &mut State| state.as_suspect();
+        self.gate() != Gate::Rising || rng.unit() < self.with_state(share)
     }
 
     /// The share that it counts for on its level, and until when at most, whatever it says of its load. Who has shown
@@ -171,8 +178,11 @@ impl Slot {
         if state.config.reported_load.is_some() || state.is_relieved() {
             self.relieve(state, now);
         }
+        if state.is_suspect() || state.is_given_less() {
+            state.weigh_suspicion(self.peers());
+        }
         // Or was when that was last shown.
-        if state.is_rising() || state.is_relieved() || self.gate() == Gate::Rising {
+        if state.is_given_a_part() || self.gate() == Gate::Rising {
             self.show_rising(state, now);
         }
         let score = state.score(now, self.peers());
@@ -215,7 +225,7 @@ impl Slot {
 impl Gate {
     pub(super) fn of(state: &State) -> Self {
         match state.endpoint_state() {
-            EndpointState::Active if state.is_rising() || state.is_relieved() => Self::Rising,
+            EndpointState::Active if state.is_given_a_part() => Self::Rising,
             EndpointState::Active => Self::Open,
             EndpointState::Draining => Self::Shut,
             _ => Self::Out,
@@ -262,7 +272,6 @@ fn unpack(word: u64) -> Score {
 mod tests {
     use buttress_core::health::HealthSignal;
     use buttress_core::outcome::{FailureKind, Outcome};
-    use buttress_core::rng::Rng;
 
     use super::*;
     use crate::config::Config;

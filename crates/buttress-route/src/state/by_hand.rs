@@ -55,6 +55,7 @@ impl State {
         is_out.then(|| {
             self.let_back(now);
             self.spared = true;
+            self.is_held_back("max_ejected");
             Decision(verdict)
         })
     }

@@ -105,12 +105,17 @@ impl State {
         self.relief < NO_RELIEF
     }
 
-    /// The share of its requests that the endpoint is given: 1 where it neither rises nor is relieved, or is out.
+    /// Whether it takes traffic, and is given less than its share of it.
+    pub(crate) fn is_given_a_part(&self) -> bool {
+        self.is_rising() || self.is_relieved() || self.is_given_less()
+    }
+
+    /// The share of its requests that the endpoint is given: 1 where it neither rises nor is relieved, is no suspect, or is out.
     pub(crate) fn given(&self) -> f64 {
         if self.endpoint_state() != EndpointState::Active {
             return 1.0;
         }
-        self.ramp_share() * self.relief
+        self.ramp_share() * self.relief * self.as_suspect
     }
 
     /// The share that it counts for on its level, and until when at most. Less than 1 only of whoever was out: to who is

@@ -99,6 +99,7 @@ impl State {
             return None;
         }
         self.spared = true;
+        self.is_held_back("peers_fail");
         let (seen, bearable) = (self.run.failures(), self.unlikely_run(limit, peers));
         let verdict = Verdict::new(Rule::ConsecutiveFailures.name(), Action::Closed);
         let verdict = verdict.evidence(seen.into(), bearable, seen.into());

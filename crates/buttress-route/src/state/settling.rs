@@ -138,7 +138,7 @@ impl State {
         if let Some(weight) = weight {
             self.run.goes_on(weight);
         } else {
-            self.spared = false;
+            self.spared = self.spared && !self.is_cleared();
             self.succeeded_rising();
             self.run = Run::default();
         }
@@ -176,6 +176,7 @@ impl State {
         };
         self.spared = ejected.is_err();
         if let Err(why) = ejected {
+            self.is_held_back(why);
             return self.suppressed(evidence, why);
         }
         self.fault = fault;

@@ -37,7 +37,10 @@ impl State {
                 let goes_out = self.circuit.state().is_closed();
                 goes_out.then_some(Decision(word))
             }
-            Err(why) => news.then(|| self.suppressed(word, why)),
+            Err(why) => {
+                self.is_held_back(why);
+                news.then(|| self.suppressed(word, why))
+            }
         }
     }
 

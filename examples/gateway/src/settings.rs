@@ -231,10 +231,10 @@ pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
         )
 }
 
-/// What the file says is the first open time; it doubles while the trouble lasts, up to five times: users are rejected
+/// What the file says is the first open time; it doubles while the trouble lasts, up to ten times: users are rejected
 /// for that much longer than it lasted.
 fn backoff(first: Duration) -> Backoff {
-    Backoff::exponential(first, first.saturating_mul(5))
+    Backoff::exponential(first, first.saturating_mul(10))
 }
 
 /// Pools let each endpoint back by a ramp of its own: this one is for what is behind them.

@@ -86,7 +86,7 @@ pub struct RouteBreaker {
     pub consecutive_failures: Option<NonZeroU32>,
     /// Trips on a share of failures.
     pub failure_rate: Option<FailureRate>,
-    /// How long it rejects before it probes; each time that probes fail twice as long, up to five times.
+    /// How long it rejects before it probes; each time that probes fail twice as long, up to ten times.
     pub open_for: Duration,
     /// Probes let through at once.
     pub probes: NonZeroU32,
@@ -98,7 +98,7 @@ impl RouteBreaker {
     pub(crate) const DEFAULT: Self = Self {
         consecutive_failures: None,
         failure_rate: Some(FailureRate::DEFAULT),
-        open_for: Duration::from_secs(1),
+        open_for: Duration::from_millis(500),
         probes: NonZeroU32::new(3).unwrap(),
         ramp: true,
     };

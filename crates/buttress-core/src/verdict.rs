@@ -76,6 +76,10 @@ pub enum Action {
     Forced,
     /// Takes no traffic for as long as somebody else's word stands against it.
     Held,
+    /// Is in, and given next to nothing: others answer well sooner.
+    Shunned,
+    /// Is asked again as others are.
+    Resumed,
     /// A rollout went on to its next step.
     Advanced,
     /// A rollout was taken back.
@@ -177,6 +181,8 @@ impl fmt::Display for Action {
             Self::Closed => f.write_str("closed"),
             Self::Forced => f.write_str("set by hand"),
             Self::Held => f.write_str("held out"),
+            Self::Shunned => f.write_str("shunned"),
+            Self::Resumed => f.write_str("resumed"),
             Self::Advanced => f.write_str("advanced"),
             Self::RolledBack => f.write_str("rolled back"),
             Self::Suppressed(why) => write!(f, "held back ({why})"),

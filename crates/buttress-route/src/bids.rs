@@ -134,8 +134,15 @@ impl<'a, const N: usize> Bids<'a, N> {
     /// What is as cheap as the cheapest to within the band costs no more. Nobody bids infinitely much.
     #[inline]
     fn limit(&self, band: Band) -> f64 {
-        let noise = smaller(self.cheapest, band.one) * band.share;
-        smaller(self.cheapest + noise, f64::MAX)
+        smaller(band.above(self.cheapest), f64::MAX)
+    }
+}
+
+impl Band {
+    /// Up to where what costs more than `cost` costs no more.
+    #[inline]
+    pub(crate) fn above(self, cost: f64) -> f64 {
+        cost + smaller(cost, self.one) * self.share
     }
 }
 

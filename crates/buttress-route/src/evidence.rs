@@ -24,6 +24,7 @@ mod ease;
 mod fading;
 mod late;
 mod score;
+mod why;
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use buttress_core::clock::Instant;
 
 pub(crate) use fading::left_after;
 pub(crate) use score::{INDISTINCT, Pool, Score};
+pub(crate) use why::Shown;
 
 /// So many answers in a row above the mean are more than chance, however little they are.
 const RUN: usize = 3;

@@ -13,6 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::levels::Level;
 use crate::pool::Pool;
 use crate::seat::{Seat, Told};
+use crate::shunned::Limit;
 use crate::slot::Slot;
 use crate::snapshot::{
     EndpointSnapshot, EndpointState, Event, LevelSnapshot, PoolSnapshot, ReportedLoad,
@@ -101,8 +102,12 @@ impl<S> RouterHandle<S> {
         let shared = &self.pool.shared;
         let (members, now) = (self.pool.members(), shared.clock.now());
         let recent: f64 = members.slots().map(|slot| slot.recent_picks(now)).sum();
-        let load = shared.peers.load();
-        let endpoint = |(seat, told)| endpoint(seat, told, recent, load, now);
+        let (load, limits) = (shared.peers.load(), members.limits(now, shared));
+        let limit = |seat: &Seat| {
+            let own = limits.iter().find(|(rank, _)| *rank == seat.slot.rank());
+            own.map_or(Limit::NONE, |(_, limit)| *limit)
+        };
+        let endpoint = |(seat, told)| endpoint(seat, told, limit(seat), (recent, load), now);
         PoolSnapshot {
             pool: Arc::clone(&shared.pool),
             at: now,
@@ -138,7 +143,13 @@ impl<S> RouterHandle<S> {
     }
 }
 
-fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> EndpointSnapshot {
+fn endpoint(
+    seat: &Seat,
+    told: &Told,
+    limit: Limit,
+    (recent, load): (f64, f64),
+    now: Instant,
+) -> EndpointSnapshot {
     let slot: &Arc<Slot> = &seat.slot;
     let own = slot.recent_picks(now);
     let cost = seat.cost(now, load) / 1e9;
@@ -150,6 +161,7 @@ fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> E
             since: state.since,
             suspect: state.is_suspect(),
             doubted: state.is_in_doubt(slot.peers(), now),
+            shunned: state.shunned(&slot.look(limit, now)),
             given: state.given(),
             reported: slot
                 .reported(state, now)
@@ -169,6 +181,7 @@ fn endpoint(seat: &Seat, told: &Told, recent: f64, load: f64, now: Instant) -> E
             cost,
             ejections: state.tally.ejections(),
             suppressed: state.tally.suppressions(),
+            shunnings: state.shunnings(),
             probes: state.tally.probes(),
             checks: check
                 .as_ref()

@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::peers::SAMPLE;
 use crate::policy::Picker;
 use crate::seat::{Seat, Told, level};
+use crate::shunned::Found;
 use crate::sync::{AtomicU64, fence};
 
 /// No change of a ledger has this number.
@@ -53,6 +54,8 @@ pub(crate) struct Level {
     share: AtomicU64,
     /// Requests in flight at one of its endpoints in the mean, as the bits of a number; of no number before that is seen.
     load: AtomicU64,
+    /// From what cost on nobody was asked.
+    pub(crate) found: Found,
 }
 
 /// The levels of a list of endpoints, the first one first. None where there is no endpoint.
@@ -85,6 +88,7 @@ impl Levels {
                 picker: Picker::new(&config.policy, of_one, &weights, &config.rng),
                 share: AtomicU64::new(0),
                 load: AtomicU64::new(f64::NAN.to_bits()),
+                found: Found::nothing(),
             });
         }
         let levels = Self {

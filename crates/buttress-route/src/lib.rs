@@ -46,6 +46,12 @@
 //! of two, the endpoint that a key belongs to ([`Affinity`]), or one of one's own ([`Pick`]); it can be changed while
 //! requests are under way. The rules below hold whatever picks.
 //!
+//! Whoever costs more with nothing in flight than the cheapest does with what it has, or four times what a usual one does,
+//! is shunned: it is in, and given next to nothing, which [`EndpointSnapshot::shunned`] explains at every moment. That is told
+//! ([`Change::Shunned`]) once it was so at three looks in four for two seconds, or where it is less dear for [`Config::decay`], and
+//! [`Change::Resumed`] once it is so at one in four: hosts that are well and take twenty times as long for one request in a hundred are told of
+//! less than once in 2,000 requests.
+//!
 //! Endpoints have a priority and a locality, and the pool may have one: those of the first priority, and of these the
 //! nearest, take all requests while they have capacity to spare ([`Config::overprovisioning`]); what they lack goes to
 //! the next, as does what whoever was out and rises is not yet ready to bear, for ten times its ramp at most. Who is new
@@ -103,8 +109,9 @@
 //!   of them has lost takes nothing of the budget of another: `tests/levels.rs`.
 //! - Who fails a part of what it is asked is in where its peers could not bear its share: `tests/capacity.rs`. Where they
 //!   are overrun about as much is served as if all were asked in turn: `tests/overrun.rs`, and `buttress-sim`.
-//! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back; the last
-//!   16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
+//! - Every change of an endpoint's state has its verdict, with its evidence, and so has what was held back, or that who is in was shunned
+//!   and is no more; the last 16 are in the snapshot: `tests/verdicts.rs`, and all that there are in `tests/transitions.rs`.
+//! - Whoever is in and given next to nothing says why at that moment ([`EndpointSnapshot::shunned`]): `tests/shunned.rs`.
 //! - A failing endpoint is thrown out within five failures, is probed and comes back; an outcome
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
@@ -213,6 +220,7 @@ mod seat;
 mod second_look;
 mod service;
 mod shared;
+mod shunned;
 mod slot;
 mod snapshot;
 pub mod split;

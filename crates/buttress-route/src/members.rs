@@ -10,11 +10,12 @@ use crate::bids::{Bids, SCAN};
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::ledger::Ledger;
-use crate::levels::{self, Level, Levels};
+use crate::levels::{self, Level, Levels, Rank};
 use crate::peers::{Medians, SAMPLE, Shows};
 use crate::policy::Picker;
 use crate::seat::{Seat, Told};
 use crate::shared::Shared;
+use crate::shunned::Limit;
 use crate::slot::{Gate, Slot};
 use crate::view::View;
 
@@ -227,10 +228,58 @@ impl<S> Members<S> {
         self.at(seats.position(|seat| Arc::ptr_eq(&seat.slot, slot))?)
     }
 
-    /// What the endpoints show, in the middle; of a large pool, what some of them do. These are brought up to date.
-    pub(crate) fn medians(&self, now: Instant, rng: &Rng) -> Medians {
+    /// From where on a large pool is looked at this time.
+    pub(crate) fn start(&self, rng: &Rng) -> usize {
         let len = self.seats.len();
-        let start = if len > SAMPLE { rng.below(len) } else { 0 };
+        if len > SAMPLE { rng.below(len) } else { 0 }
+    }
+
+    /// Looks who is shunned: of a large level at some of its endpoints, from `start` on.
+    pub(crate) fn follow_shunned(&self, start: usize, now: Instant, shared: &Shared) {
+        for level in self.asked_levels() {
+            let seats = self.seats.get(level.range.clone()).unwrap_or_default();
+            let limit = self.limit(level, start, now, shared);
+            level.found.keep(limit, now);
+            for Seat { slot } in sample(seats, start) {
+                if limit.shuns(slot, now) || slot.is_followed() {
+                    slot.follow(limit, now);
+                }
+            }
+        }
+    }
+
+    /// By what the last request was kept from endpoints, or the next one would be, on each level that takes any.
+    pub(crate) fn limits(&self, now: Instant, shared: &Shared) -> Vec<(Rank, Limit)> {
+        let limit = |level: &Level| {
+            let heeds = self.config.policy.heeds();
+            let found = heeds.and_then(|heeds| level.found.of_late(heeds, now));
+            let limit = found.unwrap_or_else(|| self.limit(level, 0, now, shared));
+            (level.rank, limit)
+        };
+        self.asked_levels().map(limit).collect()
+    }
+
+    fn limit(&self, level: &Level, start: usize, now: Instant, shared: &Shared) -> Limit {
+        let Some(heeds) = self.config.policy.heeds() else {
+            return Limit::NONE;
+        };
+        let seats = self.seats.get(level.range.clone()).unwrap_or_default();
+        let view = self.view(now, None, shared);
+        let load = level.load().unwrap_or(view.load);
+        let all = seats.len();
+        Limit::of(heeds, sample(seats, start), all, (load, view.band()), now)
+    }
+
+    /// Those that take requests.
+    fn asked_levels(&self) -> impl Iterator<Item = &Level> {
+        let levels = &self.levels.list;
+        let takes = |level: &&Level| levels.len() == 1 || level.share() > 0.0;
+        levels.iter().filter(takes)
+    }
+
+    /// What the endpoints show, in the middle; of a large pool, what some of them do, from `start` on. These are brought up to date.
+    pub(crate) fn medians(&self, start: usize, now: Instant, rng: &Rng) -> Medians {
+        let len = self.seats.len();
         let stride = (len / SAMPLE).max(1);
         let mut all = [Shows::default(); SAMPLE];
         for (n, place) in all.iter_mut().enumerate().take(len) {
@@ -246,6 +295,13 @@ impl<S> Members<S> {
             ..medians
         }
     }
+}
+
+/// Some of `seats`, from the one at `start` on; all where these are few.
+fn sample(seats: &[Seat], start: usize) -> impl Iterator<Item = &Seat> + Clone {
+    let (len, stride) = (seats.len(), (seats.len() / SAMPLE).max(1));
+    let places = (0..len.min(SAMPLE)).map(move |n| (start + n * stride) % len);
+    places.filter_map(|place| seats.get(place))
 }
 
 /// The index among all of whoever is picked of a level.

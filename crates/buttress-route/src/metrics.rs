@@ -87,7 +87,7 @@ fn calls(pool: &PoolSnapshot) -> Family {
     family
 }
 
-fn decisions(pool: &PoolSnapshot) -> [Family; 4] {
+fn decisions(pool: &PoolSnapshot) -> [Family; 5] {
     [
         counted(
             pool,
@@ -102,6 +102,13 @@ fn decisions(pool: &PoolSnapshot) -> [Family; 4] {
             "Times a rule would have thrown the endpoint out and was held back, by the reason.",
             "reason",
             |endpoint| &endpoint.suppressed,
+        ),
+        counted(
+            pool,
+            "buttress_endpoint_shunned",
+            "Times the endpoint was in and told to be given next to nothing, by the reason.",
+            "reason",
+            |endpoint| &endpoint.shunnings,
         ),
         counted(
             pool,

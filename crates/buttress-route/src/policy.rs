@@ -128,9 +128,19 @@ impl Policy {
         !matches!(self, Self::ExpectedCost | Self::Custom(_))
     }
 
+    /// What of an endpoint keeps requests from it, where one that costs too much is given next to none. A policy of one's own may
+    /// heed anything; nobody knows what.
+    pub(crate) const fn heeds(&self) -> Option<Heeds> {
+        match self {
+            Self::ExpectedCost => Some(Heeds::Cost),
+            Self::PeakEwma => Some(Heeds::Latency),
+            _ => None,
+        }
+    }
+
     /// Whether whoever answers late, or not at all, is asked for next to nothing by itself.
     pub(crate) const fn shuns_the_late(&self) -> bool {
-        matches!(self, Self::ExpectedCost | Self::PeakEwma)
+        self.heeds().is_some()
     }
 
     /// The name used in configuration and status.
@@ -146,6 +156,15 @@ impl Policy {
             Self::Custom(_) => "custom",
         }
     }
+}
+
+/// What a policy goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heeds {
+    /// The time to a good answer; failures waste some.
+    Cost,
+    /// That to any answer.
+    Latency,
 }
 
 /// A policy, made ready for a list of endpoints.

@@ -269,11 +269,13 @@ impl<S> Pool<S> {
 
     #[cold]
     fn see_peers(&self, members: &Members<S>, now: Instant) {
-        let medians = members.medians(now, &self.shared.rng);
+        let start = members.start(&self.shared.rng);
+        let medians = members.medians(start, now, &self.shared.rng);
         self.shared.peers.see(medians, now);
         self.heed_trouble();
         self.heed_pressure(now);
         members.spread(&self.shared.ledger, now);
+        members.follow_shunned(start, now, &self.shared);
     }
 }
 

@@ -61,10 +61,14 @@ impl Seat {
     /// The same where whoever rises has to take it: chance has nothing to say.
     #[cold]
     pub(crate) fn bid_at_need(&self, now: Instant, pool_load: f64) -> Option<f64> {
+        (self.was_open()).then(|| self.cost_now(now, pool_load))
+    }
+
+    /// What a request costs here by what was shown last, if it takes any.
+    pub(crate) fn cost_now(&self, now: Instant, pool_load: f64) -> f64 {
         match self.slot.gate() {
-            Gate::Open => Some(self.cost(now, pool_load)),
-            Gate::Rising => Some(self.cost_rising(now, pool_load)),
-            Gate::Out | Gate::Shut => None,
+            Gate::Rising => self.cost_rising(now, pool_load),
+            _ => self.cost(now, pool_load),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::sync::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Mutex, MutexGuard
 use shown::pack;
 
 pub(crate) use blank::Blank;
-pub(crate) use shown::Gate;
+pub(crate) use shown::{DEAR, Gate};
 
 /// Nothing is unanswered: later than any moment, so that it is no silence.
 const NONE: u64 = u64::MAX;
@@ -61,6 +61,8 @@ pub(crate) struct Slot {
     /// The share of its requests that it is given while it rises, is relieved or a suspect, as the bits of an `f32`.
     given: AtomicU32,
     member: AtomicBool,
+    /// It is shunned, or was told to be.
+    followed: AtomicBool,
     /// The bits of its [`Rank`].
     rank: AtomicU16,
     id: Arc<str>,
@@ -107,6 +109,7 @@ impl Slot {
             number: attempted::number(),
             given: AtomicU32::new(blank.given.to_bits()),
             member: AtomicBool::new(true),
+            followed: AtomicBool::new(false),
             rank: AtomicU16::new(0),
             id,
             shared: Arc::clone(shared),
@@ -286,6 +289,12 @@ impl Slot {
     /// To be told the ledger by whoever has said it of all ([`Ledger::resize`]).
     pub(crate) fn set_rank(&self, rank: Rank) {
         self.rank.store(rank.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether the next look has to follow what the last one saw.
+    #[inline]
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_member(&self) -> bool {

@@ -89,7 +89,8 @@ pub struct Judged {
     pub change: Change,
     /// Why.
     pub verdict: Verdict,
-    /// So many of one rule were held back one after the other for one reason; else 1.
+    /// So many of one rule were held back one after the other for one reason, or the endpoint was shunned so many times for one
+    /// with nothing else between; else 1.
     pub times: u32,
 }
 
@@ -106,6 +107,11 @@ pub enum Change {
     },
     /// A rule fired, and its action was held back; the verdict says by what.
     Suppressed,
+    /// The endpoint is in, and was given next to nothing for two seconds where it costs four times what a usual one does, and for
+    /// [`Config::decay`](crate::Config::decay) otherwise: [`EndpointSnapshot::shunned`].
+    Shunned,
+    /// For two seconds it was not.
+    Resumed,
 }
 
 /// A pool at one moment.
@@ -165,6 +171,11 @@ pub struct EndpointSnapshot {
     /// It failed more than chance has it, and takes next to no traffic until copies have shown that this is over, or for
     /// [`Config::decay`](crate::Config::decay). Only behind [`HealthRouter::hedged`](crate::HealthRouter::hedged).
     pub doubted: bool,
+    /// Why it is given next to nothing, though it is in: were a request to come now another would have it, even if this one had
+    /// nothing in flight. `slow` (seconds to an answer), `silent` (seconds without one), `failing` (the share without a good
+    /// answer), `limited` (the same, most of it `429`), `doubted` (failures in a row), or by whose word it is a
+    /// [`suspect`](EndpointSnapshot::suspect); each with what it may be at most. Nobody is shunned by a policy that heeds no cost, nor where its whole level is given nothing.
+    pub shunned: Option<Verdict>,
     /// After how long it is probed, if it is ejected.
     pub retry_after: Option<Duration>,
     /// Its weight; 0 drains it.
@@ -200,6 +211,8 @@ pub struct EndpointSnapshot {
     pub ejections: Vec<(&'static str, u64)>,
     /// How often an ejection was held back, by what.
     pub suppressed: Vec<(&'static str, u64)>,
+    /// How often it was told to be in and given next to nothing, by why ([`Change::Shunned`]).
+    pub shunnings: Vec<(&'static str, u64)>,
     /// How its probes ended.
     pub probes: Vec<(&'static str, u64)>,
     /// How its active checks ended; empty where there are none.

@@ -14,6 +14,7 @@ mod rules;
 mod run;
 mod second_look;
 mod settling;
+mod shunning;
 mod signals;
 mod suspect;
 
@@ -28,7 +29,7 @@ use buttress_core::window::TimeWindow;
 
 use crate::budget::Fault;
 use crate::config::Config;
-use crate::evidence::{Evidence, INDISTINCT, Score};
+use crate::evidence::{Evidence, INDISTINCT, Pool, Score};
 use crate::load::NO_RELIEF;
 use crate::peers::{Peers, Shows};
 use crate::policy::Policy;
@@ -46,6 +47,8 @@ use rising::Rising;
 use run::Run;
 use second_look::SecondLook;
 pub(crate) use second_look::lasts;
+pub(crate) use shunning::Look;
+use shunning::Shunning;
 
 /// How often the signals of an endpoint that is held out are asked again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -103,6 +106,7 @@ pub(crate) struct State {
     /// The share of its requests that it is given as a suspect.
     as_suspect: f64,
     needed: Needed,
+    shunning: Shunning,
 }
 
 /// What was decided, and why; told to the world once the lock is released.
@@ -137,6 +141,7 @@ impl State {
             lacks_room: false,
             as_suspect: suspect::WHOLE,
             needed: Needed::not(),
+            shunning: Shunning::none(),
             ask_at: now,
             warned: false,
             held: false,
@@ -209,11 +214,7 @@ impl State {
     }
 
     pub(crate) fn score(&self, now: Instant, peers: &Peers) -> Score {
-        let mut pool = peers.pool();
-        if self.recent.fails_late() || self.recent.fails_all() {
-            pool.eased = 1.0;
-        }
-        let mut score = self.evidence.score(now, &pool);
+        let mut score = self.evidence.score(now, &self.pool(peers));
         if matches!(self.config.policy, Policy::PeakEwma) {
             score.latency = self.peak(now, peers);
         }
@@ -221,6 +222,15 @@ impl State {
             score.latency *= WARNED_COST;
         }
         score
+    }
+
+    /// What its evidence is held against.
+    fn pool(&self, peers: &Peers) -> Pool {
+        let mut pool = peers.pool();
+        if self.recent.fails_late() || self.recent.fails_all() {
+            pool.eased = 1.0;
+        }
+        pool
     }
 
     #[expect(
@@ -285,6 +295,12 @@ impl State {
         self.circuit.reconfigure(of_an_endpoint(config));
         self.evidence.set_decay(config.decay);
         self.config = Arc::clone(config);
+    }
+
+    /// It is in another state from now on.
+    pub(crate) const fn entered(&mut self, now: Instant) {
+        self.since = now;
+        self.shunning.ends();
     }
 
     fn start_afresh(&mut self, now: Instant) {

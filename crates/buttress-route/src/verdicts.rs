@@ -16,22 +16,9 @@ pub(crate) struct Verdicts(VecDeque<Judged>);
 
 impl Verdicts {
     /// What is held back again and again, by the same rule for the same reason, is one entry with a count, or it
-    /// would push out what led to it.
+    /// would push out what led to it. So is whoever is shunned again as soon as it is not.
     pub(crate) fn push(&mut self, at: Instant, change: Change, verdict: Verdict) {
-        let last = self.0.back_mut().filter(|last| {
-            let again = last.change == change && change == Change::Suppressed;
-            again && last.verdict.rule == verdict.rule && last.verdict.action == verdict.action
-        });
-        if let Some(last) = last {
-            let times = last.times.saturating_add(1);
-            *last = Judged {
-                at,
-                change,
-                verdict,
-                times,
-            };
-            return;
-        }
+        let before = self.take_like(change, &verdict);
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
@@ -39,8 +26,25 @@ impl Verdicts {
             at,
             change,
             verdict,
-            times: 1,
+            times: before.map_or(1, |times| times.saturating_add(1)),
         });
+    }
+
+    /// Takes out the last entry that is like this one, with what was between, if this goes on with it; how many it stood for.
+    fn take_like(&mut self, change: Change, verdict: &Verdict) -> Option<u32> {
+        let between = match (change, self.0.back()?.change) {
+            (Change::Suppressed, _) => 0,
+            (Change::Shunned, Change::Resumed) => 1,
+            _ => return None,
+        };
+        let place = self.0.len().checked_sub(between + 1)?;
+        let like = self.0.get(place).filter(|it| {
+            let same = it.change == change && it.verdict.rule == verdict.rule;
+            same && it.verdict.action == verdict.action
+        });
+        let times = like?.times;
+        self.0.truncate(place);
+        Some(times)
     }
 
     pub(crate) fn last(&self) -> Option<&Verdict> {
@@ -105,5 +109,30 @@ mod tests {
         );
         assert_eq!(kept[1].at.as_nanos(), 99);
         assert_eq!(verdicts.last(), Some(&held_back("last_endpoint")));
+    }
+
+    #[test]
+    fn who_is_shunned_again_as_soon_as_it_is_not_is_one_entry_until_it_is_so_for_something_else() {
+        let mut verdicts = Verdicts::default();
+        let mut told = |rule, change, action| {
+            verdicts.push(Instant::ORIGIN, change, Verdict::new(rule, action));
+            let kept = verdicts.to_vec();
+            let entry = |it: &Judged| (it.verdict.rule.to_string(), it.change, it.times);
+            kept.iter().map(entry).collect::<Vec<_>>()
+        };
+        for times in 1..20 {
+            let kept = told("slow", Change::Shunned, Action::Shunned);
+            assert_eq!(kept, [("slow".into(), Change::Shunned, times)]);
+            told("slow", Change::Resumed, Action::Resumed);
+        }
+        let kept = told("silent", Change::Shunned, Action::Shunned);
+        assert_eq!(
+            kept,
+            [
+                ("slow".into(), Change::Shunned, 19),
+                ("slow".into(), Change::Resumed, 1),
+                ("silent".into(), Change::Shunned, 1),
+            ]
+        );
     }
 }

@@ -149,6 +149,7 @@ fn metrics_show_every_endpoint_from_birth_and_what_was_done_with_it() {
             "buttress_endpoint_calls",
             "buttress_endpoint_ejections",
             "buttress_endpoint_ejections_suppressed",
+            "buttress_endpoint_shunned",
             "buttress_endpoint_probes",
             "buttress_pool_slowdown",
             "buttress_pool_in_turn",

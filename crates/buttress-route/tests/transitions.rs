@@ -1,5 +1,10 @@
 //! Every transition of an endpoint that there is, walked: each is told, and says what was done.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod common;
 
@@ -12,8 +17,8 @@ use buttress_core::health::HealthStatus;
 use buttress_core::outcome::Outcome;
 use buttress_core::verdict::Action;
 use buttress_route::check::{CheckFailed, CheckFn, Checks};
-use buttress_route::{Acquired, Change, EndpointState};
-use common::{Aimed, TRANSITIONS, Tasks, outcome};
+use buttress_route::{Acquired, Change, EndpointState, Judged};
+use common::{Aimed, Does, Hosts, TRANSITIONS, Tasks, outcome};
 
 use EndpointState::{Active, Draining, Ejected, ForcedOut, Held, Probing};
 
@@ -233,5 +238,90 @@ fn every_transition_that_there_is_is_walked_and_told() {
     }
     for there in TRANSITIONS {
         assert!(walks.0.iter().any(|it| is(it, there)), "{there:?}");
+    }
+}
+
+/// For a while after one of four that are well turned bad, and then was well again: what was told of it.
+fn shunned_for(does: Does, copies: bool) -> Vec<Judged> {
+    let second = Duration::from_secs(1);
+    let mut pool = Hosts::new(4, Does::Well, copies, |config| config.max_ejected(0.0));
+    pool.load(second * 3, 2, |_| ());
+    pool.all[0].set(does);
+    pool.load(second * 15, 2, |_| ());
+    pool.all[0].set(Does::Well);
+    pool.load(second * 60, 2, |_| ());
+    pool.shown().endpoints[0].verdicts.clone()
+}
+
+/// The same of one of which this is said, and may not be held.
+fn shunned_by_word(says: impl Fn(&Hosts, HealthStatus) -> Option<Tasks>) -> Vec<Judged> {
+    let second = Duration::from_secs(1);
+    let mut pool = Hosts::new(4, Does::Well, false, |config| config.max_ejected(0.0));
+    pool.load(second * 3, 2, |_| ());
+    let tasks = says(&pool, HealthStatus::Unhealthy);
+    let run = |_: &Hosts| tasks.iter().for_each(Tasks::run);
+    pool.load(second * 15, 2, run);
+    says(&pool, HealthStatus::Healthy);
+    pool.load(second * 20, 2, run);
+    pool.shown().endpoints[0].verdicts.clone()
+}
+
+#[test]
+fn whoever_is_in_and_shunned_is_told_why_and_when_that_is_over() {
+    let signal = |pool: &Hosts, status| {
+        pool.all[0].signal.publish(status);
+        None
+    };
+    let ward = Arc::new(AtomicBool::new(true));
+    let check = |pool: &Hosts, status| {
+        ward.store(status == HealthStatus::Unhealthy, Ordering::Relaxed);
+        (status == HealthStatus::Unhealthy).then(|| {
+            let (ill, tasks) = (Arc::clone(&ward), Tasks::default());
+            let check = CheckFn::new("ward", move |id: Arc<str>, _| {
+                let ill = &*id == "0" && ill.load(Ordering::Relaxed);
+                async move {
+                    ill.then_some(())
+                        .map_or(Ok(()), |()| Err(CheckFailed::new("ill")))
+                }
+            });
+            let checks = Checks::default();
+            (pool.handle.check(check, checks, &tasks.spawn())).unwrap();
+            tasks
+        })
+    };
+    let mut walked: Vec<_> = [
+        (Does::Slow(20), "slow"),
+        (Does::Hangs, "silent"),
+        (Does::Limits, "limited"),
+        (Does::Fails(3), "failing"),
+    ]
+    .map(|(does, rule)| (shunned_for(does, false), rule))
+    .into();
+    walked.push((shunned_for(Does::Slow(20), true), "slow"));
+    walked.push((shunned_for(Does::Hangs, true), "silent"));
+    walked.push((shunned_for(Does::Fails(3), true), "doubted"));
+    walked.push((shunned_by_word(signal), "health_signal"));
+    walked.push((shunned_by_word(check), "active_check"));
+    for (judged, rule) in &walked {
+        let told = |change| {
+            let told = judged.iter().filter(move |it| it.change == change);
+            told.map(|it| &it.verdict).find(|it| it.rule == *rule)
+        };
+        let shunned = told(Change::Shunned).expect(rule);
+        assert_eq!(shunned.action, Action::Shunned);
+        if *rule != "health_signal" {
+            assert!(shunned.observed >= shunned.threshold, "{shunned}");
+            assert!(shunned.samples > 0, "{shunned}");
+        }
+        if !matches!(*rule, "health_signal" | "active_check") {
+            assert!(shunned.observed > shunned.threshold, "{shunned}");
+            assert!(shunned.peers.unwrap() < shunned.observed, "{shunned}");
+        }
+        let resumed = judged.iter().rfind(|it| it.change == Change::Resumed);
+        assert_eq!(resumed.expect(rule).verdict.action, Action::Resumed);
+    }
+    let names = Hosts::new(1, Does::Well, false, |config| config).shown();
+    for (name, _) in &names.endpoints[0].shunnings {
+        assert!(walked.iter().any(|(_, rule)| rule == name), "{name}");
     }
 }

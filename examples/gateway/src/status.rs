@@ -2,7 +2,7 @@
 
 use buttress::breaker::BreakerHandle;
 use buttress::core::clock::Instant;
-use buttress::core::verdict::Action;
+use buttress::core::verdict::{Action, Verdict};
 use buttress::latency::{LatencyHandle, Quantile, RouteSnapshot, WindowSnapshot};
 use buttress::route::discover::DiscoverySnapshot;
 use buttress::route::failover::FailoverSnapshot;
@@ -232,6 +232,7 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
         "given": endpoint.given,
         "suspect": endpoint.suspect,
         "doubted": endpoint.doubted,
+        "shunned": endpoint.shunned.as_ref().map(verdict),
         "reported_utilization": endpoint.reported.map(|it| it.utilization),
         "success_ratio": endpoint.success_ratio,
         "latency_ms": endpoint.latency.map(access::millis),
@@ -244,27 +245,36 @@ fn endpoint(pool: &PoolRoom, now: Instant, endpoint: &EndpointSnapshot) -> Value
 
 /// A decision with its evidence. `held_back_by` says what suppressed it.
 fn judged(now: Instant, judged: &Judged) -> Value {
-    let verdict = &judged.verdict;
     let (from, to) = match judged.change {
         Change::Transition { from, to } => (Some(from.as_str()), Some(to.as_str())),
         _ => (None, None),
     };
-    let held_back_by = match &verdict.action {
+    let held_back_by = match &judged.verdict.action {
         Action::Suppressed(why) => Some(why),
         _ => None,
     };
-    json!({
+    let mut told = json!({
         "seconds_ago": now.saturating_since(judged.at).as_secs_f64(),
         "times": judged.times,
         "from": from,
         "to": to,
+        "held_back_by": held_back_by,
+    });
+    if let (Some(told), Value::Object(mut why)) = (told.as_object_mut(), verdict(&judged.verdict)) {
+        told.append(&mut why);
+    }
+    told
+}
+
+/// Why, with the evidence.
+fn verdict(verdict: &Verdict) -> Value {
+    json!({
         "rule": verdict.rule,
         "observed": verdict.observed,
         "threshold": verdict.threshold,
         "samples": verdict.samples,
         "window_seconds": verdict.window.map(|window| window.as_secs_f64()),
         "peers": verdict.peers,
-        "held_back_by": held_back_by,
         "text": verdict.to_string(),
     })
 }

@@ -13,15 +13,15 @@ const FAILURES_FADE: i32 = 5;
 /// Answers after which an endpoint's own latency weighs as much as the pool's.
 const PRIOR_ANSWERS: f64 = 1.0;
 /// A share of successes below this costs no more.
-const FLOOR: f64 = 0.02;
+pub(super) const FLOOR: f64 = 0.02;
 /// What a failure wastes, in answers of the pool's median.
-const FAILURE_COST: f64 = 10.0;
+pub(super) const FAILURE_COST: f64 = 10.0;
 /// A failure in a row beyond chance costs as much as so many requests more in flight elsewhere, however many those are that the
 /// others have: whoever fails now and then has to be asked before all others are overrun.
 const RUN_COST: f64 = 4.0;
 /// A mean latency of more than so many times the pool's is that of an endpoint which is slow, and not of one that is busier
 /// or smaller than others.
-const SLOW: f64 = 3.0;
+pub(super) const SLOW: f64 = 3.0;
 /// For so long after its last answer nobody is sent to whoever is slow, where requests have to find out whether it still is.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 /// Beside so much the differences between short latencies are those of the network and of scheduling: what costs a
@@ -61,6 +61,15 @@ impl Score {
     }
 }
 
+/// The time that failures waste, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wasted {
+    /// For how large their share is.
+    pub(super) by_share: f64,
+    /// For how many the last ones are.
+    pub(super) in_a_row: f64,
+}
+
 /// What the evidence is held against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
@@ -91,7 +100,8 @@ impl Evidence {
         )]
         Score {
             latency: (self.latency(kept, run_kept, pool) + INDISTINCT) as f32,
-            penalty: (self.penalty(now, kept, pool) + self.slow_if_idle(now, kept, pool)) as f32,
+            penalty: (self.wasted(now, kept, pool).most() + self.slow_if_idle(now, kept, pool))
+                as f32,
         }
     }
 
@@ -130,7 +140,7 @@ impl Evidence {
     ///
     /// That is dearer than whatever the others cost. Where no copy looks at it requests have to find out when it is over: after
     /// each [`LEFT_ALONE`], and from the first answer on that is not late.
-    fn slow_if_idle(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {
+    pub(super) fn slow_if_idle(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {
         if !(pool.looked_at || self.was_just_slow(now, pool)) {
             return 0.0;
         }
@@ -152,7 +162,7 @@ impl Evidence {
     /// A failure wastes an answer, as long and beside as many others as at ease: where there is more to do than the pool can,
     /// whoever fails a part of it still bears the rest. Weighed by the queues of the others it would be kept from that by the
     /// queues that it could shorten.
-    fn penalty(&self, now: Instant, kept: f64, pool: &Pool) -> f64 {
+    pub(super) fn wasted(&self, now: Instant, kept: f64, pool: &Pool) -> Wasted {
         let calls = (self.calls + self.limited) * kept;
         let shown = (self.successes * kept + PRIOR_CALLS) / (calls + PRIOR_CALLS);
         // What fails everywhere is no reason to go elsewhere.
@@ -161,8 +171,25 @@ impl Evidence {
         let run =
             in_a_row * self.run_left(now, kept.powi(FAILURES_FADE)) * RUN_COST / (1.0 + pool.load);
         let ratio = (1.0 - shown) / shown.max(FLOOR) * FAILURE_COST;
-        let load_at_ease = (1.0 + pool.load * pool.eased) / (1.0 + pool.load);
-        (ratio * load_at_ease).max(run) * (pool.latency + INDISTINCT) * pool.eased
+        let usual = (pool.latency + INDISTINCT) * pool.eased;
+        Wasted {
+            by_share: ratio * pool.load_at_ease() * usual,
+            in_a_row: run * usual,
+        }
+    }
+}
+
+impl Pool {
+    /// The part of what a usual endpoint costs as busy as they are that it would cost at ease.
+    pub(super) fn load_at_ease(&self) -> f64 {
+        (1.0 + self.load * self.eased) / (1.0 + self.load)
+    }
+}
+
+impl Wasted {
+    /// What counts: those in a row are among the share.
+    pub(super) const fn most(self) -> f64 {
+        self.by_share.max(self.in_a_row)
     }
 }
 

@@ -10,8 +10,9 @@ use buttress_core::verdict::{Action, Verdict};
 
 use super::{Inner, Slot};
 use crate::config::Config;
+use crate::shunned::Limit;
 use crate::snapshot::{Change, EndpointState, Event};
-use crate::state::{Decision, State};
+use crate::state::{Decision, Look, State};
 use crate::sync::MutexGuard;
 
 impl Slot {
@@ -47,6 +48,33 @@ impl Slot {
         if silence > state.config.circuit.probe_deadline {
             state.evidence.waited(silence, now, self.peers().latency());
             self.heard(now);
+        }
+    }
+
+    /// Looks whether it is shunned under this limit, and tells that once it has lasted. What is shown stays as old as it is: who is
+    /// due a second look is found when it is brought up to date.
+    #[cold]
+    pub(crate) fn follow(self: &Arc<Self>, limit: Limit, now: Instant) {
+        let mut inner = self.lock();
+        let before = inner.state.endpoint_state();
+        let decision = inner.state.heed_shunning(&self.look(limit, now));
+        self.followed
+            .store(inner.state.is_followed(), Ordering::Relaxed);
+        if decision.is_some() {
+            let event = self.conclude(&mut inner, before, decision, now);
+            drop(inner);
+            self.publish(event);
+        }
+    }
+
+    /// A look at it among its peers.
+    pub(crate) fn look(&self, limit: Limit, now: Instant) -> Look<'_> {
+        Look {
+            limit,
+            silence: self.silence(now),
+            in_flight: self.in_flight(),
+            peers: self.peers(),
+            now,
         }
     }
 
@@ -97,7 +125,7 @@ impl Slot {
             self.enter(state, after, now);
         }
         if changed {
-            state.since = now;
+            state.entered(now);
         }
         let Decision(verdict) = decision?;
         let change = match &verdict.action {
@@ -106,6 +134,8 @@ impl Slot {
                 to: after,
             },
             Action::Suppressed(_) => Change::Suppressed,
+            Action::Shunned => Change::Shunned,
+            Action::Resumed => Change::Resumed,
             // What is behind a state that outranks it, such as draining, is no news.
             _ => return None,
         };

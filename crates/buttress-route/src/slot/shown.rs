@@ -31,7 +31,7 @@ const UNNOTICED: f64 = 1.0 / 64.0;
 const SILENT: f64 = 4.0;
 /// Whoever costs so many times what a usual endpoint does is dear. Differences of how busy endpoints are, in a pool that has
 /// too much to do, are up to three times.
-const DEAR: f64 = 4.0;
+pub(crate) const DEAR: f64 = 4.0;
 
 /// Whether an endpoint takes ordinary traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,16 @@ impl Slot {
     /// of this endpoint, one that fails would look cheap for being idle.
     #[inline]
     pub(crate) fn cost(&self, now: Instant, load_factor: f64, pool_load: f64) -> f64 {
-        let score = unpack(self.score.load(Ordering::Relaxed));
+        let score = self.score();
         let latency = larger(f64::from(score.latency), self.silence(now));
         let in_flight = f64::from(self.in_flight.load(Ordering::Relaxed));
         latency * (1.0 + in_flight * load_factor) + f64::from(score.penalty) * (1.0 + pool_load)
+    }
+
+    /// What is shown.
+    #[inline]
+    pub(crate) fn score(&self) -> Score {
+        unpack(self.score.load(Ordering::Relaxed))
     }
 
     /// The share of its requests that it is given: 1 where it neither rises nor is relieved, and is no suspect.
@@ -108,7 +114,7 @@ impl Slot {
     /// The time to an answer that is shown, in nanoseconds, or how long it has been silent if that is longer.
     #[inline]
     pub(crate) fn latency(&self, now: Instant) -> f64 {
-        let score = unpack(self.score.load(Ordering::Relaxed));
+        let score = self.score();
         larger(f64::from(score.latency) - INDISTINCT, self.silence(now))
     }
 
@@ -123,7 +129,7 @@ impl Slot {
     /// Whether nothing has come back for much longer than answers take.
     #[inline]
     pub(super) fn is_silent(&self, now: Instant) -> bool {
-        let score = unpack(self.score.load(Ordering::Relaxed));
+        let score = self.score();
         self.silence(now) > SILENT * f64::from(score.latency)
     }
 
@@ -141,7 +147,7 @@ impl Slot {
 
     /// Whether it costs many times what its peers do, whatever it has in flight.
     pub(super) fn is_dear(&self, now: Instant) -> bool {
-        let score = unpack(self.score.load(Ordering::Relaxed));
+        let score = self.score();
         score.idle(self.silence(now)) >= DEAR * self.peers().usual()
     }
 

@@ -45,7 +45,7 @@ impl State {
     }
 
     /// Who speaks against the endpoint, and by what.
-    fn word_against(&self, now: Instant) -> Option<(Rule, Verdict)> {
+    pub(super) fn word_against(&self, now: Instant) -> Option<(Rule, Verdict)> {
         if let Some(verdict) = self.checked.against(now) {
             return Some((Rule::ActiveCheck, verdict));
         }

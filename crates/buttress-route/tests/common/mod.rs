@@ -12,11 +12,13 @@
 )]
 
 mod aimed;
+mod hosts;
 mod policies;
 mod tasks;
 mod transitions;
 
 pub use aimed::{Aimed, outcome};
+pub use hosts::{Does, Hosts};
 pub use policies::{HASH, policies};
 pub use tasks::Tasks;
 pub use transitions::{TRANSITIONS, Transition};

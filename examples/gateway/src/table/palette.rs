@@ -45,7 +45,7 @@ impl Palette {
     pub(super) fn of_state(&self, state: &str) -> &'static str {
         match state {
             "active" | "closed" => self.good,
-            "probing" | "rising" | "doubted" | "suspect" | "half_open" | "ramping"
+            "probing" | "rising" | "doubted" | "shunned" | "suspect" | "half_open" | "ramping"
             | "observing" => self.warning,
             _ => self.bad,
         }

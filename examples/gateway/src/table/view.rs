@@ -174,6 +174,7 @@ fn state(endpoint: &EndpointSnapshot) -> &'static str {
     match endpoint.state {
         EndpointState::Active if endpoint.suspect => "suspect",
         EndpointState::Active if endpoint.doubted => "doubted",
+        EndpointState::Active if endpoint.shunned.is_some() => "shunned",
         EndpointState::Active if endpoint.given < 1.0 => "rising",
         state => state.as_str(),
     }

@@ -20,6 +20,8 @@ fn done(is_endpoint: bool, action: &Action) -> Option<String> {
         Action::Probing => "is tried again".to_owned(),
         Action::Ramping => "comes back step by step".to_owned(),
         Action::Closed => "is back".to_owned(),
+        Action::Shunned => "is given next to nothing".to_owned(),
+        Action::Resumed => "has its share again".to_owned(),
         Action::Suppressed(why) if why == "peers_fail" => "stays, for others fail too".to_owned(),
         _ => return None,
     })
@@ -27,9 +29,20 @@ fn done(is_endpoint: bool, action: &Action) -> Option<String> {
 
 fn why(verdict: &Verdict) -> Option<String> {
     let opened = matches!(verdict.action, Action::Opened(_));
+    if verdict.action == Action::Resumed {
+        return Some("others answer no sooner".to_owned());
+    }
     Some(match &*verdict.rule {
         "consecutive_failures" => format!("it failed {} times in a row", verdict.samples),
-        "failure_rate" | "outlier" => format!(
+        "doubted" => format!("the last {} failed", verdict.samples),
+        "slow" => format!("it takes {:.0} ms", verdict.observed * 1e3),
+        "silent" => format!("it has not answered for {:.1} s", verdict.observed),
+        "limited" => format!(
+            "{:.0}% of {} calls were refused",
+            verdict.observed * 100.0,
+            verdict.samples
+        ),
+        "failure_rate" | "outlier" | "failing" => format!(
             "{:.0}% of {} calls failed",
             verdict.observed * 100.0,
             verdict.samples
@@ -75,6 +88,23 @@ mod tests {
         );
         let over = Verdict::new("open_time_over", Action::Probing);
         assert_eq!(of(over), "it is tried again: its wait is over");
+        let slow = Verdict::new("slow", Action::Shunned).evidence(0.083, 0.025, 9);
+        assert_eq!(of(slow), "it is given next to nothing: it takes 83 ms");
+        let silent = Verdict::new("silent", Action::Shunned).evidence(1.674, 0.026, 2);
+        assert_eq!(
+            of(silent),
+            "it is given next to nothing: it has not answered for 1.7 s"
+        );
+        let limited = Verdict::new("limited", Action::Shunned).evidence(0.085, 0.083, 487);
+        assert_eq!(
+            of(limited),
+            "it is given next to nothing: 8% of 487 calls were refused"
+        );
+        let resumed = Verdict::new("slow", Action::Resumed).evidence(0.011, 0.025, 130);
+        assert_eq!(
+            of(resumed),
+            "it has its share again: others answer no sooner"
+        );
         let hand = Verdict::new("by_hand", Action::Forced);
         assert_eq!(of(hand), "it: set by hand");
         let other = Verdict::new("capacity", Action::Closed);

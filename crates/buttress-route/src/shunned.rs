@@ -124,7 +124,8 @@ impl Limit {
     /// Whether it keeps requests from who takes traffic, by what it showed last.
     #[inline]
     pub(crate) fn shuns(&self, slot: &Slot, now: Instant) -> bool {
-        slot.takes_traffic() && self.keeps_from(slot.score(), slot.silence(now))
+        let may_shun = self.most < f64::INFINITY;
+        may_shun && slot.takes_traffic() && self.keeps_from(slot.score(), slot.silence(now))
     }
 
     /// Whether it keeps requests from who shows this score and has been silent for so long, whatever that has in flight.

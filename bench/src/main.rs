@@ -2,10 +2,12 @@
 //!
 //! `cargo compare <what>` measures and prints a table; with `--json`, one object a line. Every
 //! comparison runs its candidates in interleaved rounds, so that a machine that warms up or gets
-//! busy does so for all of them, and reports medians with their extremes.
+//! busy does so for all of them, and reports medians with their extremes. `--judge` of `faults` and `route` holds
+//! what is seen to what may be, and ends in failure if something is not met.
 //!
 //! Linux only: cores are pinned and CPU clocks read by its system calls.
 
+mod bar;
 mod faults;
 mod gateway;
 /// The gateway's own, for the client of the bare proxy.
@@ -57,16 +59,17 @@ enum Comparison {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().comparison {
-        Comparison::Gateway(options) => gateway::compare(&options),
+        Comparison::Gateway(options) => gateway::compare(&options).map(|()| true),
         Comparison::Faults(options) => faults::compare(&options),
         Comparison::Breaker(options) => layers::compare("breaker", &options),
         Comparison::Correlation(options) => layers::compare("correlation", &options),
         Comparison::Latency(options) => layers::compare("latency", &options),
         Comparison::Route(options) => layers::compare("route", &options),
-        Comparison::Part(part) => part.run(),
+        Comparison::Part(part) => part.run().map(|()| true),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -7,18 +7,23 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// The lines that `arguments` make the program print.
-fn lines(arguments: &[&str]) -> Vec<Value> {
+/// The lines that `arguments` make the program print, and whether it ends well.
+fn output(arguments: &[&str]) -> (Vec<Value>, bool) {
     let output = Command::new(env!("CARGO_BIN_EXE_layers"))
         .args(arguments)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
+    assert!(errors.is_empty(), "{errors}");
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    (lines.collect(), output.status.success())
+}
+
+fn lines(arguments: &[&str]) -> Vec<Value> {
+    let (lines, well) = output(arguments);
+    assert!(well);
+    lines
 }
 
 /// One run for all who look at it.
@@ -154,4 +159,16 @@ fn a_pick_allocates_nothing_and_an_endpoint_takes_no_more_memory_than_is_said() 
     for bench in ["update/kept", "update/new"] {
         assert!(ours(bench)["median_ns"].as_f64().unwrap() > 0.0, "{bench}");
     }
+}
+
+#[test]
+fn a_router_that_is_judged_ends_well_if_each_bar_is_met_and_not_otherwise() {
+    let (bars, well) = output(&["route", "--judge", "--json", "--rounds", "1"]);
+    let are_met: Vec<bool> = bars
+        .iter()
+        .map(|bar| bar["met"].as_bool().unwrap())
+        .collect();
+    assert_eq!(are_met.len(), 9);
+    // A build for debugging misses some, and one for use may miss none.
+    assert_eq!(are_met.iter().all(|met| *met), well);
 }

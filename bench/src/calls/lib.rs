@@ -10,6 +10,8 @@
 //! layer's doing: `layers` measures with the allocator that a program has if it chooses none, and has
 //! `layers-counted` count allocations and bytes.
 
+#[path = "../bar.rs"]
+mod bar;
 mod breaker;
 mod cores;
 mod correlation;
@@ -49,7 +51,13 @@ enum Comparison {
     /// The recorder beside HdrHistogram, prometheus, metrics and OpenTelemetry: a record of each
     Latency(Options),
     /// The router beside tower's balancers: a pick, a request, an update of the list
-    Route(Options),
+    Route {
+        #[command(flatten)]
+        options: Options,
+        /// Whether the bars of the router are met: prints each, and ends in failure if one is not
+        #[arg(long)]
+        judge: bool,
+    },
 }
 
 /// How to compare.
@@ -69,7 +77,7 @@ impl Comparison {
             Self::Breaker(options) => breaker::compare(options),
             Self::Correlation(options) => correlation::compare(options),
             Self::Latency(options) => latency::compare(options),
-            Self::Route(options) => route::compare(options),
+            Self::Route { options, .. } => route::compare(options),
         }
     }
 
@@ -78,7 +86,7 @@ impl Comparison {
             Self::Breaker(_) => "breaker",
             Self::Correlation(_) => "correlation",
             Self::Latency(_) => "latency",
-            Self::Route(_) => "route",
+            Self::Route { .. } => "route",
         }
     }
 
@@ -87,8 +95,13 @@ impl Comparison {
             Self::Breaker(options)
             | Self::Correlation(options)
             | Self::Latency(options)
-            | Self::Route(options) => *options,
+            | Self::Route { options, .. } => *options,
         }
+    }
+
+    /// Whether what was seen is held to what may be.
+    const fn is_judged(&self) -> bool {
+        matches!(self, Self::Route { judge: true, .. })
     }
 }
 
@@ -109,13 +122,26 @@ pub fn counted() -> ExitCode {
 
 fn ended(run: impl FnOnce(&Comparison) -> Result<Vec<Row>, Error>) -> ExitCode {
     let comparison = Arguments::parse().comparison;
-    let written = run(&comparison)
-        .and_then(|rows| report::write(&mut io::stdout().lock(), &rows, comparison.options().json));
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(&comparison).and_then(|rows| told(&comparison, &rows)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes what was measured; whether the bars are met, if that was asked.
+fn told(comparison: &Comparison, rows: &[Row]) -> Result<bool, Error> {
+    let (json, judged) = (comparison.options().json, comparison.is_judged());
+    let out = &mut io::stdout().lock();
+    if !(judged && json) {
+        report::write(out, rows, json)?;
+    }
+    if judged {
+        bar::write(out, &route::bars(rows), json)
+    } else {
+        Ok(true)
     }
 }

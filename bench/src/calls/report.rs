@@ -22,13 +22,13 @@ pub(crate) enum Row {
 /// What a call takes.
 #[derive(Debug, Serialize)]
 pub(crate) struct Time {
-    bench: &'static str,
+    pub(crate) bench: &'static str,
     #[serde(rename = "impl")]
-    name: &'static str,
-    threads: usize,
-    median_ns: f64,
-    min_ns: f64,
-    allocs: Number,
+    pub(crate) name: &'static str,
+    pub(crate) threads: usize,
+    pub(crate) median_ns: f64,
+    pub(crate) min_ns: f64,
+    pub(crate) allocs: Number,
 }
 
 /// What one of a thing holds.
@@ -127,14 +127,14 @@ fn write_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
 }
 
 impl Row {
-    fn bench(&self) -> &'static str {
+    pub(crate) fn bench(&self) -> &'static str {
         match self {
             Self::Time(row) => row.bench,
             Self::Memory(row) => row.bench,
         }
     }
 
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Time(row) => row.name,
             Self::Memory(row) => row.name,

@@ -5,11 +5,12 @@
 //! origin falls ill, stays so, and recovers; the others go on. A user gives up after two seconds. Times
 //! are taken from the moment a request was due, so that no wait is left out. What is printed for
 //! each case: how many users got their answer, what the ill origin was given, and how soon it had its
-//! share again.
+//! share again. `--judge` holds the cases to what may be seen of them.
 
 mod ask;
 mod body;
 mod case;
+mod judge;
 mod observed;
 mod origin;
 mod report;
@@ -30,10 +31,10 @@ use self::case::Case;
 use self::observed::{Exchange, Observed};
 use self::origin::Origin;
 use self::report::Row;
-use crate::Error;
 use crate::gateway::cpu::{Cores, pin_to};
 use crate::gateway::process::{Process, free_address};
 use crate::gateway::subject::{self, ConfigFile};
+use crate::{Error, bar};
 
 /// How to compare.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Whether the bars are met that this setting has: prints each, and ends in failure if one is not
+    #[arg(long, conflicts_with_all = ["rate", "origins", "together", "takes", "workers", "method", "before", "ill", "after", "pool"])]
+    judge: bool,
     /// Only the cases whose names contain this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -79,8 +83,8 @@ pub(crate) struct Options {
     pool: String,
 }
 
-/// Runs every case and prints a row of each.
-pub(crate) fn compare(options: &Options) -> Result<(), Error> {
+/// Runs every case and prints a row of each; whether the bars are met, if that was asked.
+pub(crate) fn compare(options: &Options) -> Result<bool, Error> {
     let cores = Cores::of_this_process()?;
     let gateway = options
         .binary
@@ -91,15 +95,26 @@ pub(crate) fn compare(options: &Options) -> Result<(), Error> {
     if !options.json {
         report::heading(&mut out)?;
     }
+    let mut bars = Vec::new();
     for case in case::all().filter(|case| case.name.contains(&options.only)) {
         // Of its own for each, so that nothing of one case is left over in the next.
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let observed = runtime.block_on(run(&case, options, cores, &gateway))?;
-        Row::of(&case, &observed).write(&mut out, options.json)?;
+        let row = Row::of(&case, &observed);
+        if !(options.judge && options.json) {
+            row.write(&mut out, options.json)?;
+        }
+        bars.extend(judge::bars(&row));
     }
-    Ok(())
+    if !options.judge {
+        return Ok(true);
+    }
+    if bars.is_empty() {
+        return Err("none of these cases has a bar: leave `--only` away to see which have".into());
+    }
+    bar::write(&mut out, &bars, options.json)
 }
 
 async fn run(

@@ -110,14 +110,14 @@ impl Observed {
         ]
     }
 
-    /// From the end of the fault to the first second in which the origin has its share again.
+    /// From the end of the fault to the end of the first second in which the origin has its share again.
     pub(super) fn back_after(&self) -> Option<Duration> {
         let (stretches, fair) = self.stretches_after()?;
         let back = stretches
             .iter()
             .position(|&answered| answered >= BACK * fair)?;
         let from = self.after().nth(back)?;
-        Some(from.due.saturating_sub(self.recovered))
+        Some((from.due + STRETCH).saturating_sub(self.recovered))
     }
 
     /// The most that the origin answered in any second after the fault, as a multiple of its share.
@@ -222,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_back_with_the_first_second_in_which_it_has_its_share() {
+    fn an_origin_is_back_at_the_end_of_the_first_second_in_which_it_has_its_share() {
         let seen = observed(|second, origin| {
             let away = origin == ILL && (10..23).contains(&second);
             good(if away { 0 } else { origin })
         });
         let back = seen.back_after().unwrap();
-        assert!(back > seconds(2) && back <= seconds(3), "{back:?}");
+        assert!(back > seconds(3) && back <= seconds(4), "{back:?}");
         assert!(seen.peak() <= 1.2);
         assert_eq!(observed(|_, _| good(0)).back_after(), None);
     }

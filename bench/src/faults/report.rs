@@ -11,25 +11,25 @@ use crate::Error;
 /// The figures of one case.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
-    bench: &'static str,
-    case: &'static str,
-    requests: usize,
+    pub(super) bench: &'static str,
+    pub(super) case: &'static str,
+    pub(super) requests: usize,
     /// Good answers while the origin was ill, percent
-    success: f64,
-    failed_first_second: usize,
-    failed_later: usize,
-    failed_after_recovery: usize,
-    worst_second: usize,
+    pub(super) success: f64,
+    pub(super) failed_first_second: usize,
+    pub(super) failed_later: usize,
+    pub(super) failed_after_recovery: usize,
+    pub(super) worst_second: usize,
     /// Requests that the ill origin got before it was first left alone
-    asked_first: usize,
+    pub(super) asked_first: usize,
     /// What it got from a second later on, percent
-    share: f64,
-    p99_before_ms: f64,
-    p99_ill_ms: f64,
-    /// Until it had its share again, seconds
-    back_s: Option<f64>,
+    pub(super) share: f64,
+    pub(super) p99_before_ms: f64,
+    pub(super) p99_ill_ms: f64,
+    /// Until the end of the first second in which it had its share again, seconds
+    pub(super) back_s: Option<f64>,
     /// Most it got in a second after that, as a multiple of its share
-    peak: f64,
+    pub(super) peak: f64,
 }
 
 impl Row {
@@ -113,4 +113,59 @@ pub(super) fn heading(out: &mut impl Write) -> io::Result<()> {
         "in",
         "peak"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::super::ask::Answer;
+    use super::super::case;
+    use super::super::observed::Exchange;
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_has_each_figure_under_its_name() {
+        let seconds = Duration::from_secs;
+        let case = case::all().next().unwrap();
+        let exchange = |due| Exchange {
+            due: seconds(due),
+            took: Duration::from_millis(20),
+            answer: Answer {
+                status: (due != 2).then_some(http::StatusCode::OK),
+                origin: Some(0),
+            },
+        };
+        let observed = Observed {
+            exchanges: (0..8).map(exchange).collect(),
+            asked: vec![Duration::ZERO, seconds(2)],
+            origins: 2,
+            ill: 1,
+            fell_ill: seconds(1),
+            recovered: seconds(6),
+            rate: 1,
+        };
+        let mut out = Vec::new();
+        Row::of(&case, &observed).write(&mut out, true).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let expected = json!({
+            "bench": "faults",
+            "case": "slow",
+            "requests": 8,
+            "success": 80.0,
+            "failed_first_second": 0,
+            "failed_later": 1,
+            "failed_after_recovery": 0,
+            "worst_second": 1,
+            "asked_first": 1,
+            "share": 25.0,
+            "p99_before_ms": 20.0,
+            "p99_ill_ms": 20.0,
+            "back_s": null,
+            "peak": 0.0,
+        });
+        assert_eq!(line, expected);
+    }
 }

@@ -17,6 +17,7 @@
 //! they are measured without the `Buffer` that users put round them.
 
 mod buttress;
+mod judge;
 mod memory;
 mod picks;
 mod replica;
@@ -27,6 +28,8 @@ use crate::cores::allowed;
 use crate::measure::{Candidate, measure};
 use crate::report::Row;
 use crate::{Error, Options};
+
+pub(crate) use judge::bars;
 
 /// The sizes of pools, and the rows about them.
 const SIZES: [(usize, [&str; 3]); 3] = [

@@ -44,7 +44,7 @@ pub struct Grid {
 }
 
 impl Default for Grid {
-    /// The cells that a quarter of an hour is enough for.
+    /// The cells that ten minutes are enough for.
     fn default() -> Self {
         Self {
             hosts: vec![10],

@@ -54,16 +54,20 @@ struct World<'a> {
 pub fn run(scenario: &Scenario, policy: Policy, routers: usize, seed: u64) -> Measure {
     let mut world = World::new(scenario, policy, routers, seed);
     let end = world.start.saturating_add(scenario.length);
+    let last = end.saturating_add(world.measure.afterwards(routers));
     while let Some((at, event)) = world.agenda.take_next() {
         if at > end {
+            world.stop_measuring();
+        }
+        if at > last {
             break;
         }
         world.time.advance(at.saturating_since(world.time.now()));
         world.give_up();
         world.happen(event, at);
     }
-    let ejections = world.routers.iter().map(|router| router.ejections()).sum();
-    world.measure.finish(ejections)
+    world.stop_measuring();
+    world.measure
 }
 
 impl<'a> World<'a> {
@@ -73,6 +77,7 @@ impl<'a> World<'a> {
         let arrivals = Rng::seeded(rng.next_u64());
         let (start, clock) = (time.now(), time.clock());
         let router = |_| policy.build(&scenario.members, &clock, &Rng::seeded(rng.next_u64()));
+        let measure = Measure::new(scenario, routers);
         let routers = (0..routers).map(router).collect();
         let host = |&capacity: &f64| Host::new(scenario.workers, capacity);
         let mut agenda = Agenda::new();
@@ -89,11 +94,17 @@ impl<'a> World<'a> {
             routers,
             calls: Calls::default(),
             agenda,
-            measure: Measure::new(scenario),
+            measure,
             time,
             rng,
             arrivals,
         }
+    }
+
+    /// What comes from now on is not measured.
+    fn stop_measuring(&mut self) {
+        let ejections = self.routers.iter().map(|router| router.ejections());
+        self.measure.end(ejections.sum());
     }
 
     fn happen(&mut self, event: Event, now: Instant) {
@@ -142,7 +153,8 @@ impl<'a> World<'a> {
             .and_then(|it| it.send(place, view));
         if let Some(host) = sent {
             self.calls.sent_to(call, host);
-            self.measure.sent(host, now.saturating_since(self.start));
+            let at = now.saturating_since(self.start);
+            self.measure.sent(router, host, at);
             self.reach(host, call, now);
             self.may_leave(call, now);
         } else {
@@ -250,7 +262,8 @@ impl<'a> World<'a> {
         if let Some(host) = next {
             let next = self.calls.again(call, host, now);
             self.measure.retried();
-            self.measure.sent(host, now.saturating_since(self.start));
+            let at = now.saturating_since(self.start);
+            self.measure.sent(ended.router, host, at);
             self.reach(host, next, now);
             return;
         }

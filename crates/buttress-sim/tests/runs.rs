@@ -137,6 +137,12 @@ fn a_host_that_nobody_sends_to_any_more_is_counted_as_lost() {
     assert_eq!(world::run(&scenario, Policy::Envoy, 1, 1).wedged(), 1);
 }
 
+#[test]
+fn a_host_that_each_router_asks_is_lost_to_none() {
+    let healthy = scenario::suite(10, 0.75).swap_remove(0);
+    assert_eq!(world::run(&healthy, Policy::RoundRobin, 20, 1).wedged(), 0);
+}
+
 fn one_that_hangs(policy: Policy, timeout: u64) -> buttress_sim::measure::Measure {
     let mut suite = scenario::suite(10, 0.5).into_iter();
     let mut scenario = suite.find(|it| it.name == "S3").unwrap();

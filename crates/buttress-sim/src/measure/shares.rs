@@ -9,8 +9,8 @@ use crate::scenario::Scenario;
 #[derive(Debug)]
 pub(super) struct Shares {
     bins: Vec<Vec<u32>>,
-    /// The bin in which each host was last sent what somebody waited for.
-    last_asked: Vec<Option<usize>>,
+    /// The bin in which each router last sent each host what somebody waited for.
+    last_asked: Vec<Vec<Option<usize>>>,
     /// Of all hosts.
     totals: Vec<u32>,
     faulty: Vec<usize>,
@@ -29,7 +29,7 @@ const SECOND: usize = 20;
 const CALM: usize = 800;
 
 impl Shares {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario, routers: usize) -> Self {
         let total: f64 = scenario
             .members
             .iter()
@@ -42,7 +42,7 @@ impl Shares {
             .sum();
         Self {
             bins: vec![vec![0; scenario.capacities.len()]; bin(scenario.length) + 1],
-            last_asked: vec![None; scenario.capacities.len()],
+            last_asked: vec![vec![None; scenario.capacities.len()]; routers],
             totals: vec![0; bin(scenario.length) + 1],
             fair: own / total / faulty.len().max(1) as f64,
             faulty,
@@ -52,14 +52,15 @@ impl Shares {
         }
     }
 
-    pub(super) fn sent(&mut self, host: usize, at: Duration) {
-        if let Some(last) = self.last_asked.get_mut(host) {
+    /// Somebody waits for what is sent.
+    pub(super) fn asked(&mut self, router: usize, host: usize, at: Duration) {
+        let hosts = self.last_asked.get_mut(router);
+        if let Some(last) = hosts.and_then(|it| it.get_mut(host)) {
             *last = Some(bin(at));
         }
-        self.copied(host, at);
     }
 
-    pub(super) fn copied(&mut self, host: usize, at: Duration) {
+    pub(super) fn sent(&mut self, host: usize, at: Duration) {
         if let Some(count) = self.bins.get_mut(bin(at)).and_then(|it| it.get_mut(host)) {
             *count += 1;
         }
@@ -102,12 +103,25 @@ impl Shares {
         (self.until < last).then(|| peaks.fold(0.0, f64::max) / self.fair)
     }
 
-    /// How many members got nothing but copies in the `last` stretch of the run.
-    pub(super) fn forgotten(&self, last: Duration) -> u64 {
+    /// How many members got nothing but copies in the `last` stretch of the run and since, and by how many routers others
+    /// got nothing else in the longer stretch `of_one`.
+    pub(super) fn forgotten(&self, last: Duration, of_one: Duration) -> u64 {
+        let lost = |&host: &usize| {
+            if self.without(host, last) == self.last_asked.len() {
+                1
+            } else {
+                self.without(host, of_one) as u64
+            }
+        };
+        self.members_at_end.iter().map(lost).sum()
+    }
+
+    /// How many routers sent `host` nothing but copies in the `last` stretch of the run and since.
+    fn without(&self, host: usize, last: Duration) -> usize {
         let first = self.bins.len().saturating_sub(bin(last));
-        let asked = |host: &usize| self.last_asked.get(*host).copied().flatten();
-        let nothing = |host: &&usize| asked(host).is_none_or(|last| last < first);
-        self.members_at_end.iter().filter(nothing).count() as u64
+        let asked = |hosts: &Vec<Option<usize>>| hosts.get(host).copied().flatten();
+        let nothing = |hosts: &&Vec<Option<usize>>| asked(hosts).is_none_or(|at| at < first);
+        self.last_asked.iter().filter(nothing).count()
     }
 
     pub(super) fn faulty_share_by_second(&self) -> Vec<f64> {

@@ -117,4 +117,6 @@ async fn futures_and_services_keep_the_auto_traits_of_what_they_wrap() {
     fn future<T: Send + Sync + Unpin>(_: &T) {}
     let mut service = movable(CorrelationLayer::default().layer(origin()));
     future(&service.ready().await.unwrap().call(Request::new(())));
+    let mut client = movable(PropagateLayer::default().layer(origin()));
+    future(&client.ready().await.unwrap().call(Request::new(())));
 }

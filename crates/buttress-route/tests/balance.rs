@@ -291,3 +291,19 @@ fn a_pool_that_was_slow_for_the_most_part_is_used_again_as_a_whole() {
         assert!(ended.share(id) > 0.15, "{ended:?}");
     }
 }
+
+#[test]
+fn an_endpoint_that_hangs_in_one_request_of_some_gets_next_to_none() {
+    for one_in in [1, 2, 5, 10] {
+        let mut world = World::new(&[ok_after(5); 3]);
+        world.load(1, Duration::from_secs(1));
+        let before = world.backends[0].calls();
+        for _ in 0..2_000 {
+            let hangs = world.backends[0].calls().is_multiple_of(one_in);
+            world.backends[0].set(if hangs { Mode::Hang } else { ok_after(5) });
+            world.load(1, Duration::from_millis(1));
+        }
+        let asked = world.backends[0].calls() - before;
+        assert!(asked < 60, "{asked} of 2000 where one in {one_in} hangs");
+    }
+}

@@ -20,6 +20,7 @@ use std::time::Duration;
 use buttress_core::events::Received;
 use buttress_core::health::HealthStatus;
 use buttress_core::metric::Collect;
+use buttress_core::rng::Rng;
 use buttress_core::verdict::Action;
 use buttress_route::check::{
     Check, CheckError, CheckFailed, CheckFn, Checks, GrpcCheck, HttpCheck,
@@ -373,4 +374,30 @@ fn checks_are_counted_in_the_metrics_and_only_where_there_are_some() {
     let mut pool = Checked::of(2);
     pool.pass(1, seconds(2));
     assert_eq!(points(&pool.world), Some(2 * 3));
+}
+
+#[test]
+fn no_step_of_the_clock_keeps_an_endpoint_out_that_checks_find_well() {
+    for seed in 0..10 {
+        let (mut pool, rng) = (Checked::of(3), Rng::seeded(seed));
+        for _ in 0..200 {
+            let length = Duration::from_millis(1 << rng.below(31));
+            match rng.below(3) {
+                0 => pool.world.time.turn_back(length.min(seconds(300))),
+                _ => pool.world.time.advance(length),
+            }
+            let says = [Says::Well, Says::Ill, Says::Nothing][rng.below(3)];
+            pool.ward.set(&rng.below(3).to_string(), says);
+            pool.tasks.run();
+            pool.world.one_by_one_detached(1);
+        }
+        assert!(pool.ward.most() <= 3, "one of each at a time");
+        (0..3).for_each(|id| pool.ward.set(&id.to_string(), Says::Well));
+        pool.world.time.advance(seconds(86_400));
+        pool.tasks.run();
+        pool.pass(2, seconds(60));
+        for id in ["0", "1", "2"] {
+            assert_eq!(pool.state(id), EndpointState::Active, "{seed}");
+        }
+    }
 }

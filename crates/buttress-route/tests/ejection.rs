@@ -17,9 +17,10 @@ use std::time::Duration;
 use buttress_core::circuit::{Backoff, Settings};
 use buttress_core::events::Received;
 use buttress_core::health::{HealthSignal, HealthStatus};
+use buttress_core::outcome::{FailureKind, Outcome};
 use buttress_core::verdict::Action;
 use buttress_route::{Change, EndpointState, FailureRate, Policy, Rules, Weights};
-use common::{Mode, World, endpoint, fails_after, ok_after};
+use common::{Aimed, Mode, World, endpoint, fails_after, ok_after};
 
 fn backoff(seconds: u64) -> Settings {
     Settings::default().open_for(Backoff::constant(Duration::from_secs(seconds)))
@@ -55,6 +56,47 @@ fn a_failure_counts_for_what_its_kind_weighs_and_for_nothing_where_that_is_0() {
         assert_eq!(ended.errors, most, "{weight}");
         let out = weight > 0;
         assert_eq!(state(&world, "0") == EndpointState::Ejected, out);
+    }
+}
+
+#[test]
+fn each_kind_of_failure_throws_out_by_its_own_weight() {
+    let kinds = [
+        FailureKind::Connect,
+        FailureKind::Transport,
+        FailureKind::Deadline,
+        FailureKind::Answer,
+        FailureKind::Overloaded,
+        FailureKind::Body,
+        FailureKind::Panic,
+    ];
+    for (place, heavy) in kinds.into_iter().enumerate() {
+        let mut each = [0; 7];
+        each[place] = 5;
+        let [
+            connect,
+            transport,
+            deadline,
+            answer,
+            overloaded,
+            body,
+            panic,
+        ] = each;
+        let weights = Weights::all(0).connect(connect).transport(transport);
+        let weights = weights
+            .deadline(deadline)
+            .answer(answer)
+            .overloaded(overloaded);
+        let weights = weights.body(body).panic(panic);
+        for kind in kinds {
+            let rules = Rules::default().weights(weights);
+            let pool = Aimed::with(2, 0.5, |config| config.rules(rules));
+            for held in pool.hold(0, 1) {
+                held.record(Outcome::Failure(kind));
+            }
+            let out = pool.router.handle().state("0") == Some(EndpointState::Ejected);
+            assert_eq!(out, kind == heavy, "{kind:?} where {heavy:?} weighs 5");
+        }
     }
 }
 

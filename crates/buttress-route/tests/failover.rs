@@ -386,3 +386,43 @@ fn whoever_belongs_to_an_endpoint_goes_to_the_one_that_is_next_for_its_key() {
         assert!(nexts.len() > 2, "{nexts:?}");
     }
 }
+
+#[test]
+fn no_step_of_the_clock_keeps_a_request_from_another_endpoint_for_long() {
+    let said = [OK, Says::Status(503), Says::Refuses, Says::Nothing];
+    for seed in 0..20 {
+        let (mut world, rng) = (World::new(&[OK; 4]), Rng::seeded(seed));
+        let mut open = Vec::new();
+        for _ in 0..200 {
+            turn(&world.time, &rng);
+            world.says.lock().unwrap()[rng.below(4)] = said[rng.below(said.len())];
+            let mut call = world.start(get());
+            if call.poll().is_pending() {
+                open.push(call);
+            }
+            open.retain_mut(|call| call.poll().is_pending());
+        }
+        drop(open);
+        world
+            .says
+            .lock()
+            .unwrap()
+            .copy_from_slice(&[OK, Says::Status(503), OK, OK]);
+        world.time.advance(Duration::from_secs(86_400));
+        for _ in 0..100 {
+            world.time.advance(Duration::from_secs(1));
+            assert_eq!(world.ask(get()).unwrap().0, 200);
+        }
+        let pool = world.pool().snapshot();
+        assert!(pool.endpoints.iter().all(|it| it.in_flight == 0));
+    }
+}
+
+/// On by nothing to weeks, or back by nothing to minutes.
+fn turn(time: &ManualClock, rng: &Rng) {
+    let length = Duration::from_millis(1 << rng.below(31));
+    match rng.below(3) {
+        0 => time.turn_back(length.min(Duration::from_secs(300))),
+        _ => time.advance(length),
+    }
+}

@@ -326,3 +326,17 @@ fn the_metrics_show_what_became_of_copies() {
     );
     assert_eq!(families[1].points[0].value, Value::Gauge(2.0));
 }
+
+#[test]
+fn its_services_and_futures_have_the_auto_traits_of_what_they_wrap() {
+    const fn is_send_and_sync<T: Send + Sync>(_: &T) {}
+    const fn is_movable<T: Send + Sync + Unpin>(_: &T) {}
+    let mut world = World::new(Does::Status(200), |config| config);
+    is_send_and_sync(&world.mirror);
+    is_send_and_sync(&world.handle());
+    is_movable(
+        &world
+            .mirror
+            .call(Request::new(Replay::new(Full::default()))),
+    );
+}

@@ -169,3 +169,40 @@ fn an_endpoint_that_only_the_budget_keeps_is_suspect_until_it_answers_well_or_is
     world.load(1, Duration::from_millis(100));
     assert!(suspects(&world).is_empty());
 }
+
+#[test]
+fn two_of_five_that_fail_a_part_are_out_by_what_their_peers_do_and_the_others_stay() {
+    for one_in in [10, 5, 3] {
+        let mut world = World::with(&[ok_after(5); 5], |config| config.circuit(backoff(3_600)));
+        let mut events = world.handle().subscribe();
+        for turn in 0..20_000 {
+            // Chance might throw out one of them by a row of failures.
+            let mode = if turn % one_in == 0 {
+                fails_after(5)
+            } else {
+                ok_after(5)
+            };
+            world.backends[0].set(mode);
+            world.backends[1].set(mode);
+            world.one_by_one(1);
+        }
+        let states = ["0", "1", "2", "3", "4"].map(|id| state(&world, id));
+        let expected = [
+            EndpointState::Ejected,
+            EndpointState::Ejected,
+            EndpointState::Active,
+            EndpointState::Active,
+            EndpointState::Active,
+        ];
+        assert_eq!(states, expected, "one in {one_in}");
+        let out = std::iter::from_fn(|| match events.try_recv() {
+            Some(Received::Event(event)) => Some(event),
+            _ => None,
+        });
+        let rules: Vec<_> = out
+            .filter(|event| matches!(event.change, Change::Transition { to, .. } if to == EndpointState::Ejected))
+            .map(|event| event.verdict.rule)
+            .collect();
+        assert_eq!(rules, ["outlier", "outlier"], "one in {one_in}");
+    }
+}

@@ -356,3 +356,25 @@ fn its_services_and_futures_have_the_auto_traits_of_what_they_wrap() {
     is_send_and_sync(&world.handle());
     is_send_and_sync(&world.split.call(Request::new(())));
 }
+
+#[test]
+fn no_step_of_the_clock_rolls_a_canary_back_that_does_well_or_keeps_one_that_does_not() {
+    for seed in 0..20 {
+        let (mut world, rng) = (World::new(seed, |config| config), Rng::seeded(seed));
+        let turn = |world: &World| {
+            let length = Duration::from_millis(1 << rng.below(31));
+            match rng.below(3) {
+                0 => world.time.turn_back(length.min(Duration::from_secs(300))),
+                _ => world.time.advance(length),
+            }
+        };
+        for user in 0..300 {
+            turn(&world);
+            world.ask(user);
+        }
+        assert_ne!(world.stage(), Stage::RolledBack, "{seed}");
+        world.time.advance(Duration::from_secs(86_400));
+        world.set(CANARY, Does::Fails(1_000));
+        assert!(world.until_rolled_back(5_000).is_some(), "{seed}");
+    }
+}

@@ -66,6 +66,14 @@ impl ManualClock {
         let _ = (self.0.nanos).fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
         self.0.wake_due(self.now());
     }
+
+    /// Moves time back by `duration`, as a clock that is read elsewhere may stand behind this one. Sleeps that have ended
+    /// stay so.
+    pub fn turn_back(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let earlier = |now: u64| Some(now.saturating_sub(nanos));
+        let _ = (self.0.nanos).fetch_update(Ordering::AcqRel, Ordering::Acquire, earlier);
+    }
 }
 
 impl Shared {
@@ -103,6 +111,15 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_can_be_turned_back_to_its_origin_and_no_further() {
+        let time = ManualClock::new();
+        time.turn_back(Duration::from_secs(600));
+        assert_eq!(time.now(), Instant::from_nanos(3_000_000_000_000));
+        time.turn_back(Duration::MAX);
+        assert_eq!(time.now(), Instant::ORIGIN);
+    }
 
     #[test]
     fn two_threads_that_advance_at_once_both_count() {

@@ -139,3 +139,37 @@ impl Default for Weights {
         Self::all(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_kind_is_said_of_that_one_alone() {
+        type Of = fn(Weights, u32) -> Weights;
+        let each: [(FailureKind, Of); 7] = [
+            (FailureKind::Connect, Weights::connect),
+            (FailureKind::Transport, Weights::transport),
+            (FailureKind::Deadline, Weights::deadline),
+            (FailureKind::Answer, Weights::answer),
+            (FailureKind::Overloaded, Weights::overloaded),
+            (FailureKind::Body, Weights::body),
+            (FailureKind::Panic, Weights::panic),
+        ];
+        for (said, set) in each {
+            let weights = set(Weights::default(), 7);
+            for (kind, _) in each {
+                let expected = if kind == said { 7 } else { 1 };
+                assert_eq!(
+                    weights.of(kind),
+                    expected,
+                    "{kind:?} where {said:?} is said"
+                );
+            }
+            assert!(weights.validate().is_ok());
+            let wrong = set(Weights::default(), HEAVIEST + 1).validate();
+            let field = wrong.unwrap_err().field().to_lowercase();
+            assert_eq!(field, format!("rules.weights.{said:?}").to_lowercase());
+        }
+    }
+}

@@ -162,3 +162,34 @@ fn refuse_twins<S>(endpoints: &[Endpoint<S>], hashes: &[u64]) -> Result<(), Conf
         None => Ok(()),
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pick_waits_for_no_update() {
+        let endpoints = ["a", "b"].map(|id| Endpoint::new(id, ()));
+        let pool = Arc::new(Pool::new(Config::default(), endpoints.into()).unwrap());
+        let (told, picked) = channel();
+        // As in the middle of an update, which holds it to its end.
+        let updating = pool.updating.lock().unwrap();
+        std::thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || {
+                let now = pool.shared.clock.now();
+                for _ in 0..1_000 {
+                    drop(pool.pick(now, |_| None));
+                    drop(pool.acquire(now, None));
+                }
+                told.send(())
+            }
+        });
+        let all = picked.recv_timeout(Duration::from_secs(60));
+        drop(updating);
+        assert!(all.is_ok(), "a pick waits");
+    }
+}

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, TryLockError};
-use std::time::Duration;
 
 use buttress_core::clock::Instant;
 use buttress_core::verdict::{Action, Verdict};
@@ -44,7 +43,7 @@ impl Slot {
     /// A silence counts for as long as a probe's lease and no longer, or a request that never ends
     /// would keep the endpoint from traffic for ever.
     fn give_up_listening(&self, state: &mut State, now: Instant) {
-        let silence = Duration::from_secs_f64(self.silence(now) / 1e9);
+        let silence = self.silent_for(now);
         if silence > state.config.circuit.probe_deadline {
             state.evidence.waited(silence, now, self.peers().latency());
             self.heard(now);

@@ -122,8 +122,18 @@ impl Slot {
     /// that hangs shows here long before a timeout, one that is merely busy does not.
     #[inline]
     pub(crate) fn silence(&self, now: Instant) -> f64 {
+        self.silent_nanos(now).cast_signed() as f64
+    }
+
+    /// The same, for as long as a clock can go on.
+    pub(super) fn silent_for(&self, now: Instant) -> Duration {
+        Duration::from_nanos(self.silent_nanos(now))
+    }
+
+    #[inline]
+    fn silent_nanos(&self, now: Instant) -> u64 {
         let since = self.unanswered_since.load(Ordering::Relaxed);
-        now.as_nanos().saturating_sub(since).cast_signed() as f64
+        now.as_nanos().saturating_sub(since)
     }
 
     /// Whether nothing has come back for much longer than answers take.

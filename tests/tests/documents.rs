@@ -38,11 +38,47 @@ fn every_proof_that_the_table_of_contracts_names_is_a_test() {
         for (file, test) in proofs {
             let code = std::fs::read_to_string(&file).unwrap_or_default();
             assert!(
-                code.contains(&format!("fn {test}(")),
-                "{test} is not in {}",
+                is_run(&code, test),
+                "{test} is not in {}, is no test or is ignored",
                 file.display()
             );
         }
+    }
+}
+
+/// Whether `code` has a test of this name that is run: what stands before it, up to a gap, says so.
+fn is_run(code: &str, test: &str) -> bool {
+    let lines: Vec<&str> = code.lines().map(str::trim).collect();
+    let begins = |line: &&str| {
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        line.starts_with(&format!("fn {test}("))
+    };
+    let Some((before, _)) = (lines.iter().position(begins)).map(|at| lines.split_at(at)) else {
+        return false;
+    };
+    let ends = |line: &&&str| !line.is_empty() && **line != "}";
+    let about: Vec<_> = before.iter().rev().take_while(ends).collect();
+    let says = |what: &str| about.iter().any(|line| line.starts_with(what));
+    (says("#[test]") || says("#[tokio::test")) && !says("#[ignore")
+}
+
+#[test]
+fn a_proof_is_a_test_that_is_run() {
+    for run in [
+        "#[test]\nfn it_holds() {",
+        "    #[tokio::test(start_paused = true)]\n    /// So it is.\n    async fn it_holds() {",
+    ] {
+        assert!(is_run(run, "it_holds"), "{run}");
+    }
+    for not_run in [
+        "fn it_holds() {",
+        "#[test]\nfn it_holds_as_well() {",
+        "#[test]\n#[ignore = \"slow\"]\nfn it_holds() {",
+        "#[test]\nfn another() {\n}\nfn it_holds() {",
+        "#[test]\nfn another() {\n}\n\nfn it_holds() {",
+        "// fn it_holds() is to be written",
+    ] {
+        assert!(!is_run(not_run, "it_holds"), "{not_run}");
     }
 }
 

@@ -142,8 +142,9 @@
 //! - A shadow is given copies, where [`mirror`] is asked for, and no user waits for it: `tests/mirror.rs`.
 //! - Who reports to be busier than its peers is given less, where [`load`] is heeded, and a liar gains next to nothing:
 //!   `tests/reported_load.rs`.
-//! - It composes with other layers inside and outside, and picks never wait for an update:
-//!   `tests/contracts.rs`.
+//! - It composes with other layers inside and outside: `tests/contracts.rs`. What passes through it stays as it was:
+//!   `tests/unchanged.rs`.
+//! - Picks never wait for an update: `tests/updating.rs`. No step of the clock keeps an endpoint out: `tests/clock.rs`.
 //!
 //! # What it costs
 //!

@@ -42,6 +42,11 @@ impl Budget {
         self.levels.values().sum()
     }
 
+    /// The first level.
+    pub(crate) fn first(&self) -> Option<Rank> {
+        self.levels.keys().next().copied()
+    }
+
     /// How many may be out at once where the middle of the pool fails this share.
     pub(crate) fn allowed(&self, trouble: f64) -> usize {
         yielding(allowed(self.members(), self.share), trouble)

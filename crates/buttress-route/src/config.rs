@@ -13,9 +13,11 @@ use crate::affinity::Affinity;
 use crate::policy::Policy;
 
 mod rules;
+mod slow;
 mod weights;
 
 pub use rules::{FailureRate, Rules};
+pub use slow::SlowRate;
 pub use weights::Weights;
 
 /// What a pool of endpoints is set to. Every field has a default that suits a gateway.
@@ -24,7 +26,8 @@ pub use weights::Weights;
 pub struct Config {
     /// The pool's name, in metrics and events; not empty. Fixed when the pool is made. Default `default`.
     pub pool: Arc<str>,
-    /// When an endpoint is ejected. Default: after five failures in a row, or half of at least 20 calls in 10 s.
+    /// When an endpoint is ejected. Default: after five failures in a row, half of at least 20 calls in 10 s, or where its answers are
+    /// much later than its peers' and the policy would ask it as often.
     pub rules: Rules,
     /// How long it stays out, and how it is probed. Default: 5, 10, then 15 s, each up to a quarter
     /// longer within that, and four probes that succeed one after the other; the rest as [`Settings`].

@@ -13,7 +13,7 @@ use buttress_core::clock::Instant;
 use crate::budget::{BUSY, Budget, Fault, PRESSED};
 use crate::levels::Rank;
 use crate::slot::Slot;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicU16, AtomicU64, Mutex, MutexGuard};
 
 /// Who is late where the others fail no more than this is so for itself.
 const ALONE: f64 = 0.01;
@@ -32,6 +32,8 @@ pub(crate) struct Ledger {
     has_help: AtomicBool,
     /// Whether somebody has to come back for a worse one.
     has_yielding: AtomicBool,
+    /// The bits of the first rank that there is.
+    first: AtomicU16,
     /// How often somebody has gone out or come back, or taken a step of that.
     changes: AtomicU64,
 }
@@ -89,6 +91,7 @@ impl Ledger {
             troubled: AtomicBool::new(false),
             has_help: AtomicBool::new(false),
             has_yielding: AtomicBool::new(false),
+            first: AtomicU16::new(0),
             changes: AtomicU64::new(0),
         }
     }
@@ -190,6 +193,8 @@ impl Ledger {
 
     /// The pool has this budget from now on. Who is out may be of another rank than before.
     pub(crate) fn resize(&self, budget: Budget) {
+        let first = budget.first().unwrap_or_default();
+        self.first.store(first.to_bits(), Ordering::Relaxed);
         let mut inner = self.lock();
         inner.budget = budget;
         for out in &mut inner.out {
@@ -197,6 +202,11 @@ impl Ledger {
                 out.rank = slot.rank();
             }
         }
+    }
+
+    /// Whether an endpoint of this rank is on the first level.
+    pub(crate) fn is_first(&self, rank: Rank) -> bool {
+        rank.to_bits() == self.first.load(Ordering::Relaxed)
     }
 
     /// The pool fails as much as this: what is out may have to come back, and is told by

@@ -65,6 +65,10 @@
 //! pool is in trouble itself, throwing one out leaves its load to others in trouble: the budget yields,
 //! bit by bit, and who was out comes back. A fifth of failures in the middle, and nobody is out.
 //!
+//! Who is slow is dear ([`Policy::ExpectedCost`], [`Policy::PeakEwma`]); the other policies would ask it as often, and there it is for the
+//! rules as well ([`SlowRate`]): where the share of its answers that are late beside those of an endpoint in the middle is surely much more than
+//! that of its peers it goes out, and a probe that is as late does not let it back.
+//!
 //! The budget is for the worst: where it is full and whoever should go out next gives less than half as many good answers as
 //! somebody who is out by a rule, that one comes back for it, with the verdict `worst_first`. Not for one that is late where the
 //! others are busy, or where the policy shuns it for that: without it the others would have as much to do.
@@ -116,6 +120,7 @@
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
 //! - Where the budget has no room for who is worse, who is better comes back, and not the other way round: `tests/worst_first.rs`.
+//! - Whoever is slow goes out where the policy leaves it its share, and nobody who is not, whatever the tail: `tests/slow.rs`.
 //! - Whoever should be out, and for whom there is no room, bears less, whatever the policy: `tests/suspects.rs`.
 //! - Where all fail nobody is thrown out, and who was comes back: `tests/peers.rs`. Pools in trouble as
 //!   a whole, overload and its aftermath stand in `buttress-sim`.
@@ -235,7 +240,7 @@ pub use acquired::Acquired;
 pub use affinity::{Affinity, RequestHead};
 pub use attempted::Attempted;
 pub use buttress_core::decision::Picked;
-pub use config::{Config, FailureRate, Rules, Weights};
+pub use config::{Config, FailureRate, Rules, SlowRate, Weights};
 pub use endpoint::{Endpoint, Metadata};
 pub use future::{ResponseFuture, RoutedBody};
 pub use handle::RouterHandle;

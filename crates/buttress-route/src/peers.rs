@@ -43,6 +43,8 @@ pub(crate) struct Peers {
     chance_run: Figure,
     /// So many answers in a row that were much later than usual are.
     late_run: Figure,
+    /// The share of late answers, where somebody asks.
+    slow: Figure,
     load: Figure,
     /// How many times as long as at ease answers take.
     slowdown: Figure,
@@ -74,6 +76,8 @@ pub(crate) struct Medians {
     pub(crate) chance_run: f64,
     /// So many answers in a row that were much later than usual are.
     pub(crate) late_run: f64,
+    /// The share of answers that were late beside what an endpoint in the middle takes.
+    pub(crate) slow: f64,
     /// Requests in flight at an endpoint. A mean: what is in flight at one is not at another. Of several levels that where a
     /// request goes, by their shares.
     pub(crate) load: f64,
@@ -94,6 +98,8 @@ pub(crate) struct Shows {
     pub(crate) failing: (f64, f64),
     pub(crate) failing_now: (f64, f64),
     pub(crate) late: (f64, f64),
+    /// The same of answers that were late beside what an endpoint in the middle takes; of none where no rule asks.
+    pub(crate) slow: (f64, f64),
     pub(crate) load: f64,
     /// What it reports itself, if it does.
     pub(crate) utilization: Option<f64>,
@@ -107,6 +113,7 @@ impl Peers {
             failing_now: Figure::new(0.0),
             chance_run: Figure::new(FEWEST),
             late_run: Figure::new(FEWEST),
+            slow: Figure::new(0.0),
             load: Figure::new(0.0),
             slowdown: Figure::new(1.0),
             slowed_at: AtomicU64::new(0),
@@ -137,6 +144,7 @@ impl Peers {
         self.failing_now.set(medians.failing_now);
         self.chance_run.set(medians.chance_run);
         self.late_run.set(medians.late_run);
+        self.slow.set(medians.slow);
         self.load.set(medians.load);
         self.utilization
             .set(medians.utilization.unwrap_or(f64::NAN));
@@ -172,6 +180,16 @@ impl Peers {
     /// The median share of failures of late.
     pub(crate) fn failing_now(&self) -> f64 {
         self.failing_now.get()
+    }
+
+    /// The median share of late answers.
+    pub(crate) fn slow(&self) -> f64 {
+        self.slow.get()
+    }
+
+    /// Whether all have been looked at since.
+    pub(crate) fn have_been_seen_since(&self, moment: Instant) -> bool {
+        self.seen_at.load(Ordering::Relaxed) >= moment.as_nanos()
     }
 
     /// So many failures in a row as an endpoint that is no worse than its peers has once in a million
@@ -274,9 +292,19 @@ impl Medians {
             failing_now: median_of_peers(sorted(&mut room, all, |it| it.failing_now)),
             chance_run: chance_run(all, LOST, |it| it.failing),
             late_run: chance_run(all, LOST_TO_LATENESS, |it| it.late),
+            slow: slow(&mut room, all),
             load: load / all.len().max(1) as f64,
             utilization: middle_utilization(all),
         }
+    }
+}
+
+/// Mostly no rule asks.
+fn slow(room: &mut [(f64, f64); SAMPLE], all: &[Shows]) -> f64 {
+    if all.iter().any(|it| it.slow.1 > 0.0) {
+        median_of_peers(sorted(room, all, |it| it.slow))
+    } else {
+        0.0
     }
 }
 

@@ -181,7 +181,7 @@ impl Slot {
         if !call.was_given_up_copy() || before <= 1 {
             self.heard(now);
         }
-        if !inner.state.settle_quietly(call, now) {
+        if !inner.state.settle_quietly(call, &self.shared.peers, now) {
             self.change_locked(inner, now, |state| state.settle(call, self, now));
         } else if !inner.is_as_shown(now) {
             self.show(&mut inner, now);

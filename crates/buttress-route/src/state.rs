@@ -3,6 +3,7 @@
 mod by_hand;
 mod call;
 mod checks;
+mod lateness;
 mod needed;
 mod pause;
 mod probing;
@@ -17,6 +18,7 @@ mod settling;
 mod shunning;
 mod signals;
 mod suspect;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,6 @@ use buttress_core::circuit::{self, Circuit, Settings};
 use buttress_core::clock::Instant;
 use buttress_core::health::HealthSignal;
 use buttress_core::verdict::{Action, Verdict};
-use buttress_core::window::TimeWindow;
 
 use crate::budget::Fault;
 use crate::config::Config;
@@ -49,6 +50,7 @@ use second_look::SecondLook;
 pub(crate) use second_look::lasts;
 pub(crate) use shunning::Look;
 use shunning::Shunning;
+use windows::Windows;
 
 /// How often the signals of an endpoint that is held out are asked again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -83,7 +85,7 @@ pub(crate) struct State {
     rising: Option<Rising>,
     pub(crate) evidence: Evidence,
     pub(crate) circuit: Circuit,
-    // From here on seldom, but for the last of the tally and the first of the window.
+    // From here on seldom, but for the last of the tally and the first of the windows.
     checked: Checked,
     pub(crate) since: Instant,
     pub(crate) verdicts: Verdicts,
@@ -98,9 +100,11 @@ pub(crate) struct State {
     /// When a probe's lease runs out and makes room for another.
     leased_until: Instant,
     pub(crate) tally: Tally,
-    window: Option<TimeWindow>,
+    windows: Windows,
     /// What a rule has thrown it out for last.
     fault: Fault,
+    /// That it was slow.
+    for_slowness: bool,
     /// It was held back last because the budget had no room for it.
     lacks_room: bool,
     /// The share of its requests that it is given as a suspect.
@@ -130,14 +134,12 @@ impl State {
             rising: None,
             told_share: 1.0,
             relief: NO_RELIEF,
-            window: config
-                .rules
-                .failure_rate
-                .map(|rate| TimeWindow::new(rate.window)),
+            windows: Windows::new(&config),
             open_until: now,
             pause: Pause::over(),
             leased_until: now,
             fault: Fault::Late,
+            for_slowness: false,
             lacks_room: false,
             as_suspect: suspect::WHOLE,
             needed: Needed::not(),
@@ -188,7 +190,7 @@ impl State {
             EndpointState::Probing if self.circuit.would_admit(now) => now.max(self.pause.until()),
             EndpointState::Probing => self.leased_until,
             // Where somebody checks, that is the probe, and no request has to be.
-            EndpointState::Ejected => self.open_until.saturating_add(self.checked.patience()),
+            EndpointState::Ejected => self.open_until.saturating_add(self.patience()),
         };
         // No probe is sent against a signal: until that is withdrawn it can only be asked again.
         Some(if self.held {
@@ -259,6 +261,7 @@ impl State {
             failing: self.evidence.failing_at(now),
             failing_now: self.recent.share(),
             late: self.evidence.late_at(now),
+            slow: (self.windows.lateness()).map_or((0.0, 0.0), |it| it.share(now)),
             load: 0.0,
             utilization: None,
         }
@@ -288,10 +291,7 @@ impl State {
     }
 
     pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {
-        let span = |config: &Config| config.rules.failure_rate.map(|rate| rate.window);
-        if span(config) != span(&self.config) {
-            self.window = span(config).map(TimeWindow::new);
-        }
+        self.windows.reconfigure(&self.config, config);
         self.circuit.reconfigure(of_an_endpoint(config));
         self.evidence.set_decay(config.decay);
         self.config = Arc::clone(config);
@@ -305,7 +305,7 @@ impl State {
 
     fn start_afresh(&mut self, now: Instant) {
         self.forget_rules();
-        self.spared = false;
+        (self.spared, self.for_slowness) = (false, false);
         self.pause = Pause::over();
         self.evidence.pardon(now);
         self.look = SecondLook::new(now);
@@ -313,9 +313,7 @@ impl State {
 
     fn forget_rules(&mut self) {
         self.run = Run::default();
-        if let Some(window) = &mut self.window {
-            window.clear();
-        }
+        self.windows.clear();
     }
 }
 

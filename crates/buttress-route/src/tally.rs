@@ -10,6 +10,7 @@ pub(crate) enum Rule {
     ConsecutiveFailures,
     FailureRate,
     Outlier,
+    Slow,
     Probe,
     HealthSignal,
     ActiveCheck,
@@ -36,10 +37,11 @@ pub(crate) enum ProbeResult {
 }
 
 impl Rule {
-    pub(crate) const NAMES: [&'static str; 7] = [
+    pub(crate) const NAMES: [&'static str; 8] = [
         "consecutive_failures",
         "failure_rate",
         "outlier",
+        "slow",
         "probe",
         "health_signal",
         "active_check",
@@ -51,6 +53,7 @@ impl Rule {
             Self::ConsecutiveFailures => "consecutive_failures",
             Self::FailureRate => "failure_rate",
             Self::Outlier => "outlier",
+            Self::Slow => "slow",
             Self::Probe => "probe",
             Self::HealthSignal => "health_signal",
             Self::ActiveCheck => "active_check",
@@ -67,7 +70,7 @@ const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 pub(crate) struct Tally {
-    ejections: [u64; 7],
+    ejections: [u64; 8],
     suppressed: [u64; 4],
     probes: [u64; 4],
     checks: [u64; 3],
@@ -141,6 +144,7 @@ mod tests {
             Rule::FailureRate,
             Rule::Probe,
             Rule::Outlier,
+            Rule::Slow,
             Rule::HealthSignal,
             Rule::ActiveCheck,
             Rule::ByHand,

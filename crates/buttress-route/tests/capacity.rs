@@ -162,6 +162,10 @@ fn who_died_after_a_sporadic_failure_is_no_help_either() {
 #[test]
 fn in_a_pool_of_quick_ones_and_slow_ones_nobody_is_pressed_when_more_goes_to_the_slow() {
     let pool = unprobed(5);
+    let handle = pool.router.handle();
+    let mut rules = handle.config().rules;
+    rules.slow_rate = None;
+    handle.reconfigure(handle.config().rules(rules)).unwrap();
     let slow = |times: usize| {
         for _ in 0..times {
             (3..5).for_each(|endpoint| take_of(&pool, endpoint, PRESSED, "S"));

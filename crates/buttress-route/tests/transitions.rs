@@ -197,6 +197,24 @@ fn walk_by_capacity(walks: &mut Walks) {
     });
 }
 
+/// Each answer takes many times what its peers' do.
+fn walk_by_slowness(walks: &mut Walks) {
+    let answer_late = |pool: &Aimed, says: bool| {
+        let late = pool.hold(0, 60);
+        pool.time.advance(Duration::from_millis(400));
+        if says {
+            pool.signal.publish(HealthStatus::Unhealthy);
+        }
+        for call in late {
+            pool.time.advance(Duration::from_millis(5));
+            call.record(Outcome::Success);
+            pool.send(1, "S");
+        }
+    };
+    walks.walk(|pool| answer_late(pool, false));
+    walks.walk(|pool| answer_late(pool, true));
+}
+
 /// Another that fails all needs its place.
 fn walk_by_a_worse_one(walks: &mut Walks) {
     let with_room_for_one = |pool: &Aimed| {
@@ -229,6 +247,7 @@ fn every_transition_that_there_is_is_walked_and_told() {
     walk_by_what_is_said(&mut walks);
     walk_by_hand(&mut walks);
     walk_by_capacity(&mut walks);
+    walk_by_slowness(&mut walks);
     walk_by_a_worse_one(&mut walks);
     let is = |one: &(_, _, String), other: &(_, _, &str)| {
         (one.0, one.1, &*one.2) == (other.0, other.1, other.2)

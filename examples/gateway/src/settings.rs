@@ -35,6 +35,7 @@ pub fn router(pool: &Pool) -> route::Config {
         consecutive_failures,
         failure_rate,
         above_peers,
+        slow_rate,
         failure_weights,
         probe_by_copies,
         open_for,
@@ -51,6 +52,7 @@ pub fn router(pool: &Pool) -> route::Config {
     let rules = Rules::default()
         .consecutive_failures(consecutive_failures)
         .failure_rate(rate.above_peers(above_peers))
+        .slow_rate(slow_rate)
         .weights(failure_weights);
     let config = route::Config::new(pool.name.as_str());
     let config = if probe_by_copies {
@@ -290,11 +292,15 @@ mod tests {
         assert_eq!(router(&pool(endpoints)).rules, Rules::default());
         let keys = "[pool.health]\nconsecutive_failures = 7\n\
                     failure_rate = { ratio = 0.2, min_calls = 9, window = \"3s\", above_peers = 0.5 }\n\
+                    slow_rate = { times = 3, min_calls = 8, window = \"2s\", above_peers = 0.4 }\n\
                     failure_weights = { connect = 2, transport = 3, deadline = 4, answer = 5, overloaded = 0, body = 6, panic = 7 }";
         let rules = router(&pool(&format!("{endpoints}{keys}"))).rules;
         let rate =
             route::FailureRate::new(0.2, Duration::from_secs(3), NonZeroU32::new(9).unwrap());
         assert_eq!(rules.failure_rate, Some(rate.above_peers(0.5)));
+        let calls = NonZeroU32::new(8).unwrap();
+        let slow = route::SlowRate::new(0.4, Duration::from_secs(2), calls);
+        assert_eq!(rules.slow_rate, Some(slow.times(3.0)));
         assert_eq!(rules.consecutive_failures, NonZeroU32::new(7));
         let weights = Weights::default().connect(2).transport(3).deadline(4);
         let weights = weights.answer(5).overloaded(0).body(6).panic(7);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buttress_core::config::{ConfigError, require, require_share};
 
-use super::Weights;
+use super::{SlowRate, Weights};
 
 /// When an endpoint is ejected. A rule that is `None` never fires.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,9 @@ pub struct Rules {
     pub consecutive_failures: Option<NonZeroU32>,
     /// At this rate of failures. Default: half of at least 20 calls in 10 s.
     pub failure_rate: Option<FailureRate>,
+    /// At this share of late answers. Default: where it is surely half or more above that of its peers, of at least 20 answers in
+    /// 5 s. Not heeded where the policy shuns whoever is slow.
+    pub slow_rate: Option<SlowRate>,
     /// How many failures in a row one of each kind counts for. Default 1 of each.
     pub weights: Weights,
 }
@@ -81,6 +84,7 @@ impl Default for Rules {
         Self {
             consecutive_failures: Some(NonZeroU32::MIN.saturating_add(4)),
             failure_rate: Some(FailureRate::default()),
+            slow_rate: Some(SlowRate::default()),
             weights: Weights::default(),
         }
     }
@@ -92,6 +96,7 @@ impl Rules {
         Self {
             consecutive_failures: None,
             failure_rate: None,
+            slow_rate: None,
             weights: Weights::all(1),
         }
     }
@@ -110,6 +115,13 @@ impl Rules {
         self
     }
 
+    /// Ejects at this share of late answers.
+    #[must_use]
+    pub const fn slow_rate(mut self, rate: SlowRate) -> Self {
+        self.slow_rate = Some(rate);
+        self
+    }
+
     /// How many failures in a row one of each kind counts for.
     #[must_use]
     pub const fn weights(mut self, weights: Weights) -> Self {
@@ -119,8 +131,7 @@ impl Rules {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.weights.validate()?;
-        self.failure_rate
-            .as_ref()
-            .map_or(Ok(()), FailureRate::validate)
+        (self.failure_rate.as_ref()).map_or(Ok(()), FailureRate::validate)?;
+        (self.slow_rate.as_ref()).map_or(Ok(()), SlowRate::validate)
     }
 }

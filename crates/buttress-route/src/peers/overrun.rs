@@ -172,6 +172,7 @@ mod tests {
             failing: 0.0,
             failing_now: 0.0,
             chance_run: 1.0,
+            slow: 0.0,
             late_run: 1.0,
             load: 0.0,
             utilization: None,

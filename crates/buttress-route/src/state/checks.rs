@@ -126,6 +126,15 @@ impl Checked {
 }
 
 impl State {
+    /// For how long requests leave a probe that is due to the checks. How long requests take a check does not know.
+    pub(super) fn patience(&self) -> Duration {
+        if self.for_slowness {
+            Duration::ZERO
+        } else {
+            self.checked.patience()
+        }
+    }
+
     /// A check begins. It is a probe as well if the endpoint is due one.
     pub(crate) fn check_begins(
         &mut self,
@@ -134,6 +143,7 @@ impl State {
         now: Instant,
     ) -> (Option<Ticket>, Option<Decision>) {
         if self.checked.hear(by)
+            && !self.for_slowness
             && !self.circuit.state().is_closed()
             && self.circuit.would_admit(now)
         {

@@ -10,6 +10,7 @@ use buttress_core::verdict::{Action, Verdict};
 
 use super::run::Run;
 use super::{Call, Decision, State};
+use crate::peers::Peers;
 use crate::slot::Slot;
 use crate::tally::{ProbeResult, Rule};
 
@@ -17,11 +18,18 @@ impl State {
     /// What the end of a call says to the circuit. Where for the lease of a probe, or longer, they all were answered and
     /// said nothing, an answer counts as a good one: whoever is asked for nothing else would stay out for ever. A limit's
     /// does not: it asks to be left alone.
-    pub(super) fn as_a_probe_counts(&self, call: &Call<'_>, now: Instant) -> Outcome {
+    pub(super) fn as_a_probe_counts(
+        &self,
+        call: &Call<'_>,
+        peers: &Peers,
+        now: Instant,
+    ) -> Outcome {
         let is_void = call.outcome == Outcome::Ignored && !call.limited;
         let long = self.config.circuit.probe_deadline;
         if is_void && call.ticket.is_probe() && self.pause.has_lasted(long, now) {
             Outcome::Success
+        } else if self.is_slow_again(call, peers) {
+            Outcome::Slow
         } else {
             call.outcome
         }

@@ -13,22 +13,20 @@ impl State {
     /// Does what [`State::settle`] would of a good answer that decides nothing; `false`, and nothing is
     /// done, where more may come of it.
     #[inline]
-    pub(crate) fn settle_quietly(&mut self, call: &Call<'_>, now: Instant) -> bool {
+    pub(crate) fn settle_quietly(&mut self, call: &Call<'_>, peers: &Peers, now: Instant) -> bool {
+        let latency = call.latency.unwrap_or(call.took);
         let quiet = call.outcome == Outcome::Success
             && !(call.copy || call.ticket.is_probe())
             && call.ticket.generation() == self.circuit.generation()
-            && self.is_untroubled(now);
+            && self.is_untroubled(now)
+            && self.windows.good(latency, peers, now);
         if quiet {
             self.circuit.succeeded(1);
             self.tally.outcome(call.outcome);
-            let latency = call.latency.unwrap_or(call.took);
             self.evidence.success(latency, now);
             self.relapse.good();
             self.run = Run::default();
             self.recent.record(false);
-            if let Some(window) = &mut self.window {
-                window.record(now, false);
-            }
         }
         quiet
     }
@@ -69,11 +67,12 @@ mod tests {
     use crate::budget::Budget;
     use crate::config::Config;
     use crate::levels::Rank;
+    use crate::policy::Policy;
     use crate::shared::Shared;
     use crate::slot::{Blank, Slot};
 
-    fn endpoint() -> (Arc<Slot>, State) {
-        let config = Config::default().rng(Rng::seeded(1));
+    fn endpoint(policy: Policy) -> (Arc<Slot>, State) {
+        let config = Config::default().policy(policy).rng(Rng::seeded(1));
         let shared = Arc::new(Shared::new(&config));
         (shared.ledger).resize(Budget::new([Rank::default(); 4].into_iter(), 0.5, 1.4));
         let config = Arc::new(config);
@@ -96,9 +95,11 @@ mod tests {
         /// Two endpoints see the same calls, one of them without the short way.
         #[test]
         fn the_short_way_leads_where_the_long_one_does(
-            calls in proptest::collection::vec((0..12_u8, 1..2_000_u64, 0..50_u64), 1..200),
+            calls in proptest::collection::vec((0..12_u8, 1..100_000_u64, 0..50_u64), 1..200),
+            by_cost: bool,
         ) {
-            let ((slot, mut long), (other, mut short)) = (endpoint(), endpoint());
+            let policy = || if by_cost { Policy::ExpectedCost } else { Policy::RoundRobin };
+            let ((slot, mut long), (other, mut short)) = (endpoint(policy()), endpoint(policy()));
             let mut now = Instant::ORIGIN;
             for (kind, latency, gap) in calls {
                 now = now.saturating_add(Duration::from_millis(gap));
@@ -117,7 +118,7 @@ mod tests {
                     retry_after: None,
                 };
                 long.settle(&call, &slot, now);
-                if !short.settle_quietly(&call, now) {
+                if !short.settle_quietly(&call, other.peers(), now) {
                     short.settle(&call, &other, now);
                 }
                 prop_assert_eq!(format!("{long:?}"), format!("{short:?}"));

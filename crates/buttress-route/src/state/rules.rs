@@ -10,7 +10,7 @@ use crate::tally::Rule;
 
 /// How many standard deviations make it sure that an endpoint is worse than its peers: one error in
 /// two hundred, at a share far beyond chance already.
-const SURE: f64 = 2.58;
+pub(super) const SURE: f64 = 2.58;
 /// Fewer failures say nothing of a rate below the threshold. Each failure is looked at anew: of twenty routers before an endpoint that fails one
 /// call in a hundred, one soon has three of them in twenty-five calls.
 const FEWEST_FAILURES: u64 = 5;
@@ -24,7 +24,7 @@ impl State {
     /// What is wrong with the endpoint that this rule throws out. Failures in a row say what it has done since they began; what was
     /// before them would make the dead look better than who fails now and then.
     pub(super) fn fault_by(&self, rule: Rule, now: Instant) -> Fault {
-        if self.recent.fails_late() {
+        if rule == Rule::Slow || self.recent.fails_late() {
             return Fault::Late;
         }
         let recent = match rule {
@@ -65,7 +65,7 @@ impl State {
     fn too_high_a_rate(&self, peers: &Peers, now: Instant) -> Option<(Rule, Verdict)> {
         let (rate, window) = (
             self.config.rules.failure_rate.as_ref()?,
-            self.window.as_ref()?,
+            self.windows.failures()?,
         );
         let (counts, failing) = (window.counts(now), peers.failing());
         if counts.total < u64::from(rate.min_calls.get()) {

@@ -12,6 +12,7 @@ use buttress_core::verdict::{Action, Verdict};
 use super::pause::Pause;
 use super::run::Run;
 use super::{Call, Decision, State, acting};
+use crate::budget::PRESSED;
 use crate::hedge::PATIENCE;
 use crate::slot::Slot;
 use crate::tally::{ProbeResult, Rule};
@@ -37,7 +38,7 @@ impl State {
     }
 
     fn judge(&mut self, call: &Call<'_>, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
-        let outcome = self.as_a_probe_counts(call, now);
+        let outcome = self.as_a_probe_counts(call, slot.peers(), now);
         match self
             .circuit
             .settle(call.ticket, outcome, call.retry_after, now, slot.rng())
@@ -127,6 +128,7 @@ impl State {
                 self.answered_rising();
                 return None;
             }
+            Outcome::Abandoned => return self.left(call, slot, now),
             _ => return None,
         };
         let failed = weight.is_some();
@@ -138,18 +140,18 @@ impl State {
         if let Some(weight) = weight {
             self.run.goes_on(weight);
         } else {
-            self.spared = self.spared && !self.is_cleared();
+            self.spared = self.spared && !self.is_cleared(slot.peers());
             self.succeeded_rising();
             self.run = Run::default();
         }
         // Not becoming ready while others are answered is saturation. Only where nothing is
         // answered in between does it say that the endpoint is bad.
         let saturated = !call.called && call.outcome == Outcome::Failure(FailureKind::Deadline);
-        if let Some(window) = self.window.as_mut().filter(|_| !saturated) {
+        if let Some(window) = self.windows.failures_mut().filter(|_| !saturated) {
             window.record(now, failed);
         }
         if !failed {
-            return None;
+            return self.took(call.latency.unwrap_or(call.took), slot, now);
         }
         match self.fired(slot.peers(), now) {
             Some((rule, evidence)) => Some(self.eject(rule, evidence, call.retry_after, slot, now)),
@@ -168,13 +170,16 @@ impl State {
         // Either way the rules look at what comes from here on.
         self.forget_rules();
         let fault = self.fault_by(rule, now);
-        let ejected = if self.needed.keeps(fault, now) {
+        // Who is slow answers: that is more than nobody does.
+        let is_needed = rule == Rule::Slow && slot.peers().slowdown() > PRESSED;
+        let ejected = if is_needed || self.needed.keeps(fault, now) {
             Err("capacity")
         } else {
             let late_are_shunned = self.config.policy.shuns_the_late();
             slot.ledger().eject(slot, Some(fault), late_are_shunned)
         };
         self.spared = ejected.is_err();
+        self.for_slowness = rule == Rule::Slow;
         if let Err(why) = ejected {
             self.is_held_back(why);
             return self.suppressed(evidence, why);

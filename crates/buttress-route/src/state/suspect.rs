@@ -11,6 +11,8 @@ use crate::peers::Peers;
 const LEAST: f64 = 0.05;
 /// The same of one that is unhealthy by the word of others, whatever it answers.
 const WARNED: f64 = 0.1;
+/// Whoever answers as well is no suspect any longer: so much less than all is inside the noise band.
+const CLEARED: f64 = 0.95;
 /// Of whoever is no suspect.
 pub(super) const WHOLE: f64 = 1.0;
 
@@ -30,16 +32,17 @@ impl State {
         self.as_suspect
     }
 
-    /// A good answer says that its rule was right no longer: the first one, or where it is given less as many as are kept.
-    pub(super) fn is_cleared(&self) -> bool {
-        !self.may_be_given_less() || self.recent.share().0 <= 0.0
+    /// A good answer says that its rule was right no longer: the first one, or where it is given less as many as are kept,
+    /// or as make it hardly later than its peers.
+    pub(super) fn is_cleared(&self, peers: &Peers) -> bool {
+        !self.may_be_given_less() || self.answers_well(peers) >= CLEARED
     }
 
     /// Looks at what a suspect is given: all of its share where its peers have more to do than they can.
     pub(crate) fn weigh_suspicion(&mut self, peers: &Peers) {
         let share = if self.is_suspect() && self.may_be_given_less() {
             let pressure = (peers.slowdown() - BUSY) / (PRESSED - BUSY);
-            let share = self.answers_well();
+            let share = self.bears(peers);
             share + (WHOLE - share) * pressure.clamp(0.0, 1.0)
         } else {
             WHOLE
@@ -51,9 +54,19 @@ impl State {
         self.lacks_room && self.config.policy.gives_suspects_less()
     }
 
-    fn answers_well(&self) -> f64 {
-        let well = (WHOLE - self.recent.share().0).max(LEAST);
+    fn bears(&self, peers: &Peers) -> f64 {
+        let well = self.answers_well(peers).max(LEAST);
         if self.warned { well.min(WARNED) } else { well }
+    }
+
+    /// The share of its last answers that were good, or where it is slow of what its peers answer in the same time.
+    fn answers_well(&self, peers: &Peers) -> f64 {
+        let well = WHOLE - self.recent.share().0;
+        if self.for_slowness {
+            well * self.in_time(peers)
+        } else {
+            well
+        }
     }
 }
 

@@ -11,10 +11,12 @@ pub const TRANSITIONS: &[Transition] = &[
     (Active, Ejected, "consecutive_failures"),
     (Active, Ejected, "failure_rate"),
     (Active, Ejected, "outlier"),
+    (Active, Ejected, "slow"),
     // By the answers that were under way when it was held.
     (Held, Ejected, "consecutive_failures"),
     (Held, Ejected, "failure_rate"),
     (Held, Ejected, "outlier"),
+    (Held, Ejected, "slow"),
     (Ejected, Probing, "open_time_over"),
     (Probing, Active, "probe"),
     (Probing, Ejected, "probe"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{FailureRate, values};
 
-use buttress::route::Weights;
+use buttress::route::{SlowRate, Weights};
 use http::uri::Authority;
 use http::{HeaderName, StatusCode};
 
@@ -218,6 +218,8 @@ pub struct PoolHealth {
     pub failure_rate: FailureRate,
     /// And by how much more than its peers it may fail, 0 to 1; at 1 they are not looked at.
     pub above_peers: f64,
+    /// The share of late answers that throws it out, where `pick` leaves whoever is slow its share.
+    pub slow_rate: SlowRate,
     /// How many failures in a row one of each kind counts for. Of a share each counts once, but for what weighs 0.
     pub failure_weights: Weights,
     /// Whether copies of requests are the probes, where they can be.
@@ -239,6 +241,7 @@ impl PoolHealth {
         consecutive_failures: NonZeroU32::new(5).unwrap(),
         failure_rate: FailureRate::DEFAULT,
         above_peers: 0.03,
+        slow_rate: SlowRate::new(0.5, Duration::from_secs(5), NonZeroU32::new(20).unwrap()),
         failure_weights: Weights::all(1),
         probe_by_copies: true,
         open_for: Duration::from_secs(1),

@@ -181,6 +181,7 @@ pub(super) struct WeightedEndpoint {
 pub(super) struct Health {
     pub(super) consecutive_failures: Number,
     pub(super) failure_rate: PeerRate,
+    pub(super) slow_rate: SlowRate,
     pub(super) failure_weights: FailureWeights,
     pub(super) probe_by_copies: Option<bool>,
     pub(super) open_for: Time,
@@ -202,6 +203,20 @@ pub(super) struct PeerRate {
     pub(super) min_calls: Number,
     pub(super) window: Time,
     pub(super) above_peers: Real,
+}
+
+/// The rate of answers that are late beside those of peers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table such as { times = 4 }"
+)]
+pub(super) struct SlowRate {
+    pub(super) times: Real,
+    pub(super) above_peers: Real,
+    pub(super) min_calls: Number,
+    pub(super) window: Time,
 }
 
 /// How many failures in a row one of each kind counts for; what weighs 0 is seen by no rule.

@@ -90,6 +90,7 @@ const TABLES: &[&str] = &[
     "correlation",
     "health",
     "failure_rate",
+    "slow_rate",
     "failure_weights",
     "check",
     "failover",

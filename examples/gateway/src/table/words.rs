@@ -35,7 +35,9 @@ fn why(verdict: &Verdict) -> Option<String> {
     Some(match &*verdict.rule {
         "consecutive_failures" => format!("it failed {} times in a row", verdict.samples),
         "doubted" => format!("the last {} failed", verdict.samples),
-        "slow" => format!("it takes {:.0} ms", verdict.observed * 1e3),
+        "slow" if verdict.action == Action::Shunned => {
+            format!("it takes {:.0} ms", verdict.observed * 1e3)
+        }
         "silent" => format!("it has not answered for {:.1} s", verdict.observed),
         "limited" => format!(
             "{:.0}% of {} calls were refused",
@@ -44,6 +46,11 @@ fn why(verdict: &Verdict) -> Option<String> {
         ),
         "failure_rate" | "outlier" | "failing" => format!(
             "{:.0}% of {} calls failed",
+            verdict.observed * 100.0,
+            verdict.samples
+        ),
+        "slow" => format!(
+            "{:.0}% of {} answers or more took far longer than its peers'",
             verdict.observed * 100.0,
             verdict.samples
         ),
@@ -76,6 +83,11 @@ mod tests {
         assert_eq!(
             sentence("breaker b", false, &open),
             "breaker b is open for 1.2 s: 50% of 20 calls were slow"
+        );
+        let slow = Verdict::new("slow", out()).evidence(0.62, 0.5, 40);
+        assert_eq!(
+            of(slow),
+            "it is out for 1.2 s: 62% of 40 answers or more took far longer than its peers'"
         );
         let rate = Verdict::new("failure_rate", out()).evidence(0.62, 0.5, 40);
         assert_eq!(of(rate), "it is out for 1.2 s: 62% of 40 calls failed");

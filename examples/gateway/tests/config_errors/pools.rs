@@ -97,6 +97,12 @@ fn a_pool_is_checked_down_to_its_endpoints() {
             "from 1 to 4294967295",
         ),
         (
+            "endpoints = [\"127.0.0.1:1\"]\nhealth = { slow_rate = { times = 1 } }",
+            4,
+            "pool.p.health.slow_rate.times",
+            "more than 1",
+        ),
+        (
             "endpoints = [\"127.0.0.1:1\"]\nhealth = { failure_rate = 0.5 }",
             4,
             "pool.p.health.failure_rate",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buttress::route::Weights;
+use buttress::route::{SlowRate, Weights};
 use http::StatusCode;
 use serde_spanned::Spanned;
 
@@ -243,6 +243,22 @@ fn failure_rate(raw: &raw::PeerRate, table: &str, report: &mut Report<'_>) -> Fa
     }
 }
 
+/// When an endpoint is slow; the router says how many times is late.
+fn slow_rate(raw: &raw::SlowRate, table: &str, report: &mut Report<'_>) -> SlowRate {
+    let default = PoolHealth::DEFAULT.slow_rate;
+    let key = |what: &str| format!("{table}.{what}");
+    let above = ratio(raw.above_peers.as_ref(), &key("above_peers"), report);
+    let calls = count(raw.min_calls.as_ref(), &key("min_calls"), report);
+    let window = duration(raw.window.as_ref(), &key("window"), report);
+    let times = raw.times.as_ref().map(|it| *it.get_ref());
+    SlowRate::new(
+        above.unwrap_or(default.above_peers),
+        window.unwrap_or(default.window),
+        calls.unwrap_or(default.min_calls),
+    )
+    .times(times.unwrap_or(default.times))
+}
+
 /// How much a failure of each kind weighs; the router says what it takes.
 fn failure_weights(raw: &raw::FailureWeights, table: &str, report: &mut Report<'_>) -> Weights {
     let default = PoolHealth::DEFAULT.failure_weights;
@@ -291,6 +307,7 @@ fn health(raw: &raw::Health, pool: &str, report: &mut Report<'_>) -> PoolHealth 
         )
         .unwrap_or(default.consecutive_failures),
         failure_rate: failure_rate(&raw.failure_rate, &key("failure_rate"), report),
+        slow_rate: slow_rate(&raw.slow_rate, &key("slow_rate"), report),
         failure_weights: failure_weights(&raw.failure_weights, &key("failure_weights"), report),
         above_peers: ratio(
             raw.failure_rate.above_peers.as_ref(),

@@ -45,6 +45,21 @@ fn the_reason_is_said_from_the_first_late_answer_on_and_told_after_two_seconds()
 }
 
 #[test]
+fn who_takes_six_times_as_long_is_shunned_also_where_the_others_have_so_much_to_do_that_it_is_asked()
+ {
+    let mut pool = Hosts::new(2, Does::Well, false, |config| config);
+    pool.load(SECOND * 2, 1, |_| ());
+    pool.all[0].set(Does::Slow(6));
+    pool.load(SECOND * 15, 1, |_| ());
+    let picks = |pool: &Hosts| pool.shown().endpoints[0].picks;
+    let before = picks(&pool);
+    pool.load(SECOND * 3, 1, |_| ());
+    let share = (picks(&pool) - before) as f64 / 3_000.0;
+    assert!((0.01..0.1).contains(&share), "{share}");
+    assert_eq!((why(&pool).as_deref(), told(&pool)), (Some("slow"), 1));
+}
+
+#[test]
 fn of_hosts_that_are_well_and_now_and_then_take_long_one_is_told_in_two_thousand_requests_at_most()
 {
     for copies in [false, true] {

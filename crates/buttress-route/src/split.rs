@@ -46,7 +46,8 @@
 //! [`SplitHandle::restart`]; the verdict is in the event and the snapshot.
 //!
 //! So is the share of the clients that wait for [`Config::late_after`] or longer for the head of an answer, whether it comes or
-//! they leave before, by the same test and apart from failures. What a classifier calls [`Outcome::Slow`](buttress_core::outcome::Outcome::Slow)
+//! they leave before, by the same test and apart from failures; the verdict's rule is `late` then, and `two_proportions` for
+//! failures. What a classifier calls [`Outcome::Slow`](buttress_core::outcome::Outcome::Slow)
 //! is late as well. Where both are as late, as where a route answers late by its nature, that is no reason; a client that leaves
 //! sooner says nothing of the canary.
 //!

@@ -109,8 +109,8 @@ impl SplitHandle {
         }
     }
 
-    /// How often the canary was rolled back: by the test, and by hand.
-    pub(super) fn rollbacks(&self) -> [u64; 2] {
+    /// How often the canary was rolled back: for failing, for being late, and by hand.
+    pub(super) fn rollbacks(&self) -> [u64; 3] {
         let rollbacks = &self.shared.totals.rollbacks;
         rollbacks.each_ref().map(|it| it.load(Ordering::Relaxed))
     }

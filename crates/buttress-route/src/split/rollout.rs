@@ -95,15 +95,21 @@ impl Rollout {
         Some((next, verdict.evidence(lasted, hold, ended)))
     }
 
-    /// Why the canary takes no more requests, if it did significantly worse.
-    pub(super) fn roll_back(&self, config: &Config, stable: Seen, canary: Seen) -> Option<Verdict> {
+    /// Why the canary takes no more requests, if it did significantly worse by what this rule has seen of both.
+    pub(super) fn roll_back(
+        &self,
+        rule: &'static str,
+        config: &Config,
+        stable: Seen,
+        canary: Seen,
+    ) -> Option<Verdict> {
         if self.stage == Stage::RolledBack || canary.failures < config.min_failures {
             return None;
         }
         let limit = stable.rate() + config.above;
         let is_worse = canary.rate() > limit && deviation(stable, canary) >= config.significance;
         let verdict = || {
-            Verdict::new("two_proportions", Action::RolledBack)
+            Verdict::new(rule, Action::RolledBack)
                 .evidence(canary.rate(), limit, canary.calls)
                 .over(config.window)
                 .against(stable.rate())

@@ -54,14 +54,18 @@ struct Inner {
 pub(super) struct Totals {
     pub(super) stable: [AtomicU64; 3],
     pub(super) canary: [AtomicU64; 3],
-    /// By the test, and by hand.
-    pub(super) rollbacks: [AtomicU64; 2],
+    /// By [`ROLLBACKS`].
+    pub(super) rollbacks: [AtomicU64; 3],
 }
 
 /// The outcomes that are told apart.
 pub(super) const OUTCOMES: [&str; 3] = ["success", "failure", "other"];
-/// Why canaries are rolled back.
-pub(super) const ROLLBACKS: [&str; 2] = ["two_proportions", "by_hand"];
+/// Why canaries are rolled back: both of the first two by the same test.
+pub(super) const ROLLBACKS: [&str; 3] = [FAILED, LATE, "by_hand"];
+/// It failed more often than the stable.
+const FAILED: &str = "two_proportions";
+/// It was late more often.
+const LATE: &str = "late";
 
 impl Shared {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
@@ -178,9 +182,9 @@ impl Shared {
         if arm == Arm::Canary {
             self.ended_here.fetch_add(1, Ordering::Relaxed);
             if failed {
-                self.judge(Arms::seen);
+                self.judge(FAILED, Arms::seen);
             } else if late {
-                self.judge(Arms::waits);
+                self.judge(LATE, Arms::waits);
             }
         }
     }
@@ -199,17 +203,17 @@ impl Shared {
         }
         self.arms.hung(arm);
         if arm == Arm::Canary {
-            self.judge(Arms::waits);
+            self.judge(LATE, Arms::waits);
         }
     }
 
     /// Holds the canary against the stable, by what is `seen` of each.
     #[cold]
-    fn judge(&self, seen: fn(&Arms, Arm) -> Seen) {
+    fn judge(&self, rule: &'static str, seen: fn(&Arms, Arm) -> Seen) {
         let config = self.config();
         let inner = self.lock();
         let [stable, canary] = [Arm::Stable, Arm::Canary].map(|arm| seen(&self.arms, arm));
-        if let Some(verdict) = inner.rollout.roll_back(&config, stable, canary) {
+        if let Some(verdict) = inner.rollout.roll_back(rule, &config, stable, canary) {
             self.enter(inner, &config, Stage::RolledBack, verdict, self.clock.now());
         }
     }
@@ -298,12 +302,9 @@ impl Totals {
     }
 
     fn rolled_back(&self, verdict: &Verdict) {
-        let [by_test, by_hand] = &self.rollbacks;
-        let count = if verdict.action == Action::RolledBack {
-            by_test
-        } else {
-            by_hand
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        let counts = ROLLBACKS.iter().zip(&self.rollbacks);
+        for (_, count) in counts.filter(|(rule, _)| verdict.rule == **rule) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

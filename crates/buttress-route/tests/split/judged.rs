@@ -9,7 +9,7 @@ use http::Request;
 use tokio_test::{assert_ready, task};
 use tower_service::Service;
 
-use super::{CANARY, Does, STABLE, World};
+use super::{CANARY, Does, STABLE, World, rollbacks};
 
 #[test]
 fn a_canary_that_fails_is_rolled_back_and_the_verdict_says_why() {
@@ -34,6 +34,7 @@ fn a_canary_that_fails_is_rolled_back_and_the_verdict_says_why() {
         assert_eq!((event.from, event.to), (0.05, 0.0));
         assert_eq!(snapshot.last_verdict.as_ref(), Some(&event.verdict));
         assert_eq!(event.verdict.rule, "two_proportions");
+        assert_eq!(rollbacks(&world), [1, 0, 0]);
         assert_eq!(event.verdict.action, Action::RolledBack);
         assert_eq!(event.verdict.peers, Some(0.0));
         assert!(event.verdict.observed > event.verdict.threshold);
@@ -55,8 +56,7 @@ fn a_canary_that_hangs_is_rolled_back_although_its_clients_leave() {
     let [_, failed, left] = snapshot.canary.totals;
     assert!(failed == 0 && left <= 6, "{failed} and {left}");
     let verdict = snapshot.last_verdict.unwrap();
-    assert_eq!(verdict.rule, "two_proportions");
-    assert_eq!(verdict.peers, Some(0.0));
+    assert_eq!((&*verdict.rule, verdict.peers), ("late", Some(0.0)));
 }
 
 #[test]
@@ -70,10 +70,8 @@ fn a_canary_whose_good_answers_come_late_is_rolled_back_and_where_both_are_as_la
     let snapshot = world.handle().snapshot();
     assert_eq!(snapshot.canary.totals[1], 0, "none failed");
     let verdict = snapshot.last_verdict.unwrap();
-    assert_eq!(
-        (&*verdict.rule, verdict.peers),
-        ("two_proportions", Some(0.0))
-    );
+    assert_eq!((&*verdict.rule, verdict.peers), ("late", Some(0.0)));
+    assert_eq!(rollbacks(&world), [0, 1, 0]);
 
     let mut world = World::new(3, |config| config.steps([0.5]));
     world.set(STABLE, Does::Takes(1_500));

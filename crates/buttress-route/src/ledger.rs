@@ -385,7 +385,8 @@ impl Inner {
 
     fn set(&mut self, slot: &Arc<Slot>, due: Instant, by_hand: bool, fault: Option<Fault>) {
         let of_old = self.out.iter_mut().find(|out| out.is(slot));
-        let yields = of_old.as_ref().is_some_and(|old| old.yields) && !by_hand;
+        // By hand, or by the word of others, it is out whatever its fault.
+        let yields = of_old.as_ref().is_some_and(|old| old.yields) && fault.is_some();
         let entry = Out {
             slot: Arc::downgrade(slot),
             rank: slot.rank(),

@@ -48,7 +48,7 @@
 //!
 //! Whoever costs more with nothing in flight than the cheapest does with what it has, or four times what a usual one does,
 //! is shunned: it is in, and given next to nothing, which [`EndpointSnapshot::shunned`] explains at every moment. That is told
-//! ([`Change::Shunned`]) once it was so at three looks in four for two seconds, or where it is less dear for [`Config::decay`], and
+//! ([`Change::Shunned`]) once it was so at three looks in four for two seconds, and where it is less dear for [`Config::decay`] more, and
 //! [`Change::Resumed`] once it is so at one in four: hosts that are well and take twenty times as long for one request in a hundred are told of
 //! less than once in 2,000 requests.
 //!

@@ -184,19 +184,25 @@ fn of_two_ejections_that_race_for_the_last_room_in_the_budget_one_is_held_back()
     });
 }
 
+/// Four, of which one may be out, for failing half of two calls.
+fn with_room_for_one(time: &ManualClock) -> Router {
+    let router = pool(time, 4, 0.25, 1);
+    let handle = router.handle();
+    let rate = FailureRate::new(0.5, LEASE, NonZeroU32::new(2).unwrap());
+    let rules = Rules::none().failure_rate(rate);
+    handle.reconfigure(handle.config().rules(rules)).unwrap();
+    router
+}
+
 #[test]
 fn of_two_dead_that_race_for_the_place_of_one_that_fails_a_part_one_has_it_and_that_one_is_back() {
     explore(|| {
         let time = ManualClock::new();
-        let router = pool(&time, 4, 0.25, 1);
-        let handle = router.handle();
-        let rate = FailureRate::new(0.5, LEASE, NonZeroU32::new(2).unwrap());
-        let rules = Rules::none().failure_rate(rate);
-        handle.reconfigure(handle.config().rules(rules)).unwrap();
+        let router = with_room_for_one(&time);
         to(&router, 2).record(Outcome::Success);
         to(&router, 2).record(BAD);
         assert_eq!(states(&router), [Active, Active, Ejected, Active]);
-        [0, 1].map(|dead| to(&router, dead).record(BAD));
+        (0..2).for_each(|dead| to(&router, dead).record(BAD));
         let (one, other) = (to(&router, 0), to(&router, 1));
         race(&router, move |_| one.record(BAD), |_| other.record(BAD));
         let shown = snapshot(&router).endpoints;
@@ -215,11 +221,7 @@ fn of_two_dead_that_race_for_the_place_of_one_that_fails_a_part_one_has_it_and_t
 fn an_endpoint_that_is_probed_as_it_yields_to_a_dead_one_is_in_and_the_probe_says_nothing() {
     explore(|| {
         let time = ManualClock::new();
-        let router = pool(&time, 4, 0.25, 1);
-        let handle = router.handle();
-        let rate = FailureRate::new(0.5, LEASE, NonZeroU32::new(2).unwrap());
-        let rules = Rules::none().failure_rate(rate);
-        handle.reconfigure(handle.config().rules(rules)).unwrap();
+        let router = with_room_for_one(&time);
         let calls = [2, 2, 3, 3].map(|well| (well, Outcome::Success));
         let calls = calls
             .into_iter()

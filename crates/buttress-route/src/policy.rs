@@ -267,9 +267,11 @@ impl Picker {
             Made::LeastRequest => two_choices::least_request(view, self.draws.as_ref()),
             Made::PeakEwma => two_choices::peak_ewma(view, self.draws.as_ref()),
             Made::ConsistentHash(ring) => {
-                let home = ring.pick(view, |_| true);
-                let home = home.filter(|&home| view.keeps_its_keys(home));
-                home.or_else(|| ring.pick(view, |index| view.keeps_its_keys(index)))
+                let home = ring.pick(view, |_| true)?;
+                if view.keeps_its_keys(home) {
+                    return Some(home);
+                }
+                ring.pick(view, |next| next != home && view.keeps_its_keys(next))
             }
             Made::Custom(pick) => pick.pick(view),
         }

@@ -70,6 +70,11 @@ impl Costs {
         }
         (costs.count > 0).then_some(costs)
     }
+
+    fn cheapest(&self) -> f64 {
+        let now = self.now.iter().take(self.count);
+        now.copied().fold(f64::INFINITY, f64::min)
+    }
 }
 
 impl Limit {
@@ -104,12 +109,7 @@ impl Limit {
             return Self::NONE;
         };
         let asked = if endpoints <= SCAN && heeds == Heeds::Cost {
-            costs
-                .now
-                .iter()
-                .take(costs.count)
-                .copied()
-                .fold(f64::INFINITY, f64::min)
+            costs.cheapest()
         } else {
             middle(&mut costs.now, costs.count)
         };
@@ -176,8 +176,8 @@ impl Limit {
 impl Found {
     pub(crate) fn nothing() -> Self {
         Self {
-            most: AtomicU64::new(0),
-            dear: AtomicU64::new(0),
+            most: AtomicU64::new(f64::INFINITY.to_bits()),
+            dear: AtomicU64::new(f64::INFINITY.to_bits()),
             load: AtomicU64::new(0),
             at: AtomicU64::new(0),
         }

@@ -107,8 +107,8 @@ pub enum Change {
     },
     /// A rule fired, and its action was held back; the verdict says by what.
     Suppressed,
-    /// The endpoint is in, and was given next to nothing for two seconds where it costs four times what a usual one does, and for
-    /// [`Config::decay`](crate::Config::decay) otherwise: [`EndpointSnapshot::shunned`].
+    /// The endpoint is in, and was given next to nothing for two seconds, and for [`Config::decay`](crate::Config::decay) more where it
+    /// costs less than four times what a usual one does: [`EndpointSnapshot::shunned`].
     Shunned,
     /// For two seconds it was not.
     Resumed,

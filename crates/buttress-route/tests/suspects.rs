@@ -105,7 +105,7 @@ fn keys_of_a_dead_one_that_the_budget_keeps_are_mostly_served_by_the_next_one() 
     let dead = ["0", "1"];
     failed_keys(&pool, &time, &dead);
     let failed = failed_keys(&pool, &time, &dead);
-    assert!((1..50).contains(&failed), "{failed}");
+    assert!((1..22).contains(&failed), "{failed} of some 250");
     failed_keys(&pool, &time, &[]);
     let homes = |pool: &HealthRouter<()>| -> Vec<_> {
         (0..1_000)

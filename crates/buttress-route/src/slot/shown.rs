@@ -99,7 +99,7 @@ impl Slot {
     /// Whether a key that belongs to it is served here: by chance, of a suspect.
     pub(crate) fn keeps_a_key(&self, rng: &Rng) -> bool {
         let share = |state: &mut State| state.as_suspect();
-        self.gate() != Gate::Rising || rng.unit() < self.with_state(share)
+        self.gate() != Gate::Rising || self.is_blank() || rng.unit() < self.with_state(share)
     }
 
     /// The share that it counts for on its level, and until when at most, whatever it says of its load. Who has shown

@@ -67,7 +67,9 @@
 //!
 //! Who is slow is dear ([`Policy::ExpectedCost`], [`Policy::PeakEwma`]); the other policies would ask it as often, and there it is for the
 //! rules as well ([`SlowRate`]): where the share of its answers that are late beside those of an endpoint in the middle is surely much more than
-//! that of its peers it goes out, and a probe that is as late does not let it back.
+//! that of its peers it bears less, as much as it answers in their time and a twentieth at least, until it is as soon as they are; more where these
+//! have more to do than at ease, for what is far away or small bears its part. It goes out if clients wait for it in vain, and a probe that
+//! is as late does not let it back.
 //!
 //! The budget is for the worst: where it is full and whoever should go out next gives less than half as many good answers as
 //! somebody who is out by a rule, that one comes back for it, with the verdict `worst_first`. Not for one that is late where the
@@ -120,8 +122,9 @@
 //!   from before changes nothing; a probe that is dropped or hangs gives its place back:
 //!   `tests/ejection.rs`.
 //! - Where the budget has no room for who is worse, who is better comes back, and not the other way round: `tests/worst_first.rs`.
-//! - Whoever is slow goes out where the policy leaves it its share, and nobody who is not, whatever the tail: `tests/slow.rs`.
-//! - Whoever should be out, and for whom there is no room, bears less, whatever the policy: `tests/suspects.rs`.
+//! - Whoever is slow bears less where the policy would leave it its share, and goes out where it answers nobody; nobody does who is
+//!   not, whatever the tail: `tests/slow.rs`.
+//! - Whoever should be out, and for whom there is no room, bears less, whatever the policy but one's own: `tests/suspects.rs`.
 //! - Where all fail nobody is thrown out, and who was comes back: `tests/peers.rs`. Pools in trouble as
 //!   a whole, overload and its aftermath stand in `buttress-sim`.
 //! - No sequence of events throws out more than the budget, and none loses an endpoint for ever:

@@ -49,7 +49,8 @@
 //! they leave before, by the same test and apart from failures; the verdict's rule is `late` then, and `two_proportions` for
 //! failures. What a classifier calls [`Outcome::Slow`](buttress_core::outcome::Outcome::Slow)
 //! is late as well. Where both are as late, as where a route answers late by its nature, that is no reason; a client that leaves
-//! sooner says nothing of the canary.
+//! sooner says nothing of the canary, nor do the first twenty answers of a step say how long it takes. With a key answers that come late are
+//! not held against it: a few users make many calls then, and those that are late by nature are with one of the two.
 //!
 //! # What it promises
 //!

@@ -50,6 +50,7 @@ use second_look::SecondLook;
 pub(crate) use second_look::lasts;
 pub(crate) use shunning::Look;
 use shunning::Shunning;
+pub(crate) use suspect::STILL_ANSWERS;
 use windows::Windows;
 
 /// How often the signals of an endpoint that is held out are asked again.
@@ -252,6 +253,7 @@ impl State {
     pub(crate) fn shows(&self, now: Instant) -> Shows {
         // What who is out leaves to the others shows at these.
         let is_in = f64::from(u8::from(self.endpoint_state() == EndpointState::Active));
+        let is_in = is_in * self.recent.keeps_waiting();
         let (slowdown, is_known) = self.evidence.slowdown_at(now);
         Shows {
             latency: self.evidence.latency_at(now).unwrap_or_default(),

@@ -3,6 +3,7 @@
 use buttress_core::outcome::Outcome;
 
 use crate::snapshot::Outcomes;
+use crate::state::STILL_ANSWERS;
 
 /// Why an endpoint goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,13 @@ impl Rule {
     }
 }
 
-const SUPPRESSED_BY: [&str; 4] = ["max_ejected", "last_endpoint", "peers_fail", "capacity"];
+const SUPPRESSED_BY: [&str; 5] = [
+    "max_ejected",
+    "last_endpoint",
+    "peers_fail",
+    "capacity",
+    STILL_ANSWERS,
+];
 const CHECK_RESULTS: [&str; 3] = ["success", "failure", "timeout"];
 const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 
@@ -71,7 +78,7 @@ const PROBE_RESULTS: [&str; 4] = ["success", "failure", "void", "expired"];
 #[repr(C)]
 pub(crate) struct Tally {
     ejections: [u64; 8],
-    suppressed: [u64; 4],
+    suppressed: [u64; 5],
     probes: [u64; 4],
     checks: [u64; 3],
     pub(crate) outcomes: Outcomes,

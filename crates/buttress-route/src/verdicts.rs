@@ -17,17 +17,21 @@ pub(crate) struct Verdicts(VecDeque<Judged>);
 impl Verdicts {
     /// What is held back again and again, by the same rule for the same reason, is one entry with a count, or it
     /// would push out what led to it. So is whoever is shunned again as soon as it is not.
-    pub(crate) fn push(&mut self, at: Instant, change: Change, verdict: Verdict) {
+    ///
+    /// How many times that was: once for what is told anew.
+    pub(crate) fn push(&mut self, at: Instant, change: Change, verdict: Verdict) -> u32 {
         let before = self.take_like(change, &verdict);
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
+        let times = before.map_or(1, |times| times.saturating_add(1));
         self.0.push_back(Judged {
             at,
             change,
             verdict,
-            times: before.map_or(1, |times| times.saturating_add(1)),
+            times,
         });
+        times
     }
 
     /// Takes out the last entry that is like this one, with what was between, if this goes on with it; how many it stood for.

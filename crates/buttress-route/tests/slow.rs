@@ -1,4 +1,4 @@
-//! Who is slow beside its peers goes out where the policy would ask it as often as these.
+//! Who is slow beside its peers bears less where the policy would ask it as often as these, and goes out where it answers nobody.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod common;
@@ -111,6 +111,12 @@ impl Load {
         endpoints.iter().map(|it| it.state).collect()
     }
 
+    /// Who bears less.
+    fn suspects(&self) -> Vec<bool> {
+        let endpoints = self.router.handle().snapshot().endpoints;
+        endpoints.iter().map(|it| it.suspect).collect()
+    }
+
     /// How often each went out for being slow.
     fn went_out(&self) -> Vec<u64> {
         let endpoints = self.router.handle().snapshot().endpoints;
@@ -147,17 +153,17 @@ fn heedless() -> [Policy; 4] {
 }
 
 #[test]
-fn who_is_much_slower_goes_out_says_why_and_comes_back_once_it_is_well() {
+fn who_is_much_slower_bears_less_says_why_and_has_its_share_once_it_is_well() {
     for policy in heedless() {
         let name = policy.as_str();
         let mut load = Load::new(4, policy, ten);
         load.send(5_000);
         load.slow[0] = 20.0;
         load.send(6_000);
-        assert_eq!(load.states(), [Ejected, Active, Active, Active], "{name}");
+        assert_eq!(load.suspects(), [true, false, false, false], "{name}");
         let verdict = load.verdict(0);
         assert_eq!(verdict.rule, "slow", "{name}");
-        assert!(matches!(verdict.action, Action::Opened(_)), "{verdict}");
+        assert_eq!(verdict.action, Action::Suppressed("still_answers".into()));
         assert!(
             verdict.observed > verdict.threshold && verdict.samples >= 20,
             "{verdict}"
@@ -165,17 +171,14 @@ fn who_is_much_slower_goes_out_says_why_and_comes_back_once_it_is_well() {
         assert_eq!((verdict.threshold, verdict.peers), (0.5, Some(0.0)));
         assert_eq!(verdict.window, Some(Duration::from_secs(5)));
         load.send(60_000);
-        assert!(
-            load.sent[0] < 60,
-            "{name}: its probes are as late, {:?}",
-            load.sent
-        );
+        let asked = load.sent[0];
+        assert!((100..1_500).contains(&asked), "{name}: {:?}", load.sent);
         load.slow[0] = 1.0;
         load.send(60_000);
-        assert_eq!(load.states(), [Active; 4], "{name}");
         load.send(10_000);
         assert!(load.sent[0] > 2_000, "{name}: {:?}", load.sent);
-        assert_eq!(load.went_out(), [1, 0, 0, 0], "{name}");
+        assert_eq!(load.suspects(), [false; 4], "{name}");
+        assert_eq!(load.went_out(), [0; 4], "{name}");
     }
 }
 
@@ -207,7 +210,7 @@ fn the_policy_of_the_moment_counts() {
         .reconfigure(handle.config().policy(Policy::RoundRobin))
         .unwrap();
     load.send(10_000);
-    assert_eq!(load.went_out(), [1, 0, 0, 0]);
+    assert_eq!(load.suspects(), [true, false, false, false]);
 }
 
 fn lognormal(rng: &Rng) -> f64 {
@@ -251,14 +254,14 @@ fn nobody_goes_out_where_all_become_slow_or_stop_for_a_while() {
 }
 
 #[test]
-fn where_two_in_five_are_slow_they_go_out_and_of_the_others_none() {
+fn where_two_in_five_are_slow_they_bear_less_and_of_the_others_none() {
     for takes in [lognormal as Takes, pareto, ten] {
         let mut load = Load::new(5, Policy::RoundRobin, takes);
         load.send(10_000);
         load.slow[..2].fill(20.0);
         load.send(20_000);
-        assert_eq!(load.states(), [Ejected, Ejected, Active, Active, Active]);
-        assert_eq!(load.went_out()[2..], [0; 3]);
+        assert_eq!(load.suspects(), [true, true, false, false, false]);
+        assert_eq!(load.went_out(), [0; 5]);
     }
 }
 
@@ -304,7 +307,7 @@ fn one_of_two_that_are_slow_for_whom_the_budget_has_no_room_bears_less_until_it_
 }
 
 #[test]
-fn a_check_does_not_let_back_who_is_slow_to_requests() {
+fn a_check_does_not_let_back_who_is_out_for_answering_nobody() {
     let mut load = Load::with(4, ten, |config| {
         let often = Settings::default().open_for(Backoff::constant(Duration::from_secs(1)));
         config.policy(Policy::RoundRobin).circuit(often)
@@ -316,6 +319,7 @@ fn a_check_does_not_let_back_who_is_slow_to_requests() {
         .check(well, Checks::default(), &tasks.spawn())
         .unwrap();
     load.slow[0] = 20.0;
+    load.patience = Duration::from_millis(100);
     for _ in 0..60 {
         load.send(1_000);
         tasks.run();
@@ -325,7 +329,11 @@ fn a_check_does_not_let_back_who_is_slow_to_requests() {
         load.pass(Duration::from_secs(1));
         tasks.run();
     }
-    assert_eq!(load.states()[0], Ejected, "no request has been there since");
+    assert_ne!(
+        load.states()[0],
+        Active,
+        "no request has been answered since"
+    );
     load.slow[0] = 1.0;
     for _ in 0..60 {
         load.send(1_000);

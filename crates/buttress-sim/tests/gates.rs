@@ -81,6 +81,26 @@ fn where_the_others_cannot_bear_what_a_bad_host_leaves_about_as_much_is_served_a
     }
 }
 
+/// Two of three are dead, and what is asked is nearly twice what the third can do.
+fn two_of_three_dead() -> Scenario {
+    let mut scenario = scenario::suite(3, 0.6).remove(0);
+    let at = Duration::from_secs;
+    scenario.steps = vec![(at(20), Step::Set(vec![0, 1], Condition::Refusing))];
+    scenario
+}
+
+#[test]
+fn where_two_of_three_are_dead_the_third_does_what_it_can() {
+    let scenario = two_of_three_dead();
+    for policy in [Policy::Buttress, Policy::ButtressUsers] {
+        for routers in [1, 20] {
+            let served = |policy| world::run(&scenario, policy, routers, 1).success();
+            let (ours, in_turn) = (served(policy), served(Policy::RoundRobin));
+            assert!(ours > in_turn, "{routers} routers: {ours} for {in_turn}");
+        }
+    }
+}
+
 /// One of three is dead, and half a minute later what the others need takes 18 times as long: they have all the room there is.
 fn slow_dependency() -> Scenario {
     let mut scenario = scenario::suite(3, 0.5).remove(0);

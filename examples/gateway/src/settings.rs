@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use buttress::breaker::{self, Backoff, Ramp, Rule, Settings, Window};
+use buttress::breaker::{self, Backoff, HealthyRun, Ramp, Rule, Settings, Window};
 use buttress::core::config::ConfigError;
 use buttress::correlation;
 use buttress::route::check::{Checks, HttpCheck};
@@ -229,7 +229,8 @@ pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
             Settings::default()
                 .open_for(backoff(breaker.open_for))
                 .max_probes(breaker.probes)
-                .ramp(breaker.ramp.then(ramp)),
+                .ramp(breaker.ramp.then(ramp))
+                .healthy_run(HealthyRun::new(PROVEN, GOOD_ANSWERS)),
         )
 }
 
@@ -238,6 +239,10 @@ pub fn breaker(breaker: &RouteBreaker) -> breaker::Config {
 fn backoff(first: Duration) -> Backoff {
     Backoff::exponential(first, first.saturating_mul(10))
 }
+
+/// Closed for so long and with so many good answers the trouble is over, and the next one begins with the first open time.
+const PROVEN: Duration = Duration::from_secs(10);
+const GOOD_ANSWERS: u32 = 10;
 
 /// Pools let each endpoint back by a ramp of its own: this one is for what is behind them.
 fn ramp() -> Ramp {

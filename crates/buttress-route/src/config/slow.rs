@@ -1,16 +1,16 @@
-//! When an endpoint is ejected for being slow.
+//! When an endpoint bears less for being slow.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use buttress_core::config::{ConfigError, require, require_share};
 
-/// The share of late answers at which an endpoint is ejected, where the policy leaves whoever is slow its share: all but
+/// The share of late answers at which an endpoint bears less, or is ejected where clients wait for it in vain, if the policy leaves whoever is slow its share: all but
 /// [`Policy::ExpectedCost`](crate::Policy::ExpectedCost) and [`Policy::PeakEwma`](crate::Policy::PeakEwma), which shun it at once.
 ///
 /// An answer is late that takes many times as long as an endpoint in the middle of the pool does in the mean, from the pick to the
 /// head; and a client who has waited as long in vain counts as one. Those of an endpoint are held against the peers'
-/// own: where all are slow, or now and then, nobody is ejected. It is heeded on the first level (the first priority, and of it the
+/// own: where all are slow, or now and then, nobody is. It is heeded on the first level (the first priority, and of it the
 /// nearest) alone: farther ones are later for that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

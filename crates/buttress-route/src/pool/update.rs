@@ -137,7 +137,8 @@ impl<S> Pool<S> {
     pub(super) fn keep_to_budget(&self) {
         let now = self.shared.clock.now();
         while let Some(slot) = self.shared.ledger.overdrawn() {
-            slot.change(now, |state| state.yield_to_budget(now));
+            let slowdown = slot.peers().slowdown();
+            slot.change(now, |state| state.yield_to_budget(slowdown, now));
         }
     }
 }

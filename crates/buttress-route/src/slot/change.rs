@@ -138,8 +138,10 @@ impl Slot {
             // What is behind a state that outranks it, such as draining, is no news.
             _ => return None,
         };
-        state.verdicts.push(now, change, verdict.clone());
-        Some(self.event(change, verdict, now))
+        let times = state.verdicts.push(now, change, verdict.clone());
+        // What is held back with each failure is told the first, the second, the fourth time, or it would fill every log.
+        let is_news = change != Change::Suppressed || times.is_power_of_two();
+        is_news.then(|| self.event(change, verdict, now))
     }
 
     fn event(&self, change: Change, verdict: Verdict, now: Instant) -> Event {

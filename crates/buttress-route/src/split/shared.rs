@@ -58,6 +58,8 @@ pub(super) struct Totals {
     pub(super) rollbacks: [AtomicU64; 3],
 }
 
+/// So many first answers of a canary in a step say nothing of how long it takes.
+const COLD: u64 = 20;
 /// The outcomes that are told apart.
 pub(super) const OUTCOMES: [&str; 3] = ["success", "failure", "other"];
 /// Why canaries are rolled back: both of the first two by the same test.
@@ -175,7 +177,7 @@ impl Shared {
             return;
         }
         self.arms.record(arm, failed);
-        let late = !failed && (late || outcome == Outcome::Slow);
+        let late = !failed && (late || outcome == Outcome::Slow) && self.counts_lateness(arm);
         if late {
             self.arms.late(arm);
         }
@@ -187,6 +189,13 @@ impl Shared {
                 self.judge(LATE, Arms::waits);
             }
         }
+    }
+
+    /// The first answers of a canary fill its caches. And where a key ties requests a few users make many calls: those that are late by
+    /// nature say nothing of whom they are tied to.
+    fn counts_lateness(&self, arm: Arm) -> bool {
+        let is_cold = arm == Arm::Canary && self.ended_here.load(Ordering::Relaxed) < COLD;
+        !is_cold && self.config().affinity.is_none()
     }
 
     /// Whether whoever has waited since then has waited for long.

@@ -4,7 +4,7 @@ use buttress_core::clock::Instant;
 use buttress_core::verdict::{Action, Verdict};
 
 use super::{Decision, State};
-use crate::budget::Fault;
+use crate::budget::{Fault, PRESSED};
 use crate::snapshot::EndpointState;
 use crate::tally::Rule;
 
@@ -38,10 +38,17 @@ impl State {
     }
 
     /// Lets the endpoint back because the pool cannot do without it any more.
-    pub(crate) fn yield_to_budget(&mut self, now: Instant) -> Option<Decision> {
+    ///
+    /// Step by step, unless the others have more than they can do: who fails all never ends a step, and what it is not given
+    /// would be theirs for ever.
+    pub(crate) fn yield_to_budget(&mut self, slowdown: f64, now: Instant) -> Option<Decision> {
         let limit = self.config.max_ejected;
         let verdict = Verdict::new("max_ejected", Action::Closed).evidence(1.0, limit, 0);
-        self.let_back(now).then_some(Decision(verdict))
+        let was_out = self.let_back(now);
+        if slowdown > PRESSED {
+            self.rising = None;
+        }
+        was_out.then_some(Decision(verdict))
     }
 
     /// Lets the endpoint back, a suspect, because another that fails this share needs its place among those that are out more.

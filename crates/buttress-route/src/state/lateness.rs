@@ -21,6 +21,8 @@ use crate::tally::Rule;
 
 /// Differences of less are none, as for what a request costs.
 const INDISTINCT: Duration = Duration::from_millis(1);
+/// Whoever keeps so many of its last sixteen clients waiting in vain answers nobody.
+const NEARLY_ALL: u32 = 15;
 /// So long it has to last.
 const LASTS: Duration = Duration::from_millis(100);
 
@@ -40,6 +42,8 @@ fn is_late(rule: &SlowRate, took: Duration, usual: f64) -> bool {
 pub(super) struct Lateness {
     rule: SlowRate,
     answers: TimeWindow,
+    /// Of the last sixteen, those for which nobody waited to the end.
+    in_vain: u16,
     /// Since when there are too many.
     since: Option<Instant>,
 }
@@ -49,6 +53,7 @@ impl Lateness {
         Self {
             rule,
             answers: TimeWindow::new(rule.window),
+            in_vain: 0,
             since: None,
         }
     }
@@ -63,7 +68,14 @@ impl Lateness {
     }
 
     pub(super) fn record(&mut self, late: bool, now: Instant) {
+        self.in_vain <<= 1;
         self.answers.record(now, late);
+    }
+
+    /// A client has left who had waited so long that an answer would have been late.
+    fn record_in_vain(&mut self, now: Instant) {
+        self.record(true, now);
+        self.in_vain |= 1;
     }
 
     /// The share of late answers, and of how many.
@@ -102,7 +114,12 @@ impl State {
         let lateness = self.windows.lateness_mut()?;
         let late = lateness.is_late(took, slot.peers());
         lateness.record(late, now);
-        if !late || !slot.ledger().is_first(slot.rank()) {
+        late.then(|| self.was_late(slot, now)).flatten()
+    }
+
+    fn was_late(&mut self, slot: &Arc<Slot>, now: Instant) -> Option<Decision> {
+        let lateness = self.windows.lateness_mut()?;
+        if !slot.ledger().is_first(slot.rank()) {
             return None;
         }
         let evidence = lateness.fired(slot.peers(), now)?;
@@ -117,8 +134,18 @@ impl State {
         now: Instant,
     ) -> Option<Decision> {
         let waited = call.waited_in_vain().filter(|_| !call.copy)?;
-        let late = self.windows.lateness()?.is_late(waited, slot.peers());
-        late.then(|| self.took(waited, slot, now)).flatten()
+        let lateness = self.windows.lateness_mut()?;
+        if !lateness.is_late(waited, slot.peers()) {
+            return None;
+        }
+        lateness.record_in_vain(now);
+        self.was_late(slot, now)
+    }
+
+    /// Whether clients wait for its answers in vain.
+    pub(super) fn answers_nobody(&self) -> bool {
+        let lateness = self.windows.lateness();
+        lateness.is_some_and(|it| it.in_vain.count_ones() >= NEARLY_ALL)
     }
 
     /// Whether a probe of whoever went out for being slow was late as well.

@@ -46,6 +46,15 @@ impl Recent {
         (self.late & these).count_ones() * 2 > failures
     }
 
+    /// How far it shows how long answers are waited for: who fails at once keeps nobody waiting, and what it answered is of before.
+    pub(super) fn keeps_waiting(self) -> f64 {
+        const HARDLY: f64 = 0.01;
+        if self.fails_late() {
+            return 1.0;
+        }
+        (1.0 - self.share().0).max(HARDLY)
+    }
+
     /// Whether the last of them failed one after the other, which by what was before is no chance.
     pub(super) fn fails_all(self) -> bool {
         let run = self.failed.trailing_ones();

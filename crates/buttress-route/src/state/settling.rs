@@ -11,6 +11,7 @@ use buttress_core::verdict::{Action, Verdict};
 
 use super::pause::Pause;
 use super::run::Run;
+use super::suspect::STILL_ANSWERS;
 use super::{Call, Decision, State, acting};
 use crate::budget::PRESSED;
 use crate::hedge::PATIENCE;
@@ -170,10 +171,13 @@ impl State {
         // Either way the rules look at what comes from here on.
         self.forget_rules();
         let fault = self.fault_by(rule, now);
-        // Who is slow answers: that is more than nobody does.
-        let is_needed = rule == Rule::Slow && slot.peers().slowdown() > PRESSED;
+        let is_slow = rule == Rule::Slow;
+        let is_needed = is_slow && slot.peers().slowdown() > PRESSED;
         let ejected = if is_needed || self.needed.keeps(fault, now) {
             Err("capacity")
+        } else if is_slow && !self.answers_nobody() {
+            // It is given as much as it answers in the time of its peers: without it these would have to bear all of its share.
+            Err(STILL_ANSWERS)
         } else {
             let late_are_shunned = self.config.policy.shuns_the_late();
             slot.ledger().eject(slot, Some(fault), late_are_shunned)

@@ -218,8 +218,14 @@ impl State {
                 return acting(word, action);
             }
         };
+        // Where nobody else is asked nothing is too much.
+        let most = if shown.most.is_finite() {
+            shown.most
+        } else {
+            shown.observed
+        };
         let verdict = Verdict::new(why.name(), action);
-        let verdict = verdict.evidence(shown.observed, shown.most, shown.calls);
+        let verdict = verdict.evidence(shown.observed, most, shown.calls);
         verdict.against(peers)
     }
 

@@ -9,6 +9,8 @@ use crate::peers::Peers;
 
 /// Whoever answers nothing well is given as much of its share, and is seen to recover.
 const LEAST: f64 = 0.05;
+/// What holds back that whoever is slow goes out.
+pub(crate) const STILL_ANSWERS: &str = "still_answers";
 /// The same of one that is unhealthy by the word of others, whatever it answers.
 const WARNED: f64 = 0.1;
 /// Whoever answers as well is no suspect any longer: so much less than all is inside the noise band.
@@ -19,7 +21,7 @@ pub(super) const WHOLE: f64 = 1.0;
 impl State {
     /// It is in because of this.
     pub(super) fn is_held_back(&mut self, by: &'static str) {
-        self.lacks_room = matches!(by, "max_ejected" | "last_endpoint");
+        self.lacks_room = matches!(by, "max_ejected" | "last_endpoint" | STILL_ANSWERS);
     }
 
     /// Whether it is given less for being a suspect.

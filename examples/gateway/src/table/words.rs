@@ -23,6 +23,7 @@ fn done(is_endpoint: bool, action: &Action) -> Option<String> {
         Action::Shunned => "is given next to nothing".to_owned(),
         Action::Resumed => "has its share again".to_owned(),
         Action::Suppressed(why) if why == "peers_fail" => "stays, for others fail too".to_owned(),
+        Action::Suppressed(why) if why == "still_answers" => "is given less".to_owned(),
         _ => return None,
     })
 }

@@ -39,13 +39,13 @@ impl State {
 
     /// Lets the endpoint back because the pool cannot do without it any more.
     ///
-    /// Step by step, unless the others have more than they can do: who fails all never ends a step, and what it is not given
-    /// would be theirs for ever.
+    /// Step by step, unless it fails at once and the others have more than they can do: who fails all never ends a step, and what
+    /// it is not given would be theirs for ever. Who is late takes long of what it is given.
     pub(crate) fn yield_to_budget(&mut self, slowdown: f64, now: Instant) -> Option<Decision> {
         let limit = self.config.max_ejected;
         let verdict = Verdict::new("max_ejected", Action::Closed).evidence(1.0, limit, 0);
         let was_out = self.let_back(now);
-        if slowdown > PRESSED {
+        if slowdown > PRESSED && !matches!(self.fault, Fault::Late) {
             self.rising = None;
         }
         was_out.then_some(Decision(verdict))
